@@ -1,0 +1,332 @@
+//! The sections of the file, with their defaults.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+use crate::node::Mppe;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the desired nodes are read from.
+    pub database: Database,
+    /// Which rows are candidates, and in which order.
+    pub selection: Selection,
+    /// How a tunnel is dialled and kept.
+    pub tunnel: Tunnel,
+    /// When an outage is declared.
+    pub outage: Outage,
+    /// What is restarted in an outage.
+    pub backend: Backend,
+    /// The socket that `connexactl` speaks to.
+    pub control: Control,
+    /// What goes to the journal, and how.
+    pub log: Log,
+    /// Where the system keeps its things.
+    pub paths: Paths,
+}
+
+/// The SQLite file, owned by the backend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// The file; the environment's `CONNEXA_DB` wins over it.
+    pub path: PathBuf,
+    /// The table that holds the nodes.
+    pub table: String,
+    /// Names of columns where they are not the usual ones.
+    pub columns: Columns,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Database {
+            path: "/app/backend/connexa.db".into(),
+            table: "nodes".into(),
+            columns: Columns::default(),
+        }
+    }
+}
+
+/// Names of columns; what is unset is detected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// Usually `id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Usually `ip`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// Usually `login`, `username` or `user`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Usually `password` or `pass`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Usually `status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// Which rows are candidates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Selection {
+    /// LIKE patterns; any one matches.
+    pub statuses: Vec<String>,
+    /// LIKE patterns; one that matches wins over `statuses`.
+    pub exclude: Vec<String>,
+    /// Statuses that come first, in this order; ties by id.
+    pub priority: Vec<String>,
+    /// How many tunnels to hold up at once; 0 is all.
+    pub max_tunnels: u32,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(|&t| t.to_owned()).collect();
+        Selection {
+            statuses: texts(&[
+                "speed%",
+                "ping%",
+                "SpeedOculus",
+                "SPEEDOG",
+                "online",
+                "tunnel_active",
+            ]),
+            exclude: texts(&["%_failed", "%invalid%"]),
+            priority: texts(&["SpeedOculus", "SPEEDOG", "speed_ok", "ping_ok"]),
+            max_tunnels: 0,
+        }
+    }
+}
+
+/// How links are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InterfaceName {
+    /// As the kernel counts: `ppp0`, `ppp1`, …
+    Kernel,
+    /// After the node, stable: `cx7`.
+    Node,
+}
+
+/// How a tunnel is dialled and kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tunnel {
+    /// Largest packet sent, 128 to 1500 bytes.
+    pub mtu: u16,
+    /// Largest packet received, 128 to 1500 bytes.
+    pub mru: u16,
+    /// Encryption, where the node's row says nothing.
+    pub mppe: Mppe,
+    /// Let the tunnel take the host's default route.
+    pub default_route: bool,
+    /// Let the tunnel rewrite the host's resolver.
+    pub use_peer_dns: bool,
+    /// How often the peer is asked whether it is there; whole seconds.
+    pub lcp_echo_interval: Span,
+    /// Unanswered questions before the tunnel is given up.
+    pub lcp_echo_failure: u16,
+    /// How links are named.
+    pub interface_name: InterfaceName,
+    /// More pppd options, one a line.
+    pub extra_options: Vec<String>,
+    /// Dials under way at once on this host, 1 or more.
+    pub dial_concurrency: u32,
+    /// From the dial to addresses on the link.
+    pub dial_timeout: Span,
+    /// From TERM to KILL.
+    pub stop_grace: Span,
+    /// Between failed dials.
+    pub backoff: Backoff,
+    /// Up for this long, a tunnel's failures are forgotten.
+    pub stable_after: Span,
+    /// Authentication refusals in a row that end the tries.
+    pub quarantine_after: u32,
+    /// Leave tunnels up when the daemon stops.
+    pub keep_on_exit: bool,
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        Tunnel {
+            mtu: 1400,
+            mru: 1400,
+            mppe: Mppe::Require,
+            default_route: false,
+            use_peer_dns: false,
+            lcp_echo_interval: Span::seconds(10),
+            lcp_echo_failure: 3,
+            interface_name: InterfaceName::Kernel,
+            extra_options: Vec::new(),
+            dial_concurrency: 8,
+            dial_timeout: Span::seconds(30),
+            stop_grace: Span::seconds(5),
+            backoff: Backoff::default(),
+            stable_after: Span::seconds(60),
+            quarantine_after: 3,
+            keep_on_exit: true,
+        }
+    }
+}
+
+/// Exponential back-off between failed dials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backoff {
+    /// The first wait.
+    pub min: Span,
+    /// The longest wait.
+    pub max: Span,
+    /// The share of a wait that is left to chance, 0.0 to 1.0.
+    pub jitter: f64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { min: Span::seconds(5), max: Span::seconds(300), jitter: 0.2 }
+    }
+}
+
+/// When an outage is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outage {
+    /// How long a window is.
+    pub interval: Span,
+    /// Empty windows in a row that make an outage, 1 or more.
+    pub windows: u32,
+    /// From the daemon's start to the first window.
+    pub startup_delay: Span,
+    /// Whether an empty desired set counts.
+    pub restart_with_no_nodes: bool,
+}
+
+impl Default for Outage {
+    fn default() -> Self {
+        Outage {
+            interval: Span::seconds(30),
+            windows: 3,
+            startup_delay: Span::seconds(10),
+            restart_with_no_nodes: false,
+        }
+    }
+}
+
+/// What is restarted in an outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backend {
+    /// Program and arguments, no shell.
+    pub restart: Vec<String>,
+    /// How long the restart command may take.
+    pub restart_timeout: Span,
+    /// The TCP port that the backend listens on.
+    pub port: u16,
+    /// How long the backend may take to open its port.
+    pub ready_timeout: Span,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Backend {
+            restart: ["supervisorctl", "restart", "backend"].map(str::to_owned).to_vec(),
+            restart_timeout: Span::seconds(30),
+            port: 8001,
+            ready_timeout: Span::seconds(30),
+        }
+    }
+}
+
+/// The socket that `connexactl` speaks to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// Where the socket stands.
+    pub socket: PathBuf,
+    /// The group that may read.
+    pub group: String,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control { socket: "/run/connexa/connexad.sock".into(), group: "connexa".into() }
+    }
+}
+
+/// What goes to the journal, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least level that is written.
+    pub level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::Auto, level: LogLevel::Info }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// journald's native protocol under systemd, else text.
+    Auto,
+    /// A JSON object a line, on stderr.
+    Json,
+    /// Text on stderr.
+    Text,
+    /// journald's native protocol.
+    Journald,
+}
+
+/// The least level that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// True errors only.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And every line of pppd and pptp.
+    Debug,
+    /// And the inner workings.
+    Trace,
+}
+
+/// Where the system keeps its things.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Paths {
+    /// Holds `peers/` and `chap-secrets`.
+    pub ppp_dir: PathBuf,
+    /// Holds pppd's pid files.
+    pub run_dir: PathBuf,
+    /// The pppd program.
+    pub pppd: PathBuf,
+    /// The pptp program.
+    pub pptp: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Paths {
+            ppp_dir: "/etc/ppp".into(),
+            run_dir: "/run".into(),
+            pppd: "/usr/sbin/pppd".into(),
+            pptp: "/usr/sbin/pptp".into(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The answers of the control API, shared by the daemon and `connexactl`. Times are RFC 3339 in
+//! UTC.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::failure::{Failure, FailureKind};
+
+/// The version of these shapes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this shape.
+    pub schema_version: u32,
+    /// The daemon itself.
+    pub daemon: Daemon,
+    /// The outage rule.
+    pub outage: Outage,
+    /// How the kernel is heard.
+    pub kernel: Kernel,
+    /// Where the nodes come from.
+    pub database: Database,
+    /// Why no tunnel can be dialled on this host, where that is so.
+    pub host_fault: Option<LastError>,
+    /// Nodes in each state; states with none are left out.
+    pub counts: BTreeMap<String, usize>,
+    /// Every node, by id.
+    pub nodes: Vec<Node>,
+}
+
+/// The daemon itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: String,
+    /// The configuration file that it goes by.
+    pub config_path: String,
+    /// Whether it only tells what it would do.
+    pub dry_run: bool,
+}
+
+/// The outage rule; the first five names are those of the v7.4.6 watchdog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outage {
+    /// Tunnels of nodes that are up.
+    pub ppp_interfaces: usize,
+    /// Empty windows in a row.
+    pub zero_ppp_count: u32,
+    /// How many of them make an outage.
+    pub consecutive_threshold: u32,
+    /// Seconds in a window.
+    pub check_interval: u64,
+    /// False from the first empty window until a tunnel is up.
+    pub is_healthy: bool,
+    /// Restarts since the daemon's start.
+    pub restarts: u64,
+    /// When the last one began.
+    pub last_restart_at: Option<String>,
+    /// When the open window ends.
+    pub next_evaluation_at: Option<String>,
+}
+
+/// How the kernel is heard.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kernel {
+    /// Point-to-point links in the table.
+    pub links: u32,
+    /// Times that the kernel dropped events.
+    pub overruns: u64,
+    /// Full reads of the kernel's table.
+    pub resyncs: u64,
+    /// Receive buffer of the event socket, bytes.
+    pub receive_buffer: u32,
+    /// When the kernel was last heard.
+    pub last_event_at: Option<String>,
+}
+
+/// Where the nodes come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Database {
+    /// The SQLite file.
+    pub path: String,
+    /// Whether it was read at least once.
+    pub was_read: bool,
+    /// Why it can't be read just now, where that is so.
+    pub problem: Option<String>,
+}
+
+/// One node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// The row's id.
+    pub id: u32,
+    /// The address column; null for a tunnel whose row is not known yet.
+    pub ip: Option<String>,
+    /// The login column.
+    pub login: Option<String>,
+    /// The status column.
+    pub status: Option<String>,
+    /// `waiting`, `dialing`, `negotiating`, `up`, `stopping`, `backoff`, `quarantined`, `invalid`.
+    pub state: String,
+    /// The link's name.
+    pub interface: Option<String>,
+    /// The link's index.
+    pub ifindex: Option<u32>,
+    /// Our address.
+    pub local_ip: Option<Ipv4Addr>,
+    /// The server's address in the tunnel.
+    pub remote_ip: Option<Ipv4Addr>,
+    /// pppd.
+    pub pid: Option<u32>,
+    /// Taken over, not dialled.
+    pub adopted: bool,
+    /// When the state began.
+    pub since: String,
+    /// Dials since the tunnel was last stable.
+    pub attempts: u32,
+    /// When the next dial is due.
+    pub next_attempt_at: Option<String>,
+    /// The last failure.
+    pub last_error: Option<LastError>,
+}
+
+/// A failure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastError {
+    /// A [`FailureKind`] or `invalid`.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+}
+
+impl From<&Failure> for LastError {
+    fn from(failure: &Failure) -> Self {
+        LastError { kind: kind_name(failure.kind), message: failure.message.clone() }
+    }
+}
+
+fn kind_name(kind: FailureKind) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+/// An error, as RFC 9457 shapes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// What sort of error, short.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here and what to do about it.
+    pub detail: String,
+}

@@ -1,0 +1,236 @@
+//! The life of a run of pppd: found or spawned, heard, hung up, ended.
+
+use super::effect::{Effect, Signal};
+use super::event::{CallId, FoundCall, Pid, Word};
+use super::failure::{Failure, FailureKind, PppdExit, judge};
+use super::notice::Notice;
+use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
+use super::{Core, Turn};
+use crate::node::NodeId;
+
+impl Core {
+    /// Running pppds that carry our names are taken over.
+    pub(super) fn found(&mut self, found: Vec<FoundCall>, turn: &mut Turn) {
+        for call in found {
+            self.adopt(call, turn);
+        }
+        self.known.running = true;
+    }
+
+    fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
+        let FoundCall { call: call_id, node: id, pid, interface } = found;
+        let known = self.known.wanted.is_some();
+        let tunnel = self.tunnels.entry(id).or_insert_with(|| {
+            let want = if known { Want::Nothing } else { Want::Unknown };
+            Tunnel::new(want, 0, Phase::Waiting, turn.now.wall)
+        });
+        if tunnel.call().is_some_and(|call| call.id != call_id) {
+            return;
+        }
+        if tunnel.call().is_none() {
+            let deadline = turn.at() + self.policy.dial_timeout;
+            tunnel.phase = Phase::Calling(Call::new(call_id, Some(pid), self.inputs, deadline));
+            self.calls.insert(call_id, id);
+        }
+        match interface {
+            Some(name) => self.said(call_id, Word::Interface(name), turn),
+            None => self.reconcile(id, turn),
+        }
+    }
+
+    pub(super) fn spawned(&mut self, call: CallId, pid: Pid) {
+        let id = self.calls.get(&call);
+        if let Some(call) = id.and_then(|id| self.tunnels.get_mut(id)).and_then(Tunnel::call_mut) {
+            call.pid = Some(pid);
+        }
+    }
+
+    pub(super) fn said(&mut self, call_id: CallId, word: Word, turn: &mut Turn) {
+        let Some(&id) = self.calls.get(&call_id) else { return };
+        let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut) else { return };
+        match word {
+            Word::Interface(name) => {
+                if call.standing == Standing::NoLink {
+                    // A link older than the dial is another's; one of an adopted call is older.
+                    let not_before = if call.is_adopted() { 0 } else { call.began + 1 };
+                    if let Some(index) = self.links.claim(call_id, &name, not_before) {
+                        self.bind(call_id, index, turn);
+                    }
+                }
+            }
+            Word::Explains { failure, vague } => {
+                call.said.hear(failure, vague);
+                call.tell_fall_if_explained(id, turn);
+            }
+        }
+        self.note(id, turn);
+    }
+
+    /// Ends a call: TERM now, KILL after the grace.
+    pub(super) fn hang_up(&mut self, id: NodeId, why: Why, turn: &mut Turn) {
+        self.fall(id, turn);
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Phase::Calling(call) = &mut tunnel.phase else { return };
+        match &why {
+            Why::Unwanted(reason) if call.untold.is_some() => {
+                call.tell_fall(id, &reason.to_string(), turn);
+            }
+            Why::Unwanted(reason) => turn.tell(Notice::HangingUp { node: id, why: *reason }),
+            Why::GivenUp(failure) => call.tell_fall(id, &failure.message, turn),
+            Why::Itself => {}
+        }
+        turn.effects.push(Effect::Signal { call: call.id, signal: Signal::Terminate });
+        tunnel.phase.stop(why, Stage::Terminated, turn.at() + self.policy.stop_grace);
+    }
+
+    pub(super) fn exited(&mut self, call: CallId, exit: PppdExit, turn: &mut Turn) {
+        self.ended(call, turn, |call| judge(exit, &call.said));
+    }
+
+    pub(super) fn not_spawned(&mut self, call: CallId, failure: Failure, turn: &mut Turn) {
+        self.ended(call, turn, |_| failure);
+    }
+
+    /// A call has no process any more.
+    fn ended(&mut self, call_id: CallId, turn: &mut Turn, judge: impl FnOnce(&Call) -> Failure) {
+        let Some(id) = self.calls.remove(&call_id) else { return };
+        self.fall(id, turn);
+        self.links.release(call_id);
+        self.dialing.finish(call_id);
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let (mut call, why) = match std::mem::replace(&mut tunnel.phase, Phase::Waiting) {
+            Phase::Calling(call) => (call, Why::Itself),
+            Phase::Stopping { call, why, .. } => (call, why),
+            phase @ (Phase::Waiting
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Invalid) => {
+                tunnel.phase = phase;
+                return;
+            }
+        };
+        match why {
+            Why::Unwanted(reason) => call.tell_fall(id, &reason.to_string(), turn),
+            Why::GivenUp(failure) => {
+                call.tell_fall(id, &failure.message, turn);
+                self.failed(id, failure, turn);
+            }
+            Why::Itself => {
+                let failure = judge(&call);
+                call.tell_fall(id, &failure.message, turn);
+                self.failed(id, failure, turn);
+            }
+        }
+        self.reconcile(id, turn);
+    }
+
+    /// A call ended that was wanted: decides when the next one is due, if any.
+    fn failed(&mut self, id: NodeId, failure: Failure, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let retries = &mut tunnel.retries;
+        retries.last = Some(failure.clone());
+        if self.stopping || !matches!(tunnel.want, Want::Tunnel(_)) {
+            return;
+        }
+        let curve = &self.policy.backoff;
+        let dice = turn.now.dice ^ u64::from(id.0);
+        if failure.kind.is_of_the_host() {
+            if self.host.blame(&failure, curve, turn.at(), dice) {
+                turn.tell(Notice::HostUnfit(failure));
+            }
+            return;
+        }
+        self.host.acquit();
+        retries.failures = retries.failures.saturating_add(1);
+        let refused = failure.kind == FailureKind::AuthRefused;
+        retries.refusals = if refused { retries.refusals.saturating_add(1) } else { 0 };
+        if retries.refusals >= self.policy.quarantine_after {
+            tunnel.phase = Phase::Quarantined;
+            turn.tell(Notice::Quarantined { node: id, failure });
+            return;
+        }
+        let wait = curve.wait(retries.failures, dice);
+        let told = Some((curve.full(retries.failures), failure.clone()));
+        let repeated = retries.told == told;
+        retries.told = told;
+        tunnel.phase = Phase::Backoff { until: turn.at() + wait };
+        let attempt = retries.attempts + 1;
+        turn.tell(Notice::Retrying { node: id, wait, attempt, failure, repeated });
+    }
+
+    /// A node's deadline has come.
+    pub(super) fn expire(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let at = turn.at();
+        let due = |deadline: Option<_>| deadline.is_some_and(|deadline| deadline <= at);
+        if let Some(call) = tunnel.call_mut()
+            && due(call.untold.as_ref().map(|fall| fall.tell_by))
+        {
+            let said = call.said.best().map(|failure| failure.message.clone());
+            call.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
+        }
+        match &mut tunnel.phase {
+            Phase::Backoff { until } if *until <= at => tunnel.phase = Phase::Waiting,
+            Phase::Calling(call) if due(call.deadline) => {
+                let failure = self.overdue(id);
+                self.hang_up(id, Why::GivenUp(failure), turn);
+            }
+            Phase::Stopping { until, .. } if *until <= at => self.press(id, turn),
+            Phase::Calling(_)
+            | Phase::Stopping { .. }
+            | Phase::Waiting
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Invalid => {}
+        }
+        self.reconcile(id, turn);
+    }
+
+    /// Why a call whose deadline has come is given up.
+    fn overdue(&self, id: NodeId) -> Failure {
+        let Some(call) = self.tunnels.get(&id).and_then(Tunnel::call) else {
+            return Failure::new(FailureKind::Timeout, "no tunnel in time");
+        };
+        let limit = humantime::format_duration(self.policy.dial_timeout);
+        if call.was_up {
+            let grace = humantime::format_duration(self.policy.stop_grace);
+            return Failure::new(
+                FailureKind::LinkLost,
+                format!("the link stayed down for {grace}"),
+            );
+        }
+        let what = match call.standing {
+            Standing::NoLink => "no link",
+            Standing::Link(_) | Standing::Up(..) => "a link but no address",
+        };
+        let message = match call.said.best() {
+            Some(said) => format!("{what} within {limit}: {said}"),
+            None => format!("{what} within {limit}"),
+        };
+        Failure::new(FailureKind::Timeout, message)
+    }
+
+    /// A pppd that should be gone is not: the next stronger signal.
+    fn press(&mut self, id: NodeId, turn: &mut Turn) {
+        let grace = self.policy.stop_grace;
+        let Some(Phase::Stopping { call, stage, until, .. }) =
+            self.tunnels.get_mut(&id).map(|t| &mut t.phase)
+        else {
+            return;
+        };
+        let signal = match stage {
+            Stage::Leaving => {
+                *stage = Stage::Terminated;
+                Signal::Terminate
+            }
+            Stage::Terminated => {
+                turn.tell(Notice::Killing { node: id, pid: call.pid });
+                *stage = Stage::Killed;
+                Signal::Kill
+            }
+            Stage::Killed => Signal::Kill,
+        };
+        *until = turn.at() + grace;
+        turn.effects.push(Effect::Signal { call: call.id, signal });
+    }
+}

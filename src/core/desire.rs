@@ -1,0 +1,157 @@
+//! What the database wants, compared node by node with what was wanted before.
+
+use std::collections::BTreeSet;
+
+use super::effect::Effect;
+use super::event::Candidate;
+use super::notice::{HangUp, Notice};
+use super::policy::Policy;
+use super::tunnel::{Phase, Retries, Tunnel, Want, Why};
+use super::{Core, Turn};
+use crate::node::{Node, NodeId};
+
+impl Core {
+    /// The database was read. Only nodes whose row changed are touched.
+    pub(super) fn desire(&mut self, candidates: Vec<Candidate>, turn: &mut Turn) {
+        let selected = select(candidates, self.policy.max_tunnels);
+        let keep: BTreeSet<NodeId> = selected.iter().map(Candidate::id).collect();
+        let nodes = selected.iter().filter(|c| matches!(c, Candidate::Node(_))).count();
+        let first = self.known.wanted.replace(nodes).is_none();
+        if self.known.database_problem.take().is_some() || first {
+            turn.tell(Notice::DatabaseRead { nodes, invalid: selected.len() - nodes });
+        }
+        if first {
+            turn.effects.push(Effect::SweepFiles(keep.iter().copied().collect()));
+        }
+        let gone: Vec<NodeId> =
+            self.tunnels.keys().filter(|id| !keep.contains(id)).copied().collect();
+        for id in gone {
+            self.want(id, Want::Nothing, 0, turn);
+        }
+        for (rank, candidate) in (0..).zip(selected) {
+            match candidate {
+                Candidate::Node(node) => self.want(node.id, Want::Tunnel(node), rank, turn),
+                Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
+            }
+        }
+    }
+
+    /// The database can't be read: what was wanted stays wanted.
+    pub(super) fn desire_unavailable(&mut self, problem: String, turn: &mut Turn) {
+        if self.known.database_problem.as_ref() != Some(&problem) {
+            turn.tell(Notice::DatabaseUnavailable(problem.clone()));
+            self.known.database_problem = Some(problem);
+        }
+    }
+
+    fn want(&mut self, id: NodeId, want: Want, rank: u32, turn: &mut Turn) {
+        let tunnel = self
+            .tunnels
+            .entry(id)
+            .or_insert_with(|| Tunnel::new(Want::Nothing, rank, Phase::Waiting, turn.now.wall));
+        if tunnel.want == want && tunnel.rank == rank {
+            return;
+        }
+        tunnel.rank = rank;
+        let old = std::mem::replace(&mut tunnel.want, want);
+        let redial = match (&old, &tunnel.want) {
+            (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
+            (old, Want::Tunnel(node)) => {
+                turn.effects.push(Self::write_files(node, &self.policy));
+                matches!(old, Want::Tunnel(_))
+            }
+            (old, Want::Invalid(row)) => {
+                if *old != tunnel.want {
+                    turn.tell(Notice::Invalid(row.clone()));
+                    turn.effects.push(Effect::RemoveFiles(id));
+                }
+                false
+            }
+            (_, Want::Nothing | Want::Unknown) => false,
+        };
+        if redial {
+            self.start_afresh(id, turn);
+        }
+        self.reconcile(id, turn);
+    }
+
+    /// The row changed in what is dialled: what failed before says nothing any more.
+    fn start_afresh(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        tunnel.retries = Retries::default();
+        match tunnel.phase {
+            Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
+            Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),
+            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => {
+                tunnel.phase = Phase::Waiting;
+            }
+        }
+    }
+
+    pub(super) fn write_files(node: &Node, policy: &Policy) -> Effect {
+        Effect::WriteFiles { node: Box::new(node.clone()), options: Box::new(policy.peer.clone()) }
+    }
+
+    /// Compares what is wanted of a node with what is seen of it, and acts.
+    pub(super) fn reconcile(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        match (&tunnel.phase, self.unwanted(tunnel)) {
+            (Phase::Calling(_), Some(why)) => self.hang_up(id, Why::Unwanted(why), turn),
+            (Phase::Calling(_), None) => self.observe(id, turn),
+            (Phase::Stopping { .. }, _) => {}
+            (Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid, _) => {
+                self.rest(id, turn);
+            }
+        }
+        self.note(id, turn);
+    }
+
+    fn unwanted(&self, tunnel: &Tunnel) -> Option<HangUp> {
+        match tunnel.want {
+            _ if self.stopping && !self.policy.keep_on_exit => Some(HangUp::DaemonStops),
+            Want::Unknown | Want::Tunnel(_) => None,
+            Want::Invalid(_) => Some(HangUp::RowInvalid),
+            Want::Nothing => Some(HangUp::Removed),
+        }
+    }
+
+    /// No pppd runs for this node: what it does next follows from what is wanted.
+    fn rest(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        match (&tunnel.want, &tunnel.phase) {
+            (Want::Nothing, _) => {
+                self.tunnels.remove(&id);
+                turn.effects.push(Effect::RemoveFiles(id));
+            }
+            (Want::Unknown, _) => {
+                self.tunnels.remove(&id);
+            }
+            (Want::Invalid(_), _) => tunnel.phase = Phase::Invalid,
+            (Want::Tunnel(_), Phase::Invalid) => tunnel.phase = Phase::Waiting,
+            (
+                Want::Tunnel(_),
+                Phase::Waiting
+                | Phase::Calling(_)
+                | Phase::Stopping { .. }
+                | Phase::Backoff { .. }
+                | Phase::Quarantined,
+            ) => {}
+        }
+    }
+}
+
+/// The first `max` rows that can be dialled (0 is all), and every row that can't.
+fn select(candidates: Vec<Candidate>, max: u32) -> Vec<Candidate> {
+    let mut room = if max == 0 { u32::MAX } else { max };
+    candidates
+        .into_iter()
+        .filter(|candidate| match candidate {
+            Candidate::Invalid(_) => true,
+            Candidate::Node(_) if room == 0 => false,
+            Candidate::Node(_) => {
+                room -= 1;
+                true
+            }
+        })
+        .collect()
+}

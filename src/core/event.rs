@@ -1,0 +1,221 @@
+//! What comes into the core.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, PppdExit};
+use super::policy::Policy;
+use super::time::Now;
+use crate::node::{Invalid, Node, NodeId};
+
+/// One input: a recording of the core is a list of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// When it came.
+    pub now: Now,
+    /// What it is.
+    pub event: Event,
+}
+
+/// The kernel's index of a link: the only thing that identifies one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IfIndex(pub u32);
+
+/// One run of pppd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallId {
+    /// Started by this daemon; numbered in order.
+    Dialled(u64),
+    /// Found running; by the number that whoever found it gave.
+    Found(u64),
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallId::Dialled(n) => write!(f, "dialled {n}"),
+            CallId::Found(n) => write!(f, "found {n}"),
+        }
+    }
+}
+
+/// A process, for people to read; processes are signalled through pidfds.
+pub type Pid = u32;
+
+/// Something happened outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The database was read: all candidates, most wanted first.
+    Desired(Vec<Candidate>),
+    /// The database can't be read; what was wanted stays wanted.
+    DesiredUnavailable(String),
+    /// The kernel told of links; the first of these is the whole table.
+    Links {
+        /// What changed.
+        changes: Vec<LinkChange>,
+        /// How well the kernel is heard.
+        hearing: Hearing,
+    },
+    /// Running pppds that carry our names; the first of these ends the search at start-up.
+    Found(Vec<FoundCall>),
+    /// A dial has become a process.
+    Spawned {
+        /// Which dial.
+        call: CallId,
+        /// Its process.
+        pid: Pid,
+    },
+    /// A dial has not become a process.
+    NotSpawned {
+        /// Which dial.
+        call: CallId,
+        /// Why not.
+        failure: Failure,
+    },
+    /// pppd or pptp said something that matters.
+    Said {
+        /// In which call.
+        call: CallId,
+        /// What.
+        word: Word,
+    },
+    /// A pppd is gone.
+    Exited {
+        /// Which call.
+        call: CallId,
+        /// How it ended.
+        exit: PppdExit,
+    },
+    /// `/dev/ppp`, pppd or pptp came, went or changed.
+    HostChanged,
+    /// A backend restart is over.
+    BackendRestarted(RestartOutcome),
+    /// The configuration was read again.
+    Policy(Box<Policy>),
+    /// The daemon is asked to stop.
+    Stop,
+    /// A deadline has come.
+    Tick,
+}
+
+/// A row of the database that may hold a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Candidate {
+    /// It can be dialled.
+    Node(Node),
+    /// It can't.
+    Invalid(InvalidRow),
+}
+
+impl Candidate {
+    /// The row's id.
+    pub fn id(&self) -> NodeId {
+        match self {
+            Candidate::Node(node) => node.id,
+            Candidate::Invalid(row) => row.id,
+        }
+    }
+}
+
+/// A row that can't be dialled, as far as it can be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidRow {
+    /// The row's id.
+    pub id: NodeId,
+    /// The address column.
+    pub ip: String,
+    /// The login column.
+    pub login: String,
+    /// The status column.
+    pub status: String,
+    /// Why it can't be dialled.
+    pub reason: Invalid,
+}
+
+/// A point-to-point link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its present name.
+    pub name: String,
+    /// IFF_UP and IFF_LOWER_UP.
+    pub up: bool,
+    /// Its IPv4 addresses, in the kernel's order.
+    pub addresses: Vec<LinkAddress>,
+}
+
+/// An IPv4 address of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LinkAddress {
+    /// Our end.
+    pub local: Ipv4Addr,
+    /// Their end, where it is another.
+    pub remote: Option<Ipv4Addr>,
+}
+
+/// A link as it is now, or that it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkChange {
+    /// Which link.
+    pub index: IfIndex,
+    /// `None` when it is gone.
+    pub link: Option<Link>,
+}
+
+/// How well the kernel is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hearing {
+    /// Point-to-point links in the table.
+    pub links: u32,
+    /// Times that the kernel dropped messages because nobody read them.
+    pub overruns: u64,
+    /// Full reads of the kernel's table, the first one included.
+    pub resyncs: u64,
+    /// Receive buffer of the socket, in bytes as the kernel counts them.
+    pub receive_buffer: u32,
+}
+
+/// A pppd that was running before the daemon looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCall {
+    /// The number it goes by.
+    pub call: CallId,
+    /// The node that its names tell.
+    pub node: NodeId,
+    /// Its process.
+    pub pid: Pid,
+    /// Its link's name, where its pid file has one.
+    pub interface: Option<String>,
+}
+
+/// What pppd and pptp say that the core listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The call's link has this name.
+    Interface(String),
+    /// Why the call is about to end.
+    Explains {
+        /// The cause.
+        failure: Failure,
+        /// Said after many causes; worth little beside a plain one.
+        vague: bool,
+    },
+}
+
+/// How a backend restart went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartOutcome {
+    /// The command worked and the port opened after so many milliseconds.
+    Ready(u64),
+    /// The command worked and the port stayed shut.
+    NotReady(String),
+    /// The command did not work.
+    Failed(String),
+}

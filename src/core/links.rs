@@ -1,0 +1,197 @@
+//! The point-to-point links of this host, as the kernel last told, and which call owns which.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::event::{CallId, IfIndex, Link, LinkChange};
+
+/// IPv4 addresses of a link that is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Addresses {
+    /// Our end.
+    pub local: Ipv4Addr,
+    /// Their end, where the kernel knows one.
+    pub remote: Option<Ipv4Addr>,
+}
+
+/// What the kernel shows of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// There is no such link.
+    Gone,
+    /// The link is there and not up.
+    Down,
+    /// Up, without an IPv4 address.
+    Bare,
+    /// Up, with a local address but no peer: pppd is half-way through setting both.
+    Half(Addresses),
+    /// Up, with both.
+    Full(Addresses),
+}
+
+#[derive(Debug)]
+struct Tracked {
+    link: Link,
+    owner: Option<CallId>,
+    /// Number of the input that first showed it.
+    first_seen: u64,
+}
+
+#[derive(Debug)]
+struct Claim {
+    call: CallId,
+    /// Links first seen before this input can't be the claimed one.
+    not_before: u64,
+}
+
+/// The table. The index is the only key; names only lead from a call to its index once.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    table: BTreeMap<IfIndex, Tracked>,
+    by_name: BTreeMap<String, IfIndex>,
+    claims: BTreeMap<String, Claim>,
+}
+
+impl Links {
+    /// Takes in what the kernel told; returns the call that the link belongs to, if any.
+    pub(super) fn apply(&mut self, change: LinkChange, input: u64) -> Option<(CallId, IfIndex)> {
+        let index = change.index;
+        let Some(link) = change.link else {
+            let gone = self.table.remove(&index)?;
+            self.forget_name(&gone.link.name, index);
+            return gone.owner.map(|call| (call, index));
+        };
+        let name = link.name.clone();
+        if let Some(tracked) = self.table.get_mut(&index) {
+            let old = std::mem::replace(&mut tracked.link, link).name;
+            if old != name {
+                self.forget_name(&old, index);
+            }
+        } else {
+            self.table.insert(index, Tracked { link, owner: None, first_seen: input });
+        }
+        self.by_name.insert(name.clone(), index);
+        self.bind(&name);
+        self.table.get(&index).and_then(|t| t.owner).map(|call| (call, index))
+    }
+
+    /// `call` says that its link has this name. Returns the index once the kernel shows it; until
+    /// then, [`Links::apply`] finds the call when the link appears.
+    pub(super) fn claim(&mut self, call: CallId, name: &str, not_before: u64) -> Option<IfIndex> {
+        self.claims.retain(|_, claim| claim.call != call);
+        self.claims.insert(name.to_owned(), Claim { call, not_before });
+        self.bind(name)
+    }
+
+    fn bind(&mut self, name: &str) -> Option<IfIndex> {
+        let claim = self.claims.get(name)?;
+        let index = *self.by_name.get(name)?;
+        let tracked = self.table.get_mut(&index)?;
+        if tracked.owner.is_some() || tracked.first_seen < claim.not_before {
+            return None;
+        }
+        tracked.owner = Some(claim.call);
+        self.claims.remove(name);
+        Some(index)
+    }
+
+    /// `call` has ended and owns nothing any more. Its link stays marked, so that no later call
+    /// takes a link for its own that the kernel is still removing.
+    pub(super) fn release(&mut self, call: CallId) {
+        self.claims.retain(|_, claim| claim.call != call);
+    }
+
+    /// What the kernel shows of a link.
+    pub(super) fn sight(&self, index: IfIndex) -> Sight {
+        let Some(Tracked { link, .. }) = self.table.get(&index) else {
+            return Sight::Gone;
+        };
+        if !link.up {
+            return Sight::Down;
+        }
+        let full = link.addresses.iter().find(|a| a.remote.is_some());
+        match full.or(link.addresses.first()) {
+            None => Sight::Bare,
+            Some(address) => {
+                let addresses = Addresses { local: address.local, remote: address.remote };
+                if addresses.remote.is_some() {
+                    Sight::Full(addresses)
+                } else {
+                    Sight::Half(addresses)
+                }
+            }
+        }
+    }
+
+    /// The link's present name.
+    pub(super) fn name(&self, index: IfIndex) -> Option<&str> {
+        self.table.get(&index).map(|t| t.link.name.as_str())
+    }
+
+    fn forget_name(&mut self, name: &str, index: IfIndex) {
+        if self.by_name.get(name) == Some(&index) {
+            self.by_name.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: CallId = CallId::Dialled(1);
+
+    fn change(index: u32, name: &str) -> LinkChange {
+        let link = Link { name: name.into(), up: false, addresses: Vec::new() };
+        LinkChange { index: IfIndex(index), link: Some(link) }
+    }
+
+    #[test]
+    fn a_link_seen_before_the_word_is_found_by_the_word() {
+        let mut links = Links::default();
+        links.apply(change(4, "ppp0"), 10);
+        assert_eq!(links.claim(CALL, "ppp0", 9), Some(IfIndex(4)));
+    }
+
+    #[test]
+    fn a_link_seen_after_the_word_finds_its_call() {
+        let mut links = Links::default();
+        assert_eq!(links.claim(CALL, "ppp0", 9), None);
+        assert_eq!(links.apply(change(4, "ppp0"), 10), Some((CALL, IfIndex(4))));
+    }
+
+    #[test]
+    fn a_link_older_than_the_call_is_not_its_own() {
+        let mut links = Links::default();
+        links.apply(change(4, "ppp0"), 8);
+        assert_eq!(links.claim(CALL, "ppp0", 9), None);
+        links.apply(LinkChange { index: IfIndex(4), link: None }, 10);
+        assert_eq!(links.apply(change(5, "ppp0"), 11), Some((CALL, IfIndex(5))));
+    }
+
+    #[test]
+    fn the_link_of_a_dead_call_goes_to_no_other() {
+        let mut links = Links::default();
+        links.apply(change(4, "ppp0"), 1);
+        links.claim(CALL, "ppp0", 0);
+        links.release(CALL);
+        assert_eq!(links.claim(CallId::Dialled(2), "ppp0", 0), None);
+    }
+
+    #[test]
+    fn a_renamed_link_keeps_its_call() {
+        let mut links = Links::default();
+        links.claim(CALL, "ppp0", 0);
+        links.apply(change(4, "ppp0"), 1);
+        assert_eq!(links.apply(change(4, "cx7"), 2), Some((CALL, IfIndex(4))));
+        assert_eq!(links.name(IfIndex(4)), Some("cx7"));
+    }
+
+    #[test]
+    fn a_late_word_with_the_old_name_waits_for_the_new_one() {
+        let mut links = Links::default();
+        links.apply(change(4, "cx7"), 1);
+        assert_eq!(links.claim(CALL, "ppp0", 0), None);
+        assert_eq!(links.claim(CALL, "cx7", 0), Some(IfIndex(4)));
+    }
+}

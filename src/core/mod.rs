@@ -1,0 +1,267 @@
+//! The supervisor core: one state machine per node, the dial queue, the outage rule.
+//!
+//! Pure: no clock, no I/O, no randomness. An [`event::Input`] goes in with its time and its dice,
+//! [`effect::Effect`]s come out, and the same inputs always give the same effects. Every event
+//! ends in comparing what is wanted of a node with what is seen of it, so a lost event that is
+//! made good by a later look ends in the same place.
+
+pub mod backoff;
+mod calls;
+mod desire;
+mod dialing;
+pub mod effect;
+pub mod event;
+pub mod failure;
+mod host;
+mod links;
+pub mod notice;
+mod observe;
+pub mod outage;
+pub mod policy;
+pub mod report;
+pub mod time;
+mod timers;
+mod tunnel;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dialing::Dialing;
+use effect::Effect;
+use event::{CallId, Event, Hearing, Input, LinkChange};
+use host::Host;
+use links::Links;
+use notice::Notice;
+use outage::{Outage, Verdict};
+use policy::Policy;
+use time::{Monotonic, Now, Wall};
+use timers::Timers;
+pub use tunnel::State;
+use tunnel::{Call, Phase, Tunnel, Want};
+
+use crate::node::NodeId;
+
+/// The state of everything, in memory.
+#[derive(Debug)]
+pub struct Core {
+    policy: Policy,
+    tunnels: BTreeMap<NodeId, Tunnel>,
+    calls: BTreeMap<CallId, NodeId>,
+    up: BTreeSet<NodeId>,
+    links: Links,
+    dialing: Dialing,
+    timers: Timers,
+    outage: Outage,
+    host: Host,
+    known: Known,
+    hearing: Hearing,
+    heard_at: Option<Wall>,
+    stopping: bool,
+    inputs: u64,
+    dialled: u64,
+}
+
+/// What must be known before anything is dialled.
+#[derive(Debug, Default)]
+struct Known {
+    /// The kernel's table of links.
+    links: bool,
+    /// Which of our pppds already run.
+    running: bool,
+    /// How many tunnels the database wants; `None` until it was read once.
+    wanted: Option<usize>,
+    /// Why the database can't be read just now.
+    database_problem: Option<String>,
+}
+
+impl Known {
+    fn enough(&self) -> bool {
+        self.links && self.running && self.wanted.is_some()
+    }
+}
+
+/// One turn: the time of the input, and the effects so far.
+struct Turn {
+    now: Now,
+    effects: Vec<Effect>,
+}
+
+impl Turn {
+    fn tell(&mut self, notice: Notice) {
+        self.effects.push(Effect::Tell(notice));
+    }
+
+    fn at(&self) -> Monotonic {
+        self.now.at
+    }
+}
+
+impl Core {
+    /// A core that knows nothing yet.
+    pub fn new(policy: Policy) -> Self {
+        let outage = Outage::new(policy.outage);
+        Core {
+            policy,
+            tunnels: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            up: BTreeSet::new(),
+            links: Links::default(),
+            dialing: Dialing::default(),
+            timers: Timers::default(),
+            outage,
+            host: Host::default(),
+            known: Known::default(),
+            hearing: Hearing::default(),
+            heard_at: None,
+            stopping: false,
+            inputs: 0,
+            dialled: 0,
+        }
+    }
+
+    /// Takes in one event and says what is to be done. Deadlines that have come are served with
+    /// any event, after it.
+    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+        self.inputs += 1;
+        let mut turn = Turn { now: input.now, effects: Vec::new() };
+        let turn = &mut turn;
+        match input.event {
+            Event::Desired(candidates) => self.desire(candidates, turn),
+            Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
+            Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
+            Event::Found(found) => self.found(found, turn),
+            Event::Spawned { call, pid } => self.spawned(call, pid),
+            Event::NotSpawned { call, failure } => self.not_spawned(call, failure, turn),
+            Event::Said { call, word } => self.said(call, word, turn),
+            Event::Exited { call, exit } => self.exited(call, exit, turn),
+            Event::HostChanged => self.host.changed(),
+            Event::BackendRestarted(outcome) => {
+                self.outage.restarted(turn.at());
+                turn.tell(Notice::Restarted(outcome));
+            }
+            Event::Policy(policy) => self.set_policy(*policy, turn),
+            Event::Stop => self.stop(turn),
+            Event::Tick => {}
+        }
+        self.serve_deadlines(turn);
+        self.start_dials(turn);
+        self.watch_outage(turn.at());
+        std::mem::take(&mut turn.effects)
+    }
+
+    /// When [`Core::handle`] wants a [`Event::Tick`] at the latest. `None` while all is well.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        [self.timers.next(), self.outage.deadline(), self.host.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the daemon may exit after [`Event::Stop`]: nothing is left to be stopped.
+    pub fn is_drained(&self) -> bool {
+        self.stopping && (self.policy.keep_on_exit || self.calls.is_empty())
+    }
+
+    fn serve_deadlines(&mut self, turn: &mut Turn) {
+        while let Some(id) = self.timers.take_due(turn.at()) {
+            self.expire(id, turn);
+        }
+        self.host.expire(turn.at());
+        match self.outage.expire(turn.at(), turn.now.wall) {
+            Some(Verdict::Empty { count, restart }) => {
+                let windows = self.outage.policy().windows;
+                turn.tell(Notice::EmptyWindow { count, of: windows });
+                if restart {
+                    turn.tell(Notice::Restarting { windows });
+                    turn.effects.push(Effect::RestartBackend);
+                }
+            }
+            Some(Verdict::RestartOverdue) => turn.tell(Notice::RestartOverdue),
+            None => {}
+        }
+    }
+
+    fn watch_outage(&mut self, at: Monotonic) {
+        if self.known.enough() && !self.stopping {
+            let wanted = self.known.wanted.is_some_and(|n| n > 0);
+            self.outage.observe(!self.up.is_empty(), wanted, at);
+        }
+    }
+
+    fn start_dials(&mut self, turn: &mut Turn) {
+        if !self.known.enough() || self.stopping {
+            return;
+        }
+        let cap = self.host.dials_allowed(self.policy.dial_concurrency);
+        while let Some((id, server)) = self.dialing.next(cap) {
+            self.dialled += 1;
+            let call = CallId::Dialled(self.dialled);
+            self.dialing.start(call, id, server);
+            self.calls.insert(call, id);
+            if let Some(tunnel) = self.tunnels.get_mut(&id) {
+                tunnel.retries.attempts += 1;
+                let deadline = turn.at() + self.policy.dial_timeout;
+                tunnel.phase = Phase::Calling(Call::new(call, None, self.inputs, deadline));
+            }
+            turn.effects.push(Effect::Dial { call, node: id });
+            self.note(id, turn);
+        }
+    }
+
+    fn hear(&mut self, changes: Vec<LinkChange>, hearing: Hearing, turn: &mut Turn) {
+        self.known.links = true;
+        self.hearing = hearing;
+        self.heard_at = Some(turn.now.wall);
+        for change in changes {
+            if let Some((call, index)) = self.links.apply(change, self.inputs) {
+                self.bind(call, index, turn);
+            }
+        }
+    }
+
+    fn set_policy(&mut self, policy: Policy, turn: &mut Turn) {
+        let files_differ = policy.peer != self.policy.peer;
+        self.outage.set_policy(policy.outage);
+        self.policy = policy;
+        if files_differ {
+            for tunnel in self.tunnels.values() {
+                if let Want::Tunnel(node) = &tunnel.want {
+                    turn.effects.push(Self::write_files(node, &self.policy));
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, turn: &mut Turn) {
+        self.stopping = true;
+        let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
+        for id in ids {
+            self.reconcile(id, turn);
+        }
+    }
+
+    /// Brings the queue, the timers and the shown state in line with the node's phase.
+    fn note(&mut self, id: NodeId, turn: &Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else {
+            self.timers.set(id, None);
+            self.dialing.leave(id);
+            return;
+        };
+        let state = tunnel.phase.state();
+        if state != tunnel.shown.0 {
+            tunnel.shown = (state, turn.now.wall);
+        }
+        self.timers.set(id, tunnel.deadline());
+        match (&tunnel.phase, &tunnel.want) {
+            (Phase::Waiting, Want::Tunnel(node)) => self.dialing.wait(id, tunnel.rank, node.server),
+            (
+                Phase::Waiting
+                | Phase::Calling(_)
+                | Phase::Stopping { .. }
+                | Phase::Backoff { .. }
+                | Phase::Quarantined
+                | Phase::Invalid,
+                Want::Unknown | Want::Tunnel(_) | Want::Invalid(_) | Want::Nothing,
+            ) => self.dialing.leave(id),
+        }
+    }
+}

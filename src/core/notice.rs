@@ -1,0 +1,244 @@
+//! What people are told, in the words of the contract. The one place that words a reason.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{IfIndex, InvalidRow, Pid, RestartOutcome};
+use super::failure::Failure;
+use crate::node::NodeId;
+
+/// How loud a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody must act.
+    Error,
+    /// Somebody should look.
+    Warning,
+    /// It happened.
+    Info,
+    /// For who asks.
+    Debug,
+}
+
+/// Why the daemon hangs up a tunnel itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HangUp {
+    /// The row is gone or no longer selected.
+    Removed,
+    /// Address, login, password or encryption of the row changed.
+    Changed,
+    /// The row can't be dialled any more.
+    RowInvalid,
+    /// The daemon stops and `tunnel.keep_on_exit` is off.
+    DaemonStops,
+}
+
+impl fmt::Display for HangUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HangUp::Removed => "its row is gone or no longer selected",
+            HangUp::Changed => "its row changed; it is dialled again",
+            HangUp::RowInvalid => "its row can't be dialled any more",
+            HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
+        })
+    }
+}
+
+/// A thing worth a line in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// A tunnel is up.
+    Up {
+        /// The node.
+        node: NodeId,
+        /// The link's index.
+        index: IfIndex,
+        /// The link's name.
+        interface: String,
+        /// Our address.
+        local: Ipv4Addr,
+        /// The server's, where the kernel knows it.
+        remote: Option<Ipv4Addr>,
+        /// pppd.
+        pid: Option<Pid>,
+        /// Taken over, not dialled.
+        adopted: bool,
+    },
+    /// A tunnel that was up is not.
+    Down {
+        /// The node.
+        node: NodeId,
+        /// The link's index.
+        index: IfIndex,
+        /// The link's name.
+        interface: String,
+        /// Why.
+        reason: String,
+        /// pppd.
+        pid: Option<Pid>,
+    },
+    /// A dial failed or a tunnel fell; the next try is set.
+    Retrying {
+        /// The node.
+        node: NodeId,
+        /// Until the next try.
+        wait: Duration,
+        /// Which try that is.
+        attempt: u32,
+        /// Why the last one failed.
+        failure: Failure,
+        /// The same was told before.
+        repeated: bool,
+    },
+    /// No more tries until something changes.
+    Quarantined {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The daemon hangs up.
+    HangingUp {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        why: HangUp,
+    },
+    /// pppd ignored TERM and gets KILL.
+    Killing {
+        /// The node.
+        node: NodeId,
+        /// pppd.
+        pid: Option<Pid>,
+    },
+    /// A row can't be dialled.
+    Invalid(InvalidRow),
+    /// Every dial of this host would fail the same way.
+    HostUnfit(Failure),
+    /// The database can't be read.
+    DatabaseUnavailable(String),
+    /// The database was read again, with so many candidates.
+    DatabaseRead {
+        /// Rows that can be dialled.
+        nodes: usize,
+        /// Rows that can't.
+        invalid: usize,
+    },
+    /// A window without a tunnel.
+    EmptyWindow {
+        /// Empty windows in a row.
+        count: u32,
+        /// How many make an outage.
+        of: u32,
+    },
+    /// The backend is restarted.
+    Restarting {
+        /// After so many empty windows.
+        windows: u32,
+    },
+    /// How the restart went.
+    Restarted(RestartOutcome),
+    /// The restart never reported back.
+    RestartOverdue,
+}
+
+impl Notice {
+    /// How loud it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Notice::Quarantined { .. } | Notice::HostUnfit(_) | Notice::Invalid(_) => Level::Error,
+            Notice::Down { .. }
+            | Notice::Killing { .. }
+            | Notice::DatabaseUnavailable(_)
+            | Notice::EmptyWindow { .. }
+            | Notice::Restarting { .. }
+            | Notice::RestartOverdue
+            | Notice::Restarted(RestartOutcome::Failed(_) | RestartOutcome::NotReady(_)) => {
+                Level::Warning
+            }
+            Notice::Retrying { repeated: true, .. } => Level::Debug,
+            Notice::Up { .. }
+            | Notice::Retrying { .. }
+            | Notice::HangingUp { .. }
+            | Notice::DatabaseRead { .. }
+            | Notice::Restarted(RestartOutcome::Ready(_)) => Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Up { node, interface, local, remote, adopted, .. } => {
+                write!(
+                    f,
+                    "✅ Tunnel for node {node} is UP on {interface} (local IP {local} remote IP "
+                )?;
+                match remote {
+                    Some(remote) => write!(f, "{remote})")?,
+                    None => f.write_str("unknown)")?,
+                }
+                if *adopted { f.write_str(", adopted") } else { Ok(()) }
+            }
+            Notice::Down { node, interface, reason, .. } => {
+                write!(f, "Tunnel for node {node} is DOWN on {interface}: {reason}")
+            }
+            Notice::Retrying { node, wait, attempt, failure, .. } => {
+                write!(
+                    f,
+                    "Node {node}: retrying in {}s (attempt {attempt}): {failure}",
+                    seconds(*wait)
+                )
+            }
+            Notice::Quarantined { node, failure } => {
+                write!(
+                    f,
+                    "Node {node} is quarantined: {failure}; correct its row and it is dialled again"
+                )
+            }
+            Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
+            Notice::Killing { node, pid } => {
+                write!(f, "Node {node}: pppd")?;
+                if let Some(pid) = pid {
+                    write!(f, " (pid {pid})")?;
+                }
+                f.write_str(" ignored SIGTERM; sending SIGKILL")
+            }
+            Notice::Invalid(row) => write!(f, "Node {} can't be dialled: {}", row.id, row.reason),
+            Notice::HostUnfit(failure) => write!(f, "No tunnel can be dialled: {failure}"),
+            Notice::DatabaseUnavailable(problem) => {
+                write!(f, "The node database can't be used: {problem}")
+            }
+            Notice::DatabaseRead { nodes, invalid: 0 } => {
+                write!(f, "Node database read: {nodes} to hold up")
+            }
+            Notice::DatabaseRead { nodes, invalid } => {
+                write!(f, "Node database read: {nodes} to hold up, {invalid} can't be dialled")
+            }
+            Notice::EmptyWindow { count, of } => write!(f, "Zero PPP interfaces ({count}/{of})"),
+            Notice::Restarting { windows } => {
+                write!(f, "🔄 Restarting backend due to {windows} consecutive zero PPP interfaces")
+            }
+            Notice::Restarted(RestartOutcome::Ready(millis)) => {
+                write!(f, "Backend ready after {}.{} s", millis / 1000, millis % 1000 / 100)
+            }
+            Notice::Restarted(RestartOutcome::NotReady(why)) => {
+                write!(f, "Backend not ready: {why}")
+            }
+            Notice::Restarted(RestartOutcome::Failed(why)) => {
+                write!(f, "Backend restart failed: {why}")
+            }
+            Notice::RestartOverdue => f.write_str("Backend restart has not ended in time"),
+        }
+    }
+}
+
+/// Whole seconds, rounded up: "in 0s" would be a lie.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

@@ -1,0 +1,43 @@
+//! When each node is next looked at without an event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::time::Monotonic;
+use crate::node::NodeId;
+
+/// One deadline a node at most, in order.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    order: BTreeSet<(Monotonic, NodeId)>,
+    of: BTreeMap<NodeId, Monotonic>,
+}
+
+impl Timers {
+    /// Sets, moves or clears the deadline of a node.
+    pub(super) fn set(&mut self, id: NodeId, deadline: Option<Monotonic>) {
+        let old = match deadline {
+            Some(at) => self.of.insert(id, at),
+            None => self.of.remove(&id),
+        };
+        if let Some(old) = old {
+            self.order.remove(&(old, id));
+        }
+        if let Some(at) = deadline {
+            self.order.insert((at, id));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Monotonic> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the earliest node whose deadline has come.
+    pub(super) fn take_due(&mut self, now: Monotonic) -> Option<NodeId> {
+        let (at, id) = *self.order.first()?;
+        (at <= now).then(|| {
+            self.set(id, None);
+            id
+        })
+    }
+}

@@ -1,0 +1,282 @@
+//! One node's tunnel: what is wanted of it and where it stands.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{CallId, IfIndex, InvalidRow, Pid};
+use super::failure::{Explanation, Failure};
+use super::links::Addresses;
+use super::notice::HangUp;
+use super::time::{Monotonic, Wall};
+use crate::node::Node;
+
+/// The states that the world sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Wants a dial slot.
+    Waiting,
+    /// pppd runs, no link yet.
+    Dialing,
+    /// The link is there, no address yet.
+    Negotiating,
+    /// The kernel says so.
+    Up,
+    /// pppd is on its way out.
+    Stopping,
+    /// Waits before the next dial.
+    Backoff,
+    /// Refused too often; waits for a change.
+    Quarantined,
+    /// The row can't be dialled.
+    Invalid,
+}
+
+impl State {
+    /// Every state, in the order of a tunnel's life.
+    pub const ALL: [State; 8] = [
+        State::Waiting,
+        State::Dialing,
+        State::Negotiating,
+        State::Up,
+        State::Stopping,
+        State::Backoff,
+        State::Quarantined,
+        State::Invalid,
+    ];
+
+    /// Its name in the API and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Dialing => "dialing",
+            State::Negotiating => "negotiating",
+            State::Up => "up",
+            State::Stopping => "stopping",
+            State::Backoff => "backoff",
+            State::Quarantined => "quarantined",
+            State::Invalid => "invalid",
+        }
+    }
+}
+
+/// What the database wants of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Want {
+    /// Nobody knows yet: found running before the database was read.
+    Unknown,
+    /// A tunnel.
+    Tunnel(Node),
+    /// A tunnel, and the row can't be dialled.
+    Invalid(InvalidRow),
+    /// Nothing any more.
+    Nothing,
+}
+
+/// One node's tunnel.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) want: Want,
+    /// Place in the order of candidates; low goes first.
+    pub(super) rank: u32,
+    pub(super) phase: Phase,
+    /// The state last shown and when it began.
+    pub(super) shown: (State, Wall),
+    pub(super) retries: Retries,
+}
+
+/// Failures so far.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    /// Dials since the tunnel was last stable.
+    pub(super) attempts: u32,
+    /// Failures since the tunnel was last stable.
+    pub(super) failures: u32,
+    /// Authentication refusals in a row.
+    pub(super) refusals: u32,
+    pub(super) last: Option<Failure>,
+    /// What the last retry notice said: its wait at full length, and its failure.
+    pub(super) told: Option<(Duration, Failure)>,
+}
+
+impl Retries {
+    /// Forgets failures; the last one stays to be seen.
+    pub(super) fn reset(&mut self) {
+        *self = Retries { last: self.last.take(), ..Retries::default() };
+    }
+}
+
+/// Where a tunnel stands. Every phase leaves by an event or by its deadline.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Waiting,
+    Calling(Call),
+    Stopping { call: Call, why: Why, stage: Stage, until: Monotonic },
+    Backoff { until: Monotonic },
+    Quarantined,
+    Invalid,
+}
+
+/// Why a pppd is on its way out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Why {
+    /// By itself; its words and exit will tell.
+    Itself,
+    /// The daemon gave it up.
+    GivenUp(Failure),
+    /// The daemon no longer wants it.
+    Unwanted(HangUp),
+}
+
+/// How far the stopping has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// pppd leaves by itself.
+    Leaving,
+    /// TERM was sent.
+    Terminated,
+    /// KILL was sent.
+    Killed,
+}
+
+/// A run of pppd.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) pid: Option<Pid>,
+    pub(super) standing: Standing,
+    /// Number of the input that began it: older links aren't its own.
+    pub(super) began: u64,
+    /// Give up then; `None` once up.
+    pub(super) deadline: Option<Monotonic>,
+    /// Judge a half-set or vanished address then.
+    pub(super) settle: Option<Monotonic>,
+    /// Since when, while up.
+    pub(super) up_since: Option<Monotonic>,
+    /// Its link's name, as last seen.
+    pub(super) interface: Option<String>,
+    /// Whether it was up at some time.
+    pub(super) was_up: bool,
+    /// A fall that nobody was told of yet.
+    pub(super) untold: Option<Fall>,
+    pub(super) said: Explanation,
+}
+
+/// What the kernel shows of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    NoLink,
+    Link(IfIndex),
+    Up(IfIndex, Addresses),
+}
+
+/// A tunnel was up and fell; its cause is given a moment to become known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fall {
+    pub(super) index: IfIndex,
+    pub(super) interface: String,
+    pub(super) tell_by: Monotonic,
+}
+
+impl Call {
+    pub(super) fn new(id: CallId, pid: Option<Pid>, began: u64, deadline: Monotonic) -> Self {
+        Call {
+            id,
+            pid,
+            standing: Standing::NoLink,
+            began,
+            deadline: Some(deadline),
+            settle: None,
+            up_since: None,
+            interface: None,
+            was_up: false,
+            untold: None,
+            said: Explanation::default(),
+        }
+    }
+
+    pub(super) fn is_adopted(&self) -> bool {
+        matches!(self.id, CallId::Found(_))
+    }
+
+    pub(super) fn link(&self) -> Option<IfIndex> {
+        match self.standing {
+            Standing::NoLink => None,
+            Standing::Link(index) | Standing::Up(index, _) => Some(index),
+        }
+    }
+
+    fn tell_by(&self) -> Option<Monotonic> {
+        self.untold.as_ref().map(|fall| fall.tell_by)
+    }
+}
+
+impl Tunnel {
+    pub(super) fn new(want: Want, rank: u32, phase: Phase, wall: Wall) -> Self {
+        let state = phase.state();
+        Tunnel { want, rank, phase, shown: (state, wall), retries: Retries::default() }
+    }
+
+    /// The run of pppd that is alive, in whatever phase.
+    pub(super) fn call(&self) -> Option<&Call> {
+        match &self.phase {
+            Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
+            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => None,
+        }
+    }
+
+    pub(super) fn call_mut(&mut self) -> Option<&mut Call> {
+        self.phase.call_mut()
+    }
+
+    /// When this tunnel must be looked at without an event.
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        match &self.phase {
+            Phase::Waiting | Phase::Quarantined | Phase::Invalid => None,
+            Phase::Backoff { until } => Some(*until),
+            Phase::Calling(call) => {
+                [call.deadline, call.settle, call.tell_by()].into_iter().flatten().min()
+            }
+            Phase::Stopping { call, until, .. } => {
+                Some(call.tell_by().map_or(*until, |tell_by| tell_by.min(*until)))
+            }
+        }
+    }
+}
+
+impl Phase {
+    pub(super) fn call_mut(&mut self) -> Option<&mut Call> {
+        match self {
+            Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
+            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => None,
+        }
+    }
+
+    /// A calling phase becomes a stopping one; others stay as they are.
+    pub(super) fn stop(&mut self, why: Why, stage: Stage, until: Monotonic) {
+        *self = match std::mem::replace(self, Phase::Waiting) {
+            Phase::Calling(call) => Phase::Stopping { call, why, stage, until },
+            other @ (Phase::Waiting
+            | Phase::Stopping { .. }
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Invalid) => other,
+        };
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self {
+            Phase::Waiting => State::Waiting,
+            Phase::Calling(call) => match call.standing {
+                Standing::NoLink => State::Dialing,
+                Standing::Link(_) => State::Negotiating,
+                Standing::Up(..) => State::Up,
+            },
+            Phase::Stopping { .. } => State::Stopping,
+            Phase::Backoff { .. } => State::Backoff,
+            Phase::Quarantined => State::Quarantined,
+            Phase::Invalid => State::Invalid,
+        }
+    }
+}

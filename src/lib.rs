@@ -1,0 +1,10 @@
+//! Connexa holds PPTP tunnels up from a Linux gateway.
+//!
+//! The pure heart is [`core`]: events in, effects out, no clock and no I/O. Everything else
+//! either turns the outside world into events or carries effects out; [`supervisor`] joins them.
+
+pub mod config;
+pub mod control;
+pub mod core;
+pub mod exit;
+pub mod node;

@@ -1,0 +1,297 @@
+//! A node of the database, as values that can't be wrong.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest login or password accepted, in bytes. pppd's `MAXNAMELEN` and `MAXSECRETLEN` are 256
+/// with the terminating NUL (pppd/pppd.h).
+const MAX_CREDENTIAL: usize = 255;
+
+/// The `id` column of a node: 0 to 4294967295.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub u32);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl NodeId {
+    /// The name of this node in `/etc/ppp/peers`, and its remote name, link name and `ipparam`.
+    pub fn peer_name(self) -> String {
+        format!("{PEER_PREFIX}{self}")
+    }
+
+    /// The node that a peer name belongs to, if it is one of ours.
+    pub fn from_peer_name(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix(PEER_PREFIX)?;
+        let canonical = digits == "0" || !digits.starts_with('0');
+        (canonical && digits.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| digits.parse().ok().map(NodeId))?
+    }
+}
+
+/// What the names of all our peer files, remote names and link names begin with.
+pub const PEER_PREFIX: &str = "connexa-node-";
+
+/// Why a row can't be dialled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Invalid {
+    /// The address column does not hold an IPv4 address.
+    #[error("ip {0:?} is not an IPv4 address; set the node's ip to its server's IPv4 address")]
+    NotIpv4(String),
+    /// An IPv4 address where no PPTP server can be.
+    #[error("ip {0} is {1}, where no server can be; set the node's ip to its server's address")]
+    Unusable(Ipv4Addr, String),
+    /// Login or password missing.
+    #[error("{0} is empty; set it in the node's row")]
+    Empty(String),
+    /// Login or password with a character that pppd's files can't carry.
+    #[error("{0} has a control character; remove it from the node's row")]
+    ControlCharacter(String),
+    /// Login or password longer than pppd takes.
+    #[error("{0} is longer than {MAX_CREDENTIAL} bytes, the most that pppd takes")]
+    TooLong(String),
+    /// A `mppe` column with another value than `require` or `off`.
+    #[error("mppe {0:?} is neither \"require\" nor \"off\"")]
+    Mppe(String),
+    /// Two rows with one id.
+    #[error("another row has the same id; ids must be unique")]
+    DuplicateId,
+}
+
+/// The address of a PPTP server: unicast, not loopback, not "this network".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServerAddr(Ipv4Addr);
+
+impl ServerAddr {
+    /// Parses the address column.
+    ///
+    /// # Errors
+    /// When the text is no IPv4 address, or one in 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4 or
+    /// 240.0.0.0/4.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        let ip = Ipv4Addr::from_str(text).map_err(|_| Invalid::NotIpv4(text.to_owned()))?;
+        let [first, ..] = ip.octets();
+        let what = if first == 0 {
+            "in 0.0.0.0/8"
+        } else if ip.is_loopback() {
+            "a loopback address"
+        } else if ip.is_multicast() {
+            "a multicast address"
+        } else if ip.is_broadcast() {
+            "the broadcast address"
+        } else if first >= 240 {
+            "in the reserved 240.0.0.0/4"
+        } else {
+            return Ok(ServerAddr(ip));
+        };
+        Err(Invalid::Unusable(ip, what.to_owned()))
+    }
+
+    /// The plain address.
+    pub fn ip(self) -> Ipv4Addr {
+        self.0
+    }
+}
+
+impl fmt::Display for ServerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn credential(what: &str, text: &str) -> Result<String, Invalid> {
+    if text.is_empty() {
+        Err(Invalid::Empty(what.to_owned()))
+    } else if text.chars().any(char::is_control) {
+        Err(Invalid::ControlCharacter(what.to_owned()))
+    } else if text.len() > MAX_CREDENTIAL {
+        Err(Invalid::TooLong(what.to_owned()))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A login: 1 to 255 bytes, no control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Login(String);
+
+impl Login {
+    /// Parses the login column.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has control characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        credential("login", text).map(Login)
+    }
+
+    /// The login as it goes to the server.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A password: 1 to 255 bytes, no control characters. It can't be printed.
+///
+/// A recording of the core's inputs holds a fingerprint in its place: keyed with a number that
+/// lives only in this process, so two secrets of one run compare as they should and the
+/// recording gives none away.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    text: String,
+    /// Read back from a recording: `text` is a fingerprint.
+    recorded: bool,
+}
+
+impl Secret {
+    /// Parses the password column.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has control characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        credential("password", text).map(|text| Secret { text, recorded: false })
+    }
+
+    /// The password itself, for the one place that writes it: `chap-secrets`.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    fn fingerprint(&self) -> String {
+        use std::hash::{BuildHasher, RandomState};
+        use std::sync::LazyLock;
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        if self.recorded {
+            return self.text.clone();
+        }
+        format!("secret:{:016x}", KEY.hash_one(&self.text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.fingerprint())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Secret { text, recorded: true })
+    }
+}
+
+/// Encryption of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mppe {
+    /// 128-bit MPPE or no tunnel.
+    Require,
+    /// None, for servers that have no MPPE.
+    Off,
+}
+
+impl FromStr for Mppe {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "require" => Ok(Mppe::Require),
+            "off" => Ok(Mppe::Off),
+            other => Err(Invalid::Mppe(other.to_owned())),
+        }
+    }
+}
+
+/// A row that can be dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// The row's id.
+    pub id: NodeId,
+    /// Where its PPTP server is.
+    pub server: ServerAddr,
+    /// The login that the server asks for.
+    pub login: Login,
+    /// The password that goes with it.
+    pub password: Secret,
+    /// The status column, shown and never changed.
+    pub status: String,
+    /// The `mppe` column; `None` leaves it to the configuration.
+    pub mppe: Option<Mppe>,
+}
+
+impl Node {
+    /// Whether a tunnel dialled for `other` is as good as one dialled for this row: the status
+    /// column alone changes nothing.
+    pub fn dials_like(&self, other: &Node) -> bool {
+        self.server == other.server
+            && self.login == other.login
+            && self.password == other.password
+            && self.mppe == other.mppe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_address_is_a_server_address() {
+        assert_eq!(ServerAddr::parse(" 10.9.0.2 ").unwrap().to_string(), "10.9.0.2");
+    }
+
+    #[test]
+    fn addresses_where_no_server_can_be_are_refused() {
+        for text in ["0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255", "241.0.0.1"] {
+            assert!(matches!(ServerAddr::parse(text), Err(Invalid::Unusable(..))), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_for_a_shell_is_no_address() {
+        for text in ["", "10.0.0.1;reboot", "$(reboot)", "10.0.0.1 --x", "fe80::1", "010.0.0.1"] {
+            assert!(matches!(ServerAddr::parse(text), Err(Invalid::NotIpv4(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_a_login_is_refused() {
+        assert_eq!(Login::parse("a\nb"), Err(Invalid::ControlCharacter("login".into())));
+    }
+
+    #[test]
+    fn a_secret_shows_itself_nowhere() {
+        let secret = Secret::parse("hunter2").unwrap();
+        assert!(!format!("{secret:?}").contains("hunter2"));
+        assert!(!serde_json::to_string(&secret).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn fingerprints_tell_secrets_apart() {
+        let [a, b, c] = ["one", "one", "two"].map(|t| Secret::parse(t).unwrap().fingerprint());
+        assert_eq!(a, b);
+        assert_ne!(a, c);
+    }
+
+    #[test]
+    fn only_canonical_peer_names_are_ours() {
+        assert_eq!(NodeId::from_peer_name("connexa-node-12"), Some(NodeId(12)));
+        for name in ["connexa-node-", "connexa-node-012", "connexa-node-x", "connexa-node-1.bak"] {
+            assert_eq!(NodeId::from_peer_name(name), None, "{name}");
+        }
+    }
+}
