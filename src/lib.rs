@@ -7,4 +7,5 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod exit;
+pub mod kernel;
 pub mod node;

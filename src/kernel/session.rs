@@ -1,0 +1,162 @@
+//! One netlink socket: subscribed to links and IPv4 addresses, asked for lists of both.
+
+use std::io;
+
+use futures::StreamExt;
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_proto::{NetlinkCodec, NetlinkFramed};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{AsyncSocket, Socket, SocketAddr, TokioSocket};
+use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
+use rustix::net::sockopt;
+
+use super::KernelError;
+use super::message::News;
+
+/// The kernel's port number (netlink(7)); nobody else can have it.
+const KERNEL: u32 = 0;
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum List {
+    /// All links.
+    Links,
+    /// All IPv4 addresses.
+    Addresses,
+}
+
+/// What comes out of the socket, in the kernel's order.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A change.
+    Change(News),
+    /// An item of the list asked for last. Torn lists have gaps.
+    Item {
+        /// The item.
+        news: News,
+        /// The kernel says that the list is torn.
+        torn: bool,
+    },
+    /// The list asked for last is at its end.
+    End {
+        /// The kernel says that the list is torn.
+        torn: bool,
+    },
+    /// The kernel dropped changes, later ones than some that are still to come.
+    Lost,
+}
+
+/// The socket. It is read here and nowhere else, so what the kernel says keeps its order; unread,
+/// it waits in the kernel's buffer, where a loss is noticed.
+pub(super) struct Session {
+    socket: NetlinkFramed<News, TokioSocket, NetlinkCodec>,
+    sequence: u32,
+    receive_buffer: u32,
+}
+
+impl Session {
+    /// Opens the socket and subscribes. From here on, nothing goes unnoticed.
+    pub(super) fn open(receive_buffer: usize) -> Result<Self, KernelError> {
+        let failed = |what| move |source| KernelError::Socket { what, source };
+        let mut socket =
+            TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        let receive_buffer = enlarge(socket.socket_ref(), receive_buffer)
+            .map_err(failed("set the receive buffer of a netlink socket"))?;
+        socket
+            .socket_mut()
+            .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
+            .map_err(failed("subscribe to link and address changes"))?;
+        Ok(Session { socket: NetlinkFramed::new(socket), sequence: 0, receive_buffer })
+    }
+
+    /// The receive buffer, in bytes as the kernel counts them.
+    pub(super) fn receive_buffer(&self) -> u32 {
+        self.receive_buffer
+    }
+
+    /// Asks for a list, which comes through [`Session::hear`].
+    pub(super) fn ask(&mut self, list: List) -> Result<(), KernelError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(list.request()));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        // The kernel takes a request in within the call, so this never waits.
+        let socket = self.socket.get_ref().socket_ref();
+        match socket.send_to(&bytes, &SocketAddr::new(KERNEL, 0), 0) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(KernelError::Socket { what: "send a request", source }),
+        }
+    }
+
+    /// The next thing that the kernel says. Dropping the future loses nothing.
+    pub(super) async fn hear(&mut self) -> Result<Heard, KernelError> {
+        loop {
+            let (message, sender) = self.socket.next().await.ok_or(KernelError::Closed)?;
+            if sender.port_number() == KERNEL
+                && let Some(heard) = self.understand(message)?
+            {
+                return Ok(heard);
+            }
+        }
+    }
+
+    fn understand(&self, message: NetlinkMessage<News>) -> Result<Option<Heard>, KernelError> {
+        let (header, payload) = message.into_parts();
+        // Changes carry the sequence number of whoever made them, which may equal ours; but only
+        // lists come in parts.
+        let is_answer = header.sequence_number == self.sequence;
+        let is_part = header.flags & NLM_F_MULTIPART != 0;
+        let torn = header.flags & NLM_F_DUMP_INTR != 0;
+        #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
+        match payload {
+            NetlinkPayload::InnerMessage(news) if is_part => {
+                Ok(is_answer.then_some(Heard::Item { news, torn }))
+            }
+            NetlinkPayload::InnerMessage(news) => Ok(Some(Heard::Change(news))),
+            NetlinkPayload::Overrun(_) => Ok(Some(Heard::Lost)),
+            NetlinkPayload::Done(done) if is_answer => match done.code {
+                0 => Ok(Some(Heard::End { torn })),
+                code => Err(refused(code)),
+            },
+            NetlinkPayload::Error(error) if is_answer => Err(refused(error.raw_code())),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn refused(code: i32) -> KernelError {
+    KernelError::Refused(io::Error::from_raw_os_error(code.saturating_abs()))
+}
+
+impl List {
+    fn request(self) -> RouteNetlinkMessage {
+        match self {
+            List::Links => RouteNetlinkMessage::GetLink(LinkMessage::default()),
+            List::Addresses => {
+                let mut message = AddressMessage::default();
+                message.header.family = AddressFamily::Inet;
+                RouteNetlinkMessage::GetAddress(message)
+            }
+        }
+    }
+}
+
+/// Forces the receive buffer to twice `size` bytes (socket(7), SO_RCVBUFFORCE), or as much of it
+/// as net.core.rmem_max allows to those without CAP_NET_ADMIN.
+fn enlarge(socket: &Socket, size: usize) -> io::Result<u32> {
+    if sockopt::set_socket_recv_buffer_size_force(socket, size).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, size)?;
+    }
+    let achieved = sockopt::socket_recv_buffer_size(socket)?;
+    Ok(u32::try_from(achieved).unwrap_or(u32::MAX))
+}

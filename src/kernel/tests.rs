@@ -1,0 +1,241 @@
+//! The listener against a real kernel, in network namespaces of their own.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use netlink_packet_core::{NLM_F_MULTIPART, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use tokio::sync::mpsc;
+
+use super::listen::listen_with;
+use super::{RECEIVE_BUFFER, snapshot};
+use crate::core::event::{Event, Hearing, IfIndex, Link, LinkChange};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs a test in a thread with a network namespace of its own, which `ip` and sockets share.
+fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
+    #[expect(deprecated, reason = "unsafe with file descriptor tables; this is NEWNET alone")]
+    let unshare = || rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET);
+    let body = move || {
+        if unshare().is_err() {
+            #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+            return eprintln!("skipped: needs root");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let test = async { tokio::time::timeout(DEADLINE, test()).await.unwrap() };
+        runtime.block_on(test);
+    };
+    std::thread::spawn(body).join().unwrap();
+}
+
+/// Blocks the only thread, so nothing is read meanwhile.
+fn ip(commands: impl IntoIterator<Item = String>) {
+    let commands: Vec<String> = commands.into_iter().collect();
+    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut ip.stdin.take().unwrap(), commands.join("\n").as_bytes())
+        .unwrap();
+    assert!(ip.wait().unwrap().success());
+}
+
+/// The names of all links by index, by the word of `ip`.
+fn links_by_ip() -> BTreeMap<IfIndex, String> {
+    let output = Command::new("ip").args(["-j", "link"]).output().unwrap();
+    let links: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let index = |link: &serde_json::Value| link["ifindex"].as_u64().unwrap().try_into().unwrap();
+    links
+        .iter()
+        .filter(|link| link["flags"].as_array().unwrap().contains(&"POINTOPOINT".into()))
+        .map(|link| (IfIndex(index(link)), text(&link["ifname"])))
+        .collect()
+}
+
+fn tuns(verb: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|n| format!("tuntap {verb} mode tun name ppp{n}")).collect()
+}
+
+/// What the core would know.
+struct Core {
+    events: mpsc::Receiver<Event>,
+    links: BTreeMap<IfIndex, Link>,
+    hearing: Hearing,
+}
+
+impl Core {
+    fn listening(receive_buffer: usize) -> Self {
+        let (sender, events) = mpsc::channel(1);
+        tokio::spawn(listen_with(sender, receive_buffer));
+        Core { events, links: BTreeMap::new(), hearing: Hearing::default() }
+    }
+
+    async fn next(&mut self) -> Vec<LinkChange> {
+        let Some(Event::Links { changes, hearing }) = self.events.recv().await else {
+            panic!("the listener sends links and does not end");
+        };
+        for LinkChange { index, link } in changes.clone() {
+            match link {
+                Some(link) => self.links.insert(index, link),
+                None => self.links.remove(&index),
+            };
+        }
+        self.hearing = hearing;
+        changes
+    }
+
+    async fn until(&mut self, reached: impl Fn(&Core) -> bool) {
+        while !reached(self) {
+            self.next().await;
+        }
+    }
+
+    fn names(&self) -> BTreeMap<IfIndex, String> {
+        self.links.iter().map(|(&index, link)| (index, link.name.clone())).collect()
+    }
+
+    /// The only link as `name`, then `local>remote` of each address.
+    fn only(&self) -> String {
+        let [link] = self.links.values().collect::<Vec<_>>()[..] else { return String::new() };
+        let addresses = link.addresses.iter().map(|a| match a.remote {
+            Some(remote) => format!(" {}>{remote}", a.local),
+            None => format!(" {}", a.local),
+        });
+        link.name.clone() + &addresses.collect::<String>()
+    }
+}
+
+#[test]
+fn the_first_event_is_sent_even_when_there_is_no_link() {
+    in_namespace(async || {
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        assert_eq!(core.next().await, []);
+        assert_eq!((core.hearing.links, core.hearing.resyncs), (0, 1));
+        assert!(core.hearing.receive_buffer >= 32 * 1024 * 1024, "{:?}", core.hearing);
+    });
+}
+
+#[test]
+fn the_first_event_is_the_whole_table() {
+    in_namespace(async || {
+        ip(tuns("add", 0..2));
+        ip(["address add 10.50.0.100 peer 10.50.0.1 dev ppp1".to_owned()]);
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        core.next().await;
+        assert_eq!(core.names(), links_by_ip());
+        assert_eq!(core.hearing.links, 2);
+    });
+}
+
+#[test]
+fn a_snapshot_is_the_whole_table() {
+    in_namespace(async || {
+        ip(tuns("add", 0..1));
+        ip(["address add 10.50.0.100 peer 10.50.0.1 dev ppp0".to_owned()]);
+        let changes = snapshot().await.unwrap();
+        let links: Vec<_> = changes.into_iter().filter_map(|change| change.link).collect();
+        let [Link { name, addresses, .. }] = &links[..] else { panic!("{links:?}") };
+        assert_eq!((name.as_str(), addresses.len()), ("ppp0", 1));
+    });
+}
+
+#[test]
+fn a_link_is_followed_from_its_coming_to_its_going() {
+    in_namespace(async || {
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        core.next().await;
+        let steps = [
+            ("tuntap add mode tun name ppp0", "ppp0"),
+            ("link set ppp0 name cx7", "cx7"),
+            ("address add 10.50.0.100 dev cx7", "cx7 10.50.0.100"),
+            ("address del 10.50.0.100/32 dev cx7", "cx7"),
+            ("address add 10.50.0.100 peer 10.50.0.1 dev cx7", "cx7 10.50.0.100>10.50.0.1"),
+            ("link del cx7", ""),
+        ];
+        for (command, expected) in steps {
+            ip([command.to_owned()]);
+            core.until(|core| core.only() == expected).await;
+        }
+        assert_eq!((core.hearing.overruns, core.hearing.resyncs), (0, 1));
+    });
+}
+
+#[test]
+fn a_slow_core_is_told_the_end_of_a_long_story_in_a_few_events() {
+    in_namespace(async || {
+        ip(tuns("add", 0..1));
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        core.next().await;
+        for n in 0..50 {
+            ip([format!("link set ppp{n} name ppp{}", n + 1)]);
+            tokio::task::yield_now().await;
+        }
+        let mut events = 0;
+        while core.only() != "ppp50" {
+            core.next().await;
+            events += 1;
+        }
+        assert!(events <= 2, "{events} events");
+    });
+}
+
+#[test]
+fn links_removed_unheard_leave_no_ghosts() {
+    in_namespace(async || {
+        ip(tuns("add", 0..300));
+        let mut core = Core::listening(1);
+        core.next().await;
+        assert_eq!(core.hearing.links, 300);
+        ip(tuns("del", 0..300));
+        core.until(|core| core.hearing.overruns > 0).await;
+        assert_eq!(core.names(), links_by_ip());
+        assert!(core.hearing.resyncs >= 2, "{:?}", core.hearing);
+    });
+}
+
+#[test]
+fn links_made_and_removed_unheard_leave_no_ghosts() {
+    in_namespace(async || {
+        let mut core = Core::listening(32 * 1024);
+        core.next().await;
+        // The buffer keeps the makings and loses the removals.
+        ip([tuns("add", 0..60), tuns("del", 0..60), tuns("add", 60..61)].concat());
+        core.until(|core| core.hearing.overruns > 0).await;
+        assert_eq!(core.names(), links_by_ip());
+    });
+}
+
+#[test]
+fn the_word_of_another_process_is_not_taken_for_the_kernels() {
+    in_namespace(async || {
+        ip(tuns("add", 0..1));
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        core.next().await;
+        // The first netlink socket of a namespace has its process's id for port (netlink(7)).
+        send_forged_removals(std::process::id(), core.links.keys().copied());
+        ip(["link set ppp0 name ppp1".to_owned()]);
+        assert_eq!(core.next().await.len(), 1);
+        assert_eq!(core.only(), "ppp1");
+    });
+}
+
+fn send_forged_removals(port: u32, links: impl Iterator<Item = IfIndex>) {
+    let socket = Socket::new(NETLINK_ROUTE).unwrap();
+    for IfIndex(index) in links {
+        for flags in [0, NLM_F_MULTIPART] {
+            let mut link = LinkMessage::default();
+            link.header.index = index;
+            let mut header = NetlinkHeader::default();
+            header.flags = flags;
+            let payload = NetlinkPayload::from(RouteNetlinkMessage::DelLink(link));
+            let mut message = NetlinkMessage::new(header, payload);
+            message.finalize();
+            let mut bytes = vec![0; message.buffer_len()];
+            message.serialize(&mut bytes);
+            socket.send_to(&bytes, &SocketAddr::new(port, 0), 0).unwrap();
+        }
+    }
+}
