@@ -6,6 +6,8 @@
 pub mod config;
 pub mod control;
 pub mod core;
+pub mod desired;
 pub mod exit;
 pub mod kernel;
 pub mod node;
+pub mod watch;

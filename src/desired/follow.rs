@@ -1,0 +1,192 @@
+//! When the database is read: at first, after its file changed, when the settings were sent, and
+//! again while inotify can't be trusted to tell all.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::Settings;
+use super::file::WatchedFile;
+use super::problem::Problem;
+use super::read::{self, Found};
+use crate::core::event::{Candidate, Event};
+
+/// After a read the file is left alone for this many times as long as the read took, at most
+/// [`LONGEST_REST`]: a constant writer must get its locks, too.
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_millis(200);
+
+/// Between tries to read a database that can't be read; each is twice as long as the last.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// When a database in WAL mode is read again after its last change, from read to read.
+///
+/// A commit shows to readers through the log's index, which is shared memory and causes no
+/// event, and with `PRAGMA synchronous=FULL` it shows a disk flush later than the write to the
+/// log that does (sqlite.org/walformat.html). These cover flushes of half a minute.
+const SECOND_LOOKS: [Duration; 4] = [
+    Duration::from_millis(30),
+    Duration::from_millis(300),
+    Duration::from_secs(3),
+    Duration::from_secs(30),
+];
+
+/// Tells what the database wants: [`Event::Desired`] at first, whenever it changed, and whenever
+/// `settings` were sent, changed or not; [`Event::DesiredUnavailable`] when it can't be read.
+/// Returns when nobody receives `events` any more.
+pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
+    let mut follower = Follower { settings, events, told: None, complained_about: Vec::new() };
+    while follower.follow_file().await.is_ok() {}
+}
+
+/// Nobody receives events any more.
+struct Deaf;
+
+struct Follower {
+    settings: watch::Receiver<Settings>,
+    events: mpsc::Sender<Event>,
+    /// What was told last under these settings.
+    told: Option<Result<Vec<Candidate>, Problem>>,
+    /// Ids of rows that can't be nodes, as warned of last.
+    complained_about: Vec<String>,
+}
+
+impl Follower {
+    /// Follows one file until settings are sent.
+    async fn follow_file(&mut self) -> Result<(), Deaf> {
+        let settings = self.settings.borrow_and_update().clone();
+        self.told = None;
+        let mut file = WatchedFile::new(&settings.database.path).await;
+        let mut pace = Pace::default();
+        loop {
+            let started = Instant::now();
+            let found = read::read(&settings).await;
+            let rested = Instant::now() + (started.elapsed() * REST).min(LONGEST_REST);
+            let again = pace.again(&found);
+            self.tell(found).await?;
+            tokio::select! {
+                () = sent(&mut self.settings) => return Ok(()),
+                () = file.changed() => {
+                    file.settle(rested).await;
+                    pace = Pace::default();
+                }
+                () = sleep_if(again) => {}
+            }
+            file.find_again().await;
+        }
+    }
+
+    async fn tell(&mut self, found: Result<Found, Problem>) -> Result<(), Deaf> {
+        let news = found.map(|found| {
+            self.complain_about(found.judged.unusable_ids);
+            found.judged.candidates
+        });
+        if self.told.as_ref() == Some(&news) {
+            return Ok(());
+        }
+        let event = match &news {
+            Ok(candidates) => Event::Desired(candidates.clone()),
+            Err(problem) => Event::DesiredUnavailable(problem.to_string()),
+        };
+        self.told = Some(news);
+        self.events.send(event).await.map_err(|_| Deaf)
+    }
+
+    fn complain_about(&mut self, ids: Vec<String>) {
+        if ids != self.complained_about && !ids.is_empty() {
+            let some: Vec<_> = ids.iter().take(5).collect();
+            tracing::warn!(
+                "{} rows of the database have an id that is no whole number from 0 to {}, such \
+                 as {some:?}; they are left out: correct them, or set database.columns.id",
+                ids.len(),
+                u32::MAX
+            );
+        }
+        self.complained_about = ids;
+    }
+}
+
+/// When to read again though nothing was told of.
+struct Pace {
+    retry: Duration,
+    second_looks: std::slice::Iter<'static, Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { retry: FIRST_RETRY, second_looks: SECOND_LOOKS.iter() }
+    }
+}
+
+impl Pace {
+    /// How long from now, after a read that found this. `None`: never.
+    fn again(&mut self, found: &Result<Found, Problem>) -> Option<Duration> {
+        match found {
+            Ok(found) => {
+                self.retry = FIRST_RETRY;
+                if found.wal { self.second_looks.next().copied() } else { None }
+            }
+            Err(problem) if problem.what.may_end_unseen() => {
+                let delay = self.retry;
+                self.retry = (delay * 2).min(LONGEST_RETRY);
+                Some(delay)
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// Settings were sent. Once nobody can send any more, the last ones stay in force.
+async fn sent(settings: &mut watch::Receiver<Settings>) {
+    if settings.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn sleep_if(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::problem::What;
+    use super::*;
+
+    fn delays(found: &Result<Found, Problem>, count: usize) -> Vec<Option<u128>> {
+        let mut pace = Pace::default();
+        (0..count).map(|_| pace.again(found).map(|delay| delay.as_millis())).collect()
+    }
+
+    fn found(wal: bool) -> Result<Found, Problem> {
+        Ok(Found { judged: super::super::rows::Judged::default(), wal })
+    }
+
+    #[test]
+    fn a_database_that_was_read_is_not_read_again() {
+        assert_eq!(delays(&found(false), 1), [None]);
+    }
+
+    #[test]
+    fn a_database_in_wal_mode_gets_four_more_looks_and_no_fifth() {
+        assert_eq!(delays(&found(true), 5), [Some(30), Some(300), Some(3000), Some(30_000), None]);
+    }
+
+    #[test]
+    fn a_locked_database_is_tried_less_and_less_often_down_to_twice_a_minute() {
+        let locked = Err(What::Locked.at(Path::new("/c.db")));
+        let delays = delays(&locked, 10);
+        assert_eq!((delays[0], delays[1], delays[9]), (Some(250), Some(500), Some(30_000)));
+    }
+
+    #[test]
+    fn a_file_that_is_not_sqlite_is_not_read_again_until_it_changes() {
+        assert_eq!(delays(&Err(What::NotSqlite.at(Path::new("/c.db"))), 1), [None]);
+    }
+}

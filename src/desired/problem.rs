@@ -1,0 +1,138 @@
+//! Why the database can't be read, in one line, and whether its end will show.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::schema::SchemaError;
+
+/// Why the database at `path` can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {what}", path.display())]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it, with the remedy.
+    pub what: What,
+}
+
+/// What is wrong with a database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum What {
+    /// Nothing there.
+    #[error("no such file; start the backend, which makes it, or set database.path")]
+    Missing,
+    /// A folder or a device.
+    #[error("is not a file; set database.path to the database's file")]
+    NotAFile,
+    /// No right to read it.
+    #[error(
+        "no right to read it ({0}); run the daemon as root, or allow it to read file and folder"
+    )]
+    Rights(String),
+    /// A file of 0 bytes, which SQLite takes for a database without tables.
+    #[error(
+        "is empty (0 bytes), so it has no table {table:?}; start the backend, which fills it, or set database.path"
+    )]
+    Empty {
+        /// The table looked for.
+        table: String,
+    },
+    /// Something else than SQLite.
+    #[error("is not an SQLite database; set database.path to one")]
+    NotSqlite,
+    /// No such table, or not its columns.
+    #[error(transparent)]
+    Schema(SchemaError),
+    /// Another process holds a lock on it.
+    #[error(
+        "is locked by another process; it is read as soon as that lets go: look for a transaction left open"
+    )]
+    Locked,
+    /// A writer died within a transaction; only one with the right to write can undo it.
+    #[error(
+        "holds a transaction that a writer left unfinished; start the backend, which undoes it (the daemon never writes)"
+    )]
+    Unfinished,
+    /// Its content makes no sense.
+    #[error("is damaged or half written ({0}); restore it from a copy if this stays")]
+    Damaged(String),
+    /// Anything else.
+    #[error("can't be read: {0}; see the disk and the system's log if this stays")]
+    Other(String),
+}
+
+impl What {
+    /// Whether its cause may go without any change of the file that inotify tells of: locks are
+    /// let go, folders mounted, rights of far folders changed, disks healed.
+    pub(super) fn may_end_unseen(&self) -> bool {
+        match self {
+            What::Missing | What::Rights(_) | What::Locked | What::Unfinished | What::Other(_) => {
+                true
+            }
+            What::NotAFile
+            | What::Empty { .. }
+            | What::NotSqlite
+            | What::Schema(_)
+            | What::Damaged(_) => false,
+        }
+    }
+
+    /// What an error of the file system means.
+    pub(super) fn of_io(error: &io::Error) -> Self {
+        let kind = error.kind();
+        if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+            What::Missing
+        } else if kind == io::ErrorKind::PermissionDenied {
+            What::Rights(error.to_string())
+        } else {
+            What::Other(error.to_string())
+        }
+    }
+
+    /// What an error of SQLite means.
+    pub(super) fn of_sqlite(error: &sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return What::Other(error.to_string());
+        };
+        let code = database.code().and_then(|code| code.parse::<u16>().ok()).unwrap_or_default();
+        let message = database.message().to_owned();
+        // The low byte is the class (sqlite.org/rescode.html).
+        match (code & 0xff, code) {
+            // SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK.
+            (_, 264 | 776) => What::Unfinished,
+            // SQLITE_PERM, SQLITE_READONLY (of a log or its index), SQLITE_AUTH.
+            (3 | 8 | 23, _) => What::Rights(message),
+            // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL (a race for locks that it lost).
+            (5 | 6 | 15, _) => What::Locked,
+            // SQLITE_CORRUPT.
+            (11, _) => What::Damaged(message),
+            // SQLITE_NOTADB.
+            (26, _) => What::NotSqlite,
+            _ => What::Other(message),
+        }
+    }
+
+    pub(super) fn at(self, path: &Path) -> Problem {
+        Problem { path: path.to_owned(), what: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_rights_is_told_apart_from_a_missing_one() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(What::of_io(&denied), What::Rights(_)));
+    }
+
+    #[test]
+    fn a_problem_names_the_file_the_fault_and_the_remedy_in_one_line() {
+        let problem = What::Missing.at(Path::new("/app/c.db"));
+        assert_eq!(
+            problem.to_string(),
+            "/app/c.db: no such file; start the backend, which makes it, or set database.path"
+        );
+    }
+}

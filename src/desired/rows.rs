@@ -1,0 +1,205 @@
+//! Rows of wild types become candidates.
+
+use std::collections::BTreeMap;
+
+use crate::core::event::{Candidate, InvalidRow};
+use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+
+/// A row as the query gives it: bytes of text, or `None` for NULL.
+#[derive(Clone, Default)]
+pub(super) struct Row {
+    pub(super) id: Option<Vec<u8>>,
+    pub(super) ip: Option<Vec<u8>>,
+    pub(super) login: Option<Vec<u8>>,
+    pub(super) password: Option<Vec<u8>>,
+    pub(super) status: Option<Vec<u8>>,
+    pub(super) mppe: Option<Vec<u8>>,
+}
+
+/// What the rows come to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// In the order of the rows; each id once.
+    pub(super) candidates: Vec<Candidate>,
+    /// Ids, as far as they can be shown, of rows that no node can be made of: no number from 0
+    /// to 4294967295.
+    pub(super) unusable_ids: Vec<String>,
+}
+
+/// Judges rows in their order. An id of several rows is one candidate that can't be dialled, in
+/// the place of its first row.
+pub(super) fn judge(rows: Vec<Row>) -> Judged {
+    let mut judged = Judged::default();
+    let mut places: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for row in rows {
+        let Some(id) = node_id(row.id.as_deref()) else {
+            judged.unusable_ids.push(row.id.as_deref().map_or("NULL".to_owned(), shown));
+            continue;
+        };
+        match places.get(&id).and_then(|place| judged.candidates.get_mut(*place)) {
+            Some(first) => {
+                let row = invalid(id, &row, Invalid::DuplicateId);
+                *first = Candidate::Invalid(match first {
+                    Candidate::Invalid(kept) => InvalidRow { reason: row.reason, ..kept.clone() },
+                    Candidate::Node(node) => InvalidRow {
+                        ip: node.server.to_string(),
+                        login: node.login.as_str().to_owned(),
+                        status: node.status.clone(),
+                        ..row
+                    },
+                });
+            }
+            None => {
+                places.insert(id, judged.candidates.len());
+                judged.candidates.push(candidate(id, &row));
+            }
+        }
+    }
+    judged
+}
+
+fn candidate(id: NodeId, row: &Row) -> Candidate {
+    match node(id, row) {
+        Ok(node) => Candidate::Node(node),
+        Err(reason) => Candidate::Invalid(invalid(id, row, reason)),
+    }
+}
+
+fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
+    Ok(Node {
+        id,
+        server: ServerAddr::parse(&shown(row.ip.as_deref().unwrap_or_default()))?,
+        login: Login::parse(text("login", row.login.as_deref())?)?,
+        password: Secret::parse(text("password", row.password.as_deref())?)?,
+        status: shown(row.status.as_deref().unwrap_or_default()),
+        mppe: match shown(row.mppe.as_deref().unwrap_or_default()).trim() {
+            "" => None,
+            text => Some(text.parse::<Mppe>()?),
+        },
+    })
+}
+
+fn invalid(id: NodeId, row: &Row, reason: Invalid) -> InvalidRow {
+    let shown = |column: &Option<Vec<u8>>| shown(column.as_deref().unwrap_or_default());
+    InvalidRow {
+        id,
+        ip: shown(&row.ip),
+        login: shown(&row.login),
+        status: shown(&row.status),
+        reason,
+    }
+}
+
+/// Digits and nothing else, so that one number is one id: `7` and ` 7 ` are the same node.
+fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
+    let digits = std::str::from_utf8(column?).ok()?.trim();
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok().map(NodeId))?
+}
+
+/// Bytes that are no UTF-8, as a blob may be, could not be written to pppd's files as they are.
+fn text<'a>(what: &str, column: Option<&'a [u8]>) -> Result<&'a str, Invalid> {
+    std::str::from_utf8(column.unwrap_or_default())
+        .map_err(|_| Invalid::ControlCharacter(what.to_owned()))
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str) -> Row {
+        let column = |text: &str| Some(text.as_bytes().to_vec());
+        Row {
+            id: column(id),
+            ip: column("10.9.0.2"),
+            login: column("admin"),
+            password: column("secret"),
+            status: column("online"),
+            mppe: None,
+        }
+    }
+
+    fn reason(row: Row) -> Invalid {
+        match judge(vec![row]).candidates.remove(0) {
+            Candidate::Invalid(row) => row.reason,
+            Candidate::Node(node) => panic!("valid: {node:?}"),
+        }
+    }
+
+    #[test]
+    fn a_good_row_is_a_node() {
+        let judged = judge(vec![row("7")]);
+        assert!(
+            matches!(&judged.candidates[..], [Candidate::Node(node)] if node.id == NodeId(7) && node.mppe.is_none())
+        );
+    }
+
+    #[test]
+    fn an_id_may_be_text_with_blanks() {
+        assert_eq!(judge(vec![row(" 7 ")]).candidates[0].id(), NodeId(7));
+    }
+
+    #[test]
+    fn the_order_of_the_rows_is_kept() {
+        let ids: Vec<_> = judge(vec![row("3"), row("1"), row("2")])
+            .candidates
+            .iter()
+            .map(Candidate::id)
+            .collect();
+        assert_eq!(ids, [NodeId(3), NodeId(1), NodeId(2)]);
+    }
+
+    #[test]
+    fn ids_that_are_no_node_are_set_aside() {
+        let rows = ["", "x", "-1", "+1", "1.5", "4294967296"].map(row);
+        let null = Row { id: None, ..row("1") };
+        let judged = judge(rows.into_iter().chain([null]).collect());
+        assert_eq!(judged.unusable_ids, ["", "x", "-1", "+1", "1.5", "4294967296", "NULL"]);
+        assert_eq!(judged.candidates, []);
+    }
+
+    #[test]
+    fn an_id_of_two_rows_can_not_be_dialled_and_shows_its_first_row() {
+        let second = Row { ip: Some(b"10.9.0.3".to_vec()), ..row("7") };
+        let judged = judge(vec![row("7"), row("8"), second]);
+        assert_eq!(judged.candidates.len(), 2);
+        assert!(matches!(
+            &judged.candidates[0],
+            Candidate::Invalid(InvalidRow { id: NodeId(7), ip, reason: Invalid::DuplicateId, .. })
+                if ip == "10.9.0.2"
+        ));
+    }
+
+    #[test]
+    fn a_missing_password_is_told() {
+        let row = Row { password: None, ..row("7") };
+        assert_eq!(reason(row), Invalid::Empty("password".into()));
+    }
+
+    #[test]
+    fn a_login_of_bytes_that_are_no_text_is_refused() {
+        let row = Row { login: Some(vec![0xff, 0xfe]), ..row("7") };
+        assert_eq!(reason(row), Invalid::ControlCharacter("login".into()));
+    }
+
+    #[test]
+    fn an_ip_that_is_none_is_told() {
+        let row = Row { ip: Some(b"vpn.example".to_vec()), ..row("7") };
+        assert_eq!(reason(row), Invalid::NotIpv4("vpn.example".into()));
+    }
+
+    #[test]
+    fn the_mppe_column_is_read_and_may_be_empty() {
+        let with = |mppe: &str| Row { mppe: Some(mppe.into()), ..row("7") };
+        let mppe = |row| match judge(vec![row]).candidates.remove(0) {
+            Candidate::Node(node) => node.mppe,
+            Candidate::Invalid(row) => panic!("{}", row.reason),
+        };
+        assert_eq!([mppe(with("off")), mppe(with(""))], [Some(Mppe::Off), None]);
+        assert_eq!(reason(with("maybe")), Invalid::Mppe("maybe".into()));
+    }
+}

@@ -1,0 +1,114 @@
+//! How often the file is read, and what reading does to others.
+
+use super::*;
+use SqliteJournalMode::{Delete, Wal};
+
+fn reads() -> u32 {
+    READS.with(Cell::get)
+}
+
+/// Reads begun within the time, after what is under way has come to its end.
+async fn reads_within(time: Duration) -> u32 {
+    let before = reads();
+    tokio::time::sleep(time).await;
+    reads() - before
+}
+
+#[tokio::test]
+async fn after_a_commit_in_rollback_mode_reading_comes_to_rest() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1]).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    add(&mut writer(&bench.path(), Delete).await, 2, "online").await;
+    assert_eq!(bench.ids().await, [1, 2]);
+    reads_within(Duration::from_millis(200)).await;
+    assert_eq!(reads_within(Duration::from_secs(1)).await, 0);
+}
+
+/// The follower makes `-wal` and `-shm` itself when nobody else has the file open.
+#[tokio::test]
+async fn reading_a_wal_file_does_not_wake_the_reader() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Wal, &[1]).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    reads_within(Duration::from_millis(600)).await;
+    assert!(reads() <= 5, "{}", reads());
+    assert_eq!(reads_within(Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
+async fn a_change_that_concerns_no_candidate_is_not_told() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1]).await;
+    let mut writer = writer(&bench.path(), Delete).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    let before = reads();
+    add(&mut writer, 2, "new").await;
+    bench.silence(Duration::from_millis(300)).await;
+    assert!(reads() > before);
+}
+
+#[tokio::test]
+async fn a_burst_of_commits_takes_few_reads_and_ends_with_the_last() {
+    for mode in [Delete, Wal] {
+        let mut bench = Bench::new();
+        make(&bench.path(), mode, &[1]).await;
+        let mut writer = writer(&bench.path(), mode).await;
+        bench.start();
+        assert_eq!(bench.ids().await, [1]);
+        let (before, started) = (reads(), std::time::Instant::now());
+        for id in 2..200 {
+            add(&mut writer, id, "online").await;
+            while bench.events.try_recv().is_ok() {}
+        }
+        add(&mut writer, 200, "online").await;
+        bench.until_ids(&(1..=200).collect::<Vec<_>>()).await;
+        let reads = reads() - before;
+        // No two within the time that a burst is given, and few beyond.
+        let most = started.elapsed().as_millis() / 5 + 10;
+        assert!(u128::from(reads) < most, "{reads} reads in {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn the_last_writer_of_a_wal_file_leaves_no_log_behind() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Wal, &[1]).await;
+    let mut writer = writer(&bench.path(), Wal).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    add(&mut writer, 2, "online").await;
+    assert_eq!(bench.ids().await, [1, 2]);
+    reads_within(Duration::from_millis(600)).await;
+    writer.close().await.unwrap();
+    let log = PathBuf::from(format!("{}-wal", bench.path().display()));
+    reads_within(Duration::from_millis(100)).await;
+    assert_eq!(std::fs::metadata(log).map_or(0, |about| about.len()), 0);
+}
+
+#[tokio::test]
+async fn the_file_itself_is_never_written() {
+    for mode in [Delete, Wal] {
+        let mut bench = Bench::new();
+        make(&bench.path(), mode, &[1]).await;
+        let before = std::fs::read(bench.path()).unwrap();
+        bench.start();
+        assert_eq!(bench.ids().await, [1]);
+        reads_within(Duration::from_millis(200)).await;
+        assert_eq!(std::fs::read(bench.path()).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn while_idle_a_writer_is_never_kept_waiting() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1]).await;
+    let mut writer = writer(&bench.path(), Delete).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    reads_within(Duration::from_millis(200)).await;
+    run(&mut writer, "PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; COMMIT").await;
+}
