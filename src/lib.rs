@@ -10,4 +10,5 @@ pub mod desired;
 pub mod exit;
 pub mod kernel;
 pub mod node;
+pub mod pppd;
 pub mod watch;

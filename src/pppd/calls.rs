@@ -1,0 +1,147 @@
+//! The calls that run, our own and those that were found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::follow::{self, Own};
+use super::found::{self, Sighting};
+use super::process::Process;
+use super::spawn::{self, Programs};
+use crate::core::effect::Signal;
+use crate::core::event::{CallId, Event, FoundCall, Pid};
+use crate::core::failure::{Failure, FailureKind};
+use crate::node::NodeId;
+
+/// Every pppd that runs for a node.
+pub(super) struct Calls {
+    events: mpsc::Sender<Event>,
+    held: BTreeMap<CallId, Held>,
+    tasks: JoinSet<CallId>,
+    found: u64,
+}
+
+struct Held {
+    node: NodeId,
+    pid: Pid,
+    interface: Option<String>,
+    process: Arc<Process>,
+}
+
+impl Calls {
+    pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
+        Calls { events, held: BTreeMap::new(), tasks: JoinSet::new(), found: 0 }
+    }
+
+    /// Starts pppd for a node and follows it.
+    pub(super) async fn dial(&mut self, call: CallId, node: NodeId, programs: Programs) {
+        let started = spawn_blocking(move || spawn::start(&programs, node)).await;
+        match started {
+            Ok(Ok(started)) => {
+                let process = Arc::new(started.process);
+                let (pid, child, output) = (started.pid, started.child, started.output);
+                let own = Own { call, node, pid, child, process: process.clone(), output };
+                self.held.insert(call, Held { node, pid, interface: None, process });
+                self.tasks.spawn(follow::own(own, self.events.clone()));
+            }
+            Ok(Err(failure)) => self.not_spawned(call, failure).await,
+            Err(error) => {
+                let message = format!("can't start pppd: {error}; restart connexad");
+                self.not_spawned(call, Failure::new(FailureKind::Unexplained, message)).await;
+            }
+        }
+    }
+
+    /// Answers a dial that comes to nothing.
+    pub(super) async fn not_spawned(&self, call: CallId, failure: Failure) {
+        let _ = self.events.send(Event::NotSpawned { call, failure }).await;
+    }
+
+    /// Signals a call; one that is gone is past caring.
+    pub(super) fn signal(&self, call: CallId, signal: Signal) {
+        if let Some(held) = self.held.get(&call) {
+            held.process.signal(signal);
+        }
+    }
+
+    /// Returns when a call has ended; never while none runs.
+    pub(super) async fn ended(&mut self) -> CallId {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(call)) => return call,
+                Some(Err(error)) => tracing::error!("a call was lost sight of: {error}"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Forgets a call that has ended, which was reported. A call that was found meanwhile for the
+    /// same node went unheard beside this one, so it is told again.
+    pub(super) async fn forget(&mut self, call: CallId) {
+        let Some(Held { node, .. }) = self.held.remove(&call) else { return };
+        let others = self.held.iter().filter(|(_, held)| held.node == node);
+        let found: Vec<FoundCall> = others.filter_map(|(call, held)| held.tell(*call)).collect();
+        if !found.is_empty() {
+            let _ = self.events.send(Event::Found(found)).await;
+        }
+    }
+
+    /// Looks for running pppds and reports those that are new, or whose link is; the first look
+    /// is reported in any case.
+    pub(super) async fn look(&mut self, run_dir: &Path, pppd: &Path, first: bool) {
+        let (run_dir, pppd) = (run_dir.to_owned(), pppd.to_owned());
+        let held: BTreeSet<Pid> = self.held.values().map(|held| held.pid).collect();
+        let sightings = spawn_blocking(move || found::look(&run_dir, &pppd, &held)).await;
+        let mut news = Vec::new();
+        for sighting in sightings.unwrap_or_default() {
+            news.extend(self.take(sighting));
+        }
+        if first || !news.is_empty() {
+            let _ = self.events.send(Event::Found(news)).await;
+        }
+    }
+
+    /// Takes a sighting in; what is news of it is returned.
+    fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
+        let Sighting { node, pid, interface, pidfd } = sighting;
+        let Some(pidfd) = pidfd else {
+            let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
+            if interface.is_none() || held.interface == interface || held.node != node {
+                return None;
+            }
+            held.interface = interface;
+            return held.tell(*call);
+        };
+        let process = match Process::new(pidfd) {
+            Ok(process) => Arc::new(process),
+            Err(error) => {
+                tracing::error!(
+                    NODE_ID = node.0,
+                    "pppd {pid} of node {node} can't be taken over: {error}"
+                );
+                return None;
+            }
+        };
+        let call = CallId::Found(self.found);
+        self.found += 1;
+        self.tasks.spawn(follow::found(call, process.clone(), self.events.clone()));
+        let held = Held { node, pid, interface, process };
+        let told = held.tell(call);
+        self.held.insert(call, held);
+        told
+    }
+}
+
+impl Held {
+    /// The call as one that was found; nothing for our own.
+    fn tell(&self, call: CallId) -> Option<FoundCall> {
+        let Held { node, pid, ref interface, .. } = *self;
+        match call {
+            CallId::Found(_) => Some(FoundCall { call, node, pid, interface: interface.clone() }),
+            CallId::Dialled(_) => None,
+        }
+    }
+}

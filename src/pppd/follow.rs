@@ -1,0 +1,222 @@
+//! A call from its start to its end.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+
+use super::lines::Lines;
+use super::process::Process;
+use super::words::{self, Weight};
+use crate::core::event::{CallId, Event, Pid, Word};
+use crate::core::failure::PppdExit;
+use crate::node::NodeId;
+
+/// Bytes taken from the pipe at once.
+const SIP: usize = 4096;
+
+/// Sips taken after the end: as much as a full pipe holds (64 KiB, pipe(7)).
+const LAST_SIPS: usize = 16;
+
+/// Words of one call that are passed on; a sane call has a handful.
+const MOST_WORDS: usize = 64;
+
+/// Lines of one call that are logged in [`QUOTA_TIME`].
+const QUOTA: u32 = 100;
+const QUOTA_TIME: Duration = Duration::from_secs(60);
+
+/// A pppd that the daemon has started.
+pub(super) struct Own {
+    /// The call.
+    pub(super) call: CallId,
+    /// Whose tunnel it is.
+    pub(super) node: NodeId,
+    /// Its number.
+    pub(super) pid: Pid,
+    /// To be reaped.
+    pub(super) child: Child,
+    /// To be waited for.
+    pub(super) process: Arc<Process>,
+    /// What it prints.
+    pub(super) output: pipe::Receiver,
+}
+
+/// Reports the start of a call, its words in order, and its end.
+pub(super) async fn own(mut own: Own, events: mpsc::Sender<Event>) -> CallId {
+    let call = own.call;
+    // When nobody listens any more the daemon is about to end; the tunnel stays up.
+    let _ = events.send(Event::Spawned { call, pid: own.pid }).await;
+    let mut ear = Ear::new(call, own.node);
+    loop {
+        // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
+        tokio::select! {
+            () = own.process.gone() => break,
+            ready = own.output.readable() => {
+                let sip = ready.and_then(|()| ear.sip(|sip| own.output.try_read(sip)));
+                let Ok(lines) = sip else { break };
+                ear.take_all(lines, &events).await;
+                // A writer quicker than this reader would keep the loop here for ever.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    own.process.gone().await;
+    for _ in 0..LAST_SIPS {
+        // Past the runtime, which may not have heard of the last bytes yet.
+        let sip = ear.sip(|sip| Ok(rustix::io::read(&own.output, sip)?));
+        let Ok(lines) = sip else { break };
+        ear.take_all(lines, &events).await;
+    }
+    ear.finish(&events).await;
+    let exit = reap(&mut own.child);
+    let _ = events.send(Event::Exited { call, exit }).await;
+    call
+}
+
+/// Waits for a pppd that was found running, and reports its end.
+pub(super) async fn found(
+    call: CallId,
+    process: Arc<Process>,
+    events: mpsc::Sender<Event>,
+) -> CallId {
+    process.gone().await;
+    let _ = events.send(Event::Exited { call, exit: PppdExit::Unseen }).await;
+    call
+}
+
+fn reap(child: &mut Child) -> PppdExit {
+    let Ok(Some(status)) = child.try_wait() else { return PppdExit::Unseen };
+    match (status.code(), status.signal()) {
+        (Some(code), _) => PppdExit::Code(code),
+        (None, Some(signal)) => PppdExit::Signal(signal),
+        (None, None) => PppdExit::Unseen,
+    }
+}
+
+/// Logs the lines of a call and passes on its words.
+struct Ear {
+    call: CallId,
+    node: NodeId,
+    lines: Lines,
+    quota: Quota,
+    words: usize,
+}
+
+impl Ear {
+    fn new(call: CallId, node: NodeId) -> Self {
+        let quota = Quota { since: Instant::now(), lines: 0 };
+        Ear { call, node, lines: Lines::default(), quota, words: 0 }
+    }
+
+    /// Reads once, and returns the lines that are whole; none when there is nothing to read now.
+    /// The buffer is not kept: it would be most of what a quiet call costs.
+    ///
+    /// # Errors
+    /// When no more can come.
+    fn sip(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<Vec<String>> {
+        let mut buffer = [0; SIP];
+        let mut lines = Vec::new();
+        match read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => self.lines.feed(buffer.get(..n).unwrap_or_default(), |line| lines.push(line)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(lines)
+    }
+
+    async fn take_all(&mut self, lines: Vec<String>, events: &mpsc::Sender<Event>) {
+        for line in lines {
+            self.take(&line, events).await;
+        }
+    }
+
+    async fn finish(&mut self, events: &mpsc::Sender<Event>) {
+        if let Some(line) = self.lines.rest() {
+            self.take(&line, events).await;
+        }
+    }
+
+    async fn take(&mut self, line: &str, events: &mpsc::Sender<Event>) {
+        let said = words::read(line);
+        match self.quota.spend(Instant::now()) {
+            Leave::Log => log(self.node, said.weight, &said.line),
+            Leave::Mute => tracing::warn!(
+                NODE_ID = self.node.0,
+                "pppd[{}]: more than {QUOTA} lines; up to a minute of them is not logged",
+                self.node
+            ),
+            Leave::Silence => {}
+        }
+        if let Some(word) = said.word
+            && self.words < MOST_WORDS
+        {
+            self.words += 1;
+            self.pass_on(word, events).await;
+        }
+    }
+
+    async fn pass_on(&self, word: Word, events: &mpsc::Sender<Event>) {
+        let _ = events.send(Event::Said { call: self.call, word }).await;
+    }
+}
+
+fn log(node: NodeId, weight: Weight, line: &str) {
+    match weight {
+        Weight::Error => tracing::error!(NODE_ID = node.0, "pppd[{node}]: {line}"),
+        Weight::GatewayWarning => tracing::warn!(NODE_ID = node.0, "Gateway warning: {line}"),
+        Weight::Debug => tracing::debug!(NODE_ID = node.0, "pppd[{node}]: {line}"),
+    }
+}
+
+/// Keeps a call that won't be quiet from filling the journal.
+struct Quota {
+    since: Instant,
+    lines: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Leave {
+    Log,
+    /// The first line too many.
+    Mute,
+    Silence,
+}
+
+impl Quota {
+    fn spend(&mut self, now: Instant) -> Leave {
+        if now.duration_since(self.since) >= QUOTA_TIME {
+            *self = Quota { since: now, lines: 0 };
+        }
+        self.lines = self.lines.saturating_add(1);
+        match self.lines {
+            ..=QUOTA => Leave::Log,
+            lines if lines == QUOTA + 1 => Leave::Mute,
+            _ => Leave::Silence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_won_t_be_quiet_is_muted_once_and_heard_again_later() {
+        let start = Instant::now();
+        let mut quota = Quota { since: start, lines: 0 };
+        for _ in 0..QUOTA {
+            assert_eq!(quota.spend(start), Leave::Log);
+        }
+        assert_eq!(quota.spend(start), Leave::Mute);
+        assert_eq!(quota.spend(start), Leave::Silence);
+        assert_eq!(quota.spend(start + QUOTA_TIME), Leave::Log);
+    }
+}

@@ -1,0 +1,179 @@
+//! The options of one call: `peers/connexa-node-N`, read by pppd(8).
+
+use std::fmt::Write;
+
+use super::quoting::quote;
+use crate::config::InterfaceName;
+use crate::core::policy::PeerOptions;
+use crate::node::{Mppe, Node};
+
+/// The content of the node's peer file. It holds no password, and works by hand as well:
+/// `pppd call connexa-node-N`.
+///
+/// The server may ask us for a password and not we the server, hence `noauth`; the four
+/// `refuse-*` leave MS-CHAPv2 as the only way that we answer.
+pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
+    let name = node.id.peer_name();
+    let mut lines = Lines(String::new());
+    lines.add("# Written by connexad, which overwrites every change.");
+    lines.add(format_args!("# By hand: pppd call {name}"));
+    lines.add(format_args!("pty \"{}\"", pptp_command(node, options)));
+    lines.add(format_args!("name {}", quote(node.login.as_str())));
+    for option in ["remotename", "linkname", "ipparam"] {
+        lines.add(format_args!("{option} {name}"));
+    }
+    lines.add("noauth");
+    lines.add("refuse-pap\nrefuse-eap\nrefuse-chap\nrefuse-mschap");
+    lines.add(match node.mppe.unwrap_or(options.mppe) {
+        Mppe::Require => "require-mppe-128",
+        Mppe::Off => "nomppe",
+    });
+    lines.add("nobsdcomp\nnodeflate\nnoipdefault");
+    lines.add(if options.default_route { "defaultroute" } else { "nodefaultroute" });
+    if options.use_peer_dns {
+        lines.add("usepeerdns");
+    }
+    lines.add(format_args!("mtu {}\nmru {}", options.mtu, options.mru));
+    // Said even when it is 0, which is off: Debian's own options file sets another.
+    lines.add(format_args!("lcp-echo-interval {}", options.lcp_echo_interval));
+    if options.lcp_echo_interval > 0 {
+        lines.add(format_args!("lcp-echo-failure {}", options.lcp_echo_failure));
+    }
+    if options.interface_name == InterfaceName::Node {
+        lines.add(format_args!("ifname cx{}", node.id));
+    }
+    // Last, so that an open quote in one of them can't swallow the daemon's own.
+    for option in &options.extra_options {
+        lines.add(option);
+    }
+    lines.0
+}
+
+/// pppd gives this to `sh -c`: only a parsed address and a path judged by the configuration may
+/// stand in it. `exec` saves two shells per tunnel. pptp's own host route is never removed by it,
+/// and is only needed when the tunnel takes the default route.
+///
+/// All pptp processes that find each other's socket below `/var/run/pptp` share one control
+/// connection to a server, and a second call on it ends the first at servers that know one call a
+/// connection, Linux's pptpd among them: it closes that call without telling this side. With a
+/// mount namespace of its own, each call has a control connection of its own.
+fn pptp_command(node: &Node, options: &PeerOptions) -> String {
+    let host_route = if options.default_route { "" } else { " --nohostroute" };
+    let pptp = format!("{} {} --nolaunchpppd{host_route}", options.pptp, node.server.ip());
+    format!("exec unshare --mount sh -c '{OWN_SOCKETS} && exec {pptp}'")
+}
+
+/// Hides the sockets of other calls.
+const OWN_SOCKETS: &str =
+    "mkdir -p /var/run/pptp && mount -t tmpfs -o size=64k,mode=700 connexad /var/run/pptp";
+
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, line: impl std::fmt::Display) {
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::core::policy::Policy;
+    use crate::node::{Login, NodeId, Secret, ServerAddr};
+
+    fn node(login: &str) -> Node {
+        Node {
+            id: NodeId(2),
+            server: ServerAddr::parse("10.9.0.2").unwrap(),
+            login: Login::parse(login).unwrap(),
+            password: Secret::parse("hunter2").unwrap(),
+            status: "speed_ok".into(),
+            mppe: None,
+        }
+    }
+
+    fn options() -> PeerOptions {
+        Policy::from(&Config::default()).peer
+    }
+
+    fn has(text: &str, line: &str) -> bool {
+        text.lines().any(|l| l == line)
+    }
+
+    #[test]
+    fn the_defaults_give_the_file_that_is_known_to_work() {
+        assert_eq!(
+            text(&node("admin"), &options()),
+            "\
+# Written by connexad, which overwrites every change.
+# By hand: pppd call connexa-node-2
+pty \"exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
+mount -t tmpfs -o size=64k,mode=700 connexad /var/run/pptp && \
+exec /usr/sbin/pptp 10.9.0.2 --nolaunchpppd --nohostroute'\"
+name \"admin\"
+remotename connexa-node-2
+linkname connexa-node-2
+ipparam connexa-node-2
+noauth
+refuse-pap
+refuse-eap
+refuse-chap
+refuse-mschap
+require-mppe-128
+nobsdcomp
+nodeflate
+noipdefault
+nodefaultroute
+mtu 1400
+mru 1400
+lcp-echo-interval 10
+lcp-echo-failure 3
+"
+        );
+    }
+
+    #[test]
+    fn a_login_can_not_break_out_of_its_line() {
+        let text = text(&node(r#"DOM\a" pty "reboot"#), &options());
+        assert!(has(&text, r#"name "DOM\\a\" pty \"reboot""#), "{text}");
+    }
+
+    #[test]
+    fn the_nodes_own_mppe_wins_over_the_configuration() {
+        let node = Node { mppe: Some(Mppe::Off), ..node("admin") };
+        let text = text(&node, &options());
+        assert!(has(&text, "nomppe") && !has(&text, "require-mppe-128"), "{text}");
+    }
+
+    #[test]
+    fn a_tunnel_that_takes_the_default_route_keeps_pptps_host_route() {
+        let text = text(&node("admin"), &PeerOptions { default_route: true, ..options() });
+        assert!(has(&text, "defaultroute") && !text.contains("--nohostroute"), "{text}");
+    }
+
+    #[test]
+    fn no_echo_interval_switches_echoes_off() {
+        let text = text(&node("admin"), &PeerOptions { lcp_echo_interval: 0, ..options() });
+        assert!(has(&text, "lcp-echo-interval 0") && !text.contains("lcp-echo-failure"), "{text}");
+    }
+
+    #[test]
+    fn links_are_named_after_nodes_when_asked() {
+        let options = PeerOptions { interface_name: InterfaceName::Node, ..options() };
+        assert!(has(&text(&node("admin"), &options), "ifname cx2"));
+    }
+
+    #[test]
+    fn extra_options_come_last() {
+        let extra_options = vec!["debug".into(), "novj".into()];
+        let text = text(&node("admin"), &PeerOptions { extra_options, ..options() });
+        assert!(text.ends_with("\ndebug\nnovj\n"), "{text}");
+    }
+
+    #[test]
+    fn the_password_is_not_in_it() {
+        assert!(!text(&node("admin"), &options()).contains("hunter2"));
+    }
+}

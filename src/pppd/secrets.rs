@@ -1,0 +1,129 @@
+//! `chap-secrets`: our entries in one block, everybody else's lines as they were.
+//!
+//! pppd takes the best match, and of equals the first (`scan_authfile` in pppd/auth.c), and lets
+//! a quoted word run over line breaks (`getword` in pppd/options.c). So the block stands at the
+//! top: neither an old entry nor an open quote in somebody's line can come before ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::quoting::{quote, second_word};
+use crate::node::{Login, NodeId, PEER_PREFIX, Secret};
+
+const BEGIN: &str = "# BEGIN connexad";
+const END: &str = "# END connexad";
+
+/// What a node answers its server with.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// The client's name.
+    pub(super) login: Login,
+    /// The secret.
+    pub(super) password: Secret,
+}
+
+/// Entries with our names that the daemon did not write: the older manager's, or those of a
+/// daemon before this one.
+#[derive(Clone, Debug)]
+pub(super) enum Strangers {
+    /// Not yet known which nodes there are: all stay, but those of removed nodes.
+    AllBut(BTreeSet<NodeId>),
+    /// Only those of these nodes stay.
+    Only(BTreeSet<NodeId>),
+}
+
+impl Strangers {
+    /// The node is gone.
+    pub(super) fn remove(&mut self, id: NodeId) {
+        match self {
+            Strangers::AllBut(ids) => ids.insert(id),
+            Strangers::Only(ids) => ids.remove(&id),
+        };
+    }
+
+    /// Whether an entry stays; `None` is one whose number no node can have.
+    pub(super) fn keep(&self, id: Option<NodeId>) -> bool {
+        match (self, id) {
+            (Strangers::AllBut(ids), Some(id)) => !ids.contains(&id),
+            (Strangers::AllBut(_), None) => true,
+            (Strangers::Only(ids), Some(id)) => ids.contains(&id),
+            (Strangers::Only(_), None) => false,
+        }
+    }
+}
+
+/// The file with our entries in it, made from the file as it is.
+///
+/// Every line is judged by itself: marker lines and entries with our names are taken out wherever
+/// they stand, and nothing else is. So a damaged or doubled block costs nobody a line.
+pub(super) fn rewrite(
+    old: &[u8],
+    entries: &BTreeMap<NodeId, Entry>,
+    strangers: &Strangers,
+) -> Vec<u8> {
+    let mut others = Vec::with_capacity(old.len());
+    let mut kept = Vec::new();
+    for line in old.split_inclusive(|&byte| byte == b'\n') {
+        match Line::of(line) {
+            Line::Others => others.extend_from_slice(line),
+            Line::Marker => {}
+            Line::Ours(id) => {
+                let ours = id.is_some_and(|id| entries.contains_key(&id));
+                if !ours && strangers.keep(id) {
+                    kept.push(line);
+                }
+            }
+        }
+    }
+    let mut new = block(entries, &kept);
+    new.extend(others);
+    new
+}
+
+enum Line {
+    Others,
+    Marker,
+    Ours(Option<NodeId>),
+}
+
+impl Line {
+    fn of(line: &[u8]) -> Line {
+        let trimmed = line.trim_ascii();
+        if trimmed == BEGIN.as_bytes() || trimmed == END.as_bytes() {
+            return Line::Marker;
+        }
+        let server = second_word(line).and_then(|word| String::from_utf8(word).ok());
+        let digits = server.as_deref().and_then(|name| name.strip_prefix(PEER_PREFIX));
+        match (&server, digits) {
+            (Some(name), Some(digits))
+                if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                Line::Ours(NodeId::from_peer_name(name))
+            }
+            _ => Line::Others,
+        }
+    }
+}
+
+fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<u8> {
+    let mut block = Vec::new();
+    if entries.is_empty() && kept.is_empty() {
+        return block;
+    }
+    let mut add = |line: &[u8]| {
+        block.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        block.push(b'\n');
+    };
+    add(BEGIN.as_bytes());
+    for (id, Entry { login, password }) in entries {
+        let [login, password] = [login.as_str(), password.reveal()].map(quote);
+        add(format!("{login} \"{}\" {password} *", id.peer_name()).as_bytes());
+    }
+    for line in kept {
+        add(line);
+    }
+    add(END.as_bytes());
+    block
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Real files, real processes; only pppd is a shell script.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::Config;
+use crate::core::event::{FoundCall, Word};
+use crate::core::failure::PppdExit;
+use crate::core::policy::Policy;
+use crate::node::{Login, Secret, ServerAddr};
+
+mod adoption;
+mod dialling;
+mod node_files;
+
+/// The longest that anything here may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A host with a pppd of its own.
+struct Stage {
+    dir: tempfile::TempDir,
+}
+
+/// The module at work on a stage.
+struct Work {
+    requests: mpsc::UnboundedSender<Request>,
+    events: mpsc::Receiver<Event>,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Stage { dir: tempfile::tempdir().unwrap() };
+        for folder in ["ppp", "run"] {
+            fs::create_dir(stage.path(folder)).unwrap();
+        }
+        stage.script("pptp", "exit 0");
+        stage
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().join(inside)
+    }
+
+    /// Makes a program. `$STAGE` in it is the stage's folder.
+    fn script(&self, name: &str, body: &str) {
+        let text = format!("#!/bin/sh\nSTAGE='{}'\n{body}\n", self.dir.path().display());
+        // Written by a child: a file that this process has open for writing while another test
+        // starts a program can't be run (ETXTBSY).
+        let write = r#"printf %s "$1" > "$0" && chmod 755 "$0""#;
+        let done = Command::new("sh").args(["-c", write]).arg(self.path(name)).arg(text).status();
+        assert!(done.unwrap().success());
+    }
+
+    fn paths(&self) -> Paths {
+        Paths {
+            ppp_dir: self.path("ppp"),
+            run_dir: self.path("run"),
+            pppd: self.path("pppd"),
+            pptp: self.path("pptp"),
+        }
+    }
+
+    /// Sets to work, and waits for the first look.
+    async fn work(&self) -> (Work, Vec<FoundCall>) {
+        let (requests, theirs) = mpsc::unbounded_channel();
+        let (events_in, events) = mpsc::channel(16);
+        let task = tokio::spawn(run(self.paths(), theirs, events_in));
+        let mut work = Work { requests, events, task };
+        let found = work.found().await;
+        (work, found)
+    }
+
+    /// Dials with this pppd and returns all that is heard of it.
+    async fn call(&self, pppd: &str) -> Vec<Event> {
+        self.script("pppd", pppd);
+        let (mut work, _) = self.work().await;
+        work.ask(self.write(2));
+        work.ask(dial(1, 2));
+        work.until_exit().await
+    }
+
+    fn write(&self, id: u32) -> Request {
+        self.write_as(id, "secret")
+    }
+
+    fn write_as(&self, id: u32, password: &str) -> Request {
+        let mut options = Policy::from(&Config::default()).peer;
+        options.pptp = self.path("pptp").display().to_string();
+        let node = Node {
+            id: NodeId(id),
+            server: ServerAddr::parse("10.9.0.2").unwrap(),
+            login: Login::parse("admin").unwrap(),
+            password: Secret::parse(password).unwrap(),
+            status: "speed_ok".into(),
+            mppe: None,
+        };
+        Request::WriteFiles { node: Box::new(node), options: Box::new(options) }
+    }
+
+    /// Starts pppd as an operator does.
+    fn by_hand(&self, node: u32) -> ByHand {
+        let peer = NodeId(node).peer_name();
+        let mut command = Command::new(self.path("pppd"));
+        ByHand(command.args(["call", &peer]).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn pid_file(&self, node: u32) -> PathBuf {
+        self.path("run").join(format!("ppp-connexa-node-{node}.pid"))
+    }
+
+    fn read(&self, inside: &str) -> String {
+        fs::read_to_string(self.path(inside)).unwrap()
+    }
+
+    fn peers(&self) -> Vec<String> {
+        let mut names = files::names(&self.path("ppp/peers")).unwrap();
+        names.sort();
+        names
+    }
+}
+
+impl Work {
+    fn ask(&self, request: Request) {
+        self.requests.send(request).unwrap();
+    }
+
+    async fn next(&mut self) -> Event {
+        timeout(DEADLINE, self.events.recv()).await.expect("an event in time").unwrap()
+    }
+
+    async fn found(&mut self) -> Vec<FoundCall> {
+        let event = self.next().await;
+        let Event::Found(found) = event else { panic!("{event:?}") };
+        found
+    }
+
+    /// The events up to the end of a call.
+    async fn until_exit(&mut self) -> Vec<Event> {
+        let mut all = Vec::new();
+        loop {
+            all.push(self.next().await);
+            if matches!(all.last(), Some(Event::Exited { .. } | Event::NotSpawned { .. })) {
+                return all;
+            }
+        }
+    }
+
+    /// The end of a dial that came to nothing.
+    async fn refusal(&mut self) -> Failure {
+        let event = self.next().await;
+        let Event::NotSpawned { failure, .. } = event else { panic!("{event:?}") };
+        failure
+    }
+
+    /// Returns once all that was asked for is done.
+    async fn finish(self) -> mpsc::Receiver<Event> {
+        drop(self.requests);
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+        self.events
+    }
+}
+
+/// A process of an operator; it ends with the test.
+struct ByHand(Child);
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn dial(call: u64, node: u32) -> Request {
+    Request::Dial { call: CallId::Dialled(call), node: NodeId(node) }
+}
+
+fn signal(call: CallId, signal: Signal) -> Request {
+    Request::Signal { call, signal }
+}
+
+fn exit(event: &Event) -> Option<PppdExit> {
+    if let Event::Exited { exit, .. } = event { Some(*exit) } else { None }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}

@@ -1,0 +1,207 @@
+use super::*;
+
+fn last_exit(events: &[Event]) -> Option<PppdExit> {
+    exit(events.last().unwrap())
+}
+
+fn words(events: &[Event]) -> Vec<&Word> {
+    let mut words = Vec::new();
+    for event in events {
+        if let Event::Said { word, .. } = event {
+            words.push(word);
+        }
+    }
+    words
+}
+
+#[tokio::test]
+async fn a_call_is_told_from_its_start_to_its_end_in_order() {
+    let stage = Stage::new();
+    let events = stage
+        .call(
+            "echo 'Using interface ppp7'
+            echo 'anon warn[open_inetsock:pptp_callmgr.c:352]: connect: No route to host' >&2
+            echo 'Modem hangup'
+            exit 16",
+        )
+        .await;
+    let explains =
+        |kind, text: &str, vague| Word::Explains { failure: Failure::new(kind, text), vague };
+    assert!(matches!(events[0], Event::Spawned { call: CallId::Dialled(1), .. }), "{events:?}");
+    assert_eq!(
+        words(&events),
+        [
+            &Word::Interface("ppp7".into()),
+            &explains(FailureKind::Unreachable, "connect: No route to host", false),
+            &explains(FailureKind::Hangup, "Modem hangup", true),
+        ]
+    );
+    assert_eq!(last_exit(&events), Some(PppdExit::Code(16)));
+}
+
+#[tokio::test]
+async fn pppd_is_started_with_nothing_but_its_peers_name() {
+    let stage = Stage::new();
+    stage
+        .call(r#"echo "$@" > $STAGE/argv; env > $STAGE/env; pwd > $STAGE/cwd; cat > $STAGE/stdin"#)
+        .await;
+    assert_eq!(stage.read("argv"), "call connexa-node-2 nodetach\n");
+    assert_eq!((stage.read("cwd"), stage.read("stdin")), ("/\n".into(), String::new()));
+    let env = stage.read("env");
+    let mut names: Vec<&str> = env.lines().filter_map(|l| Some(l.split_once('=')?.0)).collect();
+    // The shell sets the others by itself.
+    names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["LANG", "PATH"]);
+}
+
+#[tokio::test]
+async fn pppd_has_a_process_group_of_its_own() {
+    let stage = Stage::new();
+    stage.call(r#"echo "$$ $(cut -d ' ' -f 5 /proc/$$/stat)" > $STAGE/group"#).await;
+    let text = stage.read("group");
+    let (pid, group) = text.trim().split_once(' ').unwrap();
+    assert_eq!(pid, group);
+}
+
+#[tokio::test]
+async fn the_files_are_there_when_pppd_starts() {
+    let stage = Stage::new();
+    let events = stage
+        .call(
+            "test -s $STAGE/ppp/peers/$2 && grep -q $2 $STAGE/ppp/chap-secrets && exit 77; exit 1",
+        )
+        .await;
+    assert_eq!(last_exit(&events), Some(PppdExit::Code(77)));
+}
+
+#[tokio::test]
+async fn a_pppd_that_exits_at_once_in_silence_is_told_and_reaped() {
+    let stage = Stage::new();
+    let events = stage.call("exit 0").await;
+    let [Event::Spawned { pid, .. }, Event::Exited { exit, .. }] = events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(exit, PppdExit::Code(0));
+    assert!(!Path::new("/proc").join(pid.to_string()).exists());
+}
+
+#[tokio::test]
+async fn megabytes_without_a_line_break_do_not_hide_what_follows() {
+    let stage = Stage::new();
+    let events = stage
+        .call(
+            "head -c 5000000 /dev/urandom | tr -d '\\n'; echo; echo 'Using interface ppp7'; exit 3",
+        )
+        .await;
+    assert_eq!(words(&events), [&Word::Interface("ppp7".into())]);
+    assert_eq!(last_exit(&events), Some(PppdExit::Code(3)));
+}
+
+#[tokio::test]
+async fn a_last_line_without_an_end_is_heard() {
+    let stage = Stage::new();
+    let events = stage.call("printf 'Using interface ppp7'").await;
+    assert_eq!(words(&events), [&Word::Interface("ppp7".into())]);
+}
+
+#[tokio::test]
+async fn a_call_that_says_the_same_for_ever_does_not_flood_the_core() {
+    let stage = Stage::new();
+    let events = stage.call("yes 'Modem hangup' | head -n 100000; exit 16").await;
+    assert!(words(&events).len() <= 64, "{}", words(&events).len());
+}
+
+#[tokio::test]
+async fn a_grandchild_that_keeps_the_pipe_open_does_not_delay_the_end() {
+    let stage = Stage::new();
+    let begun = std::time::Instant::now();
+    let events =
+        stage.call("sleep 30 & echo $! > $STAGE/grandchild; echo 'Modem hangup'; exit 16").await;
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    assert_eq!((words(&events).len(), last_exit(&events)), (1, Some(PppdExit::Code(16))));
+    let grandchild = stage.read("grandchild");
+    assert!(Command::new("kill").arg(grandchild.trim()).status().unwrap().success(), "it lives on");
+}
+
+#[tokio::test]
+async fn a_grandchild_that_never_stops_talking_does_not_hide_the_end() {
+    let stage = Stage::new();
+    let events = stage.call("yes & exit 16").await;
+    assert_eq!(last_exit(&events), Some(PppdExit::Code(16)));
+}
+
+#[tokio::test]
+async fn a_call_is_ended_by_the_signal_that_was_asked_for() {
+    for (how, number) in [(Signal::Terminate, 15), (Signal::Kill, 9)] {
+        let stage = Stage::new();
+        stage.script("pppd", "exec sleep 60");
+        let (mut work, _) = stage.work().await;
+        work.ask(dial(1, 2));
+        work.ask(signal(CallId::Dialled(1), how));
+        let events = work.until_exit().await;
+        assert_eq!(last_exit(&events), Some(PppdExit::Signal(number)));
+    }
+}
+
+#[tokio::test]
+async fn a_signal_reaches_pppd_alone_and_not_what_it_has_started() {
+    let stage = Stage::new();
+    stage.script("pppd", "sleep 60 & echo $! > $STAGE/child; echo 'Using interface ppp7'; wait");
+    let (mut work, _) = stage.work().await;
+    work.ask(dial(1, 2));
+    while !matches!(work.next().await, Event::Said { .. }) {}
+    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    work.until_exit().await;
+    let child = stage.read("child");
+    assert!(Command::new("kill").arg(child.trim()).status().unwrap().success(), "it lives on");
+}
+
+#[tokio::test]
+async fn a_signal_for_a_call_that_is_gone_is_ignored() {
+    let stage = Stage::new();
+    stage.script("pppd", "exit 5");
+    let (mut work, _) = stage.work().await;
+    work.ask(dial(1, 2));
+    work.until_exit().await;
+    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    work.ask(dial(2, 2));
+    assert_eq!(last_exit(&work.until_exit().await), Some(PppdExit::Code(5)));
+}
+
+#[tokio::test]
+async fn programs_that_can_not_be_run_are_named_with_the_remedy() {
+    for (broken, key) in [("pppd", "paths.pppd"), ("pptp", "paths.pptp")] {
+        let stage = Stage::new();
+        stage.script("pppd", "exit 0");
+        let (mut work, _) = stage.work().await;
+        let path = stage.path(broken);
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        work.ask(dial(1, 2));
+        let failure = work.refusal().await;
+        assert_eq!(failure.kind, FailureKind::NotInstalled);
+        assert!(failure.message.contains("is not an executable file"), "{failure}");
+
+        fs::remove_file(&path).unwrap();
+        work.ask(dial(2, 2));
+        let shown = path.display();
+        assert_eq!(
+            work.refusal().await,
+            Failure::new(
+                FailureKind::NotInstalled,
+                format!("{shown} is missing: apt install ppp pptp-linux, or set {key}")
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pppd_that_is_no_program_is_told() {
+    let stage = Stage::new();
+    stage.script("pppd", "");
+    fs::write(stage.path("pppd"), "\x7fnothing").unwrap();
+    let (mut work, _) = stage.work().await;
+    work.ask(dial(1, 2));
+    assert_eq!(work.refusal().await.kind, FailureKind::NotInstalled);
+}
