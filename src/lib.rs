@@ -3,12 +3,19 @@
 //! The pure heart is [`core`]: events in, effects out, no clock and no I/O. Everything else
 //! either turns the outside world into events or carries effects out; [`supervisor`] joins them.
 
+pub mod backend;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;
 pub mod desired;
 pub mod exit;
+pub mod host;
 pub mod kernel;
 pub mod node;
 pub mod pppd;
+pub mod signals;
+pub mod supervisor;
+pub mod systemd;
+pub mod telemetry;
 pub mod watch;

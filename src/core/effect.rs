@@ -1,5 +1,7 @@
 //! What the core wants done.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::CallId;
@@ -50,4 +52,29 @@ pub enum Signal {
     Terminate,
     /// SIGKILL.
     Kill,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::WriteFiles { node, .. } => write!(f, "write the files of node {}", node.id),
+            Effect::RemoveFiles(id) => write!(f, "remove the files of node {id}"),
+            Effect::SweepFiles(keep) => {
+                write!(f, "remove the files of every node but these {}", keep.len())
+            }
+            Effect::Dial { node, .. } => write!(f, "run pppd for node {node}"),
+            Effect::Signal { call, signal } => write!(f, "{signal} the pppd of call {call}"),
+            Effect::RestartBackend => f.write_str("restart the backend"),
+            Effect::Tell(notice) => write!(f, "tell: {notice}"),
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Signal::Terminate => "terminate",
+            Signal::Kill => "kill",
+        })
+    }
 }

@@ -161,6 +161,16 @@ impl Core {
         self.stopping && (self.policy.keep_on_exit || self.calls.is_empty())
     }
 
+    /// Whether the daemon knows its host: the kernel's links and the pppds that already run.
+    pub fn is_ready(&self) -> bool {
+        self.known.links && self.known.running
+    }
+
+    /// How many tunnels are up.
+    pub fn up_count(&self) -> usize {
+        self.up.len()
+    }
+
     fn serve_deadlines(&mut self, turn: &mut Turn) {
         while let Some(id) = self.timers.take_due(turn.at()) {
             self.expire(id, turn);

@@ -1,0 +1,5 @@
+//! connexactl's commands.
+
+mod status;
+
+pub use status::{StatusView, show_status};

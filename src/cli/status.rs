@@ -1,0 +1,173 @@
+//! `connexactl status`: a table of all nodes, or one node in full.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::control::api::{Node, Status};
+
+/// What to show, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusView {
+    /// Only this node, in full.
+    pub node: Option<u32>,
+    /// As JSON.
+    pub json: bool,
+}
+
+/// The text to print, and whether the answer is yes: a single node asked for is up.
+///
+/// # Errors
+/// When the node asked for is not among the nodes; the message says so.
+pub fn show_status(
+    status: &Status,
+    view: StatusView,
+    now: SystemTime,
+) -> Result<(String, bool), String> {
+    let Some(id) = view.node else {
+        let text = if view.json { json(status)? } else { table(status, now) };
+        return Ok((text, true));
+    };
+    let node = status.nodes.iter().find(|node| node.id == id);
+    let node = node.ok_or_else(|| {
+        format!(
+            "node {id} is not among the {} nodes that connexad holds; is its row selected in {}?",
+            status.nodes.len(),
+            status.database.path
+        )
+    })?;
+    let text = if view.json { json(node)? } else { in_full(node, now) };
+    Ok((text, node.state == "up"))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+fn table(status: &Status, now: SystemTime) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header([
+            "NODE", "SERVER", "STATE", "FOR", "LINK", "LOCAL", "REMOTE", "TRY", "NEXT", "REASON",
+        ]);
+    for node in &status.nodes {
+        table.add_row(row(node, now));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text.push_str(&summary(status));
+    text
+}
+
+fn row(node: &Node, now: SystemTime) -> [String; 10] {
+    let dash = || "-".to_owned();
+    let reason = match (&node.last_error, node.state.as_str()) {
+        (Some(error), state) if state != "up" => error.message.clone(),
+        (Some(_) | None, _) => String::new(),
+    };
+    [
+        node.id.to_string(),
+        node.ip.clone().unwrap_or_else(dash),
+        node.state.clone(),
+        ago(&node.since, now),
+        node.interface.clone().unwrap_or_else(dash),
+        node.local_ip.map_or_else(dash, |ip| ip.to_string()),
+        node.remote_ip.map_or_else(dash, |ip| ip.to_string()),
+        node.attempts.to_string(),
+        node.next_attempt_at.as_ref().map_or_else(dash, |at| ahead(at, now)),
+        reason,
+    ]
+}
+
+fn summary(status: &Status) -> String {
+    let mut text = format!("{} nodes", status.nodes.len());
+    let mut joint = ": ";
+    for (state, count) in &status.counts {
+        let _ = write!(text, "{joint}{count} {state}");
+        joint = ", ";
+    }
+    let outage = &status.outage;
+    let _ =
+        write!(text, "; empty windows {}/{}", outage.zero_ppp_count, outage.consecutive_threshold);
+    let _ = writeln!(text, ", backend restarts {}", outage.restarts);
+    if let Some(fault) = &status.host_fault {
+        let _ = writeln!(text, "No tunnel can be dialled: {}", fault.message);
+    }
+    if let Some(problem) = &status.database.problem {
+        let _ = writeln!(text, "The node database can't be used: {problem}");
+    } else if !status.database.was_read {
+        let _ = writeln!(text, "The node database {} was not read yet", status.database.path);
+    }
+    text
+}
+
+fn in_full(node: &Node, now: SystemTime) -> String {
+    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let mut lines = vec![
+        ("node", node.id.to_string()),
+        ("state", format!("{} for {}", node.state, ago(&node.since, now))),
+        ("server", show(&node.ip)),
+        ("login", show(&node.login)),
+        ("status", show(&node.status)),
+        ("interface", show(&node.interface)),
+        ("ifindex", node.ifindex.map_or("-".into(), |n| n.to_string())),
+        ("local", node.local_ip.map_or("-".into(), |ip| ip.to_string())),
+        ("remote", node.remote_ip.map_or("-".into(), |ip| ip.to_string())),
+        ("pppd", node.pid.map_or("-".into(), |pid| pid.to_string())),
+        ("adopted", if node.adopted { "yes" } else { "no" }.to_owned()),
+        ("attempts", node.attempts.to_string()),
+    ];
+    if let Some(next) = &node.next_attempt_at {
+        lines.push(("next try in", ahead(next, now)));
+    }
+    if let Some(error) = &node.last_error {
+        lines.push(("last error", format!("{} ({})", error.message, error.kind)));
+    }
+    lines.into_iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:>12}: {value}");
+        text
+    })
+}
+
+fn ago(time: &str, now: SystemTime) -> String {
+    match humantime::parse_rfc3339(time) {
+        Ok(time) => short(now.duration_since(time).unwrap_or_default()),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+fn ahead(time: &str, now: SystemTime) -> String {
+    match humantime::parse_rfc3339(time) {
+        Ok(time) => short(time.duration_since(now).unwrap_or_default()),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+/// At most two units, as people say it: `3d4h`, `2m5s`.
+fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (d, h, m, s) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    match (d, h, m) {
+        (0, 0, 0) => format!("{s}s"),
+        (0, 0, m) => format!("{m}m{s}s"),
+        (0, h, m) => format!("{h}h{m}m"),
+        (d, h, _) => format!("{d}d{h}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let texts = [5, 125, 7500, 273_600].map(|s| short(Duration::from_secs(s)));
+        assert_eq!(texts, ["5s", "2m5s", "2h5m", "3d4h"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The client's side of the control API.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::api::{Problem, Status};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("can't reach connexad at {}: {source}; is it running? `systemctl status connexad` tells", socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The socket is not for this user.
+    #[error("not allowed to use {}; run as root or join the group that owns it", socket.display())]
+    Permission {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The daemon said no.
+    #[error("connexad at {}: {}", socket.display(), problem.detail)]
+    Refused {
+        /// The socket.
+        socket: PathBuf,
+        /// What it said.
+        problem: Problem,
+    },
+    /// What came back is no answer.
+    #[error("connexad at {} gave no proper answer: {what}; are both of one version?", socket.display())]
+    Garbled {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Asks for the whole state.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn status(socket: &Path) -> Result<Status, ClientError> {
+    get(socket, "/v1/status").await
+}
+
+async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
+    let garbled = |what: String| ClientError::Garbled { socket: socket.to_owned(), what };
+    let stream = connect(socket).await?;
+    let answer = timeout(PATIENCE, exchange(stream, path))
+        .await
+        .map_err(|_| garbled(format!("none within {}", humantime::format_duration(PATIENCE))))?;
+    let (status, body) = answer.map_err(|error| garbled(error.to_string()))?;
+    if status.is_success() {
+        serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
+    } else {
+        let problem =
+            serde_json::from_slice(&body).map_err(|_| garbled(format!("HTTP {status}")))?;
+        Err(ClientError::Refused { socket: socket.to_owned(), problem })
+    }
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
+    UnixStream::connect(socket).await.map_err(|source| {
+        let socket = socket.to_owned();
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            ClientError::Permission { socket }
+        } else {
+            ClientError::Unreachable { socket, source }
+        }
+    })
+}
+
+async fn exchange(stream: UnixStream, path: &str) -> hyper::Result<(hyper::StatusCode, Bytes)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let host = header::HeaderValue::from_static("connexa");
+    request.headers_mut().insert(header::HOST, host);
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    };
+    // The connection has to be driven while the answer is awaited.
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = connection => {
+            ended?;
+            answer.await
+        }
+    }
+}
