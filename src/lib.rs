@@ -13,6 +13,7 @@ pub mod exit;
 pub mod host;
 pub mod kernel;
 pub mod node;
+pub mod once;
 pub mod pppd;
 pub mod signals;
 pub mod supervisor;

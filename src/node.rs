@@ -54,6 +54,12 @@ pub enum Invalid {
     /// Login or password with a character that pppd's files can't carry.
     #[error("{0} has a control character; remove it from the node's row")]
     ControlCharacter(String),
+    /// Login or password that is no text.
+    #[error("{0} is not UTF-8 text; set it again in the node's row")]
+    NotText(String),
+    /// A password that pppd would take for the name of a file.
+    #[error("password begins with @/, which pppd takes for a file to read; choose another")]
+    PasswordFile,
     /// Login or password longer than pppd takes.
     #[error("{0} is longer than {MAX_CREDENTIAL} bytes, the most that pppd takes")]
     TooLong(String),
@@ -156,8 +162,13 @@ impl Secret {
     /// Parses the password column.
     ///
     /// # Errors
-    /// When it is empty, too long or has control characters.
+    /// When it is empty, too long, has control characters or begins with `@/`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        // pppd looks at the word after unquoting, so no quoting keeps it from reading the file
+        // (scan_authfile in pppd/auth.c).
+        if text.starts_with("@/") {
+            return Err(Invalid::PasswordFile);
+        }
         credential("password", text).map(|text| Secret { text, recorded: false })
     }
 
@@ -271,6 +282,12 @@ mod tests {
     #[test]
     fn a_line_break_in_a_login_is_refused() {
         assert_eq!(Login::parse("a\nb"), Err(Invalid::ControlCharacter("login".into())));
+    }
+
+    #[test]
+    fn a_password_that_pppd_would_read_from_a_file_is_refused() {
+        assert_eq!(Secret::parse("@/etc/shadow"), Err(Invalid::PasswordFile));
+        assert!(Secret::parse("@home").is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use connexa::config::{Config, Span};
 use connexa::exit::Exit;
+use connexa::once;
 use connexa::supervisor::{self, Options, SupervisorError};
 use connexa::telemetry;
 
@@ -20,6 +21,9 @@ struct Arguments {
     /// Check the configuration, print it with all defaults, and exit
     #[arg(long)]
     check_config: bool,
+    /// Look once, print the outage object as JSON, change nothing (exit code 1 when no tunnel is up)
+    #[arg(long)]
+    once: bool,
     /// Tell what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -34,17 +38,13 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let options = Options {
-        config: arguments.config,
+        config: arguments.config.clone(),
         interval: arguments.interval,
         startup_delay: arguments.startup_delay,
         dry_run: arguments.dry_run,
     };
-    let ended =
-        options.load().map_err(|error| (error.to_string(), Exit::Config)).and_then(|config| {
-            if arguments.check_config { print(&config) } else { run(options, config) }
-        });
-    match ended {
-        Ok(()) => Exit::Done.into(),
+    match obey(&arguments, options) {
+        Ok(exit) => exit.into(),
         Err((message, exit)) => {
             // Nothing is left to be done where stderr is closed.
             let _ = writeln!(std::io::stderr(), "connexad: {message}");
@@ -53,24 +53,51 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(config: &Config) -> Result<(), (String, Exit)> {
-    let text = toml::to_string(config).map_err(|error| (error.to_string(), Exit::Config))?;
-    // A closed pipe is no failure of the configuration.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+type Ended = Result<Exit, (String, Exit)>;
+
+fn obey(arguments: &Arguments, options: Options) -> Ended {
+    let config = options.load().map_err(|error| (error.to_string(), Exit::Config))?;
+    if arguments.check_config {
+        print_config(&config)
+    } else if arguments.once {
+        look_once(&config)
+    } else {
+        run(options, config)
+    }
 }
 
-fn run(options: Options, config: Config) -> Result<(), (String, Exit)> {
+fn print_config(config: &Config) -> Ended {
+    print(&toml::to_string(config).map_err(|error| (error.to_string(), Exit::Config))?);
+    Ok(Exit::Done)
+}
+
+fn look_once(config: &Config) -> Ended {
+    let seen = runtime()?.block_on(once::observe(config));
+    let outage = seen.map_err(|error| (error.to_string(), Exit::No))?;
+    let json = serde_json::to_string(&outage).map_err(|error| (error.to_string(), Exit::No))?;
+    print(&(json + "\n"));
+    Ok(if outage.ppp_interfaces > 0 { Exit::Done } else { Exit::No })
+}
+
+fn print(text: &str) {
+    // A closed pipe is no failure of what was printed.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, (String, Exit)> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (format!("can't start: {error}"), Exit::No))
+}
+
+fn run(options: Options, config: Config) -> Ended {
     if !rustix::process::geteuid().is_root() {
         let message = "needs root, for pppd, its files and signals; run it as root";
         return Err((message.to_owned(), Exit::Permission));
     }
     telemetry::init(&config.log).map_err(|error| (error.to_string(), Exit::Config))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| (format!("can't start: {error}"), Exit::No))?;
-    runtime.block_on(supervisor::run(options, config)).map_err(|error| {
+    let ended = runtime()?.block_on(supervisor::run(options, config)).map_err(|error| {
         let exit = match &error {
             SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
             SupervisorError::Socket(_) | SupervisorError::Signals(_) | SupervisorError::Part(_) => {
@@ -78,5 +105,6 @@ fn run(options: Options, config: Config) -> Result<(), (String, Exit)> {
             }
         };
         (error.to_string(), exit)
-    })
+    });
+    ended.map(|()| Exit::Done)
 }

@@ -129,7 +129,9 @@ impl Explanation {
 pub fn judge(exit: PppdExit, said: &Explanation) -> Failure {
     let (kind, certain, meaning) = meaning(exit);
     match said.best() {
-        Some(words) if certain && words.kind != kind => Failure::new(kind, meaning),
+        Some(words) if certain && words.kind != kind => {
+            Failure::new(kind, format!("{meaning} ({words})"))
+        }
         Some(words)
             if said.plain().is_some() || kind == FailureKind::Hangup || words.kind == kind =>
         {

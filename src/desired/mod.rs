@@ -20,6 +20,7 @@ pub use problem::{Problem, What};
 pub use schema::{Field, SchemaError};
 
 use crate::config::{Config, Database, Selection};
+use crate::core::event::Candidate;
 
 /// The part of the configuration that says which nodes are wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,14 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Settings { database: config.database.clone(), selection: config.selection.clone() }
     }
+}
+
+/// Reads the candidates once, most wanted first.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub async fn read_once(settings: &Settings) -> Result<Vec<Candidate>, Problem> {
+    Ok(read::read(settings).await?.judged.candidates)
 }
 
 #[cfg(test)]

@@ -99,8 +99,7 @@ fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
 
 /// Bytes that are no UTF-8, as a blob may be, could not be written to pppd's files as they are.
 fn text<'a>(what: &str, column: Option<&'a [u8]>) -> Result<&'a str, Invalid> {
-    std::str::from_utf8(column.unwrap_or_default())
-        .map_err(|_| Invalid::ControlCharacter(what.to_owned()))
+    std::str::from_utf8(column.unwrap_or_default()).map_err(|_| Invalid::NotText(what.to_owned()))
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn a_login_of_bytes_that_are_no_text_is_refused() {
         let row = Row { login: Some(vec![0xff, 0xfe]), ..row("7") };
-        assert_eq!(reason(row), Invalid::ControlCharacter("login".into()));
+        assert_eq!(reason(row), Invalid::NotText("login".into()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::lines::Lines;
 use super::process::Process;
-use super::words::{self, Weight};
+use super::words::{self, Said, Weight};
 use crate::core::event::{CallId, Event, Pid, Word};
 use crate::core::failure::PppdExit;
 use crate::node::NodeId;
@@ -147,7 +147,7 @@ impl Ear {
     async fn take(&mut self, line: &str, events: &mpsc::Sender<Event>) {
         let said = words::read(line);
         match self.quota.spend(Instant::now()) {
-            Leave::Log => log(self.node, said.weight, &said.line),
+            Leave::Log => log(self.node, weight(&said), &said.line),
             Leave::Mute => tracing::warn!(
                 NODE_ID = self.node.0,
                 "pppd[{}]: more than {QUOTA} lines; up to a minute of them is not logged",
@@ -165,6 +165,14 @@ impl Ear {
 
     async fn pass_on(&self, word: Word, events: &mpsc::Sender<Event>) {
         let _ = events.send(Event::Said { call: self.call, word }).await;
+    }
+}
+
+/// What explains a failure is told once more by the notice of that failure, and not at each try.
+fn weight(said: &Said) -> Weight {
+    match (&said.word, said.weight) {
+        (Some(Word::Explains { .. }), Weight::Error) => Weight::Debug,
+        (Some(_) | None, weight) => weight,
     }
 }
 

@@ -17,6 +17,7 @@ mod spawn;
 mod wanted;
 mod words;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ use wanted::{Problems, Wanted};
 
 use crate::config::Paths;
 use crate::core::effect::Signal;
-use crate::core::event::{CallId, Event};
+use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::policy::PeerOptions;
 use crate::node::{Node, NodeId};
@@ -103,6 +104,18 @@ pub async fn run(
             }
         }
     }
+}
+
+/// The pppds of our nodes that run just now.
+pub fn running(paths: &Paths) -> Vec<FoundCall> {
+    let sightings = found::look(&paths.run_dir, &paths.pppd, &BTreeSet::new());
+    let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
+        call: CallId::Found(number),
+        node: sighting.node,
+        pid: sighting.pid,
+        interface: sighting.interface,
+    });
+    calls.collect()
 }
 
 struct Actor {

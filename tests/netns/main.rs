@@ -1,1 +1,27 @@
-fn main() {}
+//! The daemon on real netlink, files, SQLite and sockets, each test in a network namespace of its
+//! own, with a fake pppd that makes real links. Needs root and `/dev/net/tun`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod database;
+mod gateway;
+mod namespace;
+
+mod adoption;
+mod broken_database;
+mod broken_host;
+mod dialing;
+mod failures;
+mod fake_pppd;
+mod hearing;
+mod outage;
+mod programs;
+mod rows;
+mod signals;
+mod systemd;
+mod tunnels;

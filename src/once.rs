@@ -1,0 +1,29 @@
+//! `connexad --once`: one look at the host, nothing changed.
+
+use crate::config::Config;
+use crate::control::api;
+use crate::core::Core;
+use crate::core::event::{Event, Hearing, Input};
+use crate::core::policy::Policy;
+use crate::core::time::Now;
+use crate::desired;
+use crate::kernel::{self, KernelError};
+use crate::pppd;
+
+/// How the outage rule would see this moment: which tunnels of nodes are up by the kernel's word.
+/// Effects of the core are thrown away. Where the database can't be read, every running pppd with
+/// one of our names counts.
+///
+/// # Errors
+/// When the kernel's links can't be read.
+pub async fn observe(config: &Config) -> Result<api::Outage, KernelError> {
+    let mut core = Core::new(Policy::from(config));
+    let mut feed = |event| drop(core.handle(Input { now: Now::default(), event }));
+    feed(Event::Links { changes: kernel::snapshot().await?, hearing: Hearing::default() });
+    match desired::read_once(&desired::Settings::from(config)).await {
+        Ok(candidates) => feed(Event::Desired(candidates)),
+        Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
+    }
+    feed(Event::Found(pppd::running(&config.paths)));
+    Ok(core.report(Now::default()).outage)
+}

@@ -1,0 +1,125 @@
+//! The daemon may end at any moment: tunnels stay up, and the next one takes them over.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::namespace::{Running, kill, lives};
+
+/// Ends the daemon by `signal`, starts it again, and looks at its two tunnels.
+fn survives(signal: Signal) {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+    let before: Vec<_> = [1, 2].map(|id| gateway.wait_state(id, "up").pid).into();
+    gateway.end(signal);
+    gateway.start().wait_until("both up again", |s| s.counts.get("up") == Some(&2));
+    let after: Vec<_> = [1, 2].map(|id| gateway.wait_state(id, "up")).into();
+    assert_eq!(after.iter().map(|node| node.pid).collect::<Vec<_>>(), before);
+    assert!(after.iter().all(|node| node.adopted));
+    assert_eq!((gateway.dialled(1), gateway.dialled(2)), (1, 1), "nothing was dialled twice");
+    assert_eq!(gateway.logged("is DOWN"), 0);
+}
+
+#[test]
+fn a_daemon_that_stops_leaves_its_tunnels_to_the_next() {
+    survives(Signal::TERM);
+}
+
+#[test]
+fn a_daemon_that_is_killed_leaves_its_tunnels_to_the_next() {
+    survives(Signal::KILL);
+}
+
+#[test]
+fn an_adopted_tunnel_that_falls_is_dialled_again() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    gateway.end(Signal::KILL);
+    gateway.start().wait_node(1, "adopted", |node| node.state == "up" && node.adopted);
+    kill(pid.unwrap(), Signal::KILL);
+    let node = gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != pid);
+    assert!(!node.adopted);
+}
+
+#[test]
+fn a_tunnel_whose_row_went_meanwhile_is_hung_up() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    gateway.start().wait_state(1, "up");
+    let gone = gateway.wait_state(2, "up").pid.unwrap();
+    gateway.end(Signal::TERM);
+    gateway.sql("DELETE FROM nodes WHERE id = 2");
+    gateway.start().wait_state(1, "up");
+    gateway.wait_for("its end", || (!lives(gone)).then_some(()));
+    gateway.wait_for("its file to go", || {
+        (!gateway.path("ppp/peers/connexa-node-2").exists()).then_some(())
+    });
+}
+
+#[test]
+fn a_tunnel_that_fell_meanwhile_is_dialled_again() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
+    gateway.end(Signal::TERM);
+    kill(pid, Signal::KILL);
+    assert!(!gateway.start().wait_state(1, "up").adopted);
+}
+
+#[test]
+fn a_tunnel_dialled_by_hand_with_the_daemons_files_is_adopted() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
+    gateway.end(Signal::TERM);
+    kill(pid, Signal::TERM);
+    gateway.wait_for("the call's end", || (!lives(pid)).then_some(()));
+    let mut by_hand = gateway.namespace.command(gateway.path("bin/pppd"));
+    assert!(by_hand.args(["call", "connexa-node-1"]).status().unwrap().success());
+    gateway.wait_for("its link", || {
+        (gateway.read("dials.log").matches("\"up\"").count() == 2).then_some(())
+    });
+    let node = gateway.start().wait_state(1, "up");
+    assert!(node.adopted);
+    assert_eq!(gateway.dialled(1), 2);
+}
+
+#[test]
+fn a_process_that_is_no_pppd_is_left_alone_whatever_the_pid_file_says() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let mut sleeper = gateway.namespace.command("/bin/sleep");
+    let sleeper = Running(sleeper.arg("1000").stdin(Stdio::null()).spawn().unwrap());
+    let pid = sleeper.0.id();
+    std::fs::write(gateway.path("run/ppp-connexa-node-1.pid"), format!("{pid}\nppp0\n")).unwrap();
+    let node = gateway.start().wait_state(1, "up");
+    assert_ne!(node.pid, Some(pid));
+    gateway.sql("DELETE FROM nodes");
+    gateway.wait_until("no node", |status| status.nodes.is_empty());
+    assert!(lives(pid));
+}
+
+#[test]
+fn a_dial_under_way_at_the_stop_is_taken_over() {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.2", &json!({ "talk_ms": 3000 }));
+    gateway.node(2, "10.9.0.2", "secret");
+    let pid = gateway.start().wait_node(2, "its link", |node| node.ifindex.is_some()).pid;
+    gateway.end(Signal::KILL);
+    let node = gateway.start().wait_state(2, "up");
+    assert_eq!((node.pid, node.adopted), (pid, true));
+}
+
+#[test]
+fn with_keep_on_exit_off_every_tunnel_ends_with_the_daemon() {
+    let mut gateway = Gateway::configured("tunnel.keep_on_exit = false");
+    gateway.nodes(2);
+    gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+    let pids = [1, 2].map(|id| gateway.wait_state(id, "up").pid.unwrap());
+    assert_eq!(gateway.end(Signal::TERM).code(), Some(0));
+    assert_eq!(pids.map(lives), [false, false]);
+}

@@ -1,0 +1,98 @@
+//! Throw-away network namespaces.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A network namespace that goes, with every process in it, when the test ends.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// An empty one with its loopback up.
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let here = rustix::process::geteuid().is_root() && Path::new("/dev/net/tun").exists();
+        assert!(here, "the netns tests need root and /dev/net/tun; nothing was tested here");
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = Namespace { name: format!("cx-{}-{number}", std::process::id()) };
+        run(Command::new("ip").args(["netns", "add", &namespace.name]));
+        run(Command::new("ip").args(["-n", &namespace.name, "link", "set", "lo", "up"]));
+        namespace
+    }
+
+    /// A command that will run inside.
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program.as_ref());
+        command
+    }
+
+    /// Runs `ip` inside and gives back what it printed.
+    pub(crate) fn ip(&self, arguments: &[&str]) -> String {
+        run(Command::new("ip").args(["-n", &self.name]).args(arguments))
+    }
+
+    /// The processes inside.
+    fn pids(&self) -> Vec<u32> {
+        let output = Command::new("ip").args(["netns", "pids", &self.name]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+    }
+}
+
+impl Drop for Namespace {
+    /// Whatever runs in here was started by this test.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let pids = self.pids();
+            if pids.is_empty() {
+                break;
+            }
+            for pid in pids {
+                kill(pid, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Signals a process that this test started; one that is gone already is no matter.
+pub(crate) fn kill(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Whether the process is there and not a zombie.
+pub(crate) fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}
+
+/// Runs a command that has to succeed; gives back what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {said}{complaint}", output.status);
+    said
+}
+
+/// A process that is killed when the test ends.
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

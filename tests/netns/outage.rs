@@ -1,0 +1,134 @@
+//! Three empty windows in a row restart the backend, and nothing else does.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::gateway::Gateway;
+
+/// Short windows, and a backend that needs none of its time.
+const SHORT: &str = "outage = { interval = \"400ms\" }";
+
+#[test]
+fn three_empty_windows_restart_the_backend() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.nodes(2);
+    gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+    assert_eq!(gateway.logged("Zero PPP interfaces"), 0);
+    for ip in ["10.9.0.1", "10.9.0.2"] {
+        gateway.server(ip, &json!({ "answer": "gone" }));
+    }
+    gateway.wait_for("a restart", || (gateway.restarts() == 1).then_some(()));
+    for line in [
+        "Zero PPP interfaces (1/3)",
+        "Zero PPP interfaces (2/3)",
+        "Zero PPP interfaces (3/3)",
+        "🔄 Restarting backend due to 3 consecutive zero PPP interfaces",
+    ] {
+        assert_eq!(gateway.logged(line), 1, "{line}\n{}", gateway.log());
+    }
+    let status = gateway.wait_until("its count", |status| status.outage.restarts == 1);
+    assert!(status.outage.last_restart_at.is_some());
+}
+
+#[test]
+fn the_count_is_zero_after_a_restart_and_the_next_windows_are_longer() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start();
+    gateway.wait_until("a restart", |s| s.outage.restarts == 1 && s.outage.zero_ppp_count == 0);
+    gateway.wait_until("a window", |status| status.outage.zero_ppp_count == 1);
+    assert!(!gateway.status().unwrap().outage.is_healthy);
+    assert_eq!(gateway.restarts(), 1);
+}
+
+#[test]
+fn a_tunnel_that_comes_up_sets_the_count_to_zero() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start().wait_until("a window", |status| status.outage.zero_ppp_count > 0);
+    gateway.server("10.9.0.2", &json!({}));
+    let status = gateway.wait_until("one up", |status| status.outage.ppp_interfaces == 1);
+    assert_eq!(status.outage.zero_ppp_count, 0);
+    assert!(status.outage.is_healthy);
+    assert_eq!(status.outage.next_evaluation_at, None, "no timer runs while a tunnel is up");
+}
+
+#[test]
+fn one_tunnel_that_is_up_keeps_the_backend_from_a_restart() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.nodes(1);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start().wait_state(1, "up");
+    gateway.wait_node(2, "failures for many windows", |node| node.attempts > 6);
+    let windows = gateway.logged("Zero PPP interfaces");
+    assert!(windows <= 1, "at most the time before the first dial: {}", gateway.log());
+    assert_eq!(gateway.restarts(), 0);
+}
+
+#[test]
+fn no_node_wanted_is_no_outage() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start().wait_until("a window", |status| status.outage.zero_ppp_count > 0);
+    gateway.sql("DELETE FROM nodes");
+    let status = gateway.wait_until("no node", |status| status.nodes.is_empty());
+    assert_eq!(status.outage.zero_ppp_count, 0);
+    assert_eq!(status.outage.next_evaluation_at, None);
+}
+
+#[test]
+fn a_foreign_ppp_link_does_not_hide_an_outage() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.server("10.8.0.1", &json!({}));
+    let pptp = gateway.path("bin/pptp");
+    let peer = format!(
+        "pty \"exec {} 10.8.0.1 --nolaunchpppd\"\nname office\nremotename office\n\
+         ifname ppp7\nnoauth\n",
+        pptp.display()
+    );
+    fs::write(gateway.path("ppp/peers/office"), peer).unwrap();
+    fs::write(gateway.path("ppp/chap-secrets"), "office office secret *\n").unwrap();
+    let mut foreign = gateway.namespace.command(gateway.path("bin/pppd"));
+    assert!(foreign.args(["call", "office"]).status().unwrap().success());
+    gateway.wait_for("the foreign link", || {
+        gateway.read("dials.log").contains("\"up\"").then_some(())
+    });
+
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start();
+
+    gateway.wait_for("a restart", || (gateway.restarts() == 1).then_some(()));
+    assert_eq!(gateway.status().unwrap().outage.ppp_interfaces, 0);
+    let link = gateway.namespace.ip(&["-oneline", "link", "show", "ppp7"]);
+    assert!(link.contains("LOWER_UP"), "and is left alone: {link}");
+}
+
+#[test]
+fn a_backend_that_opens_its_port_is_told_ready() {
+    let mut gateway =
+        Gateway::configured("outage = { interval = \"400ms\" }\nbackend.ready_timeout = \"10s\"");
+    fs::write(gateway.path("backend-works"), "").unwrap();
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start();
+    gateway.wait_log("Backend ready after ");
+}
+
+#[test]
+fn a_backend_that_stays_shut_is_told_not_ready() {
+    let mut gateway = Gateway::configured(SHORT);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start();
+    gateway.wait_log("Backend not ready: ");
+}
+
+#[test]
+fn a_restart_command_that_is_missing_is_told() {
+    let mut gateway = Gateway::configured(
+        "outage = { interval = \"400ms\" }\nbackend.restart = [\"/nowhere/restart\"]",
+    );
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start();
+    gateway.wait_log("Backend restart failed: ");
+    gateway.wait_until("the next window", |status| status.outage.zero_ppp_count > 0);
+}

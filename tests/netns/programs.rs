@@ -1,0 +1,160 @@
+//! The two programs at the command line: exit codes, and one line for each error.
+
+use std::process::{Command, Output};
+
+use rustix::process::Signal;
+
+use crate::gateway::{CONNEXAD, Gateway};
+use crate::namespace::run;
+
+/// The one line on stderr.
+fn one_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.lines().count(), 1, "one line, not: {text}");
+    text
+}
+
+#[test]
+fn a_named_configuration_that_is_missing_is_an_error_of_configuration() {
+    let output = Command::new(CONNEXAD).args(["--config", "/nowhere/c.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(one_line(&output).contains("/nowhere/c.toml"));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_of_configuration_with_a_suggestion() {
+    let gateway = Gateway::new();
+    gateway.configure_raw("[tunnel]\nmtuu = 1400\n");
+    let output = gateway.connexad(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let line = one_line(&output);
+    assert!(line.contains("line 2") && line.contains("did you mean `mtu`?"), "{line}");
+}
+
+#[test]
+fn the_effective_configuration_is_printed_and_reads_back() {
+    let gateway = Gateway::configured("tunnel.mtu = 1300");
+    let check = || {
+        let output = gateway.connexad(&["--check-config"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = check();
+    assert!(printed.contains("mtu = 1300") && printed.contains("windows = 3"), "{printed}");
+    gateway.configure_raw(&printed);
+    assert_eq!(check(), printed);
+}
+
+#[test]
+fn the_environment_names_the_database_before_the_file_does() {
+    let gateway = Gateway::new();
+    let mut command = gateway.connexad(&["--check-config"]);
+    let output = command.env("CONNEXA_DB", "/elsewhere/nodes.db").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("/elsewhere/nodes.db"));
+}
+
+#[test]
+fn the_daemon_needs_root() {
+    let gateway = Gateway::new();
+    // The checkout may be closed to other users.
+    run(Command::new("cp").args([CONNEXAD.into(), gateway.path("connexad")]));
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(gateway.path("connexad")).arg("--config").arg(gateway.path("connexad.toml"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    assert!(one_line(&output).contains("root"));
+}
+
+#[test]
+fn a_second_daemon_is_turned_away_and_the_first_goes_on() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    let output = gateway.connexad(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(one_line(&output).contains("another connexad"));
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    assert_eq!(gateway.dialled(1), 1);
+}
+
+#[test]
+fn a_socket_left_by_a_killed_daemon_is_no_obstacle() {
+    let mut gateway = Gateway::new();
+    gateway.start().wait_until("an answer", |_| true);
+    gateway.end(Signal::KILL);
+    gateway.start().wait_until("an answer", |_| true);
+}
+
+#[test]
+fn the_client_without_a_daemon_says_unreachable() {
+    let gateway = Gateway::new();
+    let output = gateway.connexactl(&["status"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(one_line(&output).contains("connexad.sock"));
+}
+
+#[test]
+fn status_of_one_node_says_by_its_exit_code_whether_it_is_up() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start().wait_state(1, "up");
+    gateway.wait_state(2, "backoff");
+    let code = |id| gateway.connexactl(&["status", id]).output().unwrap().status.code();
+    assert_eq!([code("1"), code("2"), code("77")], [Some(0), Some(1), Some(1)]);
+}
+
+#[test]
+fn status_is_a_table_with_a_summary() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+    let output = gateway.connexactl(&["status"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let up = text.lines().filter(|line| line.contains(" up ") && line.contains("ppp")).count();
+    assert_eq!(up, 2, "{text}");
+    assert!(text.contains("2 up"), "{text}");
+}
+
+#[test]
+fn curl_can_read_the_status() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    let answer = http(&gateway, "GET /v1/status HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("application/json"), "{answer}");
+}
+
+#[test]
+fn a_path_that_is_not_there_is_answered_with_a_problem_document() {
+    let mut gateway = Gateway::new();
+    gateway.start().wait_until("an answer", |_| true);
+    let answer = http(&gateway, "GET /v1/nothing HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+/// One request over the socket, by hand.
+fn http(gateway: &Gateway, request: &str) -> String {
+    use std::io::{Read, Write};
+    let socket = gateway.path("control/connexad.sock");
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    write!(stream, "{request}\r\nHost: connexa\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let gateway = Gateway::new();
+    gateway.nodes(1);
+    let mut command = gateway.connexad(&["--dry-run"]);
+    let log = std::fs::File::create(gateway.path("connexad.log")).unwrap();
+    let mut daemon = crate::namespace::Running(command.stderr(log).spawn().unwrap());
+    gateway.wait_log("Dry run: would run pppd for node 1");
+    assert!(gateway.dials().is_empty());
+    assert!(!gateway.path("ppp/chap-secrets").exists());
+    assert!(daemon.0.try_wait().unwrap().is_none(), "it goes on running");
+}

@@ -1,0 +1,82 @@
+//! What signals make the daemon do.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::namespace::lives;
+
+#[test]
+fn term_and_int_end_the_daemon_within_a_second() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    for signal in [Signal::TERM, Signal::INT] {
+        gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+        let begun = Instant::now();
+        assert_eq!(gateway.end(signal).code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn tunnels_stay_up_when_the_daemon_stops() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
+    gateway.end(Signal::TERM);
+    assert!(lives(pid));
+    assert!(gateway.namespace.ip(&["link", "show", "ppp0"]).contains("LOWER_UP"));
+}
+
+#[test]
+fn hup_takes_a_new_configuration() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    gateway.configure("outage.windows = 5");
+    gateway.signal(Signal::HUP);
+    gateway.wait_until("five windows", |status| status.outage.consecutive_threshold == 5);
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+}
+
+#[test]
+fn hup_with_a_bad_configuration_keeps_the_old_one_and_says_so() {
+    let mut gateway = Gateway::configured("outage.windows = 5");
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    gateway.configure_raw("[outage]\nwindow = 7\n");
+    gateway.signal(Signal::HUP);
+    gateway.wait_log("did you mean `windows`?");
+    let status = gateway.wait_until("an answer", |_| true);
+    assert_eq!(status.outage.consecutive_threshold, 5);
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+}
+
+#[test]
+fn hup_follows_a_database_that_moved() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    std::fs::rename(gateway.path("connexa.db"), gateway.path("moved.db")).unwrap();
+    gateway.server("10.9.0.2", &json!({}));
+    let moved = gateway.path("moved.db");
+    crate::database::Database::open(&moved).execute(
+        "INSERT INTO nodes (id, ip, login, password, status) \
+         VALUES (2, '10.9.0.2', 'admin', 'secret', 'online')",
+    );
+    gateway.configure(&format!("database.path = \"{}\"", moved.display()));
+    gateway.signal(Signal::HUP);
+    gateway.wait_state(2, "up");
+    assert_eq!(gateway.dialled(1), 1);
+}
+
+#[test]
+fn usr1_logs_the_whole_state() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    gateway.signal(Signal::USR1);
+    gateway.wait_log("node 1 up");
+}
