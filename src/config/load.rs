@@ -23,7 +23,7 @@ pub enum ConfigError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// `line L, column C: `, where known.
+        /// Line, column and the line itself, where known.
         place: String,
         /// What is wrong there.
         message: String,
@@ -79,9 +79,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 
 fn place(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    format!("line {line}, column {column}: ")
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let number = before.matches('\n').count() + 1;
+    let column = before.get(start..).map_or(0, |line| line.chars().count()) + 1;
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+    format!("line {number}, column {column} (`{line}`): ")
 }
 
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
@@ -259,16 +261,15 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_name_that_was_meant() {
         assert_eq!(
             error("[tunnel]\nmtuu = 1400\n"),
-            "c.toml: line 2, column 1: unknown key `mtuu`; did you mean `mtu`?"
+            "c.toml: line 2, column 1 (`mtuu = 1400`): unknown key `mtuu`; did you mean `mtu`?"
         );
     }
 
     #[test]
     fn a_bad_duration_is_refused_with_its_place() {
-        assert!(
-            error("[outage]\ninterval = \"soon\"\n")
-                .starts_with("c.toml: line 2, column 12: \"soon\" is not a duration")
-        );
+        assert!(error("[outage]\ninterval = \"soon\"\n").starts_with(
+            "c.toml: line 2, column 12 (`interval = \"soon\"`): \"soon\" is not a duration"
+        ));
     }
 
     #[test]

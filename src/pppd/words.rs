@@ -129,8 +129,12 @@ const BEGINNINGS: &[(&str, FailureKind, bool)] = &[
     ("peer refused to authenticate", FailureKind::Negotiation, PLAIN),
     // ccp.c
     ("MPPE required", FailureKind::Mppe, PLAIN),
-    ("MPPE disabled", FailureKind::Mppe, PLAIN),
+    // Also said in the wake of a hang-up.
+    ("MPPE disabled", FailureKind::Mppe, VAGUE),
     ("Too many MPPE errors", FailureKind::Mppe, PLAIN),
+    // What comes before pptp in the peer file's pty.
+    ("unshare: ", FailureKind::NotInstalled, PLAIN),
+    ("mount: ", FailureKind::NotInstalled, PLAIN),
     // lcp.c, fsm.c, ipcp.c, main.c
     ("No response to ", FailureKind::EchoTimeout, PLAIN),
     ("Serial link appears to be disconnected", FailureKind::EchoTimeout, PLAIN),

@@ -44,7 +44,6 @@ fn plain_causes_are_told_apart() {
         ("LCP terminated by peer (Authentication failed)", AuthRefused),
         ("LCP terminated by peer (MPPE required but peer refused)", Mppe),
         ("MPPE required but peer negotiation failed", Mppe),
-        ("MPPE disabled", Mppe),
         ("LCP terminated by peer (peer refused to authenticate)", Negotiation),
         ("LCP terminated by peer (User request)", PeerClosed),
         ("No response to 3 echo-requests", EchoTimeout),
@@ -81,6 +80,8 @@ fn plain_causes_are_told_apart() {
         ("anon warn[open_inetsock:pptp_callmgr.c:352]: connect: Connection refused", Refused),
         ("sh: 1: exec: /usr/sbin/pptp: not found", NotInstalled),
         ("sh: 1: exec: /usr/sbin/pptp: Permission denied", NotInstalled),
+        ("unshare: unshare failed: Operation not permitted", NotInstalled),
+        ("mount: /run/pptp: permission denied.", NotInstalled),
     ] {
         assert_eq!(plain(line), Some(kind), "{line}");
     }
@@ -90,6 +91,7 @@ fn plain_causes_are_told_apart() {
 fn what_follows_many_causes_is_vague() {
     for line in [
         "Modem hangup",
+        "MPPE disabled",
         "LCP terminated by peer",
         "anon fatal[callmgr_main:pptp_callmgr.c:136]: Could not open control connection to 10.9.0.66",
         "anon fatal[open_callmgr:pptp.c:487]: Call manager exited with error 256",

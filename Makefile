@@ -1,0 +1,50 @@
+# Every target installs the Debian packages it lacks, and says so. Root is needed for that and for the lab.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+sbin := $(DESTDIR)$(PREFIX)/sbin
+bin := $(DESTDIR)$(PREFIX)/bin
+units := $(DESTDIR)/etc/systemd/system
+config := $(DESTDIR)/etc/connexa/connexad.toml
+need := tests/lab/need
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lab install lint compiler
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: compiler ## the two programs, in target/debug
+	@cargo build --quiet --bins
+
+demo: build ## five nodes, real PPTP servers, an outage and its end, in under three minutes
+	@tests/lab/run --demo
+
+test: compiler ## formatting, clippy, unit, simulation, netns and lab tests; ends with a line that counts them
+	@tests/all
+
+lab: build ## the lab's scenarios; make lab S="outage redial" for some of them
+	@tests/lab/run $(S)
+
+lint: ## formatting and clippy, warnings denied
+	@cargo fmt --check
+	@cargo clippy --quiet --all-targets -- -D warnings
+
+install: compiler ## release programs, unit, example configuration and group onto this host
+	@cargo build --quiet --release --bins
+	@install -d $(sbin) $(bin) $(units) $(dir $(config))
+	@install -m 755 target/release/connexad $(sbin)/
+	@install -m 755 target/release/connexactl $(bin)/
+	@sed 's|/usr/local/|$(PREFIX)/|' systemd/connexad.service >target/connexad.service
+	@install -m 644 target/connexad.service $(units)/
+	@if [ ! -e $(config) ] && [ -e docs/connexad.example.toml ]; then \
+	  install -m 640 docs/connexad.example.toml $(config); fi
+ifeq ($(DESTDIR),)
+	@$(need) pppd=ppp pptp=pptp-linux
+	@getent group connexa >/dev/null || groupadd --system connexa
+	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+endif
+	@echo "installed; edit $(config), then: systemctl enable --now connexad"
+
+compiler:
+	@$(need) cc=gcc,libc6-dev

@@ -1,0 +1,203 @@
+# What a scenario is written with. Sourced in the guest, as root, after a reset.
+
+skip_code=77
+peers=/etc/ppp/peers
+secrets=/etc/ppp/chap-secrets
+database_file=/app/backend/connexa.db
+config_file=/etc/connexa/connexad.toml
+scenario_start=/run/lab-scenario-start
+
+# --- the network: servers are hosts on one local subnet, 10.9.0.0/16
+
+network_up() {
+  ip link set lo up
+  ip link add lab0 type bridge
+  ip addr add 10.9.255.254/16 dev lab0
+  ip link set lab0 up
+}
+
+# server NAME IP [mppe=off] LOGIN:PASSWORD...: a real pptpd, in a network namespace of its own.
+# Its clients get 10.50.x.100 and up, with 10.50.x.1 at the other end; x is the last part of IP.
+server() {
+  local name=$1 ip=$2 mppe=require-mppe-128
+  shift 2
+  if [[ ${1:-} == mppe=* ]]; then
+    [[ $1 == mppe=off ]] && mppe=nomppe
+    shift
+  fi
+  local subnet=10.50.${ip##*.} folder=/srv/$name account
+  ip netns add "srv-$name"
+  ip link add "v-$name" type veth peer name eth0 netns "srv-$name"
+  ip link set "v-$name" master lab0 up
+  ip -n "srv-$name" link set lo up
+  ip -n "srv-$name" addr add "$ip/16" dev eth0
+  ip -n "srv-$name" link set eth0 up
+
+  mkdir -p "$folder/ppp"
+  printf '%s\n' 'option '"$folder/ppp/pptpd-options" "localip $subnet.1" "remoteip $subnet.100-199" \
+    'connections 100' >"$folder/pptpd.conf"
+  printf '%s\n' 'name pptpd' refuse-pap refuse-chap refuse-mschap require-mschap-v2 $mppe \
+    nobsdcomp nodeflate nodefaultroute 'mtu 1400' 'mru 1400' debug >"$folder/ppp/pptpd-options"
+  : >"$folder/ppp/options"
+  for account in "$@"; do
+    printf '"%s" pptpd "%s" *\n' "${account%%:*}" "${account#*:}"
+  done >"$folder/ppp/chap-secrets"
+  chmod 600 "$folder/ppp/chap-secrets"
+  server_start "$name"
+}
+
+server_start() {
+  systemctl start "pptpd@$1"
+  wait_for 10 "server $1 listens" server_listens "$1"
+}
+
+server_listens() { ip netns exec "srv-$1" ss -Hltn 'sport = :1723' | grep -q LISTEN; }
+
+# Takes the server's calls with it, and nothing else.
+server_stop() { systemctl stop "pptpd@$1"; }
+
+# --- the daemon and what it reads
+
+database() {
+  mkdir -p "${database_file%/*}"
+  sql 'CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip TEXT, login TEXT, password TEXT, status TEXT)'
+}
+
+sql() { sqlite3 -cmd '.timeout 5000' "$database_file" "$1"; }
+
+# node ID IP LOGIN PASSWORD STATUS
+node() { sql "INSERT OR REPLACE INTO nodes VALUES ($1, '$2', '$3', '$4', '$5')"; }
+
+config() {
+  mkdir -p "${config_file%/*}"
+  printf '%s\n' "$1" >"$config_file"
+}
+
+daemon_start() {
+  systemctl start connexad || fail "systemctl start connexad failed"$'\n'"$(systemctl status connexad --no-pager)"
+}
+
+daemon_stop() { systemctl stop connexad; }
+
+daemon_pid() { systemctl show -p MainPID --value connexad; }
+
+# journal [JOURNALCTL OPTION...]: the unit's messages since this scenario began
+journal() { journalctl -u connexad -o cat --no-pager --since "@$(cat "$scenario_start")" "$@"; }
+
+# said TEXT: the daemon itself, not its children, has written TEXT
+said() { journal -t connexad | grep -F -- "$1"; }
+
+said_times() { [[ $(journal -t connexad | grep -cF -- "$2") == "$1" ]]; }
+
+wait_journal() { wait_for "$1" "the journal says: $2" said "$2"; }
+
+# status JQ_EXPRESSION
+status() { connexactl status --json | jq -r "$1"; }
+
+# of_node ID JQ_EXPRESSION
+of_node() { status ".nodes[] | select(.id == $1) | $2"; }
+
+# status_is VALUE JQ_EXPRESSION
+status_is() {
+  local seen
+  seen=$(status "$2")
+  echo "$seen"
+  [[ $seen == "$1" ]]
+}
+
+# node_is ID STATE [KIND OF LAST ERROR]
+node_is() {
+  local node
+  node=$(of_node "$1" tojson)
+  echo "$node"
+  jq -e --arg state "$2" --arg kind "${3:-}" \
+    '.state == $state and ($kind == "" or .last_error.kind == $kind)' <<<"$node" >/dev/null
+}
+
+# node_up ID [SECONDS]
+node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
+
+tunnel_pid() { head -n1 "/run/ppp-connexa-node-$1.pid"; }
+
+tunnel_link() { sed -n 2p "/run/ppp-connexa-node-$1.pid"; }
+
+ifindex() { cat "/sys/class/net/$1/ifindex"; }
+
+has_address() { ip -4 -o addr show dev "$1" | grep -F "$2"; }
+
+gone() { [[ ! -e $1 ]]; }
+
+# --- the backend under supervisord
+
+# backend: supervisord and its program, started when first asked for
+backend() {
+  systemctl start supervisor
+  wait_for 30 "the backend listens" backend_pid
+}
+
+backend_pid() { ss -Hltnp 'sport = :8001' | grep -oP 'pid=\K[0-9]+'; }
+
+# --- expectations
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+skip() {
+  echo "$*"
+  exit "$skip_code"
+}
+
+not() { ! "$@"; }
+
+# wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds
+wait_for() {
+  local deadline=$((SECONDS + $1)) description=$2 seen
+  shift 2
+  until seen=$("$@" 2>&1); do
+    if ((SECONDS >= deadline)); then
+      fail "waited in vain: $description"$'\n'"  asked: $*"$'\n'"  last answer: ${seen:-(nothing)}"
+    fi
+    sleep 0.2
+  done
+}
+
+# expect DESCRIPTION COMMAND...
+expect() {
+  local description=$1 seen
+  shift
+  seen=$("$@" 2>&1) || fail "not so: $description"$'\n'"  asked: $*"$'\n'"  answer: ${seen:-(nothing)}"
+}
+
+# expect_equal DESCRIPTION EXPECTED SEEN
+expect_equal() { [[ $2 == "$3" ]] || fail "not so: $1"$'\n'"  expected: $2"$'\n'"  seen:     $3"; }
+
+# --- between scenarios
+
+no_process() { ! pgrep -x "$1"; }
+
+begin() {
+  install -m 600 /usr/share/ppp/chap-secrets "$secrets"
+  date +%s.%6N >"$scenario_start"
+}
+
+reset() {
+  local name
+  systemctl stop connexad 'pptpd@*' 2>/dev/null
+  systemctl reset-failed 2>/dev/null
+  # This process table holds the lab and nothing else.
+  pkill -x pppd
+  pkill -x pptp
+  for name in pppd pptp; do
+    wait_for 10 "no $name is left" no_process "$name"
+  done
+  for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
+    ip netns del "$name"
+    rm -rf "/srv/${name#srv-}"
+  done
+  ip route flush root 10.9.0.0/16 proto boot
+  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp-connexa-* /var/run/pptp
+  find "$peers" -type f -delete
+  [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
+}

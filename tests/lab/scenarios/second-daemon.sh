@@ -1,0 +1,16 @@
+# A second daemon says so in one line and leaves; the first goes on.
+server alpha 10.9.0.2 admin:secret
+database
+node 2 10.9.0.2 admin secret speed_ok
+daemon_start
+node_up 2
+first=$(daemon_pid) tunnel=$(tunnel_pid 2)
+
+code=0
+timeout 10 connexad >/run/lab-second 2>&1 || code=$?
+expect "it fails by itself (exit code $code)" test "$code" -ne 0 -a "$code" -ne 124
+expect_equal "lines it wrote" 1 "$(wc -l </run/lab-second)"
+expect "it says why: $(cat /run/lab-second)" grep -i 'already' /run/lab-second
+
+expect_equal "the first daemon and its tunnel" "$first $tunnel" "$(daemon_pid) $(tunnel_pid 2)"
+expect "the first still answers" node_is 2 up

@@ -1,0 +1,37 @@
+# The daemon is restarted, reloaded and stopped under systemd; the tunnel never notices.
+server alpha 10.9.0.2 admin:secret
+database
+node 2 10.9.0.2 admin secret speed_ok
+daemon_start
+node_up 2
+
+property() { systemctl show -p "$1" --value connexad; }
+expect_equal "the unit's type" notify "$(property Type)"
+expect_equal "the unit's state" 'active running' "$(property ActiveState) $(property SubState)"
+expect_equal "processes that systemd may kill" process "$(property KillMode)"
+expect "the watchdog is armed" not test "$(property WatchdogUSec)" = 0
+expect "the watchdog is fed" test "$(property WatchdogTimestampMonotonic)" -gt 0
+
+pppd=$(tunnel_pid 2) index=$(ifindex ppp0) first=$(daemon_pid)
+ping -i 0.2 -I ppp0 10.50.2.1 >/run/lab-ping 2>&1 &
+ping=$!
+
+systemctl restart connexad
+node_up 2
+expect "another daemon runs" test "$(daemon_pid)" != "$first"
+expect_equal "the same tunnel, taken over" "$pppd $index true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
+
+config 'tunnel.mtu = "many"'
+systemctl reload connexad
+wait_journal 10 'tunnel.mtu'
+expect "a bad configuration changes nothing" node_is 2 up
+config 'tunnel.lcp_echo_failure = 5'
+systemctl reload connexad
+wait_for 10 "the unit is active after a reload" systemctl is-active connexad
+
+daemon_stop
+expect_equal "how the unit ended" 'inactive success' "$(property ActiveState) $(property Result)"
+kill -INT "$ping"
+wait "$ping" || true
+expect "no packet was lost: $(tail -n2 /run/lab-ping)" grep ' 0% packet loss' /run/lab-ping
+expect_equal "the tunnel outlives the daemon" "$pppd $index" "$(tunnel_pid 2) $(ifindex ppp0)"
