@@ -41,12 +41,21 @@ pub(super) fn read(line: &str) -> Said {
         Weight::Debug
     };
     let word = match explained {
-        Some((kind, vague)) => {
-            Some(Word::Explains { failure: Failure::new(kind, line), vague: vague == VAGUE })
-        }
+        Some((kind, vague)) => Some(Word::Explains {
+            failure: Failure::new(kind, in_plain_words(line)),
+            vague: vague == VAGUE,
+        }),
         None => interface(line).map(|name| Word::Interface(name.to_owned())),
     };
     Said { word, weight, line: line.to_owned() }
+}
+
+/// pppd calls whatever carries the call a modem.
+fn in_plain_words(line: &str) -> String {
+    match line {
+        "Modem hangup" => "the connection to the server broke (Modem hangup)".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// pptp begins its lines with `anon warn[function:file.c:line]: ` (util.c).
