@@ -97,7 +97,9 @@ fn a_connection_that_breaks_is_told_with_its_reason_and_dialled_again() {
     gateway.server("10.9.0.2", &json!({ "dies_after_ms": 500 }));
     gateway.node(2, "10.9.0.2", "secret");
     gateway.start();
-    gateway.wait_log("Tunnel for node 2 is DOWN on ppp0: Modem hangup");
+    gateway.wait_log(
+        "Tunnel for node 2 is DOWN on ppp0: the connection to the server broke (Modem hangup)",
+    );
     gateway.wait_log("Node 2: retrying in 1s (attempt 2)");
     gateway.wait_for("the next call", || (gateway.dialled(2) > 1).then_some(()));
 }
