@@ -14,7 +14,8 @@ use crate::control::server::Ask;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::Effect;
-use crate::core::event::{Event, Input};
+use crate::core::event::{Event, Input, RestartOutcome};
+use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::{Monotonic, Now, Wall};
 use crate::signals::{Request, Signals};
@@ -169,8 +170,7 @@ impl Supervisor {
 
     fn perform(&mut self, effect: Effect) {
         if self.options.dry_run && !matches!(effect, Effect::Tell(_)) {
-            tracing::info!("Dry run: would {effect}");
-            return;
+            return self.pretend(&effect);
         }
         let request = match effect {
             Effect::Tell(notice) => return telemetry::tell(&notice),
@@ -183,6 +183,25 @@ impl Supervisor {
         };
         // Its receiver ends only with the daemon: a part that fails ends the loop.
         let _ = self.pppd.send(request);
+    }
+
+    /// Tells what would be done. What the core waits for is answered, as if it had been done;
+    /// where the queue is full the core asks again after its own time-out.
+    fn pretend(&self, effect: &Effect) {
+        tracing::info!("Dry run: would {effect}");
+        let answer = match effect {
+            Effect::Signal { call, .. } => Event::Exited { call: *call, exit: PppdExit::Unseen },
+            Effect::RestartBackend => {
+                let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
+                Event::BackendRestarted(outcome)
+            }
+            Effect::WriteFiles { .. }
+            | Effect::RemoveFiles(_)
+            | Effect::SweepFiles(_)
+            | Effect::Dial { .. }
+            | Effect::Tell(_) => return,
+        };
+        let _ = self.events_in.try_send(answer);
     }
 
     fn restart_backend(&self) {

@@ -32,10 +32,10 @@ impl Core {
             tunnel.phase = Phase::Calling(Call::new(call_id, Some(pid), self.inputs, deadline));
             self.calls.insert(call_id, id);
         }
-        match interface {
-            Some(name) => self.said(call_id, Word::Interface(name), turn),
-            None => self.reconcile(id, turn),
+        if let Some(name) = interface {
+            self.said(call_id, Word::Interface(name), turn);
         }
+        self.reconcile(id, turn);
     }
 
     pub(super) fn spawned(&mut self, call: CallId, pid: Pid) {

@@ -21,7 +21,7 @@ async fn a_call_is_told_from_its_start_to_its_end_in_order() {
         .call(
             "echo 'Using interface ppp7'
             echo 'anon warn[open_inetsock:pptp_callmgr.c:352]: connect: No route to host' >&2
-            echo 'Modem hangup'
+            echo 'LCP terminated by peer'
             exit 16",
         )
         .await;
@@ -33,7 +33,7 @@ async fn a_call_is_told_from_its_start_to_its_end_in_order() {
         [
             &Word::Interface("ppp7".into()),
             &explains(FailureKind::Unreachable, "connect: No route to host", false),
-            &explains(FailureKind::Hangup, "Modem hangup", true),
+            &explains(FailureKind::PeerClosed, "LCP terminated by peer", true),
         ]
     );
     assert_eq!(last_exit(&events), Some(PppdExit::Code(16)));

@@ -107,6 +107,12 @@ fn the_message_is_the_line_without_its_place_in_pptps_source() {
 }
 
 #[test]
+fn a_modem_is_explained_to_people_who_have_none() {
+    let message = explains("Modem hangup").unwrap().2;
+    assert_eq!(message, "the connection to the server broke (Modem hangup)");
+}
+
+#[test]
 fn a_tunnel_that_comes_up_explains_nothing() {
     for line in [
         "CHAP authentication succeeded",
