@@ -26,7 +26,7 @@ test: compiler ## formatting, clippy, unit, simulation, netns and lab tests; end
 lab: build ## the lab's scenarios; make lab S="outage redial" for some of them
 	@tests/lab/run $(S)
 
-lint: ## formatting and clippy, warnings denied
+lint: compiler ## formatting and clippy, warnings denied
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets -- -D warnings
 

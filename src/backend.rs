@@ -53,7 +53,6 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("can't run `{shown}`: {error}; set backend.restart"))?;
     let output = (child.stdout.take(), child.stderr.take());
@@ -78,12 +77,16 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), String> {
     }
 }
 
+/// Logs the beginning of a stream and reads the rest of it: a command whose output nobody reads
+/// would be ended by SIGPIPE, perhaps between stop and start.
 async fn log_lines(stream: Option<impl AsyncRead + Unpin>) {
-    let Some(stream) = stream else { return };
-    let mut lines = BufReader::new(stream.take(OUTPUT_LIMIT)).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        tracing::info!("backend restart: {}", line.escape_debug());
+    let Some(mut stream) = stream else { return };
+    let mut lines = BufReader::new((&mut stream).take(OUTPUT_LIMIT)).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        tracing::info!("backend restart: {}", String::from_utf8_lossy(&line).escape_debug());
     }
+    // An error is an end as well.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 async fn port_opens(port: u16) {

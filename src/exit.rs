@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 
-/// How a program ends.
+/// How a program ends. A wrong command line ends it with 2, by clap's hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Done,
     /// The answer is no: not up, a check failed, node unknown, already running.
     No,
-    /// The command line is wrong.
-    Usage,
-    /// The daemon can't be reached (`EX_UNAVAILABLE`).
+    /// The daemon can't be reached, or can't go on (`EX_UNAVAILABLE`).
     Unreachable,
     /// Not allowed (`EX_NOPERM`).
     Permission,
@@ -25,7 +23,6 @@ impl Exit {
         match self {
             Exit::Done => 0,
             Exit::No => 1,
-            Exit::Usage => 2,
             Exit::Unreachable => 69,
             Exit::Permission => 77,
             Exit::Config => 78,

@@ -25,5 +25,6 @@ pub async fn observe(config: &Config) -> Result<api::Outage, KernelError> {
         Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
     }
     feed(Event::Found(pppd::running(&config.paths)));
-    Ok(core.report(Now::default()).outage)
+    // No window is open: nobody goes on looking.
+    Ok(api::Outage { next_evaluation_at: None, ..core.report(Now::default()).outage })
 }

@@ -45,14 +45,14 @@ impl Options {
     /// # Errors
     /// When the configuration can't be used.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let mut config = config::load(self.config.as_deref())?;
-        if let Some(interval) = self.interval {
-            config.outage.interval = interval;
-        }
-        if let Some(delay) = self.startup_delay {
-            config.outage.startup_delay = delay;
-        }
-        Ok(config)
+        config::load(self.config.as_deref(), |config| {
+            if let Some(interval) = self.interval {
+                config.outage.interval = interval;
+            }
+            if let Some(delay) = self.startup_delay {
+                config.outage.startup_delay = delay;
+            }
+        })
     }
 }
 
@@ -75,7 +75,7 @@ pub enum SupervisorError {
 /// # Errors
 /// When it can't begin, or a part of it fails.
 pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError> {
-    let only = socket::be_the_only(&config.control)?;
+    let only = socket::be_the_only(&config.paths)?;
     tracing::info!("connexad {} starts", env!("CARGO_PKG_VERSION"));
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
@@ -244,7 +244,9 @@ impl Supervisor {
                 tracing::info!("Configuration reloaded");
             }
         }
-        systemd::ready();
+        if self.was_ready {
+            systemd::ready();
+        }
     }
 
     fn answer(&self, ask: Ask) {

@@ -147,6 +147,7 @@ fn fields(notice: &Notice) -> Fields<'_> {
             node: Some(node.0),
             interface: Some(interface),
             index: Some(index.0),
+            state: Some("down"),
             reason: Some(reason.clone()),
             pid: *pid,
             ..Fields::default()

@@ -99,7 +99,8 @@ impl Watch {
             match &mut self.ears {
                 Err(look_at) => {
                     tokio::time::sleep_until(*look_at).await;
-                    self.ears = listen(&self.interests);
+                    // Told once, when it began.
+                    self.ears = open(&self.interests).map_err(|_| Instant::now() + BLIND_LOOK);
                     return;
                 }
                 Ok(ears) => {
@@ -143,13 +144,14 @@ impl Watch {
 }
 
 fn listen(interests: &[Interest]) -> Result<Ears, Instant> {
-    let start = || {
-        let stream = Inotify::init()?.into_event_stream([0; 4096])?;
-        let mut places = Places::default();
-        places.set(interests, &mut stream.watches())?;
-        Ok(Ears { stream, places })
-    };
-    start().map_err(|error: io::Error| blind(&error))
+    open(interests).map_err(|error| blind(&error))
+}
+
+fn open(interests: &[Interest]) -> io::Result<Ears> {
+    let stream = Inotify::init()?.into_event_stream([0; 4096])?;
+    let mut places = Places::default();
+    places.set(interests, &mut stream.watches())?;
+    Ok(Ears { stream, places })
 }
 
 fn blind(error: &io::Error) -> Instant {

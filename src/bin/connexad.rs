@@ -10,6 +10,7 @@ use connexa::exit::Exit;
 use connexa::once;
 use connexa::supervisor::{self, Options, SupervisorError};
 use connexa::telemetry;
+use rustix::process::DumpableBehavior;
 
 /// Holds PPTP tunnels up.
 #[derive(Debug, Parser)]
@@ -71,7 +72,16 @@ fn print_config(config: &Config) -> Ended {
     Ok(Exit::Done)
 }
 
+fn need_root() -> Result<(), (String, Exit)> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let message = "needs root, for pppd, its files and signals; run it as root";
+    Err((message.to_owned(), Exit::Permission))
+}
+
 fn look_once(config: &Config) -> Ended {
+    need_root()?;
     let seen = runtime()?.block_on(once::observe(config));
     let outage = seen.map_err(|error| (error.to_string(), Exit::No))?;
     let json = serde_json::to_string(&outage).map_err(|error| (error.to_string(), Exit::No))?;
@@ -92,17 +102,17 @@ fn runtime() -> Result<tokio::runtime::Runtime, (String, Exit)> {
 }
 
 fn run(options: Options, config: Config) -> Ended {
-    if !rustix::process::geteuid().is_root() {
-        let message = "needs root, for pppd, its files and signals; run it as root";
-        return Err((message.to_owned(), Exit::Permission));
-    }
+    need_root()?;
+    // A core dump would hold passwords, wherever the kernel sends it.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| (format!("can't forbid core dumps: {error}"), Exit::No))?;
     telemetry::init(&config.log).map_err(|error| (error.to_string(), Exit::Config))?;
     let ended = runtime()?.block_on(supervisor::run(options, config)).map_err(|error| {
         let exit = match &error {
             SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
-            SupervisorError::Socket(_) | SupervisorError::Signals(_) | SupervisorError::Part(_) => {
-                Exit::No
-            }
+            SupervisorError::Socket(_) | SupervisorError::Signals(_) => Exit::No,
+            // Another code than for a second daemon: systemd starts it again.
+            SupervisorError::Part(_) => Exit::Unreachable,
         };
         (error.to_string(), exit)
     });

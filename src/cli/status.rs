@@ -68,12 +68,12 @@ fn table(status: &Status, now: SystemTime) -> String {
 fn row(node: &Node, now: SystemTime) -> [String; 10] {
     let dash = || "-".to_owned();
     let reason = match (&node.last_error, node.state.as_str()) {
-        (Some(error), state) if state != "up" => error.message.clone(),
+        (Some(error), state) if state != "up" => printable(&error.message),
         (Some(_) | None, _) => String::new(),
     };
     [
         node.id.to_string(),
-        node.ip.clone().unwrap_or_else(dash),
+        node.ip.as_deref().map_or_else(dash, printable),
         node.state.clone(),
         ago(&node.since, now),
         node.interface.clone().unwrap_or_else(dash),
@@ -108,7 +108,7 @@ fn summary(status: &Status) -> String {
 }
 
 fn in_full(node: &Node, now: SystemTime) -> String {
-    let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let show = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), printable);
     let mut lines = vec![
         ("node", node.id.to_string()),
         ("state", format!("{} for {}", node.state, ago(&node.since, now))),
@@ -127,12 +127,17 @@ fn in_full(node: &Node, now: SystemTime) -> String {
         lines.push(("next try in", ahead(next, now)));
     }
     if let Some(error) = &node.last_error {
-        lines.push(("last error", format!("{} ({})", error.message, error.kind)));
+        lines.push(("last error", format!("{} ({})", printable(&error.message), error.kind)));
     }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:>12}: {value}");
         text
     })
+}
+
+/// Text from the database may hold anything, a terminal's control sequences among it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn ago(time: &str, now: SystemTime) -> String {
@@ -164,6 +169,11 @@ fn short(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        assert_eq!(printable("10.0.0.1\x1b[2J\n"), "10.0.0.1\u{fffd}[2J\u{fffd}");
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {

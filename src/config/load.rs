@@ -41,11 +41,12 @@ pub enum ConfigError {
 }
 
 /// Reads the file at `path`, or the default file when `path` is `None`: a missing default file
-/// means defaults, a missing named one is an error. `CONNEXA_DB` wins over `database.path`.
+/// means defaults, a missing named one is an error. `CONNEXA_DB` wins over `database.path`, and
+/// `adjust` over both; what comes out is judged as a whole.
 ///
 /// # Errors
 /// When the file can't be read, does not parse, or holds a value that can't work.
-pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+pub fn load(path: Option<&Path>, adjust: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
     let file = path.unwrap_or(Path::new(DEFAULT_PATH));
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -54,11 +55,12 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
         }
         Err(source) => return Err(ConfigError::Unreadable { path: file.to_owned(), source }),
     };
-    let mut config = parse(file, &text)?;
+    let mut config = read(file, &text)?;
     if let Some(database) = std::env::var_os("CONNEXA_DB").filter(|v| !v.is_empty()) {
         config.database.path = database.into();
     }
-    Ok(config)
+    adjust(&mut config);
+    judge(file, config)
 }
 
 /// Parses and judges `text`, the content of `path`.
@@ -66,11 +68,18 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
 /// # Errors
 /// When it does not parse or holds a value that can't work.
 pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    let config: Config = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+    judge(path, read(path, text)?)
+}
+
+fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Malformed {
         path: path.to_owned(),
         place: error.span().map(|span| place(text, span.start)).unwrap_or_default(),
         message: with_suggestion(error.message()),
-    })?;
+    })
+}
+
+fn judge(path: &Path, config: Config) -> Result<Config, ConfigError> {
     match refuse(&config) {
         Some((key, problem)) => Err(ConfigError::Refused { path: path.to_owned(), key, problem }),
         None => Ok(config),
@@ -86,6 +95,9 @@ fn place(text: &str, offset: usize) -> String {
     format!("line {number}, column {column} (`{line}`): ")
 }
 
+/// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
+const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group", "units", "write_back"];
+
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
 /// one name that was meant.
 fn with_suggestion(message: &str) -> String {
@@ -93,6 +105,9 @@ fn with_suggestion(message: &str) -> String {
     let (true, Some(unknown)) = (message.starts_with("unknown field"), names.next()) else {
         return message.to_owned();
     };
+    if UNBUILT.contains(&unknown) {
+        return format!("`{unknown}` is not built yet; remove it");
+    }
     let closest = names
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .filter(|(distance, name)| *distance <= name.len().div_ceil(2))
@@ -227,15 +242,18 @@ const OWNED: &[&str] = &[
     "maxconnect",
 ];
 
+/// pppd splits its file into words, whatever the lines, so every word is looked at.
 fn refuse_option(line: &str) -> Option<String> {
-    let word = line.split_whitespace().next().unwrap_or_default();
-    if word.is_empty() || line.chars().any(char::is_control) {
-        Some(format!("has {line:?}; each entry is one pppd option on one line"))
-    } else if OWNED.contains(&word) || word.starts_with('/') || word.starts_with("tty") {
-        Some(format!("has {word:?}, which the daemon sets itself; remove it"))
-    } else {
-        None
+    let mut words = line.split_whitespace().peekable();
+    if words.peek().is_none() || line.chars().any(|c| c.is_control() || "\"'\\#".contains(c)) {
+        return Some(format!("has {line:?}; each entry is one pppd option, without quotes"));
     }
+    words
+        .find(|word| {
+            OWNED.contains(word)
+                || ["/", "tty", "require-", "+"].iter().any(|start| word.starts_with(start))
+        })
+        .map(|word| format!("has {word:?}, which the daemon sets itself; remove it"))
 }
 
 #[cfg(test)]
@@ -282,6 +300,10 @@ mod tests {
             ("[paths]\npptp = \"/usr/sbin/pptp; reboot\"", "paths.pptp"),
             ("[tunnel]\nextra_options = [\"persist\"]", "tunnel.extra_options"),
             ("[tunnel]\nextra_options = [\"debug\\npty x\"]", "tunnel.extra_options"),
+            ("[tunnel]\nextra_options = [\"ms-dns 1.1.1.1 pty x\"]", "tunnel.extra_options"),
+            ("[tunnel]\nextra_options = ['\"persist\"']", "tunnel.extra_options"),
+            ("[tunnel]\nextra_options = [\"require-pap\"]", "tunnel.extra_options"),
+            ("[outage]\ninterval = \"0s\"", "outage.interval"),
         ] {
             assert!(error(text).contains(key), "{text}: {}", error(text));
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
 
-use crate::config::Control;
+use crate::config::{Control, Paths};
 
 /// Why the socket can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -41,22 +41,23 @@ impl SocketError {
     }
 }
 
-/// The one daemon on a socket: holds its lock while it lives.
+/// The one daemon: holds its lock while it lives.
 #[derive(Debug)]
 pub struct Only {
     /// The lock goes with the file handle.
     _lock: File,
 }
 
-/// Makes sure that this is the only daemon on this socket.
+/// Makes sure that this is the only daemon for these pppds. The lock stands beside pppd's pid
+/// files: systemd removes the folder of the socket whenever the unit stops, under the eyes of a
+/// daemon that was started by hand.
 ///
 /// # Errors
 /// When another one runs, or the lock file can't be made.
-pub fn be_the_only(control: &Control) -> Result<Only, SocketError> {
-    let folder = control.socket.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)
-        .map_err(|source| file_error("make the folder", folder, source))?;
-    let path = control.socket.with_extension("lock");
+pub fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
+    std::fs::create_dir_all(&paths.run_dir)
+        .map_err(|source| file_error("make the folder", &paths.run_dir, source))?;
+    let path = paths.run_dir.join("connexad.lock");
     let lock = OpenOptions::new()
         .write(true)
         .create(true)
@@ -78,6 +79,9 @@ pub fn be_the_only(control: &Control) -> Result<Only, SocketError> {
 /// When the socket can't be made.
 pub fn open(control: &Control, _only: &Only) -> Result<UnixListener, SocketError> {
     let path = &control.socket;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder)
+        .map_err(|source| file_error("make the folder", folder, source))?;
     let new = path.with_extension("new");
     let fail = |what| {
         let path = path.clone();
@@ -120,13 +124,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_daemon_on_the_socket_is_turned_away_while_the_first_lives() {
+    fn a_second_daemon_is_turned_away_while_the_first_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let control = Control { socket: folder.path().join("c.sock"), group: String::new() };
-        let first = be_the_only(&control).unwrap();
-        assert!(matches!(be_the_only(&control), Err(SocketError::AlreadyRunning { .. })));
+        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
+        let first = be_the_only(&paths).unwrap();
+        assert!(matches!(be_the_only(&paths), Err(SocketError::AlreadyRunning { .. })));
         drop(first);
-        assert!(be_the_only(&control).is_ok());
+        assert!(be_the_only(&paths).is_ok());
     }
 
     #[test]

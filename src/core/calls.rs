@@ -18,7 +18,7 @@ impl Core {
     }
 
     fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
-        let FoundCall { call: call_id, node: id, pid, interface } = found;
+        let FoundCall { call: call_id, node: id, pid, interface, dialled } = found;
         let known = self.known.wanted.is_some();
         let tunnel = self.tunnels.entry(id).or_insert_with(|| {
             let want = if known { Want::Nothing } else { Want::Unknown };
@@ -29,7 +29,8 @@ impl Core {
         }
         if tunnel.call().is_none() {
             let deadline = turn.at() + self.policy.dial_timeout;
-            tunnel.phase = Phase::Calling(Call::new(call_id, Some(pid), self.inputs, deadline));
+            let call = Call::new(call_id, Some(pid), self.inputs, deadline);
+            tunnel.phase = Phase::Calling(Call { dialled, ..call });
             self.calls.insert(call_id, id);
         }
         if let Some(name) = interface {

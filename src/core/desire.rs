@@ -61,7 +61,7 @@ impl Core {
                 matches!(old, Want::Tunnel(_))
             }
             (old, Want::Invalid(row)) => {
-                if *old != tunnel.want {
+                if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
                     turn.tell(Notice::Invalid(row.clone()));
                     turn.effects.push(Effect::RemoveFiles(id));
                 }
@@ -107,8 +107,11 @@ impl Core {
     }
 
     fn unwanted(&self, tunnel: &Tunnel) -> Option<HangUp> {
-        match tunnel.want {
+        match &tunnel.want {
             _ if self.stopping && !self.policy.keep_on_exit => Some(HangUp::DaemonStops),
+            Want::Tunnel(node) if tunnel.call().is_some_and(|call| call.is_for_another(node)) => {
+                Some(HangUp::Changed)
+            }
             Want::Unknown | Want::Tunnel(_) => None,
             Want::Invalid(_) => Some(HangUp::RowInvalid),
             Want::Nothing => Some(HangUp::Removed),

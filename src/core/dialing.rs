@@ -1,8 +1,7 @@
 //! Who may dial next.
 //!
-//! pptp keeps one call manager per server, and of several dials to one server at the same moment
-//! all but one die on it. So dials to one server go one at a time, and the host as a whole has a
-//! cap.
+//! Dials to one server go one at a time, so that a server that is slow or strict is not met by a
+//! crowd, and the host as a whole has a cap.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -191,6 +191,24 @@ pub struct FoundCall {
     pub pid: Pid,
     /// Its link's name, where its pid file has one.
     pub interface: Option<String>,
+    /// Whom it called, by the node's peer file, where that tells.
+    pub dialled: Option<Dialled>,
+}
+
+/// Whom a call was made to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialled {
+    /// The server.
+    pub server: Ipv4Addr,
+    /// By which login.
+    pub login: String,
+}
+
+impl Dialled {
+    /// Whether a call for this node goes to the same server by the same login.
+    pub fn is_for(&self, node: &Node) -> bool {
+        self.server == node.server.ip() && self.login == node.login.as_str()
+    }
 }
 
 /// What pppd and pptp say that the core listens to.

@@ -43,6 +43,8 @@ pub struct Outage {
     not_before: Option<Monotonic>,
     count: u32,
     factor: u32,
+    /// A restart has begun and not reported back.
+    restarting: bool,
     restarts: u64,
     last_restart: Option<Wall>,
 }
@@ -56,6 +58,7 @@ impl Outage {
             not_before: None,
             count: 0,
             factor: 1,
+            restarting: false,
             restarts: 0,
             last_restart: None,
         }
@@ -105,6 +108,7 @@ impl Outage {
             Phase::Idle => None,
             Phase::Window { .. } => Some(self.close_window(at, wall)),
             Phase::Restarting { .. } => {
+                self.restarting = false;
                 self.open_window(at);
                 Some(Verdict::RestartOverdue)
             }
@@ -113,6 +117,7 @@ impl Outage {
 
     /// The restart is over, well or not.
     pub fn restarted(&mut self, at: Monotonic) {
+        self.restarting = false;
         match self.phase {
             Phase::Restarting { .. } => self.open_window(at),
             Phase::Idle | Phase::Window { .. } => {}
@@ -126,8 +131,10 @@ impl Outage {
     fn close_window(&mut self, at: Monotonic, wall: Wall) -> Verdict {
         self.count += 1;
         let count = self.count;
-        let restart = count >= self.policy.windows;
+        // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
+        let restart = count >= self.policy.windows && !self.restarting;
         if restart {
+            self.restarting = true;
             self.count = 0;
             self.factor = (self.factor * 2).min(LONGEST_FACTOR);
             self.restarts += 1;
@@ -161,9 +168,9 @@ impl Outage {
         &self.policy
     }
 
-    /// False from the first empty window until a tunnel is up.
+    /// False from the first empty window until a tunnel is up, or none is wanted.
     pub fn is_healthy(&self) -> bool {
-        self.count == 0 && self.factor == 1
+        self.phase == Phase::Idle || (self.count == 0 && self.factor == 1)
     }
 }
 
@@ -241,6 +248,21 @@ mod tests {
             last = at;
         }
         assert_eq!(gaps, [2, 4, 8, 16, 16, 16]);
+    }
+
+    #[test]
+    fn a_restart_that_still_runs_is_not_joined_by_another() {
+        let mut outage = outage();
+        outage.observe(false, true, second(0));
+        for at in [40, 70, 100] {
+            outage.expire(second(at), Wall(0));
+        }
+        outage.observe(true, true, second(101));
+        outage.observe(false, true, second(102));
+        for at in [132, 162, 192] {
+            outage.expire(second(at), Wall(0));
+        }
+        assert_eq!(outage.restarts(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{CallId, IfIndex, InvalidRow, Pid};
+use super::event::{CallId, Dialled, IfIndex, InvalidRow, Pid};
 use super::failure::{Explanation, Failure};
 use super::links::Addresses;
 use super::notice::HangUp;
@@ -145,6 +145,8 @@ pub(super) enum Stage {
 pub(super) struct Call {
     pub(super) id: CallId,
     pub(super) pid: Option<Pid>,
+    /// Whom an adopted call was made to, where that is known.
+    pub(super) dialled: Option<Dialled>,
     pub(super) standing: Standing,
     /// Number of the input that began it: older links aren't its own.
     pub(super) began: u64,
@@ -184,6 +186,7 @@ impl Call {
         Call {
             id,
             pid,
+            dialled: None,
             standing: Standing::NoLink,
             began,
             deadline: Some(deadline),
@@ -198,6 +201,11 @@ impl Call {
 
     pub(super) fn is_adopted(&self) -> bool {
         matches!(self.id, CallId::Found(_))
+    }
+
+    /// Whether it was adopted and goes elsewhere than the row says by now.
+    pub(super) fn is_for_another(&self, node: &Node) -> bool {
+        self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node))
     }
 
     pub(super) fn link(&self) -> Option<IfIndex> {

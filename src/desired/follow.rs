@@ -21,7 +21,8 @@ const LONGEST_REST: Duration = Duration::from_millis(200);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// When a database in WAL mode is read again after its last change, from read to read.
+/// When a database in WAL mode, or one that can't serve, is read again after its last change, from
+/// read to read.
 ///
 /// A commit shows to readers through the log's index, which is shared memory and causes no
 /// event, and with `PRAGMA synchronous=FULL` it shows a disk flush later than the write to the
@@ -133,7 +134,8 @@ impl Pace {
                 self.retry = (delay * 2).min(LONGEST_RETRY);
                 Some(delay)
             }
-            Err(_) => None,
+            // It may be the last state before a commit that was told of and does not show yet.
+            Err(_) => self.second_looks.next().copied(),
         }
     }
 }
@@ -186,7 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_sqlite_is_not_read_again_until_it_changes() {
-        assert_eq!(delays(&Err(What::NotSqlite.at(Path::new("/c.db"))), 1), [None]);
+    fn a_file_that_can_not_serve_gets_four_more_looks_and_no_fifth() {
+        let delays = delays(&Err(What::NotSqlite.at(Path::new("/c.db"))), 5);
+        assert_eq!((delays[0], delays[3], delays[4]), (Some(30), Some(30_000), None));
     }
 }

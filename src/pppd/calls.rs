@@ -1,7 +1,6 @@
 //! The calls that run, our own and those that were found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -11,8 +10,9 @@ use super::follow::{self, Own};
 use super::found::{self, Sighting};
 use super::process::Process;
 use super::spawn::{self, Programs};
+use crate::config::Paths;
 use crate::core::effect::Signal;
-use crate::core::event::{CallId, Event, FoundCall, Pid};
+use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
 
@@ -28,6 +28,7 @@ struct Held {
     node: NodeId,
     pid: Pid,
     interface: Option<String>,
+    dialled: Option<Dialled>,
     process: Arc<Process>,
 }
 
@@ -44,7 +45,7 @@ impl Calls {
                 let process = Arc::new(started.process);
                 let (pid, child, output) = (started.pid, started.child, started.output);
                 let own = Own { call, node, pid, child, process: process.clone(), output };
-                self.held.insert(call, Held { node, pid, interface: None, process });
+                self.held.insert(call, Held { node, pid, interface: None, dialled: None, process });
                 self.tasks.spawn(follow::own(own, self.events.clone()));
             }
             Ok(Err(failure)) => self.not_spawned(call, failure).await,
@@ -91,10 +92,10 @@ impl Calls {
 
     /// Looks for running pppds and reports those that are new, or whose link is; the first look
     /// is reported in any case.
-    pub(super) async fn look(&mut self, run_dir: &Path, pppd: &Path, first: bool) {
-        let (run_dir, pppd) = (run_dir.to_owned(), pppd.to_owned());
+    pub(super) async fn look(&mut self, paths: &Paths, first: bool) {
+        let paths = paths.clone();
         let held: BTreeSet<Pid> = self.held.values().map(|held| held.pid).collect();
-        let sightings = spawn_blocking(move || found::look(&run_dir, &pppd, &held)).await;
+        let sightings = spawn_blocking(move || found::look(&paths, &held)).await;
         let mut news = Vec::new();
         for sighting in sightings.unwrap_or_default() {
             news.extend(self.take(sighting));
@@ -106,7 +107,7 @@ impl Calls {
 
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
-        let Sighting { node, pid, interface, pidfd } = sighting;
+        let Sighting { node, pid, interface, dialled, pidfd } = sighting;
         let Some(pidfd) = pidfd else {
             let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
             if interface.is_none() || held.interface == interface || held.node != node {
@@ -128,7 +129,7 @@ impl Calls {
         let call = CallId::Found(self.found);
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone(), self.events.clone()));
-        let held = Held { node, pid, interface, process };
+        let held = Held { node, pid, interface, dialled, process };
         let told = held.tell(call);
         self.held.insert(call, held);
         told
@@ -138,9 +139,12 @@ impl Calls {
 impl Held {
     /// The call as one that was found; nothing for our own.
     fn tell(&self, call: CallId) -> Option<FoundCall> {
-        let Held { node, pid, ref interface, .. } = *self;
+        let Held { node, pid, .. } = *self;
         match call {
-            CallId::Found(_) => Some(FoundCall { call, node, pid, interface: interface.clone() }),
+            CallId::Found(_) => {
+                let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
+                Some(FoundCall { call, node, pid, interface, dialled })
+            }
             CallId::Dialled(_) => None,
         }
     }

@@ -16,8 +16,10 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use super::peer_file;
 use super::process::{lives, take_hold};
-use crate::core::event::Pid;
+use crate::config::Paths;
+use crate::core::event::{Dialled, Pid};
 use crate::node::NodeId;
 
 /// A pid file holds a number and a name; more than this is none, in bytes.
@@ -35,6 +37,8 @@ pub(super) struct Sighting {
     pub(super) pid: Pid,
     /// Its link's name, once it has one.
     pub(super) interface: Option<String>,
+    /// Whom it called, where that is told.
+    pub(super) dialled: Option<Dialled>,
     /// The process, unless it is one that is held already.
     pub(super) pidfd: Option<OwnedFd>,
 }
@@ -50,7 +54,8 @@ fn node_of(name: &str) -> Option<NodeId> {
 
 /// Looks for pppds that run. `held` are the processes that are known already; they are not
 /// questioned again. Files that name nothing of ours are left to pppd.
-pub(super) fn look(run_dir: &Path, pppd: &Path, held: &BTreeSet<Pid>) -> Vec<Sighting> {
+pub(super) fn look(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
+    let Paths { run_dir, pppd, .. } = paths;
     let names = super::files::names(run_dir).unwrap_or_else(|error| {
         tracing::warn!("running pppds can't be looked for: {error}");
         Vec::new()
@@ -60,12 +65,18 @@ pub(super) fn look(run_dir: &Path, pppd: &Path, held: &BTreeSet<Pid>) -> Vec<Sig
         let Some(node) = node_of(&name) else { continue };
         let Some((pid, interface)) = read(&run_dir.join(name)) else { continue };
         if held.contains(&pid) {
-            sightings.push(Sighting { node, pid, interface, pidfd: None });
+            sightings.push(Sighting { node, pid, interface, dialled: None, pidfd: None });
         } else if let Some(pidfd) = recognise(pid, node, pppd) {
-            sightings.push(Sighting { node, pid, interface, pidfd: Some(pidfd) });
+            let dialled = dialled(paths, node);
+            sightings.push(Sighting { node, pid, interface, dialled, pidfd: Some(pidfd) });
         }
     }
     sightings
+}
+
+fn dialled(paths: &Paths, node: NodeId) -> Option<Dialled> {
+    let file = paths.ppp_dir.join("peers").join(node.peer_name());
+    peer_file::dialled(&fs::read_to_string(file).ok()?)
 }
 
 /// Reads a pid file. pppd may be writing it just now: a line without its end does not count, and

@@ -108,12 +108,13 @@ pub async fn run(
 
 /// The pppds of our nodes that run just now.
 pub fn running(paths: &Paths) -> Vec<FoundCall> {
-    let sightings = found::look(&paths.run_dir, &paths.pppd, &BTreeSet::new());
+    let sightings = found::look(paths, &BTreeSet::new());
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
         pid: sighting.pid,
         interface: sighting.interface,
+        dialled: sighting.dialled,
     });
     calls.collect()
 }
@@ -126,7 +127,7 @@ struct Actor {
 
 impl Actor {
     async fn look(&mut self, first: bool) {
-        self.calls.look(&self.paths.run_dir, &self.paths.pppd, first).await;
+        self.calls.look(&self.paths, first).await;
     }
 
     /// Files first, then processes in the order asked for.

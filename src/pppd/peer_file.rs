@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::quoting::quote;
+use super::quoting::{quote, second_word};
 use crate::config::InterfaceName;
+use crate::core::event::Dialled;
 use crate::core::policy::PeerOptions;
 use crate::node::{Mppe, Node};
 
@@ -67,6 +68,20 @@ fn pptp_command(node: &Node, options: &PeerOptions) -> String {
 const OWN_SOCKETS: &str =
     "mkdir -p /var/run/pptp && mount -t tmpfs -o size=64k,mode=700 connexad /var/run/pptp";
 
+/// Whom a peer file of this form makes a call to. It was read before it is written anew, so it is
+/// the one that a running call was made by.
+pub(super) fn dialled(text: &str) -> Option<Dialled> {
+    let value = |option: &str| {
+        let mut lines = text.lines();
+        let line = lines.find(|l| l.split_whitespace().next() == Some(option))?;
+        String::from_utf8(second_word(line.as_bytes())?).ok()
+    };
+    let command = value("pty")?;
+    let mut words = command.split_whitespace();
+    let server = words.find_map(|word| word.parse().ok())?;
+    Some(Dialled { server, login: value("name")? })
+}
+
 struct Lines(String);
 
 impl Lines {
@@ -96,6 +111,18 @@ mod tests {
 
     fn options() -> PeerOptions {
         Policy::from(&Config::default()).peer
+    }
+
+    #[test]
+    fn a_peer_file_tells_whom_it_calls() {
+        let text = text(&node(r#"DOM\a" b"#), &options());
+        let server = "10.9.0.2".parse().unwrap();
+        assert_eq!(dialled(&text), Some(Dialled { server, login: r#"DOM\a" b"#.into() }));
+    }
+
+    #[test]
+    fn a_peer_file_of_another_form_tells_nothing() {
+        assert_eq!(dialled("name admin\nconnect x\n"), None);
     }
 
     fn has(text: &str, line: &str) -> bool {

@@ -61,6 +61,19 @@ fn a_tunnel_whose_row_went_meanwhile_is_hung_up() {
 }
 
 #[test]
+fn a_tunnel_whose_row_moved_to_another_server_meanwhile_is_dialled_again() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    gateway.end(Signal::KILL);
+    gateway.server("10.9.9.9", &json!({}));
+    gateway.sql("UPDATE nodes SET ip = '10.9.9.9' WHERE id = 1");
+    let moved = |node: &connexa::control::api::Node| node.state == "up" && node.pid != pid;
+    let node = gateway.start().wait_node(1, "up at the other server", moved);
+    assert_eq!((node.ip.as_deref(), node.adopted), (Some("10.9.9.9"), false));
+}
+
+#[test]
 fn a_tunnel_that_fell_meanwhile_is_dialled_again() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);

@@ -54,6 +54,29 @@ fn the_environment_names_the_database_before_the_file_does() {
 }
 
 #[test]
+fn an_override_that_can_not_work_is_an_error_of_configuration() {
+    let gateway = Gateway::new();
+    let output = gateway.connexad(&["--interval", "0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(one_line(&output).contains("outage.interval"));
+}
+
+#[test]
+fn one_look_shows_the_tunnels_that_are_up_and_changes_nothing() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    let look = |gateway: &Gateway| {
+        let output = gateway.connexad(&["--once"]).output().unwrap();
+        let outage: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), outage["ppp_interfaces"].as_u64())
+    };
+    assert_eq!(look(&gateway), (Some(1), Some(0)));
+    assert_eq!(gateway.dialled(1), 0);
+    gateway.start().wait_until("both up", |s| s.counts.get("up") == Some(&2));
+    assert_eq!(look(&gateway), (Some(0), Some(2)));
+}
+
+#[test]
 fn the_daemon_needs_root() {
     let gateway = Gateway::new();
     // The checkout may be closed to other users.

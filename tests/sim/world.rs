@@ -9,8 +9,8 @@ use connexa::config::Config;
 use connexa::core::Core;
 use connexa::core::effect::{Effect, Signal};
 use connexa::core::event::{
-    CallId, Candidate, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkAddress, LinkChange,
-    RestartOutcome, Word,
+    CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkAddress,
+    LinkChange, RestartOutcome, Word,
 };
 use connexa::core::failure::{Failure, FailureKind, PppdExit};
 use connexa::core::policy::Policy;
@@ -133,7 +133,9 @@ impl World {
         let found = self.processes.iter_mut().map(|(&pid, process)| {
             process.call = CallId::Found(u64::from(pid));
             let interface = process.link.as_ref().map(|(_, name)| name.clone());
-            FoundCall { call: process.call, node: NodeId(process.node), pid, interface }
+            let server = server_address(process.server).ip();
+            let dialled = Some(Dialled { server, login: "admin".into() });
+            FoundCall { call: process.call, node: NodeId(process.node), pid, interface, dialled }
         });
         let found = found.collect();
         self.feed(Event::Found(found));

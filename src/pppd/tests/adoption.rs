@@ -43,7 +43,10 @@ async fn a_running_call_is_found_at_the_start_and_its_end_is_told() {
     let (mut work, found) = stage.work().await;
     let call = CallId::Found(0);
     let interface = Some("ppp7".to_owned());
-    assert_eq!(found, [FoundCall { call, node: NodeId(2), pid: pppd.0.id(), interface }]);
+    assert_eq!(
+        found,
+        [FoundCall { call, node: NodeId(2), pid: pppd.0.id(), interface, dialled: None }]
+    );
 
     work.ask(signal(call, Signal::Terminate));
     assert_eq!(work.next().await, Event::Exited { call, exit: PppdExit::Unseen });
@@ -56,11 +59,11 @@ async fn a_call_made_by_hand_is_found_and_its_link_is_told_when_it_has_one() {
     let (mut work, _) = stage.work().await;
     let pppd = stage.by_hand(2);
     let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.0.id());
-    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface: None }]);
+    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface: None, dialled: None }]);
 
     fs::write(stage.pid_file(2), format!("{pid}\nppp7\n")).unwrap();
     let interface = Some("ppp7".to_owned());
-    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface }]);
+    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface, dialled: None }]);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ expect "MPPE is on" grep 'MPPE 128-bit stateless compression enabled' <(journalc
 
 expect_equal "mode of the peer file" 600 "$(stat -c %a "$peers/connexa-node-2")"
 expect_equal "mode of chap-secrets" 600 "$(stat -c %a "$secrets")"
-expect "the secret is quoted, below others' lines" grep -Fx '"admin" "connexa-node-2" "secret" *' "$secrets"
+expect "the secret is quoted" grep -Fx '"admin" "connexa-node-2" "secret" *' "$secrets"
 expect "others' lines stay" grep -F 'Secrets for authentication using CHAP' "$secrets"
 
 expect_equal "the status object" '2 up ppp0 10.50.2.100 10.50.2.1 1 false' \
