@@ -49,8 +49,7 @@ pub struct Only {
 }
 
 /// Makes sure that this is the only daemon for these pppds. The lock stands beside pppd's pid
-/// files: systemd removes the folder of the socket whenever the unit stops, under the eyes of a
-/// daemon that was started by hand.
+/// files, which are what two daemons would fight for, whatever their sockets.
 ///
 /// # Errors
 /// When another one runs, or the lock file can't be made.

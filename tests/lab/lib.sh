@@ -187,9 +187,10 @@ reset() {
   systemctl stop connexad 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   # This process table holds the lab and nothing else.
-  pkill -x pppd
-  pkill -x pptp
-  for name in pppd pptp; do
+  for name in connexad pppd pptp; do
+    pkill -x "$name"
+  done
+  for name in connexad pppd pptp; do
     wait_for 10 "no $name is left" no_process "$name"
   done
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do

@@ -14,3 +14,16 @@ expect "it says why: $(cat /run/lab-second)" grep -i 'already' /run/lab-second
 
 expect_equal "the first daemon and its tunnel" "$first $tunnel" "$(daemon_pid) $(tunnel_pid 2)"
 expect "the first still answers" node_is 2 up
+
+# The other way round: the unit is started while a daemon runs by hand.
+daemon_stop
+connexad 2>/run/lab-by-hand &
+by_hand=$!
+node_up 2
+expect "the unit is refused" not systemctl start connexad
+wait_for 10 "the unit gives up" test "$(systemctl is-failed connexad)" = failed
+expect "the daemon by hand still answers" node_is 2 up
+expect_equal "it is the one that answers" "$by_hand" "$(status .daemon.pid)"
+expect_equal "the tunnel" "$tunnel" "$(tunnel_pid 2)"
+kill "$by_hand"
+wait "$by_hand"
