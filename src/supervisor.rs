@@ -13,7 +13,7 @@ use crate::control::api;
 use crate::control::server::Ask;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
-use crate::core::effect::Effect;
+use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
@@ -96,7 +96,7 @@ struct Supervisor {
     events: mpsc::Receiver<Event>,
     reloads_in: mpsc::Sender<Result<Config, ConfigError>>,
     reloads: mpsc::Receiver<Result<Config, ConfigError>>,
-    pppd: mpsc::UnboundedSender<pppd::Request>,
+    pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
     was_ready: bool,
 }
@@ -169,39 +169,37 @@ impl Supervisor {
     }
 
     fn perform(&mut self, effect: Effect) {
-        if self.options.dry_run && !matches!(effect, Effect::Tell(_)) {
-            return self.pretend(&effect);
+        match effect {
+            Effect::Tell(notice) => telemetry::tell(&notice),
+            Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
+            // Its receiver ends only with the daemon: a part that fails ends the loop.
+            Effect::Pppd(order) => drop(self.pppd.send(order)),
+            Effect::RestartBackend if self.options.dry_run => {
+                tracing::info!("Dry run: would restart the backend");
+                let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
+                self.answer_core(Event::BackendRestarted(outcome));
+            }
+            Effect::RestartBackend => self.restart_backend(),
         }
-        let request = match effect {
-            Effect::Tell(notice) => return telemetry::tell(&notice),
-            Effect::RestartBackend => return self.restart_backend(),
-            Effect::WriteFiles { node, options } => pppd::Request::WriteFiles { node, options },
-            Effect::RemoveFiles(id) => pppd::Request::RemoveFiles(id),
-            Effect::SweepFiles(keep) => pppd::Request::SweepFiles(keep),
-            Effect::Dial { call, node } => pppd::Request::Dial { call, node },
-            Effect::Signal { call, signal } => pppd::Request::Signal { call, signal },
-        };
-        // Its receiver ends only with the daemon: a part that fails ends the loop.
-        let _ = self.pppd.send(request);
     }
 
-    /// Tells what would be done. What the core waits for is answered, as if it had been done;
-    /// where the queue is full the core asks again after its own time-out.
-    fn pretend(&self, effect: &Effect) {
-        tracing::info!("Dry run: would {effect}");
-        let answer = match effect {
-            Effect::Signal { call, .. } => Event::Exited { call: *call, exit: PppdExit::Unseen },
-            Effect::RestartBackend => {
-                let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
-                Event::BackendRestarted(outcome)
+    /// Tells what would be done. A signal is taken as obeyed, for the core waits for that.
+    fn pretend(&self, order: &Order) {
+        tracing::info!("Dry run: would {order}");
+        match order {
+            Order::Signal { call, .. } => {
+                self.answer_core(Event::Exited { call: *call, exit: PppdExit::Unseen });
             }
-            Effect::WriteFiles { .. }
-            | Effect::RemoveFiles(_)
-            | Effect::SweepFiles(_)
-            | Effect::Dial { .. }
-            | Effect::Tell(_) => return,
-        };
-        let _ = self.events_in.try_send(answer);
+            Order::WriteFiles { .. }
+            | Order::RemoveFiles(_)
+            | Order::SweepFiles(_)
+            | Order::Dial { .. } => {}
+        }
+    }
+
+    /// Where the queue is full the answer is lost, and the core asks again in its own time.
+    fn answer_core(&self, event: Event) {
+        let _ = self.events_in.try_send(event);
     }
 
     fn restart_backend(&self) {

@@ -1,6 +1,6 @@
 //! The life of a run of pppd: found or spawned, heard, hung up, ended.
 
-use super::effect::{Effect, Signal};
+use super::effect::{Order, Signal};
 use super::event::{CallId, FoundCall, Pid, Word};
 use super::failure::{Failure, FailureKind, PppdExit, judge};
 use super::notice::Notice;
@@ -80,7 +80,7 @@ impl Core {
             Why::GivenUp(failure) => call.tell_fall(id, &failure.message, turn),
             Why::Itself => {}
         }
-        turn.effects.push(Effect::Signal { call: call.id, signal: Signal::Terminate });
+        turn.order(Order::Signal { call: call.id, signal: Signal::Terminate });
         tunnel.phase.stop(why, Stage::Terminated, turn.at() + self.policy.stop_grace);
     }
 
@@ -232,6 +232,6 @@ impl Core {
             Stage::Killed => Signal::Kill,
         };
         *until = turn.at() + grace;
-        turn.effects.push(Effect::Signal { call: call.id, signal });
+        turn.order(Order::Signal { call: call.id, signal });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::effect::Effect;
+use super::effect::Order;
 use super::event::Candidate;
 use super::notice::{HangUp, Notice};
 use super::policy::Policy;
@@ -21,7 +21,7 @@ impl Core {
             turn.tell(Notice::DatabaseRead { nodes, invalid: selected.len() - nodes });
         }
         if first {
-            turn.effects.push(Effect::SweepFiles(keep.iter().copied().collect()));
+            turn.order(Order::SweepFiles(keep.iter().copied().collect()));
         }
         let gone: Vec<NodeId> =
             self.tunnels.keys().filter(|id| !keep.contains(id)).copied().collect();
@@ -57,13 +57,13 @@ impl Core {
         let redial = match (&old, &tunnel.want) {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
             (old, Want::Tunnel(node)) => {
-                turn.effects.push(Self::write_files(node, &self.policy));
+                turn.order(Self::write_files(node, &self.policy));
                 matches!(old, Want::Tunnel(_))
             }
             (old, Want::Invalid(row)) => {
                 if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
                     turn.tell(Notice::Invalid(row.clone()));
-                    turn.effects.push(Effect::RemoveFiles(id));
+                    turn.order(Order::RemoveFiles(id));
                 }
                 false
             }
@@ -88,8 +88,8 @@ impl Core {
         }
     }
 
-    pub(super) fn write_files(node: &Node, policy: &Policy) -> Effect {
-        Effect::WriteFiles { node: Box::new(node.clone()), options: Box::new(policy.peer.clone()) }
+    pub(super) fn write_files(node: &Node, policy: &Policy) -> Order {
+        Order::WriteFiles { node: Box::new(node.clone()), options: Box::new(policy.peer.clone()) }
     }
 
     /// Compares what is wanted of a node with what is seen of it, and acts.
@@ -124,7 +124,7 @@ impl Core {
         match (&tunnel.want, &tunnel.phase) {
             (Want::Nothing, _) => {
                 self.tunnels.remove(&id);
-                turn.effects.push(Effect::RemoveFiles(id));
+                turn.order(Order::RemoveFiles(id));
             }
             (Want::Unknown, _) => {
                 self.tunnels.remove(&id);

@@ -13,6 +13,18 @@ use crate::node::{Node, NodeId};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
+    /// Work for pppd's keeper.
+    Pppd(Order),
+    /// Restart the backend and wait for its port.
+    RestartBackend,
+    /// Tell people.
+    Tell(Notice),
+}
+
+/// Work on pppd's files and processes, done in the order of asking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
     /// Keep the node's peer file and its `chap-secrets` entry like this.
     WriteFiles {
         /// The node.
@@ -31,17 +43,13 @@ pub enum Effect {
         /// The node.
         node: NodeId,
     },
-    /// Signal the pppd of a call.
+    /// Signal the pppd of a call, if it still runs.
     Signal {
         /// Which call.
         call: CallId,
         /// How.
         signal: Signal,
     },
-    /// Restart the backend and wait for its port.
-    RestartBackend,
-    /// Tell people.
-    Tell(Notice),
 }
 
 /// The two signals that the daemon sends.
@@ -54,18 +62,16 @@ pub enum Signal {
     Kill,
 }
 
-impl fmt::Display for Effect {
+impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Effect::WriteFiles { node, .. } => write!(f, "write the files of node {}", node.id),
-            Effect::RemoveFiles(id) => write!(f, "remove the files of node {id}"),
-            Effect::SweepFiles(keep) => {
+            Order::WriteFiles { node, .. } => write!(f, "write the files of node {}", node.id),
+            Order::RemoveFiles(id) => write!(f, "remove the files of node {id}"),
+            Order::SweepFiles(keep) => {
                 write!(f, "remove the files of every node but these {}", keep.len())
             }
-            Effect::Dial { node, .. } => write!(f, "run pppd for node {node}"),
-            Effect::Signal { call, signal } => write!(f, "{signal} the pppd of call {call}"),
-            Effect::RestartBackend => f.write_str("restart the backend"),
-            Effect::Tell(notice) => write!(f, "tell: {notice}"),
+            Order::Dial { node, .. } => write!(f, "run pppd for node {node}"),
+            Order::Signal { call, signal } => write!(f, "{signal} the pppd of call {call}"),
         }
     }
 }

@@ -26,7 +26,7 @@ mod tunnel;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dialing::Dialing;
-use effect::Effect;
+use effect::{Effect, Order};
 use event::{CallId, Event, Hearing, Input, LinkChange};
 use host::Host;
 use links::Links;
@@ -88,6 +88,10 @@ struct Turn {
 impl Turn {
     fn tell(&mut self, notice: Notice) {
         self.effects.push(Effect::Tell(notice));
+    }
+
+    fn order(&mut self, order: Order) {
+        self.effects.push(Effect::Pppd(order));
     }
 
     fn at(&self) -> Monotonic {
@@ -212,7 +216,7 @@ impl Core {
                 let deadline = turn.at() + self.policy.dial_timeout;
                 tunnel.phase = Phase::Calling(Call::new(call, None, self.inputs, deadline));
             }
-            turn.effects.push(Effect::Dial { call, node: id });
+            turn.order(Order::Dial { call, node: id });
             self.note(id, turn);
         }
     }
@@ -235,7 +239,7 @@ impl Core {
         if files_differ {
             for tunnel in self.tunnels.values() {
                 if let Want::Tunnel(node) = &tunnel.want {
-                    turn.effects.push(Self::write_files(node, &self.policy));
+                    turn.order(Self::write_files(node, &self.policy));
                 }
             }
         }

@@ -29,54 +29,23 @@ use spawn::Programs;
 use wanted::{Problems, Wanted};
 
 use crate::config::Paths;
-use crate::core::effect::Signal;
+use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
-use crate::core::policy::PeerOptions;
-use crate::node::{Node, NodeId};
+use crate::node::NodeId;
 use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// Keep the node's peer file and its `chap-secrets` entry like this.
-    WriteFiles {
-        /// The node.
-        node: Box<Node>,
-        /// Options of every peer file.
-        options: Box<PeerOptions>,
-    },
-    /// Remove the node's files.
-    RemoveFiles(NodeId),
-    /// Remove the files of every node but these.
-    SweepFiles(Vec<NodeId>),
-    /// Start pppd for the node, once its files are written.
-    Dial {
-        /// What this run of pppd is called.
-        call: CallId,
-        /// The node.
-        node: NodeId,
-    },
-    /// Signal the pppd of a call, if it still runs.
-    Signal {
-        /// Which call.
-        call: CallId,
-        /// How.
-        signal: Signal,
-    },
-}
-
 /// Carries out requests until their senders are gone, and reports what becomes of them.
 ///
 /// The first event is [`Event::Found`] with the calls that run already. Every
-/// [`Request::Dial`] is answered by [`Event::Spawned`] and in the end [`Event::Exited`], or by
+/// [`Order::Dial`] is answered by [`Event::Spawned`] and in the end [`Event::Exited`], or by
 /// [`Event::NotSpawned`]. The processes outlive this.
 pub async fn run(
     paths: Paths,
-    mut requests: mpsc::UnboundedReceiver<Request>,
+    mut requests: mpsc::UnboundedReceiver<Order>,
     events: mpsc::Sender<Event>,
 ) {
     let mut watch = Watch::new(vec![Interest::matching(&paths.run_dir, found::is_pid_file)]);
@@ -131,16 +100,16 @@ impl Actor {
     }
 
     /// Files first, then processes in the order asked for.
-    async fn carry_out(&mut self, batch: Vec<Request>) {
+    async fn carry_out(&mut self, batch: Vec<Order>) {
         for request in &batch {
             self.wanted.note(request);
         }
         let problems = self.work_on_files().await;
         for request in batch {
             match request {
-                Request::Dial { call, node } => self.dial(call, node, &problems).await,
-                Request::Signal { call, signal } => self.calls.signal(call, signal),
-                Request::WriteFiles { .. } | Request::RemoveFiles(_) | Request::SweepFiles(_) => {}
+                Order::Dial { call, node } => self.dial(call, node, &problems).await,
+                Order::Signal { call, signal } => self.calls.signal(call, signal),
+                Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {}
             }
         }
     }

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::Config;
+use crate::core::effect::Signal;
 use crate::core::event::{FoundCall, Word};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
-use crate::node::{Login, Secret, ServerAddr};
+use crate::node::{Login, Node, Secret, ServerAddr};
 
 mod adoption;
 mod dialling;
@@ -30,7 +31,7 @@ struct Stage {
 
 /// The module at work on a stage.
 struct Work {
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<Order>,
     events: mpsc::Receiver<Event>,
     task: JoinHandle<()>,
 }
@@ -87,11 +88,11 @@ impl Stage {
         work.until_exit().await
     }
 
-    fn write(&self, id: u32) -> Request {
+    fn write(&self, id: u32) -> Order {
         self.write_as(id, "secret")
     }
 
-    fn write_as(&self, id: u32, password: &str) -> Request {
+    fn write_as(&self, id: u32, password: &str) -> Order {
         let mut options = Policy::from(&Config::default()).peer;
         options.pptp = self.path("pptp").display().to_string();
         let node = Node {
@@ -102,7 +103,7 @@ impl Stage {
             status: "speed_ok".into(),
             mppe: None,
         };
-        Request::WriteFiles { node: Box::new(node), options: Box::new(options) }
+        Order::WriteFiles { node: Box::new(node), options: Box::new(options) }
     }
 
     /// Starts pppd as an operator does.
@@ -128,7 +129,7 @@ impl Stage {
 }
 
 impl Work {
-    fn ask(&self, request: Request) {
+    fn ask(&self, request: Order) {
         self.requests.send(request).unwrap();
     }
 
@@ -178,12 +179,12 @@ impl Drop for ByHand {
     }
 }
 
-fn dial(call: u64, node: u32) -> Request {
-    Request::Dial { call: CallId::Dialled(call), node: NodeId(node) }
+fn dial(call: u64, node: u32) -> Order {
+    Order::Dial { call: CallId::Dialled(call), node: NodeId(node) }
 }
 
-fn signal(call: CallId, signal: Signal) -> Request {
-    Request::Signal { call, signal }
+fn signal(call: CallId, signal: Signal) -> Order {
+    Order::Signal { call, signal }
 }
 
 fn exit(event: &Event) -> Option<PppdExit> {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, FileError};
+use super::peer_file;
 use super::secrets::{self, Entry, Strangers};
-use super::{Request, peer_file};
+use crate::core::effect::Order;
 use crate::node::NodeId;
 
 /// The files that should be there, and what is yet to be done for it.
@@ -83,32 +84,32 @@ impl Wanted {
 
     /// Takes in what a request means for files. A dial means to look at the node's files again:
     /// others may have been at them since.
-    pub(super) fn note(&mut self, request: &Request) {
+    pub(super) fn note(&mut self, request: &Order) {
         match request {
-            Request::WriteFiles { node, options } => {
+            Order::WriteFiles { node, options } => {
                 let pptp = PathBuf::from(&options.pptp);
                 self.peers.insert(node.id, Peer { text: peer_file::text(node, options), pptp });
                 let (login, password) = (node.login.clone(), node.password.clone());
                 self.entries.insert(node.id, Entry { login, password });
                 self.todo.nodes.insert(node.id);
             }
-            Request::RemoveFiles(id) => {
+            Order::RemoveFiles(id) => {
                 self.peers.remove(id);
                 self.entries.remove(id);
                 self.strangers.remove(*id);
                 self.todo.nodes.insert(*id);
             }
-            Request::SweepFiles(keep) => {
+            Order::SweepFiles(keep) => {
                 let keep: BTreeSet<NodeId> = keep.iter().copied().collect();
                 self.peers.retain(|id, _| keep.contains(id));
                 self.entries.retain(|id, _| keep.contains(id));
                 self.strangers = Strangers::Only(keep);
                 self.todo.sweep = true;
             }
-            Request::Dial { node, .. } if self.peers.contains_key(node) => {
+            Order::Dial { node, .. } if self.peers.contains_key(node) => {
                 self.todo.nodes.insert(*node);
             }
-            Request::Dial { .. } | Request::Signal { .. } => return,
+            Order::Dial { .. } | Order::Signal { .. } => return,
         }
         self.todo.secrets = true;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connexa::config::Config;
 use connexa::core::Core;
-use connexa::core::effect::{Effect, Signal};
+use connexa::core::effect::{Effect, Order, Signal};
 use connexa::core::event::{
     CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkAddress,
     LinkChange, RestartOutcome, Word,
@@ -301,11 +301,7 @@ impl World {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::WriteFiles { node, .. } => drop(self.files.insert(node.id.0)),
-            Effect::RemoveFiles(id) => drop(self.files.remove(&id.0)),
-            Effect::SweepFiles(keep) => self.files.retain(|id| keep.contains(&NodeId(*id))),
-            Effect::Dial { call, node } => self.dial(call, node.0),
-            Effect::Signal { call, signal } => self.signal(call, signal),
+            Effect::Pppd(order) => self.obey(order),
             Effect::RestartBackend => {
                 assert_eq!(self.core.up_count(), 0, "a restart while a tunnel is up");
                 self.restarts += 1;
@@ -313,6 +309,16 @@ impl World {
                 self.later(1500, Happening::Tell(done));
             }
             Effect::Tell(notice) => self.notices.push(notice.to_string()),
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::WriteFiles { node, .. } => drop(self.files.insert(node.id.0)),
+            Order::RemoveFiles(id) => drop(self.files.remove(&id.0)),
+            Order::SweepFiles(keep) => self.files.retain(|id| keep.contains(&NodeId(*id))),
+            Order::Dial { call, node } => self.dial(call, node.0),
+            Order::Signal { call, signal } => self.signal(call, signal),
         }
     }
 

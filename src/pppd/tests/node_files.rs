@@ -2,7 +2,7 @@ use super::*;
 
 const BLOCK: &str = "# BEGIN connexad\n\"admin\" \"connexa-node-2\" \"secret\" *\n# END connexad\n";
 
-async fn after(stage: &Stage, requests: Vec<Request>) {
+async fn after(stage: &Stage, requests: Vec<Order>) {
     let (work, _) = stage.work().await;
     for request in requests {
         work.ask(request);
@@ -31,7 +31,7 @@ async fn a_changed_node_has_its_files_changed() {
 async fn a_removed_node_leaves_nothing() {
     let stage = Stage::new();
     fs::write(stage.path("ppp/chap-secrets"), "bob * pw *").unwrap();
-    after(&stage, vec![stage.write(2), Request::RemoveFiles(NodeId(2))]).await;
+    after(&stage, vec![stage.write(2), Order::RemoveFiles(NodeId(2))]).await;
     assert_eq!((stage.peers(), stage.read("ppp/chap-secrets")), (vec![], "bob * pw *".into()));
 }
 
@@ -50,7 +50,7 @@ async fn a_sweep_removes_files_of_ours_that_no_node_needs_and_nothing_else() {
     }
     let secrets = "bob * pw *\nadmin connexa-node-7 old *\nadmin connexa-node-2 old *\n";
     fs::write(stage.path("ppp/chap-secrets"), secrets).unwrap();
-    after(&stage, vec![Request::SweepFiles(vec![NodeId(2)]), stage.write(2)]).await;
+    after(&stage, vec![Order::SweepFiles(vec![NodeId(2)]), stage.write(2)]).await;
     assert_eq!(stage.peers(), ["connexa-node-007", "connexa-node-2", "provider"]);
     assert_eq!(stage.read("ppp/chap-secrets"), format!("{BLOCK}bob * pw *\n"));
 }
