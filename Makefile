@@ -17,7 +17,7 @@ help: ## this list
 build: compiler ## the two programs, in target/debug
 	@cargo build --quiet --bins
 
-demo: build ## five nodes, real PPTP servers, an outage and its end, in under three minutes
+demo: build ## five nodes, real PPTP servers, an outage and the backend restart; under three minutes once built
 	@tests/lab/run --demo
 
 test: compiler ## formatting, clippy, unit, simulation, netns and lab tests; ends with a line that counts them
@@ -43,8 +43,10 @@ ifeq ($(DESTDIR),)
 	@$(need) pppd=ppp pptp=pptp-linux
 	@getent group connexa >/dev/null || groupadd --system connexa
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "installed; edit $(config), check it with connexad --check-config, then: systemctl enable --now connexad"
+else
+	@echo "installed below $(DESTDIR), without the group connexa and the packages ppp and pptp-linux"
 endif
-	@echo "installed; edit $(config), then: systemctl enable --now connexad"
 
 compiler:
 	@$(need) cc=gcc,libc6-dev
