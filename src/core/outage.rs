@@ -129,7 +129,8 @@ impl Outage {
     }
 
     fn close_window(&mut self, at: Monotonic, wall: Wall) -> Verdict {
-        self.count += 1;
+        // Kept at the limit where a restart that still runs holds the next one back.
+        self.count = (self.count + 1).min(self.policy.windows);
         let count = self.count;
         // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
         let restart = count >= self.policy.windows && !self.restarting;
@@ -250,8 +251,9 @@ mod tests {
         assert_eq!(gaps, [2, 4, 8, 16, 16, 16]);
     }
 
-    #[test]
-    fn a_restart_that_still_runs_is_not_joined_by_another() {
+    /// A restart begins, a tunnel comes and goes, and the restart has not reported back yet when
+    /// this many more windows have ended.
+    fn restart_still_running(windows: u64) -> Outage {
         let mut outage = outage();
         outage.observe(false, true, second(0));
         for at in [40, 70, 100] {
@@ -259,10 +261,20 @@ mod tests {
         }
         outage.observe(true, true, second(101));
         outage.observe(false, true, second(102));
-        for at in [132, 162, 192] {
-            outage.expire(second(at), Wall(0));
+        for window in 1..=windows {
+            outage.expire(second(102 + 30 * window), Wall(0));
         }
-        assert_eq!(outage.restarts(), 1);
+        outage
+    }
+
+    #[test]
+    fn a_restart_that_still_runs_is_not_joined_by_another() {
+        assert_eq!(restart_still_running(3).restarts(), 1);
+    }
+
+    #[test]
+    fn while_a_restart_runs_the_count_stays_at_its_limit() {
+        assert_eq!(restart_still_running(4).count(), 3);
     }
 
     #[test]
