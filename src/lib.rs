@@ -16,6 +16,7 @@ pub mod node;
 pub mod once;
 pub mod pppd;
 pub mod signals;
+pub mod stopped;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;

@@ -1,30 +1,36 @@
 //! The loop that joins everything: events and deadlines into the core, its effects out.
 
-use std::hash::{BuildHasher, RandomState};
+mod answers;
+mod clock;
+
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+use clock::Clock;
 
 use crate::config::{self, Config, ConfigError, Span};
-use crate::control::api;
-use crate::control::server::Ask;
+use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
-use crate::core::time::{Monotonic, Now, Wall};
+use crate::core::time::Wall;
 use crate::signals::{Request, Signals};
+use crate::stopped::{self, Keeper};
 use crate::{backend, control, desired, host, kernel, pppd, systemd, telemetry};
 
 /// Events that may wait for the loop; senders wait beyond that.
 const EVENT_QUEUE: usize = 1024;
 /// Questions that may wait for the loop.
-const ASK_QUEUE: usize = 16;
+const QUESTION_QUEUE: usize = 16;
+/// How long the end waits for the list of stopped nodes to be on disk.
+const KEEP_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -79,11 +85,12 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     tracing::info!("connexad {} starts", env!("CARGO_PKG_VERSION"));
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
-    let (asks_in, asks) = mpsc::channel(ASK_QUEUE);
+    let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
     let mut parts = JoinSet::new();
-    parts.spawn(control::server::serve(listener, asks_in));
+    parts.spawn(control::server::serve(listener, questions_in));
     let mut supervisor = Supervisor::start(options, config, &mut parts);
-    supervisor.run(signals, asks, &mut parts).await
+    supervisor.recall_stopped();
+    supervisor.run(signals, questions, &mut parts).await
 }
 
 struct Supervisor {
@@ -98,7 +105,9 @@ struct Supervisor {
     reloads: mpsc::Receiver<Result<Config, ConfigError>>,
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
+    stopped: Keeper,
     was_ready: bool,
+    stopping: bool,
 }
 
 impl Supervisor {
@@ -112,6 +121,8 @@ impl Supervisor {
         parts.spawn(pppd::run(config.paths.clone(), pppd_requests, events_in.clone()));
         parts.spawn(desired::follow(desired_settings, events_in.clone()));
         parts.spawn(host::follow(config.paths.clone(), events_in.clone()));
+        let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
+        parts.spawn(keep_stopped);
         let clock = Clock::start();
         Supervisor {
             core: Core::new(Policy::from(&config)),
@@ -125,14 +136,28 @@ impl Supervisor {
             reloads,
             pppd,
             desired,
+            stopped,
             was_ready: false,
+            stopping: false,
         }
+    }
+
+    /// What an earlier daemon was told to leave alone, before anything else can be known.
+    fn recall_stopped(&mut self) {
+        let (stopped, damaged) = stopped::read(&stopped::file(&self.config.paths));
+        if let Some(damaged) = damaged {
+            tracing::error!("{damaged}");
+        }
+        if !stopped.is_empty() {
+            tracing::info!("Stopped by the operator earlier: {}", stopped::list(&stopped));
+        }
+        self.feed(Event::Stopped(stopped));
     }
 
     async fn run(
         &mut self,
         mut signals: Signals,
-        mut asks: mpsc::Receiver<Ask>,
+        mut questions: mpsc::Receiver<Question>,
         parts: &mut JoinSet<()>,
     ) -> Result<(), SupervisorError> {
         let mut watchdog = systemd::Watchdog::start();
@@ -142,7 +167,7 @@ impl Supervisor {
                 biased;
                 () = watchdog.due() => watchdog.pat(),
                 request = signals.next() => self.obey(request),
-                Some(ask) = asks.recv() => self.answer(ask),
+                Some(question) = questions.recv() => self.answer(question),
                 Some(reloaded) = self.reloads.recv() => self.reloaded(reloaded),
                 // Before deadlines: what has already happened may have made them moot.
                 Some(event) = self.events.recv() => self.feed(event),
@@ -153,6 +178,8 @@ impl Supervisor {
                 }
             }
         }
+        // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
+        let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
         tracing::info!("connexad stops; {} tunnels stay up", self.core.up_count());
         Ok(())
     }
@@ -180,6 +207,15 @@ impl Supervisor {
                 self.answer_core(Event::BackendRestarted(outcome));
             }
             Effect::RestartBackend => self.restart_backend(),
+            Effect::KeepStopped(stopped) if self.options.dry_run => {
+                let file = stopped::file(&self.config.paths);
+                tracing::info!(
+                    "Dry run: would write {}; stopped by the operator: {}",
+                    file.display(),
+                    stopped::list(&stopped)
+                );
+            }
+            Effect::KeepStopped(stopped) => self.stopped.keep(stopped),
         }
     }
 
@@ -216,6 +252,7 @@ impl Supervisor {
         match request {
             Request::Stop => {
                 systemd::stopping();
+                self.stopping = true;
                 self.feed(Event::Stop);
             }
             Request::Reload => {
@@ -246,58 +283,6 @@ impl Supervisor {
             systemd::ready();
         }
     }
-
-    fn answer(&self, ask: Ask) {
-        match ask {
-            // The asker may have gone away.
-            Ask::Status(reply) => drop(reply.send(self.status())),
-        }
-    }
-
-    fn status(&self) -> api::Status {
-        let report = self.core.report(self.clock.now());
-        let config_path = self.options.config.clone().unwrap_or(config::DEFAULT_PATH.into());
-        api::Status {
-            schema_version: api::SCHEMA_VERSION,
-            daemon: api::Daemon {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                started_at: self.started.rfc3339(),
-                config_path: config_path.display().to_string(),
-                dry_run: self.options.dry_run,
-            },
-            outage: report.outage,
-            kernel: report.kernel,
-            database: api::Database {
-                path: self.config.database.path.display().to_string(),
-                was_read: report.database_was_read,
-                problem: report.database_problem,
-            },
-            host_fault: report.host_fault,
-            counts: report.counts,
-            nodes: report.nodes,
-        }
-    }
-
-    fn log_state(&self) {
-        let status = self.status();
-        tracing::info!(
-            "State: {} of {} nodes up",
-            status.outage.ppp_interfaces,
-            status.nodes.len()
-        );
-        for node in &status.nodes {
-            let id = node.id;
-            let interface = node.interface.as_deref().unwrap_or("no link");
-            let error = node.last_error.as_ref().map_or("no failure", |error| &error.message);
-            tracing::info!(
-                NODE_ID = id,
-                "State: node {id} {} since {} on {interface}; {error}",
-                node.state,
-                node.since
-            );
-        }
-    }
 }
 
 /// Sections whose users hold them from the start.
@@ -310,30 +295,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// Where the core's time and dice come from.
-struct Clock {
-    started: Instant,
-    dice: RandomState,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Clock { started: Instant::now(), dice: RandomState::new() }
-    }
-
-    fn now(&self) -> Now {
-        let at = millis(self.started.elapsed());
-        let wall = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-        Now { at: Monotonic(at), wall: Wall(wall), dice: self.dice.hash_one((at, wall)) }
-    }
-
-    fn instant(&self, at: Monotonic) -> Instant {
-        self.started + Duration::from_millis(at.0)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -173,6 +173,10 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::Killing { node, pid } => {
             Fields { node: Some(node.0), state: Some("stopping"), pid: *pid, ..Fields::default() }
         }
+        Notice::SecondPppd { node, pid, .. } => {
+            Fields { node: Some(node.0), pid: Some(*pid), ..Fields::default() }
+        }
+        Notice::Asked { node, .. } => Fields { node: Some(node.0), ..Fields::default() },
         Notice::Invalid(row) => Fields {
             node: Some(row.id.0),
             state: Some("invalid"),

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use connexa::cli::{StatusView, show_status};
+use connexa::cli::{StatusView, show_change, show_status};
 use connexa::control::client::{self, ClientError};
+use connexa::core::event::Ask;
 use connexa::exit::Exit;
+use tokio::runtime::Runtime;
 
 /// Asks connexad about its tunnels.
 #[derive(Debug, Parser)]
@@ -31,6 +33,21 @@ enum Command {
         /// Only this node
         node: Option<u32>,
     },
+    /// Allow a node to be dialled, forget its failures and dial it (needs root)
+    Start {
+        /// The node's id
+        node: u32,
+    },
+    /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
+    Stop {
+        /// The node's id
+        node: u32,
+    },
+    /// Forget a node's back-off or quarantine and dial it now (needs root)
+    Retry {
+        /// The node's id
+        node: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,25 +67,47 @@ fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
         .enable_all()
         .build()
         .map_err(|error| (format!("can't start: {error}"), Exit::No))?;
-    match arguments.command {
+    let (text, exit) = match arguments.command {
         Command::Status { node } => {
-            let status = runtime
-                .block_on(client::status(&arguments.socket))
-                .map_err(|error| (error.to_string(), exit_of(&error)))?;
+            let status = runtime.block_on(client::status(&arguments.socket)).map_err(refusal)?;
             let view = StatusView { node, json: arguments.json };
             let (text, yes) =
                 show_status(&status, view, SystemTime::now()).map_err(|text| (text, Exit::No))?;
-            // A closed pipe (`connexactl status | head`) is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Ok(if yes { Exit::Done } else { Exit::No })
+            (text, if yes { Exit::Done } else { Exit::No })
         }
-    }
+        Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
+        Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
+        Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
+    };
+    // A closed pipe (`connexactl status | head`) is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(exit)
+}
+
+fn change(
+    runtime: &Runtime,
+    arguments: &Arguments,
+    node: u32,
+    ask: Ask,
+) -> Result<String, (String, Exit)> {
+    let node = runtime.block_on(client::change(&arguments.socket, node, ask)).map_err(refusal)?;
+    show_change(&node, arguments.json).map_err(|text| (text, Exit::No))
+}
+
+fn refusal(error: ClientError) -> (String, Exit) {
+    (error.to_string(), exit_of(&error))
 }
 
 fn exit_of(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Garbled { .. } => Exit::Unreachable,
+        ClientError::Unreachable { .. }
+        | ClientError::WentAway { .. }
+        | ClientError::Garbled { .. } => Exit::Unreachable,
         ClientError::Permission { .. } => Exit::Permission,
-        ClientError::Refused { .. } => Exit::No,
+        ClientError::Refused { problem, .. } => match problem.status {
+            403 => Exit::Permission,
+            503 => Exit::Unreachable,
+            _ => Exit::No,
+        },
     }
 }

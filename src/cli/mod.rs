@@ -1,5 +1,11 @@
 //! connexactl's commands.
 
+mod change;
 mod status;
 
+pub use change::show_change;
 pub use status::{StatusView, show_status};
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())
+}

@@ -5,7 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::json;
 use crate::control::api::{Node, Status};
+
+/// Why a node is in state `stopped`.
+const BY_OPERATOR: &str = "by the operator";
 
 /// What to show, and how.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +33,9 @@ pub fn show_status(
         let text = if view.json { json(status)? } else { table(status, now) };
         return Ok((text, true));
     };
-    let node = status.nodes.iter().find(|node| node.id == id);
-    let node = node.ok_or_else(|| {
-        format!(
-            "node {id} is not among the {} nodes that connexad holds; is its row selected in {}?",
-            status.nodes.len(),
-            status.database.path
-        )
-    })?;
+    let node = status.node(id)?;
     let text = if view.json { json(node)? } else { in_full(node, now) };
     Ok((text, node.state == "up"))
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
 fn table(status: &Status, now: SystemTime) -> String {
@@ -68,6 +61,7 @@ fn table(status: &Status, now: SystemTime) -> String {
 fn row(node: &Node, now: SystemTime) -> [String; 10] {
     let dash = || "-".to_owned();
     let reason = match (&node.last_error, node.state.as_str()) {
+        (_, "stopped") => BY_OPERATOR.to_owned(),
         (Some(error), state) if state != "up" => printable(&error.message),
         (Some(_) | None, _) => String::new(),
     };
@@ -123,6 +117,9 @@ fn in_full(node: &Node, now: SystemTime) -> String {
         ("adopted", if node.adopted { "yes" } else { "no" }.to_owned()),
         ("attempts", node.attempts.to_string()),
     ];
+    if node.state == "stopped" {
+        lines.push(("stopped", format!("{BY_OPERATOR}, until `connexactl start {}`", node.id)));
+    }
     if let Some(next) = &node.next_attempt_at {
         lines.push(("next try in", ahead(next, now)));
     }

@@ -184,6 +184,7 @@ fn relative_path(config: &Config) -> Option<(&'static str, String)> {
         ("paths.run_dir", &paths.run_dir),
         ("paths.pppd", &paths.pppd),
         ("paths.pptp", &paths.pptp),
+        ("paths.state_dir", &paths.state_dir),
     ];
     let bad = |path: &Path| {
         !path.is_absolute() || path.to_str().is_none_or(|t| t.chars().any(char::is_control))
@@ -298,6 +299,7 @@ mod tests {
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),
             ("[backend]\nrestart = []", "backend.restart"),
             ("[paths]\npptp = \"/usr/sbin/pptp; reboot\"", "paths.pptp"),
+            ("[paths]\nstate_dir = \"here\"", "paths.state_dir"),
             ("[tunnel]\nextra_options = [\"persist\"]", "tunnel.extra_options"),
             ("[tunnel]\nextra_options = [\"debug\\npty x\"]", "tunnel.extra_options"),
             ("[tunnel]\nextra_options = [\"ms-dns 1.1.1.1 pty x\"]", "tunnel.extra_options"),

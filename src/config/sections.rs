@@ -318,6 +318,8 @@ pub struct Paths {
     pub pppd: PathBuf,
     /// The pptp program.
     pub pptp: PathBuf,
+    /// Holds what outlives the daemon: the list of nodes that the operator has stopped.
+    pub state_dir: PathBuf,
 }
 
 impl Default for Paths {
@@ -327,6 +329,7 @@ impl Default for Paths {
             run_dir: "/run".into(),
             pppd: "/usr/sbin/pppd".into(),
             pptp: "/usr/sbin/pptp".into(),
+            state_dir: "/var/lib/connexa".into(),
         }
     }
 }

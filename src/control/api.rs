@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::event::Ask;
 use crate::core::failure::{Failure, FailureKind};
 
 /// The version of these shapes.
@@ -30,6 +31,26 @@ pub struct Status {
     pub counts: BTreeMap<String, usize>,
     /// Every node, by id.
     pub nodes: Vec<Node>,
+}
+
+impl Status {
+    /// One of the nodes.
+    ///
+    /// # Errors
+    /// When it is none of them; the message says so.
+    pub fn node(&self, id: u32) -> Result<&Node, String> {
+        self.nodes.iter().find(|node| node.id == id).ok_or_else(|| self.unknown(id))
+    }
+
+    /// Says that a node is none of these.
+    pub fn unknown(&self, id: u32) -> String {
+        let count = self.nodes.len();
+        let database = &self.database.path;
+        format!(
+            "node {id} is not among the {count} nodes that connexad holds; is its row selected in \
+             {database}?"
+        )
+    }
 }
 
 /// The daemon itself.
@@ -105,7 +126,8 @@ pub struct Node {
     pub login: Option<String>,
     /// The status column.
     pub status: Option<String>,
-    /// `waiting`, `dialing`, `negotiating`, `up`, `stopping`, `backoff`, `quarantined`, `invalid`.
+    /// `waiting`, `dialing`, `negotiating`, `up`, `stopping`, `backoff`, `quarantined`, `stopped`,
+    /// `invalid`.
     pub state: String,
     /// The link's name.
     pub interface: Option<String>,
@@ -149,6 +171,16 @@ fn kind_name(kind: FailureKind) -> String {
         Ok(serde_json::Value::String(name)) => name,
         Ok(_) | Err(_) => String::new(),
     }
+}
+
+/// The path of a request that changes a node: `POST` on it.
+pub fn change_path(id: &str, ask: Ask) -> String {
+    let verb = match ask {
+        Ask::Start => "start",
+        Ask::Stop => "stop",
+        Ask::Retry => "retry",
+    };
+    format!("/v1/nodes/{id}/{verb}")
 }
 
 /// An error, as RFC 9457 shapes it.

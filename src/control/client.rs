@@ -7,13 +7,14 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::api::{Problem, Status};
+use super::api::{Node, Problem, Status, change_path};
+use crate::core::event::Ask;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,6 +43,12 @@ pub enum ClientError {
         /// What it said.
         problem: Problem,
     },
+    /// The daemon hung up.
+    #[error("connexad at {} went away before it answered; ask again, or see `systemctl status connexad`", socket.display())]
+    WentAway {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// What came back is no answer.
     #[error("connexad at {} gave no proper answer: {what}; are both of one version?", socket.display())]
     Garbled {
@@ -60,13 +67,35 @@ pub async fn status(socket: &Path) -> Result<Status, ClientError> {
     get(socket, "/v1/status").await
 }
 
+/// Asks something of a node, and gives it back as it is right after.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<Node, ClientError> {
+    request(socket, Method::POST, &change_path(&node.to_string(), ask)).await
+}
+
 async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
+    request(socket, Method::GET, path).await
+}
+
+async fn request<T: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+) -> Result<T, ClientError> {
     let garbled = |what: String| ClientError::Garbled { socket: socket.to_owned(), what };
     let stream = connect(socket).await?;
-    let answer = timeout(PATIENCE, exchange(stream, path))
+    let answer = timeout(PATIENCE, exchange(stream, method, path))
         .await
         .map_err(|_| garbled(format!("none within {}", humantime::format_duration(PATIENCE))))?;
-    let (status, body) = answer.map_err(|error| garbled(error.to_string()))?;
+    let (status, body) = answer.map_err(|error| {
+        if hung_up(&error) {
+            ClientError::WentAway { socket: socket.to_owned() }
+        } else {
+            garbled(error.to_string())
+        }
+    })?;
     if status.is_success() {
         serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
     } else {
@@ -74,6 +103,17 @@ async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Client
             serde_json::from_slice(&body).map_err(|_| garbled(format!("HTTP {status}")))?;
         Err(ClientError::Refused { socket: socket.to_owned(), problem })
     }
+}
+
+/// Whether the connection ended before the answer did.
+fn hung_up(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || source.is_some_and(|e| {
+            [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset].contains(&e.kind())
+        })
 }
 
 async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
@@ -87,9 +127,14 @@ async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
     })
 }
 
-async fn exchange(stream: UnixStream, path: &str) -> hyper::Result<(hyper::StatusCode, Bytes)> {
+async fn exchange(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+) -> hyper::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();
     let host = header::HeaderValue::from_static("connexa");
     request.headers_mut().insert(header::HOST, host);

@@ -1,6 +1,8 @@
 //! The control API: HTTP/1.1 over a Unix socket, JSON.
 
+mod answers;
 pub mod api;
 pub mod client;
+pub mod question;
 pub mod server;
 pub mod socket;

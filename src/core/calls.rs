@@ -17,16 +17,17 @@ impl Core {
         self.known.running = true;
     }
 
-    fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
-        let FoundCall { call: call_id, node: id, pid, interface, dialled } = found;
+    pub(super) fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
+        let FoundCall { call: call_id, node: id, .. } = found;
         let known = self.known.wanted.is_some();
         let tunnel = self.tunnels.entry(id).or_insert_with(|| {
             let want = if known { Want::Nothing } else { Want::Unknown };
             Tunnel::new(want, 0, Phase::Waiting, turn.now.wall)
         });
         if tunnel.call().is_some_and(|call| call.id != call_id) {
-            return;
+            return self.found_second(found, turn);
         }
+        let FoundCall { pid, interface, dialled, .. } = found;
         if tunnel.call().is_none() {
             let deadline = turn.at() + self.policy.dial_timeout;
             let call = Call::new(call_id, Some(pid), self.inputs, deadline);
@@ -94,6 +95,9 @@ impl Core {
 
     /// A call has no process any more.
     fn ended(&mut self, call_id: CallId, turn: &mut Turn, judge: impl FnOnce(&Call) -> Failure) {
+        if self.seconds.ended(call_id) {
+            return;
+        }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
         self.links.release(call_id);
@@ -105,6 +109,7 @@ impl Core {
             phase @ (Phase::Waiting
             | Phase::Backoff { .. }
             | Phase::Quarantined
+            | Phase::Stopped
             | Phase::Invalid) => {
                 tunnel.phase = phase;
                 return;
@@ -122,6 +127,7 @@ impl Core {
                 self.failed(id, failure, turn);
             }
         }
+        self.promote_second(id, turn);
         self.reconcile(id, turn);
     }
 
@@ -142,6 +148,9 @@ impl Core {
             return;
         }
         self.host.acquit();
+        if let (Some(answered), Want::Tunnel(node)) = (failure.kind.answered(), &tunnel.want) {
+            self.dialing.heard_of(node.server, answered);
+        }
         retries.failures = retries.failures.saturating_add(1);
         let refused = failure.kind == FailureKind::AuthRefused;
         retries.refusals = if refused { retries.refusals.saturating_add(1) } else { 0 };
@@ -182,6 +191,7 @@ impl Core {
             | Phase::Waiting
             | Phase::Backoff { .. }
             | Phase::Quarantined
+            | Phase::Stopped
             | Phase::Invalid => {}
         }
         self.reconcile(id, turn);

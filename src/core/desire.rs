@@ -16,7 +16,7 @@ impl Core {
         let selected = select(candidates, self.policy.max_tunnels);
         let keep: BTreeSet<NodeId> = selected.iter().map(Candidate::id).collect();
         let nodes = selected.iter().filter(|c| matches!(c, Candidate::Node(_))).count();
-        let first = self.known.wanted.replace(nodes).is_none();
+        let first = self.known.wanted.is_none();
         if self.known.database_problem.take().is_some() || first {
             turn.tell(Notice::DatabaseRead { nodes, invalid: selected.len() - nodes });
         }
@@ -28,12 +28,18 @@ impl Core {
         for id in gone {
             self.want(id, Want::Nothing, 0, turn);
         }
+        let mut servers = BTreeSet::new();
         for (rank, candidate) in (0..).zip(selected) {
             match candidate {
-                Candidate::Node(node) => self.want(node.id, Want::Tunnel(node), rank, turn),
+                Candidate::Node(node) => {
+                    servers.insert(node.server);
+                    self.want(node.id, Want::Tunnel(node), rank, turn);
+                }
                 Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
             }
         }
+        self.dialing.keep_servers(&servers);
+        self.known.wanted = Some(self.count_wanted());
     }
 
     /// The database can't be read: what was wanted stays wanted.
@@ -82,7 +88,11 @@ impl Core {
         match tunnel.phase {
             Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
             Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),
-            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => {
+            Phase::Waiting
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Stopped
+            | Phase::Invalid => {
                 tunnel.phase = Phase::Waiting;
             }
         }
@@ -95,20 +105,26 @@ impl Core {
     /// Compares what is wanted of a node with what is seen of it, and acts.
     pub(super) fn reconcile(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get(&id) else { return };
-        match (&tunnel.phase, self.unwanted(tunnel)) {
+        match (&tunnel.phase, self.unwanted(id, tunnel)) {
             (Phase::Calling(_), Some(why)) => self.hang_up(id, Why::Unwanted(why), turn),
             (Phase::Calling(_), None) => self.observe(id, turn),
             (Phase::Stopping { .. }, _) => {}
-            (Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid, _) => {
-                self.rest(id, turn);
-            }
+            (
+                Phase::Waiting
+                | Phase::Backoff { .. }
+                | Phase::Quarantined
+                | Phase::Stopped
+                | Phase::Invalid,
+                _,
+            ) => self.rest(id, turn),
         }
         self.note(id, turn);
     }
 
-    fn unwanted(&self, tunnel: &Tunnel) -> Option<HangUp> {
+    fn unwanted(&self, id: NodeId, tunnel: &Tunnel) -> Option<HangUp> {
         match &tunnel.want {
-            _ if self.stopping && !self.policy.keep_on_exit => Some(HangUp::DaemonStops),
+            _ if self.ends_all() => Some(HangUp::DaemonStops),
+            Want::Tunnel(_) | Want::Unknown if self.stopped.contains(&id) => Some(HangUp::Stopped),
             Want::Tunnel(node) if tunnel.call().is_some_and(|call| call.is_for_another(node)) => {
                 Some(HangUp::Changed)
             }
@@ -121,24 +137,52 @@ impl Core {
     /// No pppd runs for this node: what it does next follows from what is wanted.
     fn rest(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        match (&tunnel.want, &tunnel.phase) {
-            (Want::Nothing, _) => {
-                self.tunnels.remove(&id);
-                turn.order(Order::RemoveFiles(id));
+        match Next::of(&tunnel.want, self.stopped.contains(&id)) {
+            Next::Dial if matches!(tunnel.phase, Phase::Stopped | Phase::Invalid) => {
+                tunnel.phase = Phase::Waiting;
             }
-            (Want::Unknown, _) => {
+            Next::Dial => {}
+            Next::Hold => tunnel.phase = Phase::Stopped,
+            Next::Refuse => tunnel.phase = Phase::Invalid,
+            Next::Forget { files } => {
                 self.tunnels.remove(&id);
+                if files {
+                    turn.order(Order::RemoveFiles(id));
+                }
             }
-            (Want::Invalid(_), _) => tunnel.phase = Phase::Invalid,
-            (Want::Tunnel(_), Phase::Invalid) => tunnel.phase = Phase::Waiting,
-            (
-                Want::Tunnel(_),
-                Phase::Waiting
-                | Phase::Calling(_)
-                | Phase::Stopping { .. }
-                | Phase::Backoff { .. }
-                | Phase::Quarantined,
-            ) => {}
+        }
+    }
+
+    /// How many nodes the outage rule may expect to be up: those that the operator has stopped are
+    /// down on purpose.
+    pub(super) fn count_wanted(&self) -> usize {
+        let wanted = self.tunnels.iter().filter(|(id, tunnel)| {
+            matches!(tunnel.want, Want::Tunnel(_)) && !self.stopped.contains(id)
+        });
+        wanted.count()
+    }
+}
+
+/// What comes when a node has no pppd, or once the one it had is gone.
+enum Next {
+    /// A dial, in its turn.
+    Dial,
+    /// Nothing, until the operator starts it.
+    Hold,
+    /// Nothing, until its row can be dialled.
+    Refuse,
+    /// The node is nobody's any more; its files go, unless the database may still want it.
+    Forget { files: bool },
+}
+
+impl Next {
+    fn of(want: &Want, stopped: bool) -> Self {
+        match want {
+            Want::Tunnel(_) if stopped => Next::Hold,
+            Want::Tunnel(_) => Next::Dial,
+            Want::Invalid(_) => Next::Refuse,
+            Want::Unknown => Next::Forget { files: false },
+            Want::Nothing => Next::Forget { files: true },
         }
     }
 }

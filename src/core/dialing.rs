@@ -1,7 +1,9 @@
 //! Who may dial next.
 //!
 //! Dials to one server go one at a time, so that a server that is slow or strict is not met by a
-//! crowd, and the host as a whole has a cap.
+//! crowd, and the host as a whole has a cap. A server that gave no answer to its last call is
+//! doubted: calls to such servers keep a dial's whole time-out busy, so together they get half of
+//! the slots at most, in turn, and the other half is left for servers that answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,46 +13,119 @@ use crate::node::{NodeId, ServerAddr};
 /// Nodes that wait for a slot, and dials that hold one.
 #[derive(Debug, Default)]
 pub(super) struct Dialing {
-    waiting: BTreeMap<(u32, NodeId), ServerAddr>,
-    place: BTreeMap<NodeId, u32>,
+    place: BTreeMap<NodeId, (u32, ServerAddr)>,
+    servers: BTreeMap<ServerAddr, Server>,
+    /// Servers with somebody waiting and no dial under way, by the rank of the first who waits.
+    ready: BTreeSet<(u32, NodeId, ServerAddr)>,
+    /// The same for doubted servers, by the turn that they are due.
+    doubted: BTreeSet<(u64, ServerAddr)>,
     under_way: BTreeMap<CallId, ServerAddr>,
-    busy: BTreeSet<ServerAddr>,
+    turns: u64,
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    waiting: BTreeSet<(u32, NodeId)>,
+    busy: bool,
+    /// Since which turn it is doubted.
+    doubted: Option<u64>,
 }
 
 impl Dialing {
     /// Queues a node by its rank, or moves it there.
     pub(super) fn wait(&mut self, id: NodeId, rank: u32, server: ServerAddr) {
+        if self.place.get(&id) == Some(&(rank, server)) {
+            return;
+        }
         self.leave(id);
-        self.place.insert(id, rank);
-        self.waiting.insert((rank, id), server);
+        self.place.insert(id, (rank, server));
+        self.change(server, |s| {
+            s.waiting.insert((rank, id));
+        });
     }
 
     /// Takes a node out of the queue.
     pub(super) fn leave(&mut self, id: NodeId) {
-        if let Some(rank) = self.place.remove(&id) {
-            self.waiting.remove(&(rank, id));
+        if let Some((rank, server)) = self.place.remove(&id) {
+            self.change(server, |s| {
+                s.waiting.remove(&(rank, id));
+            });
         }
     }
 
-    /// The first node in the queue that may dial with `cap` slots on the host.
+    /// The node that may dial now with `cap` slots on the host, if any.
     pub(super) fn next(&self, cap: u32) -> Option<(NodeId, ServerAddr)> {
-        let free = u32::try_from(self.under_way.len()).is_ok_and(|n| n < cap);
-        let (&(_, id), &server) =
-            self.waiting.iter().find(|(_, server)| free && !self.busy.contains(server))?;
-        Some((id, server))
+        let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+        if self.under_way.len() >= cap {
+            return None;
+        }
+        if let Some(&(_, id, server)) = self.ready.first() {
+            return Some((id, server));
+        }
+        if self.doubted_under_way() >= (cap / 2).max(1) {
+            return None;
+        }
+        let (_, server) = self.doubted.first()?;
+        let (_, id) = self.servers.get(server)?.waiting.first()?;
+        Some((*id, *server))
+    }
+
+    fn doubted_under_way(&self) -> usize {
+        let is_doubted = |server| self.servers.get(server).is_some_and(|s| s.doubted.is_some());
+        self.under_way.values().filter(|server| is_doubted(server)).count()
     }
 
     /// A dial takes its slot.
     pub(super) fn start(&mut self, call: CallId, id: NodeId, server: ServerAddr) {
         self.leave(id);
         self.under_way.insert(call, server);
-        self.busy.insert(server);
+        self.turns += 1;
+        let turn = self.turns;
+        self.change(server, |s| {
+            s.busy = true;
+            s.doubted = s.doubted.map(|_| turn);
+        });
     }
 
     /// A dial that came up or ended gives its slot back; others are ignored.
     pub(super) fn finish(&mut self, call: CallId) {
         if let Some(server) = self.under_way.remove(&call) {
-            self.busy.remove(&server);
+            self.change(server, |s| s.busy = false);
+        }
+    }
+
+    /// A call has shown that a server answers, or that it does not.
+    pub(super) fn heard_of(&mut self, server: ServerAddr, answered: bool) {
+        self.turns += 1;
+        let turn = self.turns;
+        self.change(server, |s| {
+            s.doubted = if answered { None } else { s.doubted.or(Some(turn)) };
+        });
+    }
+
+    /// Forgets what is known of servers that no node has any more.
+    pub(super) fn keep_servers(&mut self, wanted: &BTreeSet<ServerAddr>) {
+        let gone: Vec<ServerAddr> =
+            self.servers.keys().filter(|server| !wanted.contains(server)).copied().collect();
+        gone.into_iter().for_each(|server| self.heard_of(server, true));
+    }
+
+    /// Changes what is known of a server, and keeps the queues in line with it.
+    fn change(&mut self, address: ServerAddr, change: impl FnOnce(&mut Server)) {
+        let server = self.servers.entry(address).or_default();
+        if let Some((rank, id)) = server.waiting.first() {
+            self.ready.remove(&(*rank, *id, address));
+        }
+        if let Some(turn) = server.doubted {
+            self.doubted.remove(&(turn, address));
+        }
+        change(server);
+        match (server.waiting.first(), server.doubted) {
+            (Some(_), _) if server.busy => {}
+            (Some((rank, id)), None) => drop(self.ready.insert((*rank, *id, address))),
+            (Some(_), Some(turn)) => drop(self.doubted.insert((turn, address))),
+            (None, None) if !server.busy => drop(self.servers.remove(&address)),
+            (None, _) => {}
         }
     }
 }
@@ -59,10 +134,15 @@ impl Dialing {
 mod tests {
     use super::*;
 
-    fn queue(nodes: &[(u32, u32, &str)]) -> Dialing {
+    fn server(n: u32) -> ServerAddr {
+        ServerAddr::parse(&format!("10.0.0.{n}")).unwrap()
+    }
+
+    /// Nodes with their ranks and servers.
+    fn queue(nodes: &[(u32, u32, u32)]) -> Dialing {
         let mut dialing = Dialing::default();
-        for (id, rank, server) in nodes {
-            dialing.wait(NodeId(*id), *rank, ServerAddr::parse(server).unwrap());
+        for (id, rank, of) in nodes {
+            dialing.wait(NodeId(*id), *rank, server(*of));
         }
         dialing
     }
@@ -77,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn one_server_is_dialled_by_one_node_at_a_time() {
-        let mut dialing = queue(&[(1, 0, "10.0.0.1"), (2, 1, "10.0.0.1"), (3, 2, "10.0.0.2")]);
+    fn one_server_is_dialled_once_at_a_time() {
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 1), (3, 2, 2)]);
         assert_eq!(start_all(&mut dialing, 8), [1, 3]);
         dialing.finish(CallId::Dialled(1));
         assert_eq!(start_all(&mut dialing, 8), [2]);
@@ -86,13 +166,47 @@ mod tests {
 
     #[test]
     fn the_host_has_a_cap() {
-        let mut dialing = queue(&[(1, 0, "10.0.0.1"), (2, 1, "10.0.0.2"), (3, 2, "10.0.0.3")]);
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 2), (3, 2, 3)]);
         assert_eq!(start_all(&mut dialing, 2), [1, 2]);
     }
 
     #[test]
     fn the_queue_goes_by_rank() {
-        let mut dialing = queue(&[(1, 5, "10.0.0.1"), (2, 3, "10.0.0.2")]);
+        let mut dialing = queue(&[(1, 5, 1), (2, 3, 2)]);
         assert_eq!(start_all(&mut dialing, 8), [2, 1]);
+    }
+
+    #[test]
+    fn servers_that_do_not_answer_get_half_of_the_slots() {
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 2), (3, 2, 3), (4, 3, 4), (5, 4, 5)]);
+        (1..=4).for_each(|n| dialing.heard_of(server(n), false));
+        assert_eq!(start_all(&mut dialing, 4), [5, 1, 2]);
+    }
+
+    #[test]
+    fn servers_that_do_not_answer_take_turns_whatever_their_rank() {
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 2), (3, 2, 3)]);
+        (1..=3).for_each(|n| dialing.heard_of(server(n), false));
+        assert_eq!(start_all(&mut dialing, 2), [1]);
+        dialing.finish(CallId::Dialled(1));
+        dialing.wait(NodeId(1), 0, server(1));
+        assert_eq!(start_all(&mut dialing, 2), [2]);
+    }
+
+    #[test]
+    fn a_server_that_answers_again_is_doubted_no_more() {
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 2)]);
+        (1..=2).for_each(|n| dialing.heard_of(server(n), false));
+        dialing.heard_of(server(1), true);
+        assert_eq!(start_all(&mut dialing, 2), [1, 2]);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_server_that_no_node_has() {
+        let mut dialing = queue(&[(1, 0, 1)]);
+        dialing.heard_of(server(1), false);
+        dialing.leave(NodeId(1));
+        dialing.keep_servers(&BTreeSet::new());
+        assert!(dialing.servers.is_empty() && dialing.doubted.is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! What the core wants done.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub enum Effect {
     Pppd(Order),
     /// Restart the backend and wait for its port.
     RestartBackend,
+    /// Remember, beyond this daemon's life, which nodes the operator has stopped.
+    KeepStopped(BTreeSet<NodeId>),
     /// Tell people.
     Tell(Notice),
 }

@@ -1,5 +1,6 @@
 //! What comes into the core.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::{Failure, PppdExit};
 use super::policy::Policy;
 use super::time::Now;
-use crate::node::{Invalid, Node, NodeId};
+use crate::node::{Invalid, Mppe, Node, NodeId, Secret};
 
 /// One input: a recording of the core is a list of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,12 +96,33 @@ pub enum Event {
     HostChanged,
     /// A backend restart is over.
     BackendRestarted(RestartOutcome),
+    /// The nodes that the operator has stopped, as an earlier daemon left them.
+    Stopped(BTreeSet<NodeId>),
+    /// The operator asks something of a node.
+    Asked {
+        /// Of which node.
+        node: NodeId,
+        /// What.
+        ask: Ask,
+    },
     /// The configuration was read again.
     Policy(Box<Policy>),
     /// The daemon is asked to stop.
     Stop,
     /// A deadline has come.
     Tick,
+}
+
+/// What an operator may ask of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Allow it to be dialled, and forget its failures.
+    Start,
+    /// Hang up, and don't dial until [`Ask::Start`].
+    Stop,
+    /// Forget its failures: dial now, if it waits for that.
+    Retry,
 }
 
 /// A row of the database that may hold a tunnel.
@@ -191,23 +213,31 @@ pub struct FoundCall {
     pub pid: Pid,
     /// Its link's name, where its pid file has one.
     pub interface: Option<String>,
-    /// Whom it called, by the node's peer file, where that tells.
+    /// What it was dialled with, by the node's files, where they tell.
     pub dialled: Option<Dialled>,
 }
 
-/// Whom a call was made to.
+/// What a call was dialled with, as far as the node's files told when it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialled {
     /// The server.
     pub server: Ipv4Addr,
-    /// By which login.
+    /// The login.
     pub login: String,
+    /// The password; `None` where `chap-secrets` has no entry of the node, or several.
+    pub password: Option<Secret>,
+    /// Encryption.
+    pub mppe: Option<Mppe>,
 }
 
 impl Dialled {
-    /// Whether a call for this node goes to the same server by the same login.
+    /// Whether a call for this node would be dialled with the same now. What is not known does
+    /// not differ: a tunnel that works is not ended on suspicion.
     pub fn is_for(&self, node: &Node) -> bool {
-        self.server == node.server.ip() && self.login == node.login.as_str()
+        self.server == node.server.ip()
+            && self.login == node.login.as_str()
+            && self.password.as_ref().is_none_or(|password| *password == node.password)
+            && (self.mppe.is_none() || node.mppe.is_none() || self.mppe == node.mppe)
     }
 }
 

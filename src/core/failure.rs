@@ -65,6 +65,30 @@ impl FailureKind {
     }
 }
 
+impl FailureKind {
+    /// Whether the failure shows that the server answers, or that it does not; `None` where it
+    /// shows neither.
+    pub fn answered(self) -> Option<bool> {
+        match self {
+            FailureKind::AuthRefused
+            | FailureKind::Refused
+            | FailureKind::Negotiation
+            | FailureKind::Mppe
+            | FailureKind::PeerClosed => Some(true),
+            FailureKind::Unreachable | FailureKind::Timeout => Some(false),
+            FailureKind::EchoTimeout
+            | FailureKind::NoPppSupport
+            | FailureKind::NotInstalled
+            | FailureKind::BadOptions
+            | FailureKind::Killed
+            | FailureKind::Hangup
+            | FailureKind::LinkLost
+            | FailureKind::Files
+            | FailureKind::Unexplained => None,
+        }
+    }
+}
+
 /// A failure, told to people by `message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -16,9 +16,13 @@ mod host;
 mod links;
 pub mod notice;
 mod observe;
+mod operator;
 pub mod outage;
 pub mod policy;
 pub mod report;
+mod seconds;
+#[cfg(test)]
+mod states;
 pub mod time;
 mod timers;
 mod tunnel;
@@ -33,6 +37,7 @@ use links::Links;
 use notice::Notice;
 use outage::{Outage, Verdict};
 use policy::Policy;
+use seconds::Seconds;
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
 pub use tunnel::State;
@@ -52,6 +57,9 @@ pub struct Core {
     timers: Timers,
     outage: Outage,
     host: Host,
+    seconds: Seconds,
+    /// Nodes that the operator has stopped, whether the database wants them or not.
+    stopped: BTreeSet<NodeId>,
     known: Known,
     hearing: Hearing,
     heard_at: Option<Wall>,
@@ -67,7 +75,7 @@ struct Known {
     links: bool,
     /// Which of our pppds already run.
     running: bool,
-    /// How many tunnels the database wants; `None` until it was read once.
+    /// How many tunnels are wanted and not stopped by the operator; `None` until it was read once.
     wanted: Option<usize>,
     /// Why the database can't be read just now.
     database_problem: Option<String>,
@@ -113,6 +121,8 @@ impl Core {
             timers: Timers::default(),
             outage,
             host: Host::default(),
+            seconds: Seconds::default(),
+            stopped: BTreeSet::new(),
             known: Known::default(),
             hearing: Hearing::default(),
             heard_at: None,
@@ -142,6 +152,8 @@ impl Core {
                 self.outage.restarted(turn.at());
                 turn.tell(Notice::Restarted(outcome));
             }
+            Event::Stopped(stopped) => self.stopped_before(stopped, turn),
+            Event::Asked { node, ask } => self.asked(node, ask, turn),
             Event::Policy(policy) => self.set_policy(*policy, turn),
             Event::Stop => self.stop(turn),
             Event::Tick => {}
@@ -154,7 +166,7 @@ impl Core {
 
     /// When [`Core::handle`] wants a [`Event::Tick`] at the latest. `None` while all is well.
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        [self.timers.next(), self.outage.deadline(), self.host.deadline()]
+        [self.timers.next(), self.outage.deadline(), self.host.deadline(), self.seconds.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -162,7 +174,13 @@ impl Core {
 
     /// Whether the daemon may exit after [`Event::Stop`]: nothing is left to be stopped.
     pub fn is_drained(&self) -> bool {
-        self.stopping && (self.policy.keep_on_exit || self.calls.is_empty())
+        let nothing_runs = self.known.running && self.calls.is_empty() && self.seconds.is_empty();
+        self.stopping && (self.policy.keep_on_exit || nothing_runs)
+    }
+
+    /// Whether the daemon stops and takes its tunnels with it.
+    fn ends_all(&self) -> bool {
+        self.stopping && !self.policy.keep_on_exit
     }
 
     /// Whether the daemon knows its host: the kernel's links and the pppds that already run.
@@ -179,6 +197,7 @@ impl Core {
         while let Some(id) = self.timers.take_due(turn.at()) {
             self.expire(id, turn);
         }
+        self.press_seconds(turn);
         self.host.expire(turn.at());
         match self.outage.expire(turn.at(), turn.now.wall) {
             Some(Verdict::Empty { count, restart }) => {
@@ -273,6 +292,7 @@ impl Core {
                 | Phase::Stopping { .. }
                 | Phase::Backoff { .. }
                 | Phase::Quarantined
+                | Phase::Stopped
                 | Phase::Invalid,
                 Want::Unknown | Want::Tunnel(_) | Want::Invalid(_) | Want::Nothing,
             ) => self.dialing.leave(id),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{IfIndex, InvalidRow, Pid, RestartOutcome};
+use super::event::{Ask, IfIndex, InvalidRow, Pid, RestartOutcome};
 use super::failure::Failure;
 use crate::node::NodeId;
 
@@ -33,6 +33,12 @@ pub enum HangUp {
     Changed,
     /// The row can't be dialled any more.
     RowInvalid,
+    /// The operator has stopped it.
+    Stopped,
+    /// It had failed, and the operator wants it dialled again at once.
+    Retried,
+    /// Somebody else's pppd runs for the node too.
+    SecondPppd,
     /// The daemon stops and `tunnel.keep_on_exit` is off.
     DaemonStops,
 }
@@ -43,6 +49,9 @@ impl fmt::Display for HangUp {
             HangUp::Removed => "its row is gone or no longer selected",
             HangUp::Changed => "its row changed; it is dialled again",
             HangUp::RowInvalid => "its row can't be dialled any more",
+            HangUp::Stopped => "the operator stopped it",
+            HangUp::Retried => "the operator asks for a retry",
+            HangUp::SecondPppd => "another pppd runs for it",
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
     }
@@ -116,6 +125,22 @@ pub enum Notice {
         /// pppd.
         pid: Option<Pid>,
     },
+    /// A node has two pppds; one is ended.
+    SecondPppd {
+        /// The node.
+        node: NodeId,
+        /// The one that is ended.
+        pid: Pid,
+        /// The one that stays.
+        kept: Option<Pid>,
+    },
+    /// The operator has asked something of a node.
+    Asked {
+        /// The node.
+        node: NodeId,
+        /// What.
+        ask: Ask,
+    },
     /// A row can't be dialled.
     Invalid(InvalidRow),
     /// Every dial of this host would fail the same way.
@@ -154,6 +179,7 @@ impl Notice {
             Notice::Quarantined { .. } | Notice::HostUnfit(_) | Notice::Invalid(_) => Level::Error,
             Notice::Down { .. }
             | Notice::Killing { .. }
+            | Notice::SecondPppd { .. }
             | Notice::DatabaseUnavailable(_)
             | Notice::EmptyWindow { .. }
             | Notice::Restarting { .. }
@@ -165,6 +191,7 @@ impl Notice {
             Notice::Up { .. }
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
+            | Notice::Asked { .. }
             | Notice::DatabaseRead { .. }
             | Notice::Restarted(RestartOutcome::Ready(_)) => Level::Info,
         }
@@ -198,7 +225,7 @@ impl fmt::Display for Notice {
             Notice::Quarantined { node, failure } => {
                 write!(
                     f,
-                    "Node {node} is quarantined: {failure}; correct its row and it is dialled again"
+                    "Node {node} is quarantined: {failure}; correct its row, or run `connexactl retry {node}`"
                 )
             }
             Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
@@ -208,6 +235,22 @@ impl fmt::Display for Notice {
                     write!(f, " (pid {pid})")?;
                 }
                 f.write_str(" ignored SIGTERM; sending SIGKILL")
+            }
+            Notice::SecondPppd { node, pid, kept } => {
+                write!(f, "Node {node}: a second pppd (pid {pid}) is ended")?;
+                match kept {
+                    Some(kept) => write!(f, ": the tunnel goes by pid {kept}"),
+                    None => Ok(()),
+                }
+            }
+            Notice::Asked { node, ask: Ask::Start } => {
+                write!(f, "Node {node}: started by the operator")
+            }
+            Notice::Asked { node, ask: Ask::Stop } => {
+                write!(f, "Node {node}: stopped by the operator, until `connexactl start {node}`")
+            }
+            Notice::Asked { node, ask: Ask::Retry } => {
+                write!(f, "Node {node}: the operator asks for a retry; its failures are forgotten")
             }
             Notice::Invalid(row) => write!(f, "Node {} can't be dialled: {}", row.id, row.reason),
             Notice::HostUnfit(failure) => write!(f, "No tunnel can be dialled: {failure}"),

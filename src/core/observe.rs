@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::event::{CallId, IfIndex};
 use super::links::{Addresses, Sight};
 use super::notice::Notice;
-use super::tunnel::{Call, Fall, Phase, Stage, Standing, Tunnel, Why};
+use super::tunnel::{Call, Fall, Phase, Stage, Standing, Tunnel, Want, Why};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -90,7 +90,11 @@ impl Core {
         });
         tunnel.retries.refusals = 0;
         self.dialing.finish(call.id);
+        if let Want::Tunnel(node) = &tunnel.want {
+            self.dialing.heard_of(node.server, true);
+        }
         self.up.insert(id);
+        self.part_with_seconds(id, turn);
         // A tunnel that is up for less than one turn counts all the same.
         self.watch_outage(turn.at());
     }

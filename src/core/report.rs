@@ -94,6 +94,7 @@ fn node(id: NodeId, tunnel: &Tunnel, now: Now) -> api::Node {
         | Phase::Calling(_)
         | Phase::Stopping { .. }
         | Phase::Quarantined
+        | Phase::Stopped
         | Phase::Invalid => None,
     };
     let (state, since) = tunnel.shown;

@@ -29,13 +29,15 @@ pub enum State {
     Backoff,
     /// Refused too often; waits for a change.
     Quarantined,
+    /// By the operator, until the operator starts it.
+    Stopped,
     /// The row can't be dialled.
     Invalid,
 }
 
 impl State {
     /// Every state, in the order of a tunnel's life.
-    pub const ALL: [State; 8] = [
+    pub const ALL: [State; 9] = [
         State::Waiting,
         State::Dialing,
         State::Negotiating,
@@ -43,6 +45,7 @@ impl State {
         State::Stopping,
         State::Backoff,
         State::Quarantined,
+        State::Stopped,
         State::Invalid,
     ];
 
@@ -56,6 +59,7 @@ impl State {
             State::Stopping => "stopping",
             State::Backoff => "backoff",
             State::Quarantined => "quarantined",
+            State::Stopped => "stopped",
             State::Invalid => "invalid",
         }
     }
@@ -115,6 +119,7 @@ pub(super) enum Phase {
     Stopping { call: Call, why: Why, stage: Stage, until: Monotonic },
     Backoff { until: Monotonic },
     Quarantined,
+    Stopped,
     Invalid,
 }
 
@@ -230,7 +235,11 @@ impl Tunnel {
     pub(super) fn call(&self) -> Option<&Call> {
         match &self.phase {
             Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
-            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => None,
+            Phase::Waiting
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Stopped
+            | Phase::Invalid => None,
         }
     }
 
@@ -241,7 +250,7 @@ impl Tunnel {
     /// When this tunnel must be looked at without an event.
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         match &self.phase {
-            Phase::Waiting | Phase::Quarantined | Phase::Invalid => None,
+            Phase::Waiting | Phase::Quarantined | Phase::Stopped | Phase::Invalid => None,
             Phase::Backoff { until } => Some(*until),
             Phase::Calling(call) => {
                 [call.deadline, call.settle, call.tell_by()].into_iter().flatten().min()
@@ -257,7 +266,11 @@ impl Phase {
     pub(super) fn call_mut(&mut self) -> Option<&mut Call> {
         match self {
             Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
-            Phase::Waiting | Phase::Backoff { .. } | Phase::Quarantined | Phase::Invalid => None,
+            Phase::Waiting
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Stopped
+            | Phase::Invalid => None,
         }
     }
 
@@ -269,6 +282,7 @@ impl Phase {
             | Phase::Stopping { .. }
             | Phase::Backoff { .. }
             | Phase::Quarantined
+            | Phase::Stopped
             | Phase::Invalid) => other,
         };
     }
@@ -284,6 +298,7 @@ impl Phase {
             Phase::Stopping { .. } => State::Stopping,
             Phase::Backoff { .. } => State::Backoff,
             Phase::Quarantined => State::Quarantined,
+            Phase::Stopped => State::Stopped,
             Phase::Invalid => State::Invalid,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use super::follow::{self, Own};
 use super::found::{self, Sighting};
@@ -43,8 +43,8 @@ impl Calls {
         match started {
             Ok(Ok(started)) => {
                 let process = Arc::new(started.process);
-                let (pid, child, output) = (started.pid, started.child, started.output);
-                let own = Own { call, node, pid, child, process: process.clone(), output };
+                let (pid, output) = (started.pid, started.output);
+                let own = Own { call, node, pid, process: process.clone(), output };
                 self.held.insert(call, Held { node, pid, interface: None, dialled: None, process });
                 self.tasks.spawn(follow::own(own, self.events.clone()));
             }
@@ -73,34 +73,42 @@ impl Calls {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(call)) => return call,
-                Some(Err(error)) => tracing::error!("a call was lost sight of: {error}"),
+                // Its follower tells of every end, so this is the end of the runtime.
+                Some(Err(error)) => tracing::debug!("a call is followed no more: {error}"),
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// Forgets a call that has ended, which was reported. A call that was found meanwhile for the
-    /// same node went unheard beside this one, so it is told again.
-    pub(super) async fn forget(&mut self, call: CallId) {
-        let Some(Held { node, .. }) = self.held.remove(&call) else { return };
-        let others = self.held.iter().filter(|(_, held)| held.node == node);
-        let found: Vec<FoundCall> = others.filter_map(|(call, held)| held.tell(*call)).collect();
-        if !found.is_empty() {
-            let _ = self.events.send(Event::Found(found)).await;
-        }
+    /// Forgets a call that has ended, which was reported.
+    pub(super) fn forget(&mut self, call: CallId) {
+        self.held.remove(&call);
     }
 
-    /// Looks for running pppds and reports those that are new, or whose link is; the first look
-    /// is reported in any case.
-    pub(super) async fn look(&mut self, paths: &Paths, first: bool) {
+    /// Looks for every running pppd and reports those there are, and be it none.
+    ///
+    /// # Errors
+    /// When the look has failed. It is not known then what runs, so nothing may be dialled.
+    pub(super) async fn first_look(&mut self, paths: &Paths) -> Result<(), JoinError> {
+        let paths = paths.clone();
+        let sightings = spawn_blocking(move || found::first_look(&paths)).await?;
+        let found = sightings.into_iter().filter_map(|sighting| self.take(sighting)).collect();
+        let _ = self.events.send(Event::Found(found)).await;
+        Ok(())
+    }
+
+    /// Looks for pppds whose pid files have changed and reports those that are new, or whose link
+    /// is.
+    pub(super) async fn look(&mut self, paths: &Paths) {
         let paths = paths.clone();
         let held: BTreeSet<Pid> = self.held.values().map(|held| held.pid).collect();
-        let sightings = spawn_blocking(move || found::look(&paths, &held)).await;
-        let mut news = Vec::new();
-        for sighting in sightings.unwrap_or_default() {
-            news.extend(self.take(sighting));
-        }
-        if first || !news.is_empty() {
+        let sightings = match spawn_blocking(move || found::look(&paths, &held)).await {
+            Ok(sightings) => sightings,
+            Err(error) => return tracing::error!("looking for running pppds has failed: {error}"),
+        };
+        let news: Vec<FoundCall> =
+            sightings.into_iter().filter_map(|sighting| self.take(sighting)).collect();
+        if !news.is_empty() {
             let _ = self.events.send(Event::Found(news)).await;
         }
     }

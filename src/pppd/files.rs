@@ -15,7 +15,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// Why a file is not as it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {verb} {}: {source}; {REMEDY}", path.display())]
-pub(super) struct FileError {
+pub(crate) struct FileError {
     verb: &'static str,
     path: PathBuf,
     source: io::Error,
@@ -33,7 +33,7 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
 ///
 /// # Errors
 /// When it can't be written; then it is as it was.
-pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(path, content).map_err(failed("write", path))
 }
 
@@ -132,7 +132,7 @@ fn right_mode(path: &Path) -> io::Result<()> {
 }
 
 /// The content of a plain file; `None` when there is none.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     // Not to hang on a fifo.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {

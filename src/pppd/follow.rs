@@ -1,11 +1,11 @@
 //! A call from its start to its end.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
@@ -13,7 +13,6 @@ use super::lines::Lines;
 use super::process::Process;
 use super::words::{self, Said, Weight};
 use crate::core::event::{CallId, Event, Pid, Word};
-use crate::core::failure::PppdExit;
 use crate::node::NodeId;
 
 /// Bytes taken from the pipe at once.
@@ -37,20 +36,48 @@ pub(super) struct Own {
     pub(super) node: NodeId,
     /// Its number.
     pub(super) pid: Pid,
-    /// To be reaped.
-    pub(super) child: Child,
-    /// To be waited for.
+    /// To be waited for and reaped.
     pub(super) process: Arc<Process>,
     /// What it prints.
     pub(super) output: pipe::Receiver,
 }
 
 /// Reports the start of a call, its words in order, and its end.
-pub(super) async fn own(mut own: Own, events: mpsc::Sender<Event>) -> CallId {
-    let call = own.call;
+pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> CallId {
+    let (call, process) = (own.call, own.process.clone());
+    until_the_end(call, process, hear(own, events.clone()), events).await
+}
+
+/// Waits for a pppd that was found running, and reports its end.
+pub(super) async fn found(
+    call: CallId,
+    process: Arc<Process>,
+    events: mpsc::Sender<Event>,
+) -> CallId {
+    until_the_end(call, process, std::future::ready(()), events).await
+}
+
+/// Reports the end of a call once it was heard to the end. A call whose end is never told would
+/// hold its node for ever, so it is told even when `hearing` fails.
+async fn until_the_end(
+    call: CallId,
+    process: Arc<Process>,
+    hearing: impl Future<Output = ()>,
+    events: mpsc::Sender<Event>,
+) -> CallId {
+    if AssertUnwindSafe(hearing).catch_unwind().await.is_err() {
+        tracing::error!("what call {call} says is heard no more: a fault of connexad, report it");
+    }
+    process.gone().await;
+    let exit = process.reap();
+    let _ = events.send(Event::Exited { call, exit }).await;
+    call
+}
+
+async fn hear(own: Own, events: mpsc::Sender<Event>) {
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
-    let _ = events.send(Event::Spawned { call, pid: own.pid }).await;
-    let mut ear = Ear::new(call, own.node);
+    let _ = events.send(Event::Spawned { call: own.call, pid: own.pid }).await;
+    let mut ear = Ear::new(own.call, own.node);
     loop {
         // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
         tokio::select! {
@@ -72,29 +99,6 @@ pub(super) async fn own(mut own: Own, events: mpsc::Sender<Event>) -> CallId {
         ear.take_all(lines, &events).await;
     }
     ear.finish(&events).await;
-    let exit = reap(&mut own.child);
-    let _ = events.send(Event::Exited { call, exit }).await;
-    call
-}
-
-/// Waits for a pppd that was found running, and reports its end.
-pub(super) async fn found(
-    call: CallId,
-    process: Arc<Process>,
-    events: mpsc::Sender<Event>,
-) -> CallId {
-    process.gone().await;
-    let _ = events.send(Event::Exited { call, exit: PppdExit::Unseen }).await;
-    call
-}
-
-fn reap(child: &mut Child) -> PppdExit {
-    let Ok(Some(status)) = child.try_wait() else { return PppdExit::Unseen };
-    match (status.code(), status.signal()) {
-        (Some(code), _) => PppdExit::Code(code),
-        (None, Some(signal)) => PppdExit::Signal(signal),
-        (None, None) => PppdExit::Unseen,
-    }
 }
 
 /// Logs the lines of a call and passes on its words.
@@ -215,6 +219,22 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::failure::PppdExit;
+
+    #[tokio::test]
+    #[expect(clippy::zombie_processes, reason = "it is what is tested")]
+    async fn a_call_that_can_not_be_heard_is_still_reaped_and_its_end_told() {
+        let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = child.id();
+        let process = Process::new(crate::pppd::process::take_hold(pid).unwrap()).unwrap();
+        let (events_in, mut events) = mpsc::channel(1);
+        let call = CallId::Dialled(1);
+        let fails = async { panic!("as no parser should") };
+        until_the_end(call, Arc::new(process), fails, events_in).await;
+        let exit = PppdExit::Code(7);
+        assert_eq!(events.recv().await, Some(Event::Exited { call, exit }));
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "a zombie is left");
+    }
 
     #[test]
     fn a_call_that_won_t_be_quiet_is_muted_once_and_heard_again_later() {

@@ -2,31 +2,36 @@
 //! `pppd call connexa-node-N` by hand.
 //!
 //! pppd with the option `linkname` writes `ppp-LINKNAME.pid`: the first line is its process, the
-//! second its link, once there is one (`create_linkpidfile` in pppd/main.c). That such a file
-//! names a process proves nothing, so the process is asked as well.
+//! second its link, once there is one. Another file, `LINK.pid`, holds its process alone
+//! (`create_linkpidfile` and `create_pidfile` in pppd/main.c). That such a file names a process
+//! proves nothing, so the process is asked as well; and a file may be missing or wrong, so the
+//! first look asks every process there is.
+//!
+//! A process is known by its handle, its program, its rights and its command line, and not by when
+//! it was started: the time of a file and the time of a process come from clocks that may step
+//! against each other, and a tunnel must not be lost for that. That its number was given to another
+//! process meanwhile is ruled out by its handle, which is taken first and must show it alive last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use super::peer_file;
 use super::process::{lives, take_hold};
+use super::processes::{self, Caller};
+use super::{files, peer_file, secrets};
 use crate::config::Paths;
 use crate::core::event::{Dialled, Pid};
 use crate::node::NodeId;
 
 /// A pid file holds a number and a name; more than this is none, in bytes.
 const LARGEST: u64 = 256;
-
-/// The kernel keeps this much of a program's name in `comm`, in bytes (proc(5)).
-const COMM: usize = 15;
 
 /// A running pppd for one of our nodes.
 #[derive(Debug)]
@@ -37,10 +42,18 @@ pub(super) struct Sighting {
     pub(super) pid: Pid,
     /// Its link's name, once it has one.
     pub(super) interface: Option<String>,
-    /// Whom it called, where that is told.
+    /// What it was dialled with, where that is told.
     pub(super) dialled: Option<Dialled>,
     /// The process, unless it is one that is held already.
     pub(super) pidfd: Option<OwnedFd>,
+}
+
+/// What a pid file says.
+#[derive(Debug, PartialEq, Eq)]
+struct PidFile {
+    pid: Pid,
+    interface: Option<String>,
+    written: SystemTime,
 }
 
 /// Whether a file of the run folder is of interest.
@@ -48,40 +61,135 @@ pub(super) fn is_pid_file(name: &OsStr) -> bool {
     name.to_str().and_then(node_of).is_some()
 }
 
-fn node_of(name: &str) -> Option<NodeId> {
+/// The node that a pid file in the run folder speaks of, by the file's name.
+pub(super) fn node_of(name: &str) -> Option<NodeId> {
     NodeId::from_peer_name(name.strip_prefix("ppp-")?.strip_suffix(".pid")?)
 }
 
-/// Looks for pppds that run. `held` are the processes that are known already; they are not
-/// questioned again. Files that name nothing of ours are left to pppd.
+/// Looks for every pppd that runs for a node, whatever its pid file says.
+pub(super) fn first_look(paths: &Paths) -> Vec<Sighting> {
+    let mut sightings = by_files(paths, &BTreeSet::new());
+    let known = sightings.iter().map(|sighting| sighting.pid).collect();
+    sightings.extend(by_processes(&paths.pppd, &known));
+    complete(sightings, paths)
+}
+
+/// Looks for pppds that have written their pid files. `held` are the processes that are known
+/// already; they are not questioned again.
 pub(super) fn look(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
-    let Paths { run_dir, pppd, .. } = paths;
-    let names = super::files::names(run_dir).unwrap_or_else(|error| {
-        tracing::warn!("running pppds can't be looked for: {error}");
-        Vec::new()
-    });
+    complete(by_files(paths, held), paths)
+}
+
+fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
     let mut sightings = Vec::new();
-    for name in names {
+    for name in run_files(&paths.run_dir) {
         let Some(node) = node_of(&name) else { continue };
-        let Some((pid, interface)) = read(&run_dir.join(name)) else { continue };
-        if held.contains(&pid) {
-            sightings.push(Sighting { node, pid, interface, dialled: None, pidfd: None });
-        } else if let Some(pidfd) = recognise(pid, node, pppd) {
-            let dialled = dialled(paths, node);
-            sightings.push(Sighting { node, pid, interface, dialled, pidfd: Some(pidfd) });
+        let Some(PidFile { pid, interface, .. }) = read(&paths.run_dir.join(name)) else {
+            continue;
+        };
+        let pidfd = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd) };
+        if pidfd.is_some() || held.contains(&pid) {
+            sightings.push(Sighting { node, pid, interface, dialled: None, pidfd });
         }
     }
     sightings
 }
 
-fn dialled(paths: &Paths, node: NodeId) -> Option<Dialled> {
-    let file = paths.ppp_dir.join("peers").join(node.peer_name());
-    peer_file::dialled(&fs::read_to_string(file).ok()?)
+fn run_files(run_dir: &Path) -> Vec<String> {
+    files::names(run_dir).unwrap_or_else(|error| {
+        tracing::warn!("the pid files of running pppds can't be looked for: {error}");
+        Vec::new()
+    })
+}
+
+fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Vec<Sighting> {
+    let pids = processes::all().unwrap_or_else(|error| {
+        tracing::warn!(
+            "running pppds without a pid file can't be looked for: can't read /proc: {error}; \
+             mount it for connexad"
+        );
+        Vec::new()
+    });
+    let callers: Vec<Caller> = pids.into_iter().filter_map(processes::caller).collect();
+    let mut sightings = Vec::new();
+    for Caller { pid, parent, node } in &callers {
+        // What pppd has forked looks like it until it runs a program of its own.
+        let is_a_child = callers.iter().any(|caller| {
+            caller.pid == *parent && caller.node == *node && is_pppd(caller.pid, pppd)
+        });
+        if known.contains(pid) || is_a_child {
+            continue;
+        }
+        if let Some(pidfd) = recognise(*pid, *node, pppd) {
+            let (node, pid, pidfd) = (*node, *pid, Some(pidfd));
+            sightings.push(Sighting { node, pid, interface: None, dialled: None, pidfd });
+        }
+    }
+    sightings
+}
+
+/// Adds what other files tell of those that are new.
+fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> Vec<Sighting> {
+    let new = |sighting: &&mut Sighting| sighting.pidfd.is_some();
+    if sightings.iter_mut().any(|s| s.pidfd.is_some() && s.interface.is_none()) {
+        let links = links(&paths.run_dir);
+        for sighting in sightings.iter_mut().filter(new).filter(|s| s.interface.is_none()) {
+            sighting.interface = links.get(&sighting.pid).map(|(_, link)| link.clone());
+        }
+    }
+    if sightings.iter().any(|s| s.pidfd.is_some()) {
+        let secrets = files::read(&paths.ppp_dir.join("chap-secrets")).ok().flatten();
+        let secrets = secrets.unwrap_or_default();
+        for sighting in sightings.iter_mut().filter(new) {
+            sighting.dialled = dialled(paths, sighting.node, &secrets);
+        }
+    }
+    sightings
+}
+
+/// The links that `LINK.pid` files tell of, by process. A pppd that was killed leaves its file
+/// behind, so of two that name one process the newer counts.
+fn links(run_dir: &Path) -> BTreeMap<Pid, (SystemTime, String)> {
+    let mut links: BTreeMap<Pid, (SystemTime, String)> = BTreeMap::new();
+    for name in run_files(run_dir) {
+        let Some(link) = name.strip_suffix(".pid").filter(|_| node_of(&name).is_none()) else {
+            continue;
+        };
+        let Some(PidFile { pid, interface, written }) = read(&run_dir.join(&name)) else {
+            continue;
+        };
+        // `ppp-LINKNAME.pid` is written under another link name that was given by hand.
+        let link = match interface {
+            Some(interface) => interface,
+            None if name.starts_with("ppp-") => continue,
+            None => link.to_owned(),
+        };
+        match links.get(&pid) {
+            Some((newest, _)) if *newest >= written => {}
+            Some(_) | None => {
+                links.insert(pid, (written, link));
+            }
+        }
+    }
+    links
+}
+
+/// What the node's files say that a call is dialled with.
+fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> Option<Dialled> {
+    let file = files::read(&paths.ppp_dir.join("peers").join(node.peer_name())).ok()??;
+    let dialled = peer_file::dialled(&String::from_utf8(file).ok()?)?;
+    let password = secrets::password(secrets, node, &dialled.login);
+    Some(Dialled { password, ..dialled })
+}
+
+/// The process that a pid file names.
+pub(super) fn named(path: &Path) -> Option<Pid> {
+    read(path).map(|file| file.pid)
 }
 
 /// Reads a pid file. pppd may be writing it just now: a line without its end does not count, and
 /// the rest of it will be told as a change.
-fn read(path: &Path) -> Option<(Pid, Option<String>)> {
+fn read(path: &Path) -> Option<PidFile> {
     // Neither a link nor a fifo is pppd's.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).ok()?;
@@ -95,48 +203,35 @@ fn read(path: &Path) -> Option<(Pid, Option<String>)> {
     let (pid, rest) = text.split_once('\n')?;
     let interface = rest.split_once('\n').map(|(name, _)| name.trim());
     let interface = interface.filter(|name| !name.is_empty()).map(str::to_owned);
-    Some((pid.trim().parse().ok()?, interface))
+    Some(PidFile { pid: pid.trim().parse().ok()?, interface, written: metadata.modified().ok()? })
 }
 
 /// Takes hold of the process if it is the node's pppd.
 fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> Option<OwnedFd> {
     let pidfd = take_hold(pid).ok()?;
-    let is_it = is_pppd(pid, pppd) && calls(pid, node);
+    let is_it = is_pppd(pid, pppd)
+        && processes::calls(pid, node)
+        && processes::is_root_as_we(pid)
+        && processes::is_here(pid);
     // Its number was its own all the while only if it lives still.
     (is_it && lives(&pidfd)).then_some(pidfd)
 }
 
-/// Whether the process runs pppd with the daemon's rights. Its program may have been replaced by
-/// an upgrade since, and may be hidden from us, so either of its two names will do.
 fn is_pppd(pid: Pid, pppd: &Path) -> bool {
-    let proc = Path::new("/proc").join(pid.to_string());
-    if fs::metadata(&proc).ok().map(|m| m.uid()) != Some(rustix::process::geteuid().as_raw()) {
-        return false;
-    }
-    let Some(name) = pppd.file_name().map(OsStr::as_bytes) else { return false };
-    let exe = fs::read_link(proc.join("exe")).unwrap_or_default();
-    let exe = exe.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let exe = exe.strip_suffix(b" (deleted)").unwrap_or(exe);
-    let comm = fs::read(proc.join("comm")).unwrap_or_default();
-    exe == name || comm.trim_ascii_end() == name.get(..COMM).unwrap_or(name)
-}
-
-/// Whether the process was started to call this node.
-fn calls(pid: Pid, node: NodeId) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let mut words = line.split(|&byte| byte == 0);
-    words.any(|word| word == b"call") && words.next() == Some(node.peer_name().as_bytes())
+    processes::runs(pid, pppd, "pppd")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read_text(text: &str) -> Option<(Pid, Option<String>)> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         fs::write(&path, text).unwrap();
-        read(&path)
+        read(&path).map(|file| (file.pid, file.interface))
     }
 
     #[test]
@@ -156,11 +251,12 @@ mod tests {
     #[test]
     fn what_is_no_small_plain_file_is_no_pid_file() {
         let dir = tempfile::tempdir().unwrap();
-        let [link, folder] = ["link", "folder"].map(|name| dir.path().join(name));
+        let [link, folder, fifo] = ["link", "folder", "fifo"].map(|name| dir.path().join(name));
         fs::write(dir.path().join("real"), "155\n").unwrap();
         std::os::unix::fs::symlink(dir.path().join("real"), &link).unwrap();
         fs::create_dir(&folder).unwrap();
-        assert_eq!((read(&link), read(&folder)), (None, None));
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert_eq!((read(&link), read(&folder), read(&fifo)), (None, None, None));
         assert_eq!(read_text(&("155\n".to_owned() + &"x".repeat(300))), None);
     }
 
@@ -170,5 +266,16 @@ mod tests {
         for name in ["ppp0.pid", "ppp-connexa-node-2.pid.x", "ppp-other.pid", "connexa-node-2"] {
             assert!(!is_pid_file(OsStr::new(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn of_two_links_of_one_process_the_newer_file_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("ppp7.pid", "155\n"), ("ppp3.pid", "155\n"), ("sshd.pid", "9\n")] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let old = fs::File::options().write(true).open(dir.path().join("ppp7.pid")).unwrap();
+        old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(links(dir.path()).get(&155).map(|(_, link)| link.as_str()), Some("ppp3"));
     }
 }

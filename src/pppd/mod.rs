@@ -5,23 +5,26 @@
 //! so they run beside the loop.
 
 mod calls;
-mod files;
+pub(crate) mod files;
 mod follow;
 mod found;
+mod leftovers;
 mod lines;
 mod peer_file;
 mod process;
+mod processes;
 mod quoting;
 mod secrets;
 mod spawn;
+mod stale;
 mod wanted;
 mod words;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use calls::Calls;
@@ -49,9 +52,10 @@ pub async fn run(
     events: mpsc::Sender<Event>,
 ) {
     let mut watch = Watch::new(vec![Interest::matching(&paths.run_dir, found::is_pid_file)]);
-    let mut actor =
-        Actor { wanted: Wanted::new(paths.ppp_dir.clone()), calls: Calls::new(events), paths };
-    actor.look(true).await;
+    let mut actor = Actor::new(paths, events);
+    if let Err(error) = actor.calls.first_look(&actor.paths).await {
+        return tracing::error!("looking for running pppds has failed: {error}");
+    }
     let mut look_at = None;
     loop {
         tokio::select! {
@@ -63,13 +67,13 @@ pub async fn run(
                 }
                 actor.carry_out(batch).await;
             }
-            call = actor.calls.ended() => actor.calls.forget(call).await,
+            call = actor.calls.ended() => actor.ended(call),
             () = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
             }
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 look_at = None;
-                actor.look(false).await;
+                actor.calls.look(&actor.paths).await;
             }
         }
     }
@@ -77,7 +81,7 @@ pub async fn run(
 
 /// The pppds of our nodes that run just now.
 pub fn running(paths: &Paths) -> Vec<FoundCall> {
-    let sightings = found::look(paths, &BTreeSet::new());
+    let sightings = found::first_look(paths);
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
@@ -92,15 +96,37 @@ struct Actor {
     paths: Paths,
     wanted: Wanted,
     calls: Calls,
+    /// Told when there may be something to clear up.
+    ended: Arc<Notify>,
+    /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
+    asked: bool,
+    /// Ends with this.
+    _clearing: JoinSet<()>,
 }
 
 impl Actor {
-    async fn look(&mut self, first: bool) {
-        self.calls.look(&self.paths, first).await;
+    fn new(paths: Paths, events: mpsc::Sender<Event>) -> Self {
+        let ended = Arc::new(Notify::new());
+        let mut clearing = JoinSet::new();
+        clearing.spawn(leftovers::keep_clear(paths.clone(), ended.clone()));
+        let (wanted, calls) = (Wanted::new(paths.ppp_dir.clone()), Calls::new(events));
+        Actor { paths, wanted, calls, ended, asked: false, _clearing: clearing }
+    }
+
+    fn ended(&mut self, call: CallId) {
+        self.calls.forget(call);
+        if self.asked {
+            self.ended.notify_one();
+        }
     }
 
     /// Files first, then processes in the order asked for.
     async fn carry_out(&mut self, batch: Vec<Order>) {
+        if !self.asked {
+            // Calls may have ended while no daemon ran.
+            self.asked = true;
+            self.ended.notify_one();
+        }
         for request in &batch {
             self.wanted.note(request);
         }

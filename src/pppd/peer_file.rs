@@ -6,7 +6,7 @@ use super::quoting::{quote, second_word};
 use crate::config::InterfaceName;
 use crate::core::event::Dialled;
 use crate::core::policy::PeerOptions;
-use crate::node::{Mppe, Node};
+use crate::node::{Mppe, Node, NodeId};
 
 /// The content of the node's peer file. It holds no password, and works by hand as well:
 /// `pppd call connexa-node-N`.
@@ -26,8 +26,8 @@ pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
     lines.add("noauth");
     lines.add("refuse-pap\nrefuse-eap\nrefuse-chap\nrefuse-mschap");
     lines.add(match node.mppe.unwrap_or(options.mppe) {
-        Mppe::Require => "require-mppe-128",
-        Mppe::Off => "nomppe",
+        Mppe::Require => REQUIRE_MPPE,
+        Mppe::Off => NO_MPPE,
     });
     lines.add("nobsdcomp\nnodeflate\nnoipdefault");
     lines.add(if options.default_route { "defaultroute" } else { "nodefaultroute" });
@@ -58,18 +58,31 @@ pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
 /// connection to a server, and a second call on it ends the first at servers that know one call a
 /// connection, Linux's pptpd among them: it closes that call without telling this side. With a
 /// mount namespace of its own, each call has a control connection of its own.
+///
+/// What hides the sockets bears the node's name: by that mount every process of a call is known,
+/// whoever its parent has become ([`marked`]). Names won't do: pptp changes its own.
 fn pptp_command(node: &Node, options: &PeerOptions) -> String {
     let host_route = if options.default_route { "" } else { " --nohostroute" };
     let pptp = format!("{} {} --nolaunchpppd{host_route}", options.pptp, node.server.ip());
-    format!("exec unshare --mount sh -c '{OWN_SOCKETS} && exec {pptp}'")
+    let mount = format!("mount -t tmpfs -o size=64k,mode=700 {} {SOCKETS}", node.id.peer_name());
+    format!("exec unshare --mount sh -c 'mkdir -p {SOCKETS} && {mount} && exec {pptp}'")
 }
 
-/// Hides the sockets of other calls.
-const OWN_SOCKETS: &str =
-    "mkdir -p /var/run/pptp && mount -t tmpfs -o size=64k,mode=700 connexad /var/run/pptp";
+/// Where pptp processes find each other.
+const SOCKETS: &str = "/var/run/pptp";
 
-/// Whom a peer file of this form makes a call to. It was read before it is written anew, so it is
-/// the one that a running call was made by.
+/// The node whose call a process belongs to, by the process's mounts: a line of `mountinfo` ends in
+/// `- TYPE SOURCE OPTIONS` (proc(5)).
+pub(super) fn marked(mounts: &str) -> Option<NodeId> {
+    mounts.lines().rev().find_map(|line| {
+        let mut mount = line.rsplit_once(" - ")?.1.split(' ');
+        let is_tmpfs = mount.next() == Some("tmpfs");
+        NodeId::from_peer_name(mount.next()?).filter(|_| is_tmpfs)
+    })
+}
+
+/// What a peer file of this form makes a call with. It was read before it is written anew, so it
+/// is the one that a running call was made by. Its first word on encryption is the daemon's own.
 pub(super) fn dialled(text: &str) -> Option<Dialled> {
     let value = |option: &str| {
         let mut lines = text.lines();
@@ -79,8 +92,16 @@ pub(super) fn dialled(text: &str) -> Option<Dialled> {
     let command = value("pty")?;
     let mut words = command.split_whitespace();
     let server = words.find_map(|word| word.parse().ok())?;
-    Some(Dialled { server, login: value("name")? })
+    let mppe = text.lines().find_map(|line| match line.trim() {
+        REQUIRE_MPPE => Some(Mppe::Require),
+        NO_MPPE => Some(Mppe::Off),
+        _ => None,
+    });
+    Some(Dialled { server, login: value("name")?, password: None, mppe })
 }
+
+const REQUIRE_MPPE: &str = "require-mppe-128";
+const NO_MPPE: &str = "nomppe";
 
 struct Lines(String);
 
@@ -96,7 +117,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::core::policy::Policy;
-    use crate::node::{Login, NodeId, Secret, ServerAddr};
+    use crate::node::{Login, Secret, ServerAddr};
 
     fn node(login: &str) -> Node {
         Node {
@@ -117,7 +138,35 @@ mod tests {
     fn a_peer_file_tells_whom_it_calls() {
         let text = text(&node(r#"DOM\a" b"#), &options());
         let server = "10.9.0.2".parse().unwrap();
-        assert_eq!(dialled(&text), Some(Dialled { server, login: r#"DOM\a" b"#.into() }));
+        let (login, mppe) = (r#"DOM\a" b"#.into(), Some(Mppe::Require));
+        assert_eq!(dialled(&text), Some(Dialled { server, login, password: None, mppe }));
+    }
+
+    #[test]
+    fn a_peer_file_tells_the_daemons_own_word_on_encryption() {
+        let extra_options = vec!["nomppe".into()];
+        let text = text(&node("admin"), &PeerOptions { extra_options, ..options() });
+        assert_eq!(dialled(&text).and_then(|d| d.mppe), Some(Mppe::Require));
+    }
+
+    #[test]
+    fn the_processes_of_a_call_are_known_by_their_mounts() {
+        let mounts = "22 1 0:20 / /proc rw - proc proc rw\n\
+            89 67 0:40 / /run/pptp rw,relatime - tmpfs connexa-node-12 rw,size=64k,mode=700\n";
+        assert_eq!(marked(mounts), Some(NodeId(12)));
+    }
+
+    #[test]
+    fn mounts_of_others_mark_nothing() {
+        for line in [
+            "",
+            "89 67 0:40 / /run/connexa-node-1 rw - tmpfs tmpfs rw",
+            "89 67 0:40 / /x rw - ext4 connexa-node-1 rw",
+            "connexa-node-1",
+            " - tmpfs",
+        ] {
+            assert_eq!(marked(line), None, "{line:?}");
+        }
     }
 
     #[test]
@@ -137,7 +186,7 @@ mod tests {
 # Written by connexad, which overwrites every change.
 # By hand: pppd call connexa-node-2
 pty \"exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
-mount -t tmpfs -o size=64k,mode=700 connexad /var/run/pptp && \
+mount -t tmpfs -o size=64k,mode=700 connexa-node-2 /var/run/pptp && \
 exec /usr/sbin/pptp 10.9.0.2 --nolaunchpppd --nohostroute'\"
 name \"admin\"
 remotename connexa-node-2

@@ -1,15 +1,16 @@
 //! A process held by its pidfd, so that a signal can't go astray to whoever has its number next.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::core::effect::Signal;
 use crate::core::event::Pid;
+use crate::core::failure::PppdExit;
 
 /// Takes hold of the process that has this number now.
 ///
@@ -52,6 +53,24 @@ impl Process {
         let _ = self.pidfd.readable().await;
     }
 
+    /// Whether it has not ended yet.
+    pub(super) fn lives(&self) -> bool {
+        lives(self.pidfd.get_ref())
+    }
+
+    /// How a process that has ended did so; a child of ours leaves the kernel's table by this.
+    pub(super) fn reap(&self) -> PppdExit {
+        let id = WaitId::PidFd(self.pidfd.get_ref().as_fd());
+        // Only its parent is told.
+        let status = waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok().flatten();
+        let Some(status) = status else { return PppdExit::Unseen };
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => PppdExit::Code(code),
+            (None, Some(signal)) => PppdExit::Signal(signal),
+            (None, None) => PppdExit::Unseen,
+        }
+    }
+
     /// Sends it a signal; one that has ended is past caring.
     pub(super) fn signal(&self, signal: Signal) {
         let signal = match signal {
@@ -61,7 +80,7 @@ impl Process {
         match pidfd_send_signal(self.pidfd.get_ref(), signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => tracing::error!(
-                "can't signal a pppd: {error}; connexad must run as root with CAP_KILL"
+                "can't signal a process: {error}; connexad must run as root with CAP_KILL"
             ),
         }
     }

@@ -22,7 +22,8 @@ pub(super) fn second_word(line: &[u8]) -> Option<Vec<u8>> {
     words(line)?.into_iter().nth(1)
 }
 
-fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// The words of a line; `None` where the line alone does not tell.
+pub(super) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quoted: Option<u8> = None;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::quoting::{quote, second_word};
+use super::quoting::{quote, second_word, words};
 use crate::node::{Login, NodeId, PEER_PREFIX, Secret};
 
 const BEGIN: &str = "# BEGIN connexad";
@@ -77,6 +77,24 @@ pub(super) fn rewrite(
     let mut new = block(entries, &kept);
     new.extend(others);
     new
+}
+
+/// The password that the file gives a node under this login; `None` where it has none or several,
+/// or one that pppd reads from elsewhere. Nothing is read past a line that goes on in the next.
+pub(super) fn password(file: &[u8], node: NodeId, login: &str) -> Option<Secret> {
+    let name = node.peer_name();
+    let mut found = None;
+    for line in file.split(|&byte| byte == b'\n') {
+        let Some(words) = words(line) else { break };
+        let [client, server, secret, ..] = words.as_slice() else { continue };
+        if client != login.as_bytes() || server != name.as_bytes() {
+            continue;
+        }
+        if found.replace(secret.clone()).is_some() {
+            return None;
+        }
+    }
+    Secret::parse(&String::from_utf8(found?).ok()?).ok()
 }
 
 enum Line {

@@ -26,11 +26,9 @@ pub(super) struct Programs {
 /// A pppd that runs.
 #[derive(Debug)]
 pub(super) struct Started {
-    /// To be reaped.
-    pub(super) child: Child,
     /// Its number.
     pub(super) pid: Pid,
-    /// To be signalled and waited for.
+    /// To be signalled, waited for and reaped.
     pub(super) process: Process,
     /// What it and pptp print.
     pub(super) output: pipe::Receiver,
@@ -58,7 +56,7 @@ pub(super) fn start(programs: &Programs, node: NodeId) -> Result<Started, Failur
     drop(command);
     let mut child = spawned.map_err(|error| cant_start(programs, &error))?;
     match hold(&child, reader.into()) {
-        Ok((process, output)) => Ok(Started { pid: child.id(), child, process, output }),
+        Ok((process, output)) => Ok(Started { pid: child.id(), process, output }),
         Err(error) => {
             // Not reaped yet, so its number is still its own.
             let _ = child.kill();

@@ -1,9 +1,11 @@
 //! Real files, real processes; only pppd is a shell script.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -15,7 +17,7 @@ use crate::core::effect::Signal;
 use crate::core::event::{FoundCall, Word};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
-use crate::node::{Login, Node, Secret, ServerAddr};
+use crate::node::{Login, Mppe, Node, Secret, ServerAddr};
 
 mod adoption;
 mod dialling;
@@ -27,6 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A host with a pppd of its own.
 struct Stage {
     dir: tempfile::TempDir,
+    /// No other stage's: the first look sees every process.
+    pppd: String,
 }
 
 /// The module at work on a stage.
@@ -38,7 +42,10 @@ struct Work {
 
 impl Stage {
     fn new() -> Self {
-        let stage = Stage { dir: tempfile::tempdir().unwrap() };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let pppd = format!("{}-{number}", std::process::id());
+        let stage = Stage { dir: tempfile::tempdir().unwrap(), pppd };
         for folder in ["ppp", "run"] {
             fs::create_dir(stage.path(folder)).unwrap();
         }
@@ -47,6 +54,7 @@ impl Stage {
     }
 
     fn path(&self, inside: &str) -> PathBuf {
+        let inside = if inside == "pppd" { &self.pppd } else { inside };
         self.dir.path().join(inside)
     }
 
@@ -66,6 +74,7 @@ impl Stage {
             run_dir: self.path("run"),
             pppd: self.path("pppd"),
             pptp: self.path("pptp"),
+            ..Paths::default()
         }
     }
 
@@ -106,11 +115,13 @@ impl Stage {
         Order::WriteFiles { node: Box::new(node), options: Box::new(options) }
     }
 
-    /// Starts pppd as an operator does.
+    /// Starts pppd as an operator does, so that it is nobody's child here.
     fn by_hand(&self, node: u32) -> ByHand {
-        let peer = NodeId(node).peer_name();
-        let mut command = Command::new(self.path("pppd"));
-        ByHand(command.args(["call", &peer]).stdout(Stdio::null()).spawn().unwrap())
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#""$0" call "$1" > /dev/null 2>&1 & echo $!"#]).arg(self.path("pppd"));
+        let said = shell.arg(NodeId(node).peer_name()).output().unwrap().stdout;
+        let pid = String::from_utf8(said).unwrap().trim().parse().unwrap();
+        ByHand { pid, pidfd: process::take_hold(pid).unwrap() }
     }
 
     fn pid_file(&self, node: u32) -> PathBuf {
@@ -170,12 +181,14 @@ impl Work {
 }
 
 /// A process of an operator; it ends with the test.
-struct ByHand(Child);
+struct ByHand {
+    pid: u32,
+    pidfd: OwnedFd,
+}
 
 impl Drop for ByHand {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
     }
 }
 

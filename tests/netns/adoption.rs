@@ -74,6 +74,53 @@ fn a_tunnel_whose_row_moved_to_another_server_meanwhile_is_dialled_again() {
 }
 
 #[test]
+fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let before = gateway.start().wait_state(1, "up");
+    gateway.end(Signal::KILL);
+    std::fs::remove_file(gateway.path("run/ppp-connexa-node-1.pid")).unwrap();
+    let after = gateway.start().wait_state(1, "up");
+    assert_eq!((after.pid, after.ifindex, after.adopted), (before.pid, before.ifindex, true));
+    assert_eq!(gateway.dialled(1), 1);
+}
+
+#[test]
+fn a_tunnel_whose_password_changed_meanwhile_is_dialled_again_once() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let before = gateway.start().wait_state(1, "up");
+    gateway.end(Signal::KILL);
+    gateway.server("10.9.0.1", &json!({ "password": "fresh" }));
+    gateway.sql("UPDATE nodes SET password = 'fresh' WHERE id = 1");
+    gateway.start();
+    gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != before.pid);
+    gateway.end(Signal::KILL);
+    gateway.start().wait_node(1, "adopted", |node| node.state == "up" && node.adopted);
+    assert_eq!(gateway.dialled(1), 2);
+}
+
+#[test]
+fn of_two_pppds_of_a_node_the_one_that_is_up_stays() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let before = gateway.start().wait_state(1, "up");
+    let mut by_hand = gateway.namespace.command(gateway.path("bin/pppd"));
+    assert!(by_hand.args(["call", "connexa-node-1"]).status().unwrap().success());
+    gateway.wait_for("the end of the second", || {
+        (gateway.dials().iter().filter(|line| line.what == "end").count() == 1).then_some(())
+    });
+    let after = gateway.wait_state(1, "up");
+    assert_eq!((after.pid, after.ifindex), (before.pid, before.ifindex));
+    assert_eq!(gateway.logged("is DOWN"), 0, "{}", gateway.log());
+
+    // The second took the pid file with it.
+    gateway.end(Signal::KILL);
+    let adopted = gateway.start().wait_state(1, "up");
+    assert_eq!((adopted.pid, adopted.adopted), (before.pid, true));
+}
+
+#[test]
 fn a_tunnel_that_fell_meanwhile_is_dialled_again() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);

@@ -3,7 +3,7 @@
 
 Called as pppd is: `pppd call NAME [nodetach]`. It finds everything from its own place, SANDBOX/bin/pppd:
   SANDBOX/ppp/peers/NAME, SANDBOX/ppp/chap-secrets  what the daemon under test wrote, read as pppd reads them
-  SANDBOX/run/ppp-LINKNAME.pid                      process and interface
+  SANDBOX/run/ppp-LINKNAME.pid, SANDBOX/run/IFNAME.pid  process and, in the first, interface
   SANDBOX/servers/IP.json                           how the PPTP server at IP behaves; no file: nobody is there
   SANDBOX/no-ppp                                    while it exists, the kernel has no PPP
   SANDBOX/dials.log                                 one JSON object for each start, up and end of a call
@@ -17,6 +17,8 @@ Keys of a server's file, all optional:
   dies_after_ms   the connection breaks so long after the call is up
   ignores_term    true: only SIGKILL ends it
   noise           true: says a megabyte of binary garbage first
+  mute            true: says nothing and does nothing
+  pty             true: really runs the peer file's pty command, without using what it says
 """
 import fcntl
 import json
@@ -26,6 +28,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -182,7 +185,7 @@ class Call:
     def __init__(self, name, options):
         self.name, self.options = name, options
         self.pptp, self.ip = PTY.fullmatch(options["pty"]).group("pptp", "server")
-        self.link, self.pid_file, self.signalled = None, None, None
+        self.link, self.pty, self.pid_files, self.signalled = None, None, [], None
         self.woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -216,8 +219,9 @@ class Call:
         if self.link:
             os.close(self.link.tun)
         say(*lines[-1:])
-        if self.pid_file:
-            os.unlink(self.pid_file)
+        for path in self.pid_files:
+            if os.path.lexists(path):
+                os.unlink(path)
         self.log("end")
         sys.exit(code)
 
@@ -228,6 +232,11 @@ class Call:
             say(bytes(range(11, 256)) * 4096)
         if "exit" in server:
             self.end(server["exit"])
+        self.write_pid_files()
+        if server.get("mute"):
+            self.wait()
+        if server.get("pty"):
+            self.pty = subprocess.Popen(["sh", "-c", self.options["pty"]], stdin=subprocess.PIPE)
         self.make_link()
         if not os.access(self.pptp, os.X_OK):
             self.end(HANGUP, f"sh: 1: exec: {self.pptp}: not found", "Modem hangup", "Connection terminated.")
@@ -245,11 +254,20 @@ class Call:
 
     def make_link(self):
         self.link = Link(self.options.get("ifname"))
-        if "linkname" in self.options:
-            self.pid_file = f"{SANDBOX}/run/ppp-{self.options['linkname']}.pid"
-            with open(self.pid_file, "w", encoding="utf-8") as file:
-                file.write(f"{os.getpid()}\n{self.link.name}\n")
+        self.write_pid_files()
         say(f"Connect: {self.link.name} <--> /dev/pts/0")
+
+    def write_pid_files(self):
+        files, pid = {}, f"{os.getpid()}\n"
+        if self.link:
+            files[f"{SANDBOX}/run/{self.link.name}.pid"] = pid
+        if "linkname" in self.options:
+            files[f"{SANDBOX}/run/ppp-{self.options['linkname']}.pid"] = \
+                pid + (f"{self.link.name}\n" if self.link else "")
+        for path, text in files.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        self.pid_files = list(files)
 
     def authenticate(self, server):
         remote = self.options.get("remotename", "")

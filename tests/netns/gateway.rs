@@ -101,7 +101,8 @@ impl Gateway {
             ppp_dir = \"{sandbox}/ppp\"
             run_dir = \"{sandbox}/run\"
             pppd = \"{sandbox}/bin/pppd\"
-            pptp = \"{sandbox}/bin/pptp\""
+            pptp = \"{sandbox}/bin/pptp\"
+            state_dir = \"{sandbox}/state\""
         ))
         .unwrap();
         overlay(&mut config, toml::from_str(toml).unwrap());

@@ -159,7 +159,7 @@ fn a_path_that_is_not_there_is_answered_with_a_problem_document() {
 }
 
 /// One request over the socket, by hand.
-fn http(gateway: &Gateway, request: &str) -> String {
+pub(crate) fn http(gateway: &Gateway, request: &str) -> String {
     use std::io::{Read, Write};
     let socket = gateway.path("control/connexad.sock");
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();

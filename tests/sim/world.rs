@@ -134,7 +134,8 @@ impl World {
             process.call = CallId::Found(u64::from(pid));
             let interface = process.link.as_ref().map(|(_, name)| name.clone());
             let server = server_address(process.server).ip();
-            let dialled = Some(Dialled { server, login: "admin".into() });
+            let dialled =
+                Some(Dialled { server, login: "admin".into(), password: None, mppe: None });
             FoundCall { call: process.call, node: NodeId(process.node), pid, interface, dialled }
         });
         let found = found.collect();
@@ -309,6 +310,7 @@ impl World {
                 self.later(1500, Happening::Tell(done));
             }
             Effect::Tell(notice) => self.notices.push(notice.to_string()),
+            Effect::KeepStopped(_) => {}
         }
     }
 

@@ -107,6 +107,34 @@ fn an_open_quote_of_others_does_not_hide_our_entries() {
     assert_eq!(reference::lookup(new.as_bytes(), "admin", "connexa-node-2"), Some("secret".into()));
 }
 
+fn password_of_2(file: &str) -> Option<String> {
+    password(file.as_bytes(), NodeId(2), "admin").map(|secret| secret.reveal().to_owned())
+}
+
+#[test]
+fn a_nodes_password_is_read_inside_our_block_and_outside_it() {
+    for file in [
+        rewritten("bob * pw *\n", &[(2, "admin", "se\"cret"), (3, "admin", "x")], &all()),
+        "bob * it\\'s *\n'admin' connexa-node-2 se\\\"cret *".to_owned(),
+        "other connexa-node-2 x *\nadmin connexa-node-2 \"se\\\"cret\"\nbob * it's".to_owned(),
+    ] {
+        assert_eq!(password_of_2(&file).as_deref(), Some("se\"cret"), "{file}");
+    }
+}
+
+#[test]
+fn a_password_that_is_not_there_for_certain_is_not_known() {
+    for file in [
+        "",
+        "admin connexa-node-3 x *\nbob connexa-node-2 x *\n* connexa-node-2 x *\n",
+        "admin connexa-node-2 one *\nadmin connexa-node-2 two *\n",
+        "bob * it's *\nadmin connexa-node-2 one *\n",
+        "admin connexa-node-2 @/etc/secret *\nadmin connexa-node-2\n",
+    ] {
+        assert_eq!(password_of_2(file), None, "{file}");
+    }
+}
+
 fn credential() -> impl Strategy<Value = String> {
     prop_oneof!["[ -~]{1,40}", "[\"'\\\\# @*a]{1,12}", "[^\\p{Cc}]{1,40}",]
         // pppd reads `@/…` as the name of a file; see the module of nodes.

@@ -37,20 +37,19 @@ async fn a_missing_run_folder_is_no_hindrance() {
 #[tokio::test]
 async fn a_running_call_is_found_at_the_start_and_its_end_is_told() {
     let stage = stage();
-    let mut pppd = stage.by_hand(2);
+    let pppd = stage.by_hand(2);
     wait_for(&stage.pid_file(2));
-    fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.0.id())).unwrap();
+    fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
     let (mut work, found) = stage.work().await;
     let call = CallId::Found(0);
     let interface = Some("ppp7".to_owned());
     assert_eq!(
         found,
-        [FoundCall { call, node: NodeId(2), pid: pppd.0.id(), interface, dialled: None }]
+        [FoundCall { call, node: NodeId(2), pid: pppd.pid, interface, dialled: None }]
     );
 
     work.ask(signal(call, Signal::Terminate));
     assert_eq!(work.next().await, Event::Exited { call, exit: PppdExit::Unseen });
-    pppd.0.wait().unwrap();
 }
 
 #[tokio::test]
@@ -58,7 +57,7 @@ async fn a_call_made_by_hand_is_found_and_its_link_is_told_when_it_has_one() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     let pppd = stage.by_hand(2);
-    let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.0.id());
+    let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
     assert_eq!(work.found().await, [FoundCall { call, node, pid, interface: None, dialled: None }]);
 
     fs::write(stage.pid_file(2), format!("{pid}\nppp7\n")).unwrap();
@@ -81,18 +80,16 @@ async fn a_call_of_our_own_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_call_found_beside_another_of_its_node_is_told_again_when_that_ends() {
+async fn a_second_call_of_a_node_is_told_beside_the_first() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     let first = stage.by_hand(2);
-    assert_eq!(work.found().await[0].pid, first.0.id());
+    assert_eq!(work.found().await[0].pid, first.pid);
     let second = stage.by_hand(2);
-    let later = work.found().await;
-    assert_eq!(later[0].pid, second.0.id());
+    assert_eq!(work.found().await[0].pid, second.pid);
     drop(first);
     let exited = Event::Exited { call: CallId::Found(0), exit: PppdExit::Unseen };
     assert_eq!(work.next().await, exited);
-    assert_eq!(work.found().await, later);
 }
 
 #[tokio::test]
@@ -100,25 +97,113 @@ async fn a_pid_file_that_names_something_else_is_ignored() {
     let stage = stage();
     let mut ended = Command::new("true").spawn().unwrap();
     ended.wait().unwrap();
-    let sleep = ByHand(Command::new("sleep").arg("60").spawn().unwrap());
-    let other_node = stage.by_hand(9);
-    wait_for(&stage.pid_file(9));
-    fs::remove_file(stage.pid_file(9)).unwrap();
-    for (node, pid) in [(2, ended.id()), (3, sleep.0.id()), (4, other_node.0.id()), (5, 1)] {
+    let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+    for (node, pid) in [(2, ended.id()), (3, sleep.id()), (5, 1)] {
         fs::write(stage.pid_file(node), format!("{pid}\n")).unwrap();
     }
-    assert_eq!(stage.work().await.1, []);
-    assert!(stage.pid_file(2).exists(), "a stale file is left to pppd");
+    let found = stage.work().await.1;
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    assert_eq!(found, []);
+}
+
+/// Starts the module over a pppd of node 2 after `spoil` was at its pid file, and returns whom it
+/// finds.
+async fn found_after(spoil: impl FnOnce(&Stage, &Path)) {
+    let stage = stage();
+    let pppd = stage.by_hand(2);
+    wait_for(&stage.pid_file(2));
+    spoil(&stage, &stage.pid_file(2));
+    fs::write(stage.path("run/ppp7.pid"), format!("{}\n", pppd.pid)).unwrap();
+    let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
+    let interface = Some("ppp7".to_owned());
+    assert_eq!(stage.work().await.1, [FoundCall { call, node, pid, interface, dialled: None }]);
 }
 
 #[tokio::test]
-async fn a_linked_pid_file_is_ignored() {
+async fn a_call_without_a_pid_file_is_found_at_the_start() {
+    found_after(|_, file| fs::remove_file(file).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_is_empty_is_found_at_the_start() {
+    found_after(|_, file| fs::write(file, "").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_is_half_written_is_found_at_the_start() {
+    found_after(|_, file| fs::write(file, "12").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_names_somebody_else_is_found_at_the_start() {
+    found_after(|_, file| fs::write(file, "1\nppp9\n").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_is_a_link_is_found_at_the_start() {
+    found_after(|stage, file| {
+        fs::rename(file, stage.path("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(stage.path("elsewhere"), file).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_is_a_fifo_is_found_at_the_start() {
+    found_after(|_, file| {
+        fs::remove_file(file).unwrap();
+        assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pid_file_bears_another_nodes_name_is_found_as_its_own_node() {
+    found_after(|stage, file| fs::rename(file, stage.pid_file(9)).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_call_is_found_at_the_start_though_the_run_folder_can_not_be_read() {
     let stage = stage();
+    let pppd = stage.by_hand(2);
+    wait_for(&stage.pid_file(2));
+    fs::remove_dir_all(stage.path("run")).unwrap();
+    fs::write(stage.path("run"), "in the way").unwrap();
+    let pids: Vec<_> = stage.work().await.1.iter().map(|found| found.pid).collect();
+    assert_eq!(pids, [pppd.pid]);
+}
+
+#[tokio::test]
+async fn what_pppd_has_forked_is_no_call_of_its_own() {
+    let stage = stage();
+    stage.script(
+        "pppd",
+        "mkfifo $STAGE/never; (echo x > $STAGE/run/forked.pid; read x < $STAGE/never) &
+        read x < $STAGE/never",
+    );
+    let pppd = stage.by_hand(2);
+    wait_for(&stage.path("run/forked.pid"));
+    let pids: Vec<_> = stage.work().await.1.iter().map(|found| found.pid).collect();
+    // Ends what was forked, too.
+    drop(fs::File::options().write(true).open(stage.path("never")));
+    assert_eq!(pids, [pppd.pid]);
+}
+
+#[tokio::test]
+async fn what_a_found_call_was_dialled_with_is_told_as_the_files_had_it_before() {
+    let stage = stage();
+    let (work, _) = stage.work().await;
+    work.ask(stage.write_as(2, "old"));
+    work.finish().await;
     let _pppd = stage.by_hand(2);
     wait_for(&stage.pid_file(2));
-    fs::rename(stage.pid_file(2), stage.path("elsewhere")).unwrap();
-    std::os::unix::fs::symlink(stage.path("elsewhere"), stage.pid_file(2)).unwrap();
-    assert_eq!(stage.work().await.1, []);
+    let (work, found) = stage.work().await;
+    work.ask(stage.write_as(2, "new"));
+    let dialled = found[0].dialled.clone().unwrap();
+    assert_eq!((dialled.login.as_str(), dialled.mppe), ("admin", Some(Mppe::Require)));
+    assert_eq!(dialled.password, Some(Secret::parse("old").unwrap()));
+    work.finish().await;
 }
 
 #[tokio::test]
@@ -132,5 +217,7 @@ async fn tunnels_outlive_the_module() {
     let (mut work, found) = stage.work().await;
     assert_eq!(found[0].pid, pid);
     work.ask(signal(found[0].call, Signal::Kill));
-    assert_eq!(work.next().await, Event::Exited { call: CallId::Found(0), exit: PppdExit::Unseen });
+    // Here it is a child still, as it would be of a daemon that is pid 1 of a container.
+    let exit = PppdExit::Signal(9);
+    assert_eq!(work.next().await, Event::Exited { call: CallId::Found(0), exit });
 }

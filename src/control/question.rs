@@ -1,0 +1,55 @@
+//! What the server asks the supervisor, and what comes back.
+
+use tokio::sync::oneshot;
+
+use super::api::{Node, Status};
+use crate::core::event::Ask;
+use crate::node::NodeId;
+use crate::stopped::Kept;
+
+/// A question to the supervisor; the answer goes back by its channel.
+#[derive(Debug)]
+pub enum Question {
+    /// The whole state.
+    Status(oneshot::Sender<Status>),
+    /// To change a node.
+    Change {
+        /// Which node.
+        node: NodeId,
+        /// How.
+        ask: Ask,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Changed, Refusal>>,
+    },
+}
+
+/// What became of a node.
+#[derive(Debug)]
+pub struct Changed {
+    /// The node right after, or a message that it is none of those that the daemon holds.
+    pub node: Result<Node, String>,
+    /// To be waited for before the answer: until then a restart would forget the change.
+    pub kept: Option<Kept>,
+}
+
+/// Why a request is not answered as wished; each message says what and what to do.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Whoever asks may not.
+    NotAllowed,
+    /// What should be a node's id is none.
+    BadId(String),
+    /// There is no such node.
+    Unknown(String),
+    /// The daemon can't tell yet, or no longer.
+    NotNow(String),
+    /// It is done, and a restart of the daemon will forget it.
+    NotKept(String),
+}
+
+impl Refusal {
+    /// What is said to those who ask too late.
+    pub fn stopping() -> Self {
+        Refusal::NotNow("connexad is stopping; ask again when it runs".to_owned())
+    }
+}

@@ -1,0 +1,94 @@
+//! A second pppd of a node that has one already. At most one is kept: the one that is up, or else
+//! the one that the daemon did not start, for it may be up on the server already.
+
+use std::collections::BTreeMap;
+
+use super::effect::{Order, Signal};
+use super::event::{CallId, FoundCall};
+use super::notice::{HangUp, Notice};
+use super::time::Monotonic;
+use super::tunnel::Why;
+use super::{Core, Turn};
+use crate::node::NodeId;
+
+/// pppds beside the call that their node goes by. There are hardly ever any.
+#[derive(Debug, Default)]
+pub(super) struct Seconds(BTreeMap<CallId, Second>);
+
+#[derive(Debug)]
+struct Second {
+    found: FoundCall,
+    /// It was told to end; KILL is due then.
+    kill_at: Option<Monotonic>,
+}
+
+impl Seconds {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        self.0.values().filter_map(|second| second.kill_at).min()
+    }
+
+    /// The call has ended. Whether it was one of these.
+    pub(super) fn ended(&mut self, call: CallId) -> bool {
+        self.0.remove(&call).is_some()
+    }
+
+    fn of(&self, node: NodeId) -> Vec<CallId> {
+        self.0.iter().filter(|(_, s)| s.found.node == node).map(|(call, _)| *call).collect()
+    }
+}
+
+impl Core {
+    /// A pppd was found beside the node's own call.
+    pub(super) fn found_second(&mut self, found: FoundCall, turn: &mut Turn) {
+        let (call, id) = (found.call, found.node);
+        let kill_at = self.seconds.0.get(&call).and_then(|second| second.kill_at);
+        self.seconds.0.insert(call, Second { found, kill_at });
+        if self.up.contains(&id) || self.ends_all() {
+            self.part_with_seconds(id, turn);
+        } else {
+            self.hang_up(id, Why::Unwanted(HangUp::SecondPppd), turn);
+            self.note(id, turn);
+        }
+    }
+
+    /// Ends every second pppd of a node: TERM now, KILL after the grace.
+    pub(super) fn part_with_seconds(&mut self, id: NodeId, turn: &mut Turn) {
+        let kept = self.tunnels.get(&id).and_then(|tunnel| tunnel.call()).and_then(|c| c.pid);
+        let kill_at = turn.at() + self.policy.stop_grace;
+        for call in self.seconds.of(id) {
+            let Some(second) = self.seconds.0.get_mut(&call) else { continue };
+            if second.kill_at.is_none() {
+                second.kill_at = Some(kill_at);
+                turn.tell(Notice::SecondPppd { node: id, pid: second.found.pid, kept });
+                turn.order(Order::Signal { call, signal: Signal::Terminate });
+            }
+        }
+    }
+
+    /// The node's call has ended: a second pppd takes its place, or is waited for when it was told
+    /// to end.
+    pub(super) fn promote_second(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(call) = self.seconds.of(id).first().copied() else { return };
+        let Some(second) = self.seconds.0.remove(&call) else { return };
+        self.adopt(second.found, turn);
+        if second.kill_at.is_some() {
+            self.hang_up(id, Why::Unwanted(HangUp::SecondPppd), turn);
+            self.note(id, turn);
+        }
+    }
+
+    pub(super) fn press_seconds(&mut self, turn: &mut Turn) {
+        let (at, grace) = (turn.at(), self.policy.stop_grace);
+        for (call, Second { found, kill_at }) in &mut self.seconds.0 {
+            if kill_at.is_some_and(|kill_at| kill_at <= at) {
+                *kill_at = Some(at + grace);
+                turn.tell(Notice::Killing { node: found.node, pid: Some(found.pid) });
+                turn.order(Order::Signal { call: *call, signal: Signal::Kill });
+            }
+        }
+    }
+}

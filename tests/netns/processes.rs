@@ -1,0 +1,128 @@
+//! Processes of calls: none is left over, none is lost, none leaves a trace in the daemon.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::namespace::{kill, lives, run};
+
+/// A pptp with a call manager that goes on for ever, deaf to TERM.
+const PPTP: &str = r#"#!/bin/sh
+if [ "$1" = manager ]; then
+  trap '' TERM HUP
+  echo $$ >> "${0%/bin/*}/managers"
+  read never < "${0%/bin/*}/never"
+fi
+("$0" manager < /dev/null > /dev/null 2>&1 &)
+read never
+"#;
+
+/// A gateway with node 1, whose calls have such a pptp.
+fn gateway() -> Gateway {
+    let gateway = Gateway::new();
+    let pptp = gateway.path("bin/pptp");
+    fs::remove_file(&pptp).unwrap();
+    fs::write(&pptp, PPTP).unwrap();
+    fs::set_permissions(&pptp, fs::Permissions::from_mode(0o755)).unwrap();
+    run(Command::new("mkfifo").arg(gateway.path("never")));
+    gateway.nodes(1);
+    gateway.server("10.9.0.1", &json!({ "pty": true }));
+    gateway
+}
+
+/// The call manager of the call with this number.
+fn manager(gateway: &Gateway, number: usize) -> u32 {
+    gateway
+        .wait_for("a call manager", || gateway.read("managers").lines().nth(number)?.parse().ok())
+}
+
+#[test]
+fn a_call_manager_that_outlives_its_pppd_is_ended_and_that_of_the_next_call_is_not() {
+    let mut gateway = gateway();
+    let pppd = gateway.start().wait_state(1, "up").pid;
+    let first = manager(&gateway, 0);
+    kill(pppd.unwrap(), Signal::KILL);
+    let next = gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != pppd);
+    let second = manager(&gateway, 1);
+    gateway.wait_for("the end of the first", || (!lives(first)).then_some(()));
+    assert!(lives(second));
+    assert_eq!(gateway.wait_state(1, "up").pid, next.pid);
+    gateway.wait_log(&format!("pptp {first} has outlived its pppd"));
+}
+
+#[test]
+fn what_a_call_left_while_no_daemon_ran_is_cleared_by_the_next() {
+    let mut gateway = gateway();
+    let pppd = gateway.start().wait_state(1, "up").pid.unwrap();
+    let manager = manager(&gateway, 0);
+    gateway.end(Signal::KILL);
+    kill(pppd, Signal::KILL);
+    gateway.sql("DELETE FROM nodes");
+    let pid_file = gateway.path("run/ppp-connexa-node-1.pid");
+    assert!(pid_file.exists());
+    gateway.start();
+    gateway.wait_for("the end of its manager", || (!lives(manager)).then_some(()));
+    gateway.wait_for("its pid file to go", || (!pid_file.exists()).then_some(()));
+}
+
+#[test]
+fn a_call_that_is_taken_over_keeps_its_processes_and_its_pid_file() {
+    let mut gateway = gateway();
+    gateway.nodes(2);
+    gateway.server("10.9.0.1", &json!({ "pty": true }));
+    gateway.start().wait_until("both up", |status| status.counts.get("up") == Some(&2));
+    let kept = manager(&gateway, 0);
+    let gone = gateway.wait_state(2, "up").pid.unwrap();
+    gateway.end(Signal::KILL);
+    kill(gone, Signal::KILL);
+    gateway.sql("DELETE FROM nodes WHERE id = 2");
+    gateway.start().wait_state(1, "up");
+    // This shows that the next daemon has cleared up.
+    let stale = gateway.path("run/ppp-connexa-node-2.pid");
+    gateway.wait_for("the other's pid file to go", || (!stale.exists()).then_some(()));
+    assert!(lives(kept) && gateway.path("run/ppp-connexa-node-1.pid").exists());
+    assert_eq!(gateway.logged("outlived"), 0, "{}", gateway.log());
+}
+
+#[test]
+fn a_pppd_that_says_and_does_nothing_is_given_up() {
+    let mut gateway = Gateway::configured("tunnel.dial_timeout = \"500ms\"");
+    gateway.nodes(1);
+    gateway.server("10.9.0.1", &json!({ "mute": true, "ignores_term": true }));
+    let node = gateway.start().wait_node(1, "dialled", |node| node.pid.is_some());
+    gateway.wait_for("its end", || (!lives(node.pid.unwrap())).then_some(()));
+    gateway.wait_node(1, "told", |node| {
+        node.last_error.as_ref().is_some_and(|error| error.kind == "timeout")
+    });
+}
+
+/// Open files of a process, and those of its children that wait to be reaped.
+fn traces(pid: u32) -> (usize, Vec<String>) {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children = children.split_whitespace();
+    let zombies = children.filter(|child| !lives(child.parse().unwrap()));
+    (open, zombies.map(str::to_owned).collect())
+}
+
+#[test]
+fn fifty_calls_leave_no_trace_in_the_daemon() {
+    let backoff = "tunnel.backoff = { min = \"10ms\", max = \"10ms\" }";
+    let mut gateway = Gateway::configured(backoff);
+    gateway.nodes(1);
+    let pppd = gateway.start().wait_state(1, "up").pid.unwrap();
+    let daemon = gateway.status().unwrap().daemon.pid;
+    let before = traces(daemon);
+    gateway.server("10.9.0.1", &json!({ "exit": 0 }));
+    kill(pppd, Signal::KILL);
+    gateway.wait_for("fifty calls", || (gateway.dialled(1) > 50).then_some(()));
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.wait_state(1, "up");
+    // A connection of a status that was just answered may be open still.
+    gateway.wait_for("no trace", || (traces(daemon) == before).then_some(()));
+    assert_eq!(before.1, Vec::<String>::new());
+}
