@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod node;
 pub mod once;
 pub mod pppd;
+pub mod recording;
 pub mod signals;
 pub mod stopped;
 pub mod supervisor;

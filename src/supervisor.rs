@@ -21,6 +21,7 @@ use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
+use crate::recording::{RecordError, Recorder};
 use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
 use crate::{backend, control, desired, host, kernel, pppd, systemd, telemetry};
@@ -43,6 +44,8 @@ pub struct Options {
     pub startup_delay: Option<Span>,
     /// Tell what would be done and do nothing.
     pub dry_run: bool,
+    /// Record every input of the core to this file.
+    pub record: Option<PathBuf>,
 }
 
 impl Options {
@@ -71,6 +74,9 @@ pub enum SupervisorError {
     /// Signals can't be caught.
     #[error("can't catch signals: {0}")]
     Signals(#[source] std::io::Error),
+    /// Nothing can be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A part of the daemon has ended that must not.
     #[error("a part of the daemon has failed: {0}; tunnels stay up, restart it")]
     Part(String),
@@ -86,11 +92,19 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
+    let policy = Policy::from(&config);
+    let record = |path: &PathBuf| Recorder::start(path, &policy);
+    let recorder = options.record.as_ref().map(record).transpose()?;
     let mut parts = JoinSet::new();
     parts.spawn(control::server::serve(listener, questions_in));
     let mut supervisor = Supervisor::start(options, config, &mut parts);
+    supervisor.recorder = recorder;
     supervisor.recall_stopped();
-    supervisor.run(signals, questions, &mut parts).await
+    let ended = supervisor.run(signals, questions, &mut parts).await;
+    if let Some(recorder) = supervisor.recorder.take() {
+        recorder.finish();
+    }
+    ended
 }
 
 struct Supervisor {
@@ -106,6 +120,7 @@ struct Supervisor {
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
     stopped: Keeper,
+    recorder: Option<Recorder>,
     was_ready: bool,
     stopping: bool,
 }
@@ -137,6 +152,7 @@ impl Supervisor {
             pppd,
             desired,
             stopped,
+            recorder: None,
             was_ready: false,
             stopping: false,
         }
@@ -185,8 +201,11 @@ impl Supervisor {
     }
 
     fn feed(&mut self, event: Event) {
-        let now = self.clock.now();
-        for effect in self.core.handle(Input { now, event }) {
+        let input = Input { now: self.clock.now(), event };
+        if let Some(recorder) = &self.recorder {
+            recorder.record(&input);
+        }
+        for effect in self.core.handle(input) {
             self.perform(effect);
         }
         if !self.was_ready && self.core.is_ready() {

@@ -1,12 +1,13 @@
 //! connexactl: asks the daemon.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use connexa::cli::{StatusView, show_change, show_status};
+use connexa::cli::{ReplayError, StatusView, replay, show_change, show_status};
 use connexa::control::client::{self, ClientError};
 use connexa::core::event::Ask;
 use connexa::exit::Exit;
@@ -43,6 +44,11 @@ enum Command {
         /// The node's id
         node: u32,
     },
+    /// Put a recording of `connexad --record` through the same build's core, and print what it does
+    Replay {
+        /// The recording
+        file: PathBuf,
+    },
     /// Forget a node's back-off or quarantine and dial it now (needs root)
     Retry {
         /// The node's id
@@ -75,6 +81,7 @@ fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
                 show_status(&status, view, SystemTime::now()).map_err(|text| (text, Exit::No))?;
             (text, if yes { Exit::Done } else { Exit::No })
         }
+        Command::Replay { ref file } => return replay_file(file),
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
         Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
@@ -92,6 +99,17 @@ fn change(
 ) -> Result<String, (String, Exit)> {
     let node = runtime.block_on(client::change(&arguments.socket, node, ask)).map_err(refusal)?;
     show_change(&node, arguments.json).map_err(|text| (text, Exit::No))
+}
+
+fn replay_file(file: &Path) -> Result<Exit, (String, Exit)> {
+    let failed =
+        |error: ReplayError| (format!("can't replay {}: {error}", file.display()), Exit::No);
+    let recording = File::open(file).map_err(|error| failed(error.into()))?;
+    match replay(BufReader::new(recording), &mut BufWriter::new(std::io::stdout().lock())) {
+        // A closed pipe (`connexactl replay FILE | head`) is no failure.
+        Err(ReplayError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
+        ended => ended.map(|()| Exit::Done).map_err(failed),
+    }
 }
 
 fn refusal(error: ClientError) -> (String, Exit) {

@@ -28,6 +28,9 @@ struct Arguments {
     /// Tell what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Record all that the core is told to this file, for `connexactl replay`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Length of an outage window, e.g. 30s; overrides outage.interval
     #[arg(long, value_name = "DURATION")]
     interval: Option<Span>,
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         interval: arguments.interval,
         startup_delay: arguments.startup_delay,
         dry_run: arguments.dry_run,
+        record: arguments.record.clone(),
     };
     match obey(&arguments, options) {
         Ok(exit) => exit.into(),
@@ -110,7 +114,9 @@ fn run(options: Options, config: Config) -> Ended {
     let ended = runtime()?.block_on(supervisor::run(options, config)).map_err(|error| {
         let exit = match &error {
             SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
-            SupervisorError::Socket(_) | SupervisorError::Signals(_) => Exit::No,
+            SupervisorError::Socket(_)
+            | SupervisorError::Signals(_)
+            | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
             SupervisorError::Part(_) => Exit::Unreachable,
         };

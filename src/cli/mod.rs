@@ -1,9 +1,11 @@
 //! connexactl's commands.
 
 mod change;
+mod replay;
 mod status;
 
 pub use change::show_change;
+pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {

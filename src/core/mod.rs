@@ -188,6 +188,11 @@ impl Core {
         self.known.links && self.known.running
     }
 
+    /// The state of each node.
+    pub fn states(&self) -> impl Iterator<Item = (NodeId, State)> + '_ {
+        self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
+    }
+
     /// How many tunnels are up.
     pub fn up_count(&self) -> usize {
         self.up.len()

@@ -14,8 +14,8 @@ use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use crate::core::event::{IfIndex, LinkAddress};
 
 /// Message types (linux/rtnetlink.h).
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 

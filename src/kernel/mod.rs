@@ -5,6 +5,7 @@
 //! so a slow core makes events rarer and never makes a queue longer.
 
 mod dump;
+mod filter;
 mod listen;
 mod message;
 mod session;

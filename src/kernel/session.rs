@@ -8,7 +8,7 @@ use netlink_packet_core::{
     NetlinkPayload,
 };
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_proto::{NetlinkCodec, NetlinkFramed};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -16,8 +16,8 @@ use netlink_sys::{AsyncSocket, Socket, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
 use rustix::net::sockopt;
 
-use super::KernelError;
 use super::message::News;
+use super::{KernelError, filter};
 
 /// The kernel's port number (netlink(7)); nobody else can have it.
 const KERNEL: u32 = 0;
@@ -68,6 +68,10 @@ impl Session {
             TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
         let receive_buffer = enlarge(socket.socket_ref(), receive_buffer)
             .map_err(failed("set the receive buffer of a netlink socket"))?;
+        // Without it all is heard, which costs more and harms nothing.
+        if let Err(error) = filter::attach(socket.socket_ref()) {
+            tracing::debug!("rtnetlink: changes of foreign links are heard too: {error}");
+        }
         socket
             .socket_mut()
             .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
@@ -141,7 +145,13 @@ fn refused(code: i32) -> KernelError {
 impl List {
     fn request(self) -> RouteNetlinkMessage {
         match self {
-            List::Links => RouteNetlinkMessage::GetLink(LinkMessage::default()),
+            List::Links => {
+                let mut message = LinkMessage::default();
+                // Counters are half of each answer, and nobody reads them.
+                let mask = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+                message.attributes.push(mask);
+                RouteNetlinkMessage::GetLink(message)
+            }
             List::Addresses => {
                 let mut message = AddressMessage::default();
                 message.header.family = AddressFamily::Inet;

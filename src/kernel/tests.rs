@@ -12,6 +12,8 @@ use netlink_sys::{Socket, SocketAddr};
 use tokio::sync::mpsc;
 
 use super::listen::listen_with;
+use super::message::News;
+use super::session::{Heard, Session};
 use super::{RECEIVE_BUFFER, snapshot};
 use crate::core::event::{Event, Hearing, IfIndex, Link, LinkChange};
 
@@ -238,4 +240,16 @@ fn send_forged_removals(port: u32, links: impl Iterator<Item = IfIndex>) {
             socket.send_to(&bytes, &SocketAddr::new(port, 0), 0).unwrap();
         }
     }
+}
+
+#[test]
+fn changes_of_foreign_links_never_reach_the_socket() {
+    in_namespace(async || {
+        let mut session = Session::open(RECEIVE_BUFFER).unwrap();
+        ip((0..50).map(|n| format!("tuntap add mode tap name foreign{n}")));
+        ip((0..50).map(|n| format!("tuntap del mode tap name foreign{n}")));
+        ip(tuns("add", 0..1));
+        let heard = session.hear().await.unwrap();
+        assert!(matches!(heard, Heard::Change(News::Link { .. })), "{heard:?}");
+    });
 }

@@ -167,12 +167,23 @@ impl Gateway {
         self.start_with(&[])
     }
 
+    /// The same with more arguments.
+    pub(crate) fn start_as(&mut self, arguments: &[&str]) -> &mut Self {
+        let command = self.connexad(arguments);
+        self.launch(command)
+    }
+
     /// The same with more environment.
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) -> &mut Self {
+        let mut command = self.connexad(&[]);
+        command.envs(environment.iter().copied());
+        self.launch(command)
+    }
+
+    fn launch(&mut self, mut command: Command) -> &mut Self {
         let log = self.path("connexad.log");
         let log = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
-        let mut command = self.connexad(&[]);
-        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
+        command.stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().unwrap());
         self
     }

@@ -24,6 +24,7 @@ mod operator_socket;
 mod outage;
 mod processes;
 mod programs;
+mod recording;
 mod rows;
 mod signals;
 mod systemd;

@@ -1,0 +1,92 @@
+//! What the core was told can be recorded, and put through the core again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::namespace::kill;
+
+/// A gateway whose daemon has recorded the life of a tunnel: up, killed, up again.
+fn recorded() -> Gateway {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.1", &json!({ "password": "hunter2" }));
+    gateway.node(1, "10.9.0.1", "hunter2");
+    let recording = gateway.path("recording");
+    gateway.start_as(&["--record", recording.to_str().unwrap()]);
+    let up = gateway.wait_state(1, "up");
+    kill(up.pid.unwrap(), Signal::KILL);
+    gateway.wait_node(1, "up again", |node| node.state == "up" && node.pid != up.pid);
+    gateway.end(Signal::TERM);
+    gateway
+}
+
+fn replay(gateway: &Gateway) -> (String, String, Option<i32>) {
+    let mut command = gateway.connexactl(&["replay"]);
+    let output = command.arg(gateway.path("recording")).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+/// What the daemon told of tunnels, without times and levels.
+fn tunnels_told(text: &str) -> Vec<&str> {
+    let begins =
+        |line: &str| ["✅ Tunnel", "Tunnel for", "Node 1"].iter().find_map(|b| line.find(b));
+    text.lines().filter_map(|line| line.get(begins(line)?..)).collect()
+}
+
+#[test]
+fn a_replay_tells_what_the_daemon_told() {
+    let gateway = recorded();
+    let (replayed, _, exit) = replay(&gateway);
+    let log = gateway.log();
+    assert_eq!((tunnels_told(&replayed), exit), (tunnels_told(&log), Some(0)));
+    assert_eq!(tunnels_told(&log).len(), 4, "{log}");
+}
+
+#[test]
+fn a_replay_prints_each_transition() {
+    let (replayed, ..) = replay(&recorded());
+    for transition in ["new → dialing", "negotiating → up", "→ backoff", "backoff → dialing"]
+    {
+        let is_it = |line: &str| line.contains(" node 1: ") && line.ends_with(transition);
+        assert!(replayed.lines().any(is_it), "{transition} is missing:\n{replayed}");
+    }
+}
+
+#[test]
+fn a_recording_holds_no_password_and_is_for_root_alone() {
+    let gateway = recorded();
+    assert!(!gateway.read("recording").contains("hunter2"));
+    let mode = fs::metadata(gateway.path("recording")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_recording_that_was_cut_short_is_replayed_to_its_end() {
+    let gateway = recorded();
+    let whole = gateway.read("recording");
+    fs::write(gateway.path("recording"), whole.trim_end().strip_suffix('}').unwrap()).unwrap();
+    assert_eq!(replay(&gateway).2, Some(0));
+}
+
+#[test]
+fn what_is_no_recording_is_refused_in_one_line() {
+    let gateway = Gateway::new();
+    fs::write(gateway.path("recording"), "{}\n").unwrap();
+    let (_, told, exit) = replay(&gateway);
+    assert!(told.contains("line 1 is not the start of a recording"), "{told}");
+    assert_eq!((told.lines().count(), exit), (1, Some(1)));
+}
+
+#[test]
+fn a_file_that_can_not_be_recorded_to_keeps_the_daemon_from_starting() {
+    let gateway = Gateway::new();
+    let output = gateway.connexad(&["--record", "/proc/nowhere"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("can't record to /proc/nowhere"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+}
