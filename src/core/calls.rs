@@ -49,7 +49,9 @@ impl Core {
 
     pub(super) fn said(&mut self, call_id: CallId, word: Word, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call_id) else { return };
-        let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let is_ended = tunnel.phase.is_ended_by_us();
+        let Some(call) = tunnel.call_mut() else { return };
         match word {
             Word::Interface(name) => {
                 if call.standing == Standing::NoLink {
@@ -60,6 +62,8 @@ impl Core {
                     }
                 }
             }
+            // Our own signal explains nothing.
+            Word::Explains { failure, .. } if is_ended && failure.kind == FailureKind::Killed => {}
             Word::Explains { failure, vague } => {
                 call.said.hear(failure, vague);
                 call.tell_fall_if_explained(id, turn);
@@ -105,6 +109,15 @@ impl Core {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let (mut call, why) = match std::mem::replace(&mut tunnel.phase, Phase::Waiting) {
             Phase::Calling(call) => (call, Why::Itself),
+            Phase::Stopping {
+                call,
+                why: Why::Itself,
+                stage: Stage::Terminated | Stage::Killed,
+                ..
+            } => {
+                let failure = pressed(&call);
+                (call, Why::GivenUp(failure))
+            }
             Phase::Stopping { call, why, .. } => (call, why),
             phase @ (Phase::Waiting
             | Phase::Backoff { .. }
@@ -136,7 +149,8 @@ impl Core {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let retries = &mut tunnel.retries;
         retries.last = Some(failure.clone());
-        if self.stopping || !matches!(tunnel.want, Want::Tunnel(_)) {
+        let held = self.stopping || self.stopped.contains(&id);
+        if held || !matches!(tunnel.want, Want::Tunnel(_)) {
             return;
         }
         let curve = &self.policy.backoff;
@@ -243,5 +257,46 @@ impl Core {
         };
         *until = turn.at() + grace;
         turn.order(Order::Signal { call: call.id, signal });
+    }
+}
+
+/// Why a call ended whose link was gone and whose pppd had to be signalled for that.
+fn pressed(call: &Call) -> Failure {
+    call.said.best().cloned().unwrap_or_else(|| {
+        Failure::new(FailureKind::LinkLost, "the link is gone, and pppd did not end by itself")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::State;
+    use crate::core::stage::Stage;
+
+    /// An up tunnel whose link goes, and whose pppd ends by the daemon's signal only.
+    fn ended_by_signal(words: &[(FailureKind, bool)]) -> String {
+        let mut stage = Stage::in_state(State::Up);
+        stage.no_link();
+        for (kind, after_the_signal) in words {
+            if *after_the_signal {
+                stage.wait(Duration::from_secs(5));
+            }
+            stage.say(Failure::new(*kind, "said"), *kind == FailureKind::Hangup);
+        }
+        stage.exit(PppdExit::Code(16));
+        stage.last_error()
+    }
+
+    #[test]
+    fn the_daemon_s_own_signal_is_no_cause() {
+        assert_eq!(ended_by_signal(&[(FailureKind::Killed, true)]), "link_lost");
+    }
+
+    #[test]
+    fn a_vague_word_before_the_daemon_s_signal_outweighs_the_signal() {
+        let words = [(FailureKind::Hangup, false), (FailureKind::Killed, true)];
+        assert_eq!(ended_by_signal(&words), "hangup");
     }
 }

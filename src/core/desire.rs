@@ -60,11 +60,12 @@ impl Core {
         }
         tunnel.rank = rank;
         let old = std::mem::replace(&mut tunnel.want, want);
+        let mut write = None;
         let redial = match (&old, &tunnel.want) {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
             (old, Want::Tunnel(node)) => {
-                turn.order(Self::write_files(node, &self.policy));
-                matches!(old, Want::Tunnel(_))
+                write = Some(Self::write_files(node, &self.policy));
+                !matches!(old, Want::Unknown)
             }
             (old, Want::Invalid(row)) => {
                 if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
@@ -79,6 +80,8 @@ impl Core {
             self.start_afresh(id, turn);
         }
         self.reconcile(id, turn);
+        // After a hang-up: the next daemon takes the files for what a running call was dialled with.
+        write.into_iter().for_each(|write| turn.order(write));
     }
 
     /// The row changed in what is dialled: what failed before says nothing any more.
@@ -125,7 +128,11 @@ impl Core {
         match &tunnel.want {
             _ if self.ends_all() => Some(HangUp::DaemonStops),
             Want::Tunnel(_) | Want::Unknown if self.stopped.contains(&id) => Some(HangUp::Stopped),
-            Want::Tunnel(node) if tunnel.call().is_some_and(|call| call.is_for_another(node)) => {
+            Want::Tunnel(node)
+                if tunnel
+                    .call()
+                    .is_some_and(|call| call.is_for_another(node, self.policy.peer.mppe)) =>
+            {
                 Some(HangUp::Changed)
             }
             Want::Unknown | Want::Tunnel(_) => None,

@@ -231,13 +231,14 @@ pub struct Dialled {
 }
 
 impl Dialled {
-    /// Whether a call for this node would be dialled with the same now. What is not known does
+    /// Whether a call for this node would be dialled with the same now, where `mppe` holds for
+    /// rows that say nothing. What is not known does
     /// not differ: a tunnel that works is not ended on suspicion.
-    pub fn is_for(&self, node: &Node) -> bool {
+    pub fn is_for(&self, node: &Node, mppe: Mppe) -> bool {
         self.server == node.server.ip()
             && self.login == node.login.as_str()
             && self.password.as_ref().is_none_or(|password| *password == node.password)
-            && (self.mppe.is_none() || node.mppe.is_none() || self.mppe == node.mppe)
+            && self.mppe.is_none_or(|dialled| dialled == node.mppe.unwrap_or(mppe))
     }
 }
 

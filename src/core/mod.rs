@@ -22,6 +22,8 @@ pub mod policy;
 pub mod report;
 mod seconds;
 #[cfg(test)]
+mod stage;
+#[cfg(test)]
 mod states;
 pub mod time;
 mod timers;
@@ -271,6 +273,7 @@ impl Core {
 
     fn stop(&mut self, turn: &mut Turn) {
         self.stopping = true;
+        self.outage.stop();
         let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
         for id in ids {
             self.reconcile(id, turn);

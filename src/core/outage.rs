@@ -83,6 +83,11 @@ impl Outage {
         }
     }
 
+    /// Watches no more: the daemon stops, and its tunnels may go down on purpose.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Idle;
+    }
+
     /// When the rule is next to be looked at. `None` while a tunnel is up.
     pub fn deadline(&self) -> Option<Monotonic> {
         match self.phase {

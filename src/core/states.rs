@@ -1,26 +1,16 @@
 //! The tables of states and events in `docs/architecture.md`, made from the code and compared.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::effect::{Effect, Order};
-use super::event::{
-    Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, InvalidRow, Link, LinkAddress,
-    LinkChange, Word,
-};
-use super::failure::{Failure, FailureKind, PppdExit};
+use super::State;
+use super::event::{Ask, Event};
+use super::failure::PppdExit;
 use super::policy::Policy;
-use super::time::{Monotonic, Now, Wall};
-use super::{Core, State};
+use super::stage::{Stage, candidate, invalid};
 use crate::config::Config;
-use crate::node::{Invalid, Login, Node, NodeId, Secret, ServerAddr};
 
 const DOCUMENT: &str = include_str!("../../docs/architecture.md");
-const NODE: NodeId = NodeId(1);
-/// Has the same server, goes first, and only dials in the state `waiting`.
-const RIVAL: NodeId = NodeId(9);
-const LINK: IfIndex = IfIndex(7);
 
 /// Something in the words of the document, and how it comes about.
 type Happening = (&'static str, fn(&mut Stage));
@@ -95,158 +85,4 @@ fn the_documented_table_of_what_comes_after_a_stop_is_the_code_s() {
         let _ = write!(table, "\n| {name} | `{}` |", stage.state());
     }
     assert!(DOCUMENT.contains(&table), "docs/architecture.md should have:\n{table}");
-}
-
-/// A core with one node in it, brought into some state.
-struct Stage {
-    core: Core,
-    at: Monotonic,
-    call: CallId,
-    rival: CallId,
-}
-
-impl Stage {
-    fn in_state(state: State) -> Self {
-        let none = CallId::Found(0);
-        let core = Core::new(Policy::from(&Config::default()));
-        let mut stage = Stage { core, at: Monotonic(0), call: none, rival: none };
-        stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
-        stage.feed(Event::Found(vec![]));
-        stage.enter(state);
-        assert_eq!(stage.state(), state.name());
-        stage
-    }
-
-    fn enter(&mut self, state: State) {
-        match state {
-            State::Waiting => {
-                let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") });
-                self.feed(Event::Desired(vec![rival, candidate("secret")]));
-            }
-            State::Dialing => self.desire(Some(candidate("secret"))),
-            State::Negotiating => {
-                self.enter(State::Dialing);
-                self.link(false, false);
-            }
-            State::Up => {
-                self.enter(State::Negotiating);
-                self.link(true, true);
-            }
-            State::Stopping => {
-                self.enter(State::Negotiating);
-                self.wait_for_deadline();
-            }
-            State::Backoff => {
-                self.enter(State::Dialing);
-                self.end(self.call, PppdExit::Code(16));
-            }
-            State::Quarantined => {
-                self.desire(Some(candidate("secret")));
-                for _ in 0..2 {
-                    self.end(self.call, PppdExit::Code(19));
-                    self.wait_for_deadline();
-                }
-                self.end(self.call, PppdExit::Code(19));
-            }
-            State::Stopped => {
-                self.feed(Event::Stopped(BTreeSet::from([NODE])));
-                self.desire(Some(candidate("secret")));
-            }
-            State::Invalid => self.desire(Some(invalid())),
-        }
-    }
-
-    fn feed(&mut self, event: Event) {
-        let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
-        for effect in self.core.handle(Input { now, event }) {
-            if let Effect::Pppd(Order::Dial { call, node }) = effect {
-                *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
-            }
-        }
-    }
-
-    fn wait(&mut self, time: Duration) {
-        self.at = self.at + time;
-        self.feed(Event::Tick);
-    }
-
-    fn wait_for_deadline(&mut self) {
-        if let Some(deadline) = self.core.tunnels.get(&NODE).and_then(|tunnel| tunnel.deadline()) {
-            self.wait(deadline.since(self.at));
-        }
-    }
-
-    fn desire(&mut self, candidate: Option<Candidate>) {
-        let rival = self.core.tunnels.contains_key(&RIVAL);
-        let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }));
-        self.feed(Event::Desired(rival.into_iter().chain(candidate).collect()));
-    }
-
-    fn ask(&mut self, ask: Ask) {
-        self.feed(Event::Asked { node: NODE, ask });
-    }
-
-    fn end(&mut self, call: CallId, exit: PppdExit) {
-        let failure = Failure::new(FailureKind::Hangup, "Modem hangup");
-        self.feed(Event::Said { call, word: Word::Explains { failure, vague: true } });
-        self.feed(Event::Exited { call, exit });
-    }
-
-    /// A tunnel that was up has not been refused.
-    fn refuse_twice(&mut self) {
-        if let Some(tunnel) = self.core.tunnels.get_mut(&NODE)
-            && !tunnel.call().is_some_and(|call| call.was_up)
-        {
-            tunnel.retries.refusals = 2;
-        }
-    }
-
-    fn link(&mut self, up: bool, with_addresses: bool) {
-        self.feed(Event::Said { call: self.call, word: Word::Interface("ppp0".into()) });
-        let [local, remote] = [100, 1].map(|last| std::net::Ipv4Addr::new(10, 50, 0, last));
-        let addresses = vec![LinkAddress { local, remote: Some(remote) }];
-        let addresses = if with_addresses { addresses } else { vec![] };
-        self.change(Some(Link { name: "ppp0".into(), up, addresses }));
-    }
-
-    fn no_link(&mut self) {
-        self.change(None);
-    }
-
-    fn change(&mut self, link: Option<Link>) {
-        let changes = vec![LinkChange { index: LINK, link }];
-        self.feed(Event::Links { changes, hearing: Hearing::default() });
-    }
-
-    /// The state that is shown, or `forgotten`.
-    fn state(&self) -> String {
-        let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
-        let shown = self.core.report(now).nodes.into_iter().find(|node| node.id == NODE.0);
-        shown.map_or("forgotten".to_owned(), |node| node.state)
-    }
-}
-
-fn node(password: &str) -> Node {
-    Node {
-        id: NODE,
-        server: ServerAddr::parse("10.9.0.2").unwrap(),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse(password).unwrap(),
-        status: "speed_ok".into(),
-        mppe: None,
-    }
-}
-
-fn candidate(password: &str) -> Candidate {
-    Candidate::Node(node(password))
-}
-
-fn invalid() -> Candidate {
-    Candidate::Invalid(InvalidRow {
-        id: NODE,
-        ip: "nowhere".into(),
-        login: "admin".into(),
-        status: "speed_ok".into(),
-        reason: Invalid::NotIpv4("nowhere".into()),
-    })
 }

@@ -9,7 +9,7 @@ use super::failure::{Explanation, Failure};
 use super::links::Addresses;
 use super::notice::HangUp;
 use super::time::{Monotonic, Wall};
-use crate::node::Node;
+use crate::node::{Mppe, Node};
 
 /// The states that the world sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -209,8 +209,8 @@ impl Call {
     }
 
     /// Whether it was adopted and goes elsewhere than the row says by now.
-    pub(super) fn is_for_another(&self, node: &Node) -> bool {
-        self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node))
+    pub(super) fn is_for_another(&self, node: &Node, mppe: Mppe) -> bool {
+        self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, mppe))
     }
 
     pub(super) fn link(&self) -> Option<IfIndex> {
@@ -285,6 +285,20 @@ impl Phase {
             | Phase::Stopped
             | Phase::Invalid) => other,
         };
+    }
+
+    /// Whether the daemon has signalled the pppd.
+    pub(super) fn is_ended_by_us(&self) -> bool {
+        match self {
+            Phase::Stopping { stage: Stage::Terminated | Stage::Killed, .. } => true,
+            Phase::Stopping { stage: Stage::Leaving, .. }
+            | Phase::Waiting
+            | Phase::Calling(_)
+            | Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Stopped
+            | Phase::Invalid => false,
+        }
     }
 
     pub(super) fn state(&self) -> State {

@@ -1,5 +1,9 @@
 //! The listener against a real kernel, in network namespaces of their own.
 
+mod schedules;
+mod truth;
+mod world;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,6 +14,7 @@ use netlink_packet_route::link::LinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use tokio::sync::mpsc;
+use truth::{by_core, by_ip};
 
 use super::listen::listen_with;
 use super::message::News;
@@ -42,19 +47,6 @@ fn ip(commands: impl IntoIterator<Item = String>) {
     std::io::Write::write_all(&mut ip.stdin.take().unwrap(), commands.join("\n").as_bytes())
         .unwrap();
     assert!(ip.wait().unwrap().success());
-}
-
-/// The names of all links by index, by the word of `ip`.
-fn links_by_ip() -> BTreeMap<IfIndex, String> {
-    let output = Command::new("ip").args(["-j", "link"]).output().unwrap();
-    let links: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let index = |link: &serde_json::Value| link["ifindex"].as_u64().unwrap().try_into().unwrap();
-    links
-        .iter()
-        .filter(|link| link["flags"].as_array().unwrap().contains(&"POINTOPOINT".into()))
-        .map(|link| (IfIndex(index(link)), text(&link["ifname"])))
-        .collect()
 }
 
 fn tuns(verb: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
@@ -95,10 +87,6 @@ impl Core {
         }
     }
 
-    fn names(&self) -> BTreeMap<IfIndex, String> {
-        self.links.iter().map(|(&index, link)| (index, link.name.clone())).collect()
-    }
-
     /// The only link as `name`, then `local>remote` of each address.
     fn only(&self) -> String {
         let [link] = self.links.values().collect::<Vec<_>>()[..] else { return String::new() };
@@ -127,7 +115,7 @@ fn the_first_event_is_the_whole_table() {
         ip(["address add 10.50.0.100 peer 10.50.0.1 dev ppp1".to_owned()]);
         let mut core = Core::listening(RECEIVE_BUFFER);
         core.next().await;
-        assert_eq!(core.names(), links_by_ip());
+        assert_eq!(by_core(&core.links), by_ip());
         assert_eq!(core.hearing.links, 2);
     });
 }
@@ -193,7 +181,7 @@ fn links_removed_unheard_leave_no_ghosts() {
         assert_eq!(core.hearing.links, 300);
         ip(tuns("del", 0..300));
         core.until(|core| core.hearing.overruns > 0).await;
-        assert_eq!(core.names(), links_by_ip());
+        assert_eq!(by_core(&core.links), by_ip());
         assert!(core.hearing.resyncs >= 2, "{:?}", core.hearing);
     });
 }
@@ -206,7 +194,7 @@ fn links_made_and_removed_unheard_leave_no_ghosts() {
         // The buffer keeps the makings and loses the removals.
         ip([tuns("add", 0..60), tuns("del", 0..60), tuns("add", 60..61)].concat());
         core.until(|core| core.hearing.overruns > 0).await;
-        assert_eq!(core.names(), links_by_ip());
+        assert_eq!(by_core(&core.links), by_ip());
     });
 }
 

@@ -204,6 +204,7 @@ stage_run() {
   mkdir -p "$root/"{etc/ppp/peers,etc/supervisor,etc/systemd/journald.conf.d,srv/backend,var/log/supervisor}
   mkdir -p "$root/usr/local/"{bin,sbin}
   cp -a "$here/." "$lab/"
+  cp -a "$project/tests/bench" "$lab/"
   cp -a "$here/units" "$root/etc/systemd/system"
   for unit in "${masked_units[@]}"; do ln -s /dev/null "$root/etc/systemd/system/$unit"; done
   ln -s lab.target "$root/etc/systemd/system/default.target"
@@ -226,8 +227,8 @@ stage_run() {
 LAB_OUT=\$(echo $out)
 LAB_RESULT=\$(echo $result)
 LAB_SCENARIOS='${scenarios[*]}'
-LAB_SCENARIO_LIMIT=180
-LAB_DEMO=$demo
+LAB_SCENARIO_LIMIT=300
+LAB_PLAY=$play
 LAB_TERMINAL=$terminal
 LAB_COLUMNS=$columns
 ENV

@@ -16,16 +16,23 @@ network_up() {
   ip link set lab0 up
 }
 
-# server NAME IP [mppe=off] LOGIN:PASSWORD...: a real pptpd, in a network namespace of its own.
-# Its clients get 10.50.x.100 and up, with 10.50.x.1 at the other end; x is the last part of IP.
+# server NAME IP [mppe=off] [address=same] LOGIN:PASSWORD...: a real pptpd, in a network namespace of its own.
+# Its clients get 10.50.x.100 and up, or with address=same that one each, and 10.50.x.1 at the other end;
+# x is the last part of IP.
 server() {
-  local name=$1 ip=$2 mppe=require-mppe-128
+  local name=$1 ip=$2 mppe=require-mppe-128 client='*' options=()
   shift 2
-  if [[ ${1:-} == mppe=* ]]; then
-    [[ $1 == mppe=off ]] && mppe=nomppe
-    shift
-  fi
   local subnet=10.50.${ip##*.} folder=/srv/$name account
+  local addresses=("localip $subnet.1" "remoteip $subnet.100-199")
+  while [[ ${1:-} == *=* ]]; do
+    case $1 in
+      mppe=off) mppe=nomppe ;;
+      # pptpd leaves the choice to its pppd, which looks into chap-secrets.
+      address=same) addresses=(delegate) options=("$subnet.1:") client=$subnet.100 ;;
+      *) fail "no such option of a server: $1" ;;
+    esac
+    shift
+  done
   ip netns add "srv-$name"
   ip link add "v-$name" type veth peer name eth0 netns "srv-$name"
   ip link set "v-$name" master lab0 up
@@ -34,13 +41,12 @@ server() {
   ip -n "srv-$name" link set eth0 up
 
   mkdir -p "$folder/ppp"
-  printf '%s\n' 'option '"$folder/ppp/pptpd-options" "localip $subnet.1" "remoteip $subnet.100-199" \
-    'connections 100' >"$folder/pptpd.conf"
-  printf '%s\n' 'name pptpd' refuse-pap refuse-chap refuse-mschap require-mschap-v2 $mppe \
+  printf '%s\n' 'option '"$folder/ppp/pptpd-options" "${addresses[@]}" 'connections 100' >"$folder/pptpd.conf"
+  printf '%s\n' 'name pptpd' refuse-pap refuse-chap refuse-mschap require-mschap-v2 $mppe "${options[@]}" \
     nobsdcomp nodeflate nodefaultroute 'mtu 1400' 'mru 1400' debug >"$folder/ppp/pptpd-options"
   : >"$folder/ppp/options"
   for account in "$@"; do
-    printf '"%s" pptpd "%s" *\n' "${account%%:*}" "${account#*:}"
+    printf '"%s" pptpd "%s" %s\n' "${account%%:*}" "${account#*:}" "$client"
   done >"$folder/ppp/chap-secrets"
   chmod 600 "$folder/ppp/chap-secrets"
   server_start "$name"
@@ -55,6 +61,21 @@ server_listens() { ip netns exec "srv-$1" ss -Hltn 'sport = :1723' | grep -q LIS
 
 # Takes the server's calls with it, and nothing else.
 server_stop() { systemctl stop "pptpd@$1"; }
+
+# The server and its calls die at once.
+server_kill() { systemctl kill --signal KILL "pptpd@$1"; }
+
+# The kernel goes on accepting its connections, and nobody answers.
+server_freeze() { systemctl kill --signal STOP "pptpd@$1"; }
+
+# The server's host is cut off, and nobody is told.
+server_unplug() {
+  ip link set "v-$1" down
+  # A known neighbour is believed in for half a minute.
+  ip neigh flush dev lab0
+}
+
+server_plug() { ip link set "v-$1" up; }
 
 # --- the daemon and what it reads
 
@@ -121,11 +142,18 @@ tunnel_pid() { head -n1 "/run/ppp-connexa-node-$1.pid"; }
 
 tunnel_link() { sed -n 2p "/run/ppp-connexa-node-$1.pid"; }
 
+# The two processes of pptp of a node: one carries its packets, one holds its control connection.
+gateway_pid() { pgrep -x pptpgw -P "$(tunnel_pid "$1")"; }
+
+call_manager_pid() { pgrep -x pptpcm -g "$(tunnel_pid "$1")"; }
+
 ifindex() { cat "/sys/class/net/$1/ifindex"; }
 
 has_address() { ip -4 -o addr show dev "$1" | grep -F "$2"; }
 
 gone() { [[ ! -e $1 ]]; }
+
+ended() { gone "/proc/$1"; }
 
 # --- the backend under supervisord
 
@@ -187,10 +215,10 @@ reset() {
   systemctl stop connexad 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   # This process table holds the lab and nothing else.
-  for name in connexad pppd pptp; do
-    pkill -x "$name"
+  for name in connexad pppd pptpgw pptpcm; do
+    pkill -KILL -x "$name"
   done
-  for name in connexad pppd pptp; do
+  for name in connexad pppd pptpgw pptpcm; do
     wait_for 10 "no $name is left" no_process "$name"
   done
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
@@ -198,7 +226,7 @@ reset() {
     rm -rf "/srv/${name#srv-}"
   done
   ip route flush root 10.9.0.0/16 proto boot
-  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp-connexa-* /var/run/pptp
+  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp*.pid /var/run/pptp
   find "$peers" -type f -delete
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
 }

@@ -1,5 +1,5 @@
-# Two nodes of one server, which gives both the same addresses. Each has a call of its own that
-# goes on carrying packets: the echoes through it prove that the server still knows it.
+# Two nodes of one server. Each has a call of its own that goes on carrying packets: the echoes through
+# it prove that the server still knows it.
 server alpha 10.9.0.2 admin:secret second:secret2
 config 'tunnel = { lcp_echo_interval = "1s", lcp_echo_failure = 3 }'
 database

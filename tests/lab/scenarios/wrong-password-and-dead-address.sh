@@ -1,4 +1,4 @@
-# What can't work says why, and costs the others nothing.
+# What can't work says why, and costs the others nothing; a password that is corrected brings the tunnel up.
 server alpha 10.9.0.2 admin:secret second:secret2
 config 'tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database
@@ -18,3 +18,4 @@ expect_equal "the good node's process and dials" "$good 1" "$(of_node 2 '"\(.pid
 
 node 3 10.9.0.2 second secret2 speed_ok
 node_up 3 20
+expect_equal "the good node, once the row was corrected" "$good 1" "$(of_node 2 '"\(.pid) \(.attempts)"')"

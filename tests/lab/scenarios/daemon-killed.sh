@@ -1,0 +1,62 @@
+# The daemon is killed with nodes in every state. systemd starts another one: the tunnel that is up never
+# notices, each call is taken over and none made twice, and a removed node's pppd is ended.
+server alpha 10.9.0.2 admin:secret second:secret2
+server silent 10.9.0.3 admin:secret
+server beta 10.9.0.4 admin:secret
+config 'tunnel.backoff = { min = "1s", max = "20s", jitter = 0.0 }'
+database
+node 2 10.9.0.2 admin secret speed_ok
+node 4 10.9.0.66 admin secret speed_ok
+node 5 10.9.0.2 second mistyped speed_ok
+node 6 10.9.0.4 admin secret speed_ok
+server_freeze silent
+
+kill_daemon() {
+  local before
+  before=$(daemon_pid)
+  kill -KILL "$before"
+  another() { [[ $(daemon_pid) != "$before" && $(daemon_pid) != 0 ]] && systemctl is-active connexad; }
+  wait_for 15 "systemd starts another daemon" another
+}
+
+pppds() { pgrep -af '^(/usr/sbin/)?pppd call connexa-node-'; }
+once_each() { ! pppds | grep -o 'connexa-node-[0-9]*' | sort | uniq -d | grep .; }
+
+# As early as can be: some are started and not yet known by their files.
+daemon_start
+until pgrep -x pppd; do :; done
+kill_daemon
+expect "no pppd runs twice: $(pppds)" once_each
+
+node_up 2
+node_up 6
+wait_for 60 "the wrong password is quarantined" node_is 5 quarantined
+wait_for 60 "the dead address waits" node_is 4 backoff unreachable
+node 3 10.9.0.3 admin secret speed_ok
+wait_for 30 "the silent server is dialled" node_is 3 negotiating
+
+ping -i 0.2 -I "$(tunnel_link 2)" 10.50.2.1 >/run/lab-ping 2>&1 &
+ping=$!
+identity=$(of_node 2 '"\(.pid) \(.ifindex)"') silent=$(tunnel_pid 3) removed=$(tunnel_pid 6)
+kill -STOP "$removed"
+sql 'DELETE FROM nodes WHERE id = 6'
+wait_for 10 "pppd is asked to end and does not" node_is 6 stopping
+kill_daemon
+expect "no pppd runs twice: $(pppds)" once_each
+wait_for 10 "the tunnel is taken over" node_is 2 up
+expect_equal "the tunnel that is up" "$identity true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
+expect_equal "the call that gets no answer" "$silent true" "$(of_node 3 '"\(.pid) \(.adopted)"')"
+wait_for 20 "the removed node's pppd is gone" ended "$removed"
+
+# From the start of the process until it says that the tunnel is up, in microseconds since boot.
+begun=$(systemctl show -p ExecMainStartTimestampMonotonic --value connexad)
+taken=$(journal -o json NODE_ID=2 STATE=up | tail -n1 | jq -r .__MONOTONIC_TIMESTAMP)
+echo "taken over $(((taken - begun) / 1000)) ms after the start of the daemon"
+expect "it was taken over within a second ($begun, $taken)" test $((taken - begun)) -lt 1000000
+
+kill -INT "$ping"
+wait "$ping" || true
+expect "no packet was lost: $(tail -n2 /run/lab-ping)" grep ' 0% packet loss' /run/lab-ping
+node 5 10.9.0.2 second secret2 speed_ok
+node_up 5
+expect "no pppd runs twice: $(pppds)" once_each

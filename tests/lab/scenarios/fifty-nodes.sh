@@ -1,0 +1,37 @@
+# Fifty nodes on ten servers come up, each at its first dial; all are killed at once, and all return.
+for n in {1..10}; do
+  server "s$n" "10.9.0.$n" a:p1 b:p2 c:p3 d:p4 e:p5 &
+done
+wait
+config 'tunnel = { stable_after = "1h", backoff = { min = "1s", max = "5s" } }'
+database
+id=0
+for n in {1..10}; do
+  for account in a:p1 b:p2 c:p3 d:p4 e:p5; do
+    id=$((id + 1))
+    echo "INSERT INTO nodes VALUES ($id, '10.9.0.$n', '${account%:*}', '${account#*:}', 'speed_ok');"
+  done
+done >/run/lab-fifty.sql
+sql '.read /run/lab-fifty.sql'
+
+# Asked of the kernel, for it costs an emulated machine less than asking the daemon.
+fifty_addresses() { [[ $(ip -4 -o addr | grep -c ' ppp.* peer ') == 50 ]]; }
+
+start=$SECONDS
+daemon_start
+wait_for 150 "fifty links have their addresses" fifty_addresses
+wait_for 10 "fifty tunnels are up" status_is 50 .counts.up
+echo "fifty tunnels after $((SECONDS - start)) s"
+expect "no dial failed" not said ': retrying in '
+expect_equal "the tries it took" '[1]' "$(status '[.nodes[].attempts] | unique | tojson')"
+
+mapfile -t pppds < <(head -qn1 /run/ppp-connexa-node-*.pid)
+expect_equal "processes of pppd" 50 "${#pppds[@]}"
+start=$SECONDS
+kill -KILL "${pppds[@]}"
+all_told() { [[ $(said 'is DOWN on' | wc -l) == 50 ]]; }
+wait_for 20 "each one's end is told" all_told
+wait_for 150 "fifty links have their addresses again" fifty_addresses
+wait_for 10 "all are up again" status_is 50 .counts.up
+echo "fifty tunnels again after $((SECONDS - start)) s"
+expect_equal "the tries it took" '[2]' "$(status '[.nodes[].attempts] | unique | tojson')"
