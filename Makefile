@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lab install lint compiler
+.PHONY: help build demo test soak lab bench install lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,16 @@ demo: build ## five nodes, real PPTP servers, an outage and the backend restart;
 test: compiler ## formatting, clippy, unit, simulation, netns and lab tests; ends with a line that counts them
 	@tests/all
 
-lab: build ## the lab's scenarios; make lab S="outage redial" for some of them
+soak: compiler ## the simulation with fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n again
+	@SOAK=$(or $(SOAK),600) cargo test --quiet --test sim -- --exact --nocapture \
+	  whatever_happens_every_wanted_and_reachable_node_comes_up_again
+
+lab: build ## the lab's scenarios; make lab S="outage mppe" for some of them
 	@tests/lab/run $(S)
+
+bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life" for some of its sections
+	@cargo build --quiet --release --bins
+	@tests/bench/run $(B)
 
 lint: compiler ## formatting and clippy, warnings denied
 	@cargo fmt --check

@@ -1,95 +1,110 @@
-//! A small world for the core to live in: a kernel's links, pppds, servers, a database. It keeps
-//! its own books and checks after every input that no rule is broken.
+//! A small world for the core to live in: a kernel's links, pppds, servers, a database, an
+//! operator. What it tells comes late, by several ways, and not at all when the daemon dies.
+
+mod actions;
+mod agenda;
+mod daemon;
+mod disturbances;
+mod invariants;
+mod keeper;
+mod kernel;
+mod processes;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use connexa::config::Config;
 use connexa::core::Core;
-use connexa::core::effect::{Effect, Order, Signal};
-use connexa::core::event::{
-    CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkAddress,
-    LinkChange, RestartOutcome, Word,
-};
-use connexa::core::failure::{Failure, FailureKind, PppdExit};
+use connexa::core::effect::Effect;
+use connexa::core::event::{Event, Input, Link, RestartOutcome};
 use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
-use connexa::node::{Login, Node, NodeId, Secret, ServerAddr};
+use connexa::node::NodeId;
 
-const GOOD: &str = "right";
-const SERVERS: u8 = 3;
+pub use actions::{Action, Quirk, any_action};
+use keeper::Keeper;
+use kernel::Kernel;
+use processes::{Process, Step};
+use rows::Row;
 
-/// Something that happens to the world.
-#[derive(Clone, Copy, Debug)]
-pub enum Action {
-    Want(u32),
-    Drop(u32),
-    ChangePassword(u32),
-    ChangeStatus(u32),
-    SpoilPassword(u32),
-    ServerDies(u8),
-    ServerReturns(u8),
-    ServerHangs(u8),
-    KillPppd(u32),
-    PppdIgnoresTerm(u32),
-    LinkFlaps(u32),
-    DatabaseUnreadable,
-    HostLosesPpp,
-    HostRegainsPpp,
-    DaemonCrashes,
-}
+use crate::model::Model;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Server {
-    Answers,
-    Dead,
-    Hangs,
-}
-
-#[derive(Debug)]
-struct Process {
-    node: u32,
-    call: CallId,
-    server: u8,
-    link: Option<(u32, String)>,
-    ever_up: bool,
-    ignores_term: bool,
-}
+const DAY_ONE: u64 = 1_700_000_000_000;
 
 /// What the world does by itself, later.
 #[derive(Clone, Debug)]
 enum Happening {
     Tell(Event),
-    /// The kernel's message of a link arrives, and shows it as it is by then.
-    TellLink(u32),
-    /// The process makes its link, if it still lives.
-    LinkAppears(u32),
-    /// Half-way, then whole.
-    Address(u32, bool),
-    Exits(u32, PppdExit, Option<(FailureKind, &'static str)>),
+    DatabaseIsRead,
+    KernelIsHeard,
+    KernelIsListed,
+    OrderIsCarriedOut,
+    RunningAreLookedFor,
+    DaemonStarts,
+    LinkReturns(u32),
+    AddressesReturn(u32, Link),
+    Life(u32, Step),
+}
+
+/// The ways that events come by. Each keeps its own order.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Links,
+    Words,
+    Exits,
+    Spawned,
+    Rows,
+    Orders,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Server {
+    Answers,
+    Dead,
+    Hangs,
+    Refuses,
 }
 
 pub struct World {
     pub core: Core,
+    model: Model,
+    policy: Policy,
+    /// The policy that this daemon began with.
+    pub first_policy: Policy,
     now: u64,
+    /// When the daemon started, on the world's clock.
+    started: u64,
+    wall: u64,
     random: u64,
+    /// How long things take, at most; 1 in a world without delays.
+    slowness: u64,
     agenda: BTreeMap<(u64, u64), Happening>,
     serial: u64,
-    rows: BTreeMap<u32, (String, String)>,
-    servers: BTreeMap<u8, Server>,
+    ways: [u64; 7],
+    rows: BTreeMap<u32, Row>,
+    can_read: bool,
+    servers: Vec<Server>,
     has_ppp: bool,
     processes: BTreeMap<u32, Process>,
     next_pid: u32,
-    next_index: u32,
-    links: BTreeMap<u32, Link>,
-    files: BTreeSet<u32>,
-    ignore_next_term: BTreeSet<u32>,
+    kernel: Kernel,
+    keeper: Keeper,
+    quirks: BTreeMap<u32, Quirk>,
+    refused_again: BTreeSet<u32>,
+    is_down: bool,
+    is_stopping: bool,
+    crash_after_orders: Option<u32>,
+    /// Since when a node has two pppds.
+    crowded: BTreeMap<u32, u64>,
+    broken: Option<String>,
+    pub fed: u64,
     notices: Vec<String>,
-    restarts: u32,
-    dials: u32,
-    refused: u32,
-    recording: Vec<(String, String)>,
+    pub restarts: u32,
+    pub dials: u32,
+    pub refused_dials: u32,
+    records: bool,
+    pub recording: Vec<(String, String)>,
 }
 
 pub fn policy() -> Policy {
@@ -97,403 +112,153 @@ pub fn policy() -> Policy {
 }
 
 impl World {
+    /// A world with three servers that is recorded.
     pub fn new(seed: u64) -> Self {
+        World::with(seed, 3, true)
+    }
+
+    /// A world that is not recorded, which is quicker.
+    pub fn with(seed: u64, servers: usize, records: bool) -> Self {
         let mut world = World {
             core: Core::new(policy()),
+            model: Model::new(policy()),
+            policy: policy(),
+            first_policy: policy(),
             now: 0,
+            started: 0,
+            wall: DAY_ONE,
             random: seed,
+            slowness: 20,
             agenda: BTreeMap::new(),
             serial: 0,
+            ways: [0; 7],
             rows: BTreeMap::new(),
-            servers: (0..SERVERS).map(|s| (s, Server::Answers)).collect(),
+            can_read: true,
+            servers: vec![Server::Answers; servers],
             has_ppp: true,
             processes: BTreeMap::new(),
             next_pid: 100,
-            next_index: 3,
-            links: BTreeMap::new(),
-            files: BTreeSet::new(),
-            ignore_next_term: BTreeSet::new(),
+            kernel: Kernel::default(),
+            keeper: Keeper::default(),
+            quirks: BTreeMap::new(),
+            refused_again: BTreeSet::new(),
+            is_down: true,
+            is_stopping: false,
+            crash_after_orders: None,
+            crowded: BTreeMap::new(),
+            broken: None,
+            fed: 0,
             notices: Vec::new(),
             restarts: 0,
             dials: 0,
-            refused: 0,
+            refused_dials: 0,
+            records,
             recording: Vec::new(),
         };
         world.start_daemon();
         world
     }
 
-    fn start_daemon(&mut self) {
-        let changes = self
-            .links
-            .iter()
-            .map(|(&index, link)| LinkChange { index: IfIndex(index), link: Some(link.clone()) })
-            .collect();
-        self.feed(Event::Links { changes, hearing: Hearing::default() });
-        let found = self.processes.iter_mut().map(|(&pid, process)| {
-            process.call = CallId::Found(u64::from(pid));
-            let interface = process.link.as_ref().map(|(_, name)| name.clone());
-            let server = server_address(process.server).ip();
-            let dialled =
-                Some(Dialled { server, login: "admin".into(), password: None, mppe: None });
-            FoundCall { call: process.call, node: NodeId(process.node), pid, interface, dialled }
-        });
-        let found = found.collect();
-        self.feed(Event::Found(found));
-        self.tell_rows();
+    /// The first rule that was broken, if any.
+    pub fn verdict(&self) -> Result<(), String> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
-    pub fn act(&mut self, action: Action) {
-        match action {
-            Action::Want(node) => {
-                self.rows.entry(node).or_insert((GOOD.into(), "speed_ok".into()));
-                self.tell_rows();
-            }
-            Action::Drop(node) => {
-                self.rows.remove(&node);
-                self.tell_rows();
-            }
-            Action::ChangePassword(node) => self.set_password(node, GOOD),
-            Action::SpoilPassword(node) => self.set_password(node, "wrong"),
-            Action::ChangeStatus(node) => {
-                let status = format!("speed_{}", self.roll(1000));
-                if let Some(row) = self.rows.get_mut(&node) {
-                    row.1 = status;
-                }
-                self.tell_rows();
-            }
-            Action::ServerDies(server) => self.set_server(server, Server::Dead),
-            Action::ServerHangs(server) => self.set_server(server, Server::Hangs),
-            Action::ServerReturns(server) => {
-                self.servers.insert(server, Server::Answers);
-            }
-            Action::KillPppd(node) => {
-                for pid in self.pids_of(node) {
-                    self.end(pid, PppdExit::Signal(9), None);
-                }
-            }
-            Action::PppdIgnoresTerm(node) => {
-                self.ignore_next_term.insert(node);
-            }
-            Action::LinkFlaps(node) => self.flap(node),
-            Action::DatabaseUnreadable => {
-                self.feed(Event::DesiredUnavailable("locked".into()));
-            }
-            Action::HostLosesPpp => self.has_ppp = false,
-            Action::HostRegainsPpp => {
-                self.has_ppp = true;
-                self.feed(Event::HostChanged);
-            }
-            Action::DaemonCrashes => self.crash(),
-        }
-    }
-
-    /// All faults end.
-    pub fn heal(&mut self) {
-        (0..SERVERS).for_each(|server| self.act(Action::ServerReturns(server)));
-        self.act(Action::HostRegainsPpp);
-        let nodes: Vec<u32> = self.rows.keys().copied().collect();
-        nodes.into_iter().for_each(|node| self.set_password(node, GOOD));
-    }
-
-    fn set_password(&mut self, node: u32, password: &str) {
-        if let Some(row) = self.rows.get_mut(&node) {
-            row.0 = password.into();
-        }
-        self.tell_rows();
-    }
-
-    fn set_server(&mut self, server: u8, state: Server) {
-        self.servers.insert(server, state);
-        let pids: Vec<u32> = self
-            .processes
-            .iter()
-            .filter(|(_, p)| p.server == server)
-            .map(|(&pid, _)| pid)
-            .collect();
-        for pid in pids {
-            let code = PppdExit::Code(16);
-            self.end(pid, code, Some((FailureKind::EchoTimeout, "No response to 3 echo-requests")));
-        }
-    }
-
-    fn flap(&mut self, node: u32) {
-        for pid in self.pids_of(node) {
-            let Some((index, _)) = self.processes[&pid].link.clone() else { continue };
-            for up in [false, true] {
-                if let Some(link) = self.links.get_mut(&index) {
-                    link.up = up;
-                }
-                self.tell_link(index);
-            }
-        }
-    }
-
-    /// The daemon dies and a new one starts. What was on its way to the old one is lost.
-    fn crash(&mut self) {
-        self.agenda.retain(|_, happening| !matches!(happening, Happening::Tell(_)));
-        self.core = Core::new(policy());
-        self.recording.clear();
-        self.start_daemon();
-    }
-
-    fn pids_of(&self, node: u32) -> Vec<u32> {
-        self.processes.iter().filter(|(_, p)| p.node == node).map(|(&pid, _)| pid).collect()
-    }
-
-    fn tell_rows(&mut self) {
-        let candidates = self.rows.iter().map(|(&id, (password, status))| {
-            Candidate::Node(Node {
-                id: NodeId(id),
-                server: server_address(server_of(id)),
-                login: Login::parse("admin").unwrap(),
-                password: Secret::parse(password).unwrap(),
-                status: status.clone(),
-                mppe: None,
-            })
-        });
-        let candidates = candidates.collect();
-        self.feed(Event::Desired(candidates));
-    }
-
-    fn tell_link(&mut self, index: u32) {
-        let change = LinkChange { index: IfIndex(index), link: self.links.get(&index).cloned() };
-        self.feed(Event::Links { changes: vec![change], hearing: Hearing::default() });
-    }
-
-    pub fn run_for(&mut self, duration: Duration) {
-        let end = self.now + duration.as_millis() as u64;
-        loop {
-            let happening = self.agenda.first_key_value().map(|(&(at, _), _)| at);
-            let deadline = self.core.next_deadline().map(|at| at.0.max(self.now));
-            match (happening, deadline) {
-                (Some(at), deadline) if at <= end && deadline.is_none_or(|d| at <= d) => {
-                    self.now = at;
-                    if let Some((_, happening)) = self.agenda.pop_first() {
-                        self.happen(happening);
-                    }
-                }
-                (_, Some(at)) if at <= end => {
-                    self.now = at;
-                    self.feed(Event::Tick);
-                    let next = self.core.next_deadline();
-                    assert!(
-                        next.is_none_or(|d| d.0 > self.now),
-                        "a deadline is not served: {next:?}"
-                    );
-                }
-                _ => break,
-            }
-        }
-        self.now = end;
-    }
-
-    fn feed(&mut self, event: Event) {
-        let now = Now { at: Monotonic(self.now), wall: Wall(self.now), dice: self.roll(u64::MAX) };
-        let input = Input { now, event };
-        let recorded = serde_json::to_string(&input).unwrap();
-        let effects = self.core.handle(input);
-        self.recording.push((recorded, serde_json::to_string(&effects).unwrap()));
-        for effect in effects {
-            self.perform(effect);
-        }
-        self.check();
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Pppd(order) => self.obey(order),
-            Effect::RestartBackend => {
-                assert_eq!(self.core.up_count(), 0, "a restart while a tunnel is up");
-                self.restarts += 1;
-                let done = Event::BackendRestarted(RestartOutcome::Ready(1500));
-                self.later(1500, Happening::Tell(done));
-            }
-            Effect::Tell(notice) => self.notices.push(notice.to_string()),
-            Effect::KeepStopped(_) => {}
-        }
-    }
-
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::WriteFiles { node, .. } => drop(self.files.insert(node.id.0)),
-            Order::RemoveFiles(id) => drop(self.files.remove(&id.0)),
-            Order::SweepFiles(keep) => self.files.retain(|id| keep.contains(&NodeId(*id))),
-            Order::Dial { call, node } => self.dial(call, node.0),
-            Order::Signal { call, signal } => self.signal(call, signal),
-        }
-    }
-
-    fn dial(&mut self, call: CallId, node: u32) {
-        assert!(self.pids_of(node).is_empty(), "node {node} has a pppd and is dialled");
-        assert!(self.files.contains(&node), "node {node} is dialled without its files");
-        self.dials += 1;
-        let pid = self.next_pid;
-        self.next_pid += 1;
-        let server = server_of(node);
-        let ignores_term = self.ignore_next_term.remove(&node);
-        let process = Process { node, call, server, link: None, ever_up: false, ignores_term };
-        self.processes.insert(pid, process);
-        self.later(1, Happening::Tell(Event::Spawned { call, pid }));
-        let password_is_good = self.rows.get(&node).is_some_and(|row| row.0 == GOOD);
-        match self.servers[&server] {
-            _ if !self.has_ppp => {
-                self.later(5, Happening::Exits(pid, PppdExit::Code(4), None));
-            }
-            Server::Dead => {
-                let why = (FailureKind::Unreachable, "connect: No route to host");
-                self.later(3000, Happening::Exits(pid, PppdExit::Code(16), Some(why)));
-            }
-            Server::Hangs => self.later(20, Happening::LinkAppears(pid)),
-            Server::Answers if !password_is_good => {
-                self.refused += 1;
-                let why = (FailureKind::AuthRefused, "MS-CHAP authentication failed");
-                self.later(20, Happening::LinkAppears(pid));
-                self.later(900, Happening::Exits(pid, PppdExit::Code(19), Some(why)));
-            }
-            Server::Answers => {
-                self.later(20, Happening::LinkAppears(pid));
-                self.later(1000, Happening::Address(pid, false));
-                self.later(1001, Happening::Address(pid, true));
-            }
-        }
-    }
-
-    fn signal(&mut self, call: CallId, signal: Signal) {
-        let pid = self.processes.iter().find(|(_, p)| p.call == call).map(|(&pid, _)| pid);
-        let Some(pid) = pid else { return };
-        match signal {
-            Signal::Terminate if self.processes[&pid].ignores_term => {}
-            Signal::Terminate => self.later(50, Happening::Exits(pid, PppdExit::Code(16), None)),
-            Signal::Kill => self.later(1, Happening::Exits(pid, PppdExit::Signal(9), None)),
-        }
+    fn breaks(&mut self, rule: String) {
+        let (now, started) = (self.now, self.started);
+        self.broken.get_or_insert_with(|| format!("at {now} (daemon's {}): {rule}", now - started));
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Tell(event) => self.feed(event),
-            Happening::TellLink(index) => self.tell_link(index),
-            Happening::LinkAppears(pid) => self.make_link(pid),
-            Happening::Address(pid, whole) => self.set_address(pid, whole),
-            Happening::Exits(pid, exit, why) => self.end(pid, exit, why),
+            Happening::DatabaseIsRead => self.read_database(),
+            Happening::KernelIsHeard => self.hear_kernel(),
+            Happening::KernelIsListed => self.list_links(),
+            Happening::OrderIsCarriedOut => self.carry_out(),
+            Happening::RunningAreLookedFor => self.look_for_running(false),
+            Happening::DaemonStarts => self.start_daemon(),
+            Happening::LinkReturns(index) => self.link_returns(index),
+            Happening::AddressesReturn(index, was) => self.addresses_return(index, was),
+            Happening::Life(pid, step) => self.live(pid, step),
         }
     }
 
-    fn make_link(&mut self, pid: u32) {
-        let index = self.next_index;
-        let taken: BTreeSet<&String> = self.links.values().map(|link| &link.name).collect();
-        let name = (0..).map(|n| format!("ppp{n}")).find(|name| !taken.contains(name)).unwrap();
-        let Some(process) = self.processes.get_mut(&pid) else { return };
-        self.next_index += 1;
-        process.link = Some((index, name.clone()));
-        let said = Event::Said { call: process.call, word: Word::Interface(name.clone()) };
-        self.links.insert(index, Link { name, up: false, addresses: Vec::new() });
-        // The word and the kernel's message come by different ways.
-        let (word_after, link_after) = (self.roll(20), self.roll(20));
-        self.later(word_after, Happening::Tell(said));
-        self.later(link_after, Happening::TellLink(index));
-    }
-
-    fn set_address(&mut self, pid: u32, whole: bool) {
-        let Some(process) = self.processes.get_mut(&pid) else { return };
-        let Some((index, _)) = process.link else { return };
-        process.ever_up |= whole;
-        // Two tunnels of one server get the same pair.
-        let remote = Ipv4Addr::new(10, 50, process.server, 1);
-        let local = Ipv4Addr::new(10, 50, process.server, 100);
-        if let Some(link) = self.links.get_mut(&index) {
-            link.up = true;
-            link.addresses = vec![LinkAddress { local, remote: whole.then_some(remote) }];
+    fn feed(&mut self, event: Event) {
+        if self.is_down || self.broken.is_some() {
+            return;
         }
-        let after = self.roll(20);
-        self.later(after, Happening::TellLink(index));
-    }
-
-    fn end(&mut self, pid: u32, exit: PppdExit, why: Option<(FailureKind, &str)>) {
-        let Some(process) = self.processes.remove(&pid) else { return };
-        let call = process.call;
-        let exit = if matches!(call, CallId::Found(_)) { PppdExit::Unseen } else { exit };
-        if let Some((kind, text)) = why {
-            let word = Word::Explains { failure: Failure::new(kind, text), vague: false };
-            self.later(self.now % 3, Happening::Tell(Event::Said { call, word }));
+        let dice = self.roll(u64::MAX);
+        let now = Now { dice, ..self.clock() };
+        let input = Input { now, event };
+        self.fed += 1;
+        self.model.told(&input);
+        if self.records {
+            self.recording.push((serde_json::to_string(&input).unwrap(), String::new()));
         }
-        self.later(4, Happening::Tell(Event::Exited { call, exit }));
-        if let Some((index, _)) = process.link {
-            self.links.remove(&index);
-            let after = self.roll(20);
-            self.later(after, Happening::TellLink(index));
+        let effects = self.core.handle(input);
+        if self.records {
+            self.recording.last_mut().unwrap().1 = serde_json::to_string(&effects).unwrap();
+        }
+        if let Err(rule) = self.check(&effects) {
+            self.breaks(rule);
+        }
+        for effect in effects {
+            self.perform(effect);
         }
     }
 
-    fn later(&mut self, after: u64, happening: Happening) {
-        self.serial += 1;
-        self.agenda.insert((self.now + after, self.serial), happening);
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Pppd(order) => self.keeper_takes(order),
+            Effect::RestartBackend => {
+                self.restarts += 1;
+                let took = self.roll(3000);
+                let outcome = match self.roll(4) {
+                    0 => RestartOutcome::NotReady("shut".into()),
+                    1 => RestartOutcome::Failed("no such program".into()),
+                    _ => RestartOutcome::Ready(took),
+                };
+                self.later(took, Happening::Tell(Event::BackendRestarted(outcome)));
+            }
+            Effect::KeepStopped(stopped) => self.keeper.stopped = stopped,
+            Effect::Tell(notice) if self.records => self.notices.push(notice.to_string()),
+            Effect::Tell(_) => {}
+        }
     }
 
-    fn check(&self) {
-        let dialing: Vec<u8> =
-            self.processes.values().filter(|p| !p.ever_up).map(|p| p.server).collect();
-        let servers: BTreeSet<u8> = dialing.iter().copied().collect();
-        let ours = self.processes.values().all(|p| matches!(p.call, CallId::Dialled(_)));
-        assert!(!ours || dialing.len() == servers.len(), "two dials to one server: {dialing:?}");
-        let nodes: BTreeSet<u32> = self.processes.values().map(|p| p.node).collect();
-        assert_eq!(nodes.len(), self.processes.len(), "two pppds for one node");
+    /// Now, as the daemon's clocks show it.
+    fn clock(&self) -> Now {
+        let at = Monotonic(self.now - self.started);
+        Now { at, wall: Wall(self.wall + self.now), dice: 0 }
     }
 
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.random >> 33) % sides
-    }
-
-    pub fn up(&self) -> BTreeSet<u32> {
-        let now = Now { at: Monotonic(self.now), wall: Wall(self.now), dice: 0 };
-        let nodes = self.core.report(now).nodes;
-        nodes.into_iter().filter(|node| node.state == "up").map(|node| node.id).collect()
+    fn in_state(&self, id: u32) -> Option<String> {
+        let nodes = self.core.report(self.clock()).nodes;
+        nodes.into_iter().find(|node| node.id == id).map(|node| node.state)
     }
 
     pub fn state_of(&self, id: u32) -> String {
-        let now = Now { at: Monotonic(self.now), wall: Wall(self.now), dice: 0 };
-        let nodes = self.core.report(now).nodes;
-        nodes.into_iter().find(|node| node.id == id).map(|node| node.state).unwrap()
+        self.in_state(id).unwrap()
     }
 
+    pub fn up(&self) -> BTreeSet<u32> {
+        let nodes = self.core.report(self.clock()).nodes;
+        nodes.into_iter().filter(|node| node.state == "up").map(|node| node.id).collect()
+    }
+
+    /// Nodes with a row that can be dialled and that the operator has not stopped.
     pub fn wanted(&self) -> BTreeSet<u32> {
-        self.rows.keys().copied().collect()
+        let valid = self.rows.iter().filter(|(_, row)| row.valid);
+        let ids = valid.map(|(id, _)| *id);
+        ids.filter(|id| !self.keeper.stopped.contains(&NodeId(*id))).collect()
     }
 
-    pub fn processes(&self) -> BTreeSet<u32> {
+    pub fn running(&self) -> BTreeSet<u32> {
         self.processes.values().map(|process| process.node).collect()
-    }
-
-    pub fn files(&self) -> &BTreeSet<u32> {
-        &self.files
-    }
-
-    pub fn dials(&self) -> u32 {
-        self.dials
-    }
-
-    pub fn refused_dials(&self) -> u32 {
-        self.refused
-    }
-
-    pub fn restarts(&self) -> u32 {
-        self.restarts
     }
 
     pub fn told(&self, beginning: &str) -> usize {
         self.notices.iter().filter(|notice| notice.starts_with(beginning)).count()
     }
-
-    pub fn recording(&self) -> &[(String, String)] {
-        &self.recording
-    }
-}
-
-fn server_of(node: u32) -> u8 {
-    (node % u32::from(SERVERS)) as u8
-}
-
-fn server_address(server: u8) -> ServerAddr {
-    ServerAddr::parse(&format!("10.9.0.{}", server + 1)).unwrap()
 }

@@ -1,0 +1,166 @@
+//! Single rules, in the shortest schedules that show them.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use connexa::core::Core;
+use connexa::core::effect::{Effect, Order, Signal};
+use connexa::core::event::{
+    Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
+    LinkChange, Word,
+};
+use connexa::core::failure::PppdExit;
+use connexa::core::notice::Notice;
+use connexa::core::policy::Policy;
+use connexa::core::time::{Monotonic, Now, Wall};
+use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+
+use crate::world::policy;
+
+const NODE: NodeId = NodeId(1);
+const FOUND: CallId = CallId::Found(0);
+const DIALLED: CallId = CallId::Dialled(1);
+const TERM: Effect = Effect::Pppd(Order::Signal { call: FOUND, signal: Signal::Terminate });
+
+fn node() -> Node {
+    Node {
+        id: NODE,
+        server: ServerAddr::parse("10.9.0.1").unwrap(),
+        login: Login::parse("admin").unwrap(),
+        password: Secret::parse("secret").unwrap(),
+        status: "speed_ok".into(),
+        mppe: None,
+    }
+}
+
+fn desired(node: Node) -> Event {
+    Event::Desired(vec![Candidate::Node(node)])
+}
+
+fn invalid() -> Event {
+    let ip = "nowhere".to_owned();
+    let (login, status, reason) = ("admin".into(), String::new(), Invalid::NotIpv4(ip.clone()));
+    Event::Desired(vec![Candidate::Invalid(InvalidRow { id: NODE, ip, login, status, reason })])
+}
+
+fn found(mppe: Mppe) -> Event {
+    let server = Ipv4Addr::new(10, 9, 0, 1);
+    let dialled = Dialled { server, login: "admin".into(), password: None, mppe: Some(mppe) };
+    let dialled = Some(dialled);
+    Event::Found(vec![FoundCall { call: FOUND, node: NODE, pid: 7, interface: None, dialled }])
+}
+
+fn link(link: Option<Link>) -> Event {
+    let changes = vec![LinkChange { index: IfIndex(4), link }];
+    Event::Links { changes, hearing: Hearing::default() }
+}
+
+fn asked(ask: Ask) -> Event {
+    Event::Asked { node: NODE, ask }
+}
+
+/// A daemon that has listed links and found no pppd.
+fn core(policy: Policy) -> Core {
+    let mut core = Core::new(policy);
+    feed(&mut core, 0, Event::Links { changes: vec![], hearing: Hearing::default() });
+    feed(&mut core, 0, Event::Found(vec![]));
+    core
+}
+
+/// The node is dialled, has its link and loses it: pppd is about to end.
+fn core_whose_pppd_leaves() -> Core {
+    let mut core = core(policy());
+    feed(&mut core, 0, desired(node()));
+    feed(&mut core, 1, Event::Said { call: DIALLED, word: Word::Interface("ppp0".into()) });
+    feed(&mut core, 2, link(Some(Link { name: "ppp0".into(), up: false, addresses: vec![] })));
+    feed(&mut core, 3, link(None));
+    core
+}
+
+fn feed(core: &mut Core, second: u64, event: Event) -> Vec<Effect> {
+    let now = Now { at: Monotonic(second * 1000), wall: Wall(0), dice: 0 };
+    core.handle(Input { now, event })
+}
+
+fn tells_of_a_retry(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Tell(Notice::Retrying { .. })))
+}
+
+fn refused(core: &mut Core, second: u64, dial: u64) -> Vec<Effect> {
+    feed(core, second, Event::Exited { call: CallId::Dialled(dial), exit: PppdExit::Code(19) })
+}
+
+#[test]
+fn what_runs_is_left_alone_before_the_database_was_read_whatever_the_operator_asks() {
+    let mut core = core(policy());
+    let other = NodeId(2);
+    feed(&mut core, 0, Event::Stopped(BTreeSet::from([other])));
+    feed(&mut core, 1, Event::Asked { node: other, ask: Ask::Start });
+    assert!(!feed(&mut core, 2, found(Mppe::Require)).contains(&TERM));
+}
+
+#[test]
+fn a_stop_hangs_up_before_the_database_was_read() {
+    let mut core = core(policy());
+    feed(&mut core, 1, found(Mppe::Require));
+    assert!(feed(&mut core, 2, asked(Ask::Stop)).contains(&TERM));
+}
+
+#[test]
+fn a_stopped_node_is_told_no_retry_when_its_pppd_ends() {
+    let mut core = core_whose_pppd_leaves();
+    feed(&mut core, 4, asked(Ask::Stop));
+    let exit = PppdExit::Code(16);
+    assert!(!tells_of_a_retry(&feed(&mut core, 5, Event::Exited { call: DIALLED, exit })));
+}
+
+#[test]
+fn a_row_that_is_back_is_dialled_when_the_pppd_of_the_old_one_ends() {
+    let mut core = core_whose_pppd_leaves();
+    feed(&mut core, 4, Event::Desired(vec![]));
+    feed(&mut core, 4, desired(node()));
+    let exit = PppdExit::Code(16);
+    assert!(!tells_of_a_retry(&feed(&mut core, 5, Event::Exited { call: DIALLED, exit })));
+}
+
+#[test]
+fn a_row_that_can_be_dialled_again_starts_afresh() {
+    let mut core = core(policy());
+    feed(&mut core, 0, desired(node()));
+    refused(&mut core, 1, 1);
+    feed(&mut core, 20, Event::Tick);
+    refused(&mut core, 21, 2);
+    feed(&mut core, 22, invalid());
+    feed(&mut core, 23, desired(node()));
+    assert!(tells_of_a_retry(&refused(&mut core, 24, 3)), "quarantined by the first refusal");
+}
+
+/// Or a daemon that dies between the two takes the old tunnel for one of the new row: it goes by
+/// the files.
+#[test]
+fn the_tunnel_of_an_old_row_is_hung_up_before_the_files_are_of_the_new_one() {
+    let mut core = core(policy());
+    feed(&mut core, 1, found(Mppe::Require));
+    feed(&mut core, 2, desired(node()));
+    let changed = Node { password: Secret::parse("another").unwrap(), ..node() };
+    let effects = feed(&mut core, 3, desired(changed));
+    let hung_up = effects.iter().position(|effect| *effect == TERM).unwrap();
+    let written = effects.iter().position(|e| matches!(e, Effect::Pppd(Order::WriteFiles { .. })));
+    assert!(hung_up < written.unwrap());
+}
+
+#[test]
+fn a_tunnel_without_encryption_is_redialled_when_the_row_leaves_it_to_a_policy_that_requires_it() {
+    let mut core = core(policy());
+    feed(&mut core, 1, found(Mppe::Off));
+    assert!(feed(&mut core, 2, desired(node())).contains(&TERM));
+}
+
+#[test]
+fn a_daemon_that_stops_restarts_no_backend() {
+    let mut core = core(Policy { keep_on_exit: false, ..policy() });
+    feed(&mut core, 0, desired(node()));
+    feed(&mut core, 1, Event::Stop);
+    let later = (2..300).flat_map(|second| feed(&mut core, second, Event::Tick));
+    assert!(!later.collect::<Vec<_>>().contains(&Effect::RestartBackend));
+}

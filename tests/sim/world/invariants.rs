@@ -1,0 +1,85 @@
+//! What must be so after every input, and once all has settled.
+
+use std::collections::BTreeSet;
+
+use connexa::core::effect::Effect;
+use connexa::node::Node;
+
+use super::{Quirk, World};
+
+impl World {
+    pub(super) fn check(&mut self, effects: &[Effect]) -> Result<(), String> {
+        let clock = self.clock();
+        let deadline = self.core.next_deadline().map(|at| at.0);
+        if deadline.is_some_and(|at| at <= clock.at.0) {
+            return Err(format!("the deadline {deadline:?} is not served"));
+        }
+        let most = 20 + 12 * (self.rows.len() + self.processes.len());
+        if effects.len() > most {
+            return Err(format!("{} effects of one input", effects.len()));
+        }
+        self.model.did(effects)?;
+        self.model.shows(&self.core.report(clock), deadline)?;
+        self.check_crowds()
+    }
+
+    /// A node that has two pppds has one again within a bound.
+    fn check_crowds(&mut self) -> Result<(), String> {
+        let mut nodes = BTreeSet::new();
+        let twice: BTreeSet<u32> =
+            self.processes.values().map(|p| p.node).filter(|node| !nodes.insert(*node)).collect();
+        self.crowded.retain(|node, _| twice.contains(node));
+        for node in twice {
+            let since = *self.crowded.entry(node).or_insert(self.now);
+            let many = self.pids_of(node).len() as u64;
+            let bound = self.policy.dial_timeout.as_millis() as u64 + 30_000 * many;
+            if self.now - since > bound {
+                return Err(format!("node {node} has {many} pppds since {since}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// All faults are over for long: everything that can be up is, and nothing else is left.
+    pub fn check_settled(&self) -> Result<(), String> {
+        self.verdict()?;
+        let (wanted, up, running) = (self.wanted(), self.up(), self.running());
+        let files: BTreeSet<u32> = self.keeper.files.keys().copied().collect();
+        let valid: BTreeSet<u32> =
+            self.rows.iter().filter(|(_, row)| row.valid).map(|(id, _)| *id).collect();
+        let deadline = self.core.next_deadline();
+        let dialled_with_another_row = self.processes.values().find(|process| {
+            let row = self.rows.get(&process.node);
+            let as_wanted = row.map(|row| super::rows::node(process.node, row));
+            !process.unsure
+                && process.quirk != Some(Quirk::IgnoresTerm)
+                && !as_wanted.is_some_and(|row| self.is_as_good(&process.dialled, row))
+        });
+        if up != wanted {
+            Err(format!("up are {up:?}, wanted are {wanted:?}"))
+        } else if running != wanted || self.processes.len() != wanted.len() {
+            Err(format!("pppds run for {running:?}, wanted are {wanted:?}"))
+        } else if files != valid {
+            Err(format!("files are there of {files:?}, and rows of {valid:?}"))
+        } else if let Some(deadline) = deadline {
+            Err(format!("all is well, and the core wakes at {deadline:?}"))
+        } else if let Some(process) = dialled_with_another_row {
+            Err(format!("node {} goes by an older row: {process:?}", process.node))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a tunnel dialled with one row is as good as one dialled with the other.
+    fn is_as_good(&self, one: &Node, mut other: Node) -> bool {
+        let default = self.policy.peer.mppe;
+        if one.mppe.unwrap_or(default) == other.mppe.unwrap_or(default) {
+            other.mppe = one.mppe;
+        }
+        one.dials_like(&other)
+    }
+
+    pub fn files(&self) -> BTreeSet<u32> {
+        self.keeper.files.keys().copied().collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! The database.
+
+use connexa::core::event::{Candidate, Event, InvalidRow};
+use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+
+use super::{Happening, Way, World};
+
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) password: String,
+    pub(super) server: usize,
+    pub(super) mppe: Option<Mppe>,
+    pub(super) status: u64,
+    pub(super) rank: u64,
+    pub(super) valid: bool,
+}
+
+impl World {
+    pub(super) fn new_row(&self, id: u32) -> Row {
+        Row {
+            password: "right".into(),
+            server: id as usize % self.servers.len(),
+            mppe: None,
+            status: 0,
+            rank: u64::from(id),
+            valid: true,
+        }
+    }
+
+    pub(super) fn change_row(&mut self, id: u32, change: impl FnOnce(&mut Row)) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            change(row);
+        }
+        self.rows_changed();
+    }
+
+    pub(super) fn rows_changed(&mut self) {
+        self.send(Way::Rows, Happening::DatabaseIsRead);
+    }
+
+    /// Shows the rows as they are by then.
+    pub(super) fn read_database(&mut self) {
+        if !self.can_read {
+            return self.feed(Event::DesiredUnavailable("locked".into()));
+        }
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|(id, row)| (row.rank, **id));
+        let candidates = rows.into_iter().map(|(id, row)| candidate(*id, row)).collect();
+        self.feed(Event::Desired(candidates));
+    }
+}
+
+pub(super) fn node(id: u32, row: &Row) -> Node {
+    Node {
+        id: NodeId(id),
+        server: server_address(row.server),
+        login: Login::parse("admin").unwrap(),
+        password: Secret::parse(&row.password).unwrap(),
+        status: format!("speed_{}", row.status),
+        mppe: row.mppe,
+    }
+}
+
+fn candidate(id: u32, row: &Row) -> Candidate {
+    if row.valid {
+        return Candidate::Node(node(id, row));
+    }
+    Candidate::Invalid(InvalidRow {
+        id: NodeId(id),
+        ip: "nowhere".into(),
+        login: "admin".into(),
+        status: format!("speed_{}", row.status),
+        reason: Invalid::NotIpv4("nowhere".into()),
+    })
+}
+
+fn server_address(server: usize) -> ServerAddr {
+    ServerAddr::parse(&format!("10.9.{}.{}", server / 200, server % 200 + 1)).unwrap()
+}
+
+pub(super) fn server_of(node: &Node) -> usize {
+    let [_, _, high, low] = node.server.ip().octets();
+    usize::from(high) * 200 + usize::from(low) - 1
+}
