@@ -30,7 +30,8 @@ const TYPE: u32 = 4 + LOW_OF_2;
 const FLAGS: u32 = 6 + LOW_OF_2;
 const LINK_FLAGS: u32 = 16 + 8 + LOW_OF_4;
 
-/// `IFF_POINTOPOINT` (linux/if.h): a link is made with it or without, and stays so.
+/// `IFF_POINTOPOINT` (linux/if.h). A PPP link is made with it and keeps it; some foreign tunnels
+/// may lose it when they are reconfigured, and are then counted until the next full read.
 const POINT_TO_POINT: u32 = 0x10;
 
 const PASS: u32 = u32::MAX;

@@ -38,9 +38,9 @@ pub enum KernelError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Reading failed; the kernel's word on it is lost in the library.
-    #[error("rtnetlink: the socket can't be read any more; it is opened anew")]
-    Closed,
+    /// Reading failed.
+    #[error("rtnetlink: the socket can't be read any more: {0}; it is opened anew")]
+    Unreadable(io::Error),
     /// The kernel answered a request with an error.
     #[error("rtnetlink: the kernel refused to list links or addresses: {0}; look at its log")]
     Refused(io::Error),

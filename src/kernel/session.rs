@@ -2,7 +2,6 @@
 
 use std::io;
 
-use futures::StreamExt;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
@@ -10,10 +9,10 @@ use netlink_packet_core::{
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_proto::{NetlinkCodec, NetlinkFramed};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, Socket, SocketAddr, TokioSocket};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
+use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::message::News;
@@ -21,6 +20,13 @@ use super::{KernelError, filter};
 
 /// The kernel's port number (netlink(7)); nobody else can have it.
 const KERNEL: u32 = 0;
+
+/// The kernel fills at most 32 KiB of a datagram with a list (linux/netlink.h), and a change is
+/// one message.
+const DATAGRAM: usize = 64 * 1024;
+
+/// Messages in a datagram begin at multiples of this (NLMSG_ALIGNTO, linux/netlink.h).
+const ALIGNMENT: usize = 4;
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +54,18 @@ pub(super) enum Heard {
         /// The kernel says that the list is torn.
         torn: bool,
     },
-    /// The kernel dropped changes, later ones than some that are still to come.
+    /// The kernel dropped changes, later ones than some that are still to come; or a datagram is
+    /// cut.
     Lost,
 }
 
 /// The socket. It is read here and nowhere else, so what the kernel says keeps its order; unread,
 /// it waits in the kernel's buffer, where a loss is noticed.
 pub(super) struct Session {
-    socket: NetlinkFramed<News, TokioSocket, NetlinkCodec>,
+    socket: TokioSocket,
+    /// What was read last, and how much of it is understood.
+    datagram: Vec<u8>,
+    done: usize,
     sequence: u32,
     receive_buffer: u32,
 }
@@ -76,7 +86,8 @@ impl Session {
             .socket_mut()
             .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
             .map_err(failed("subscribe to link and address changes"))?;
-        Ok(Session { socket: NetlinkFramed::new(socket), sequence: 0, receive_buffer })
+        let datagram = Vec::with_capacity(DATAGRAM);
+        Ok(Session { socket, datagram, done: 0, sequence: 0, receive_buffer })
     }
 
     /// The receive buffer, in bytes as the kernel counts them.
@@ -95,8 +106,7 @@ impl Session {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         // The kernel takes a request in within the call, so this never waits.
-        let socket = self.socket.get_ref().socket_ref();
-        match socket.send_to(&bytes, &SocketAddr::new(KERNEL, 0), 0) {
+        match self.socket.socket_ref().send_to(&bytes, &SocketAddr::new(KERNEL, 0), 0) {
             Ok(_) => Ok(()),
             Err(source) => Err(KernelError::Socket { what: "send a request", source }),
         }
@@ -105,11 +115,27 @@ impl Session {
     /// The next thing that the kernel says. Dropping the future loses nothing.
     pub(super) async fn hear(&mut self) -> Result<Heard, KernelError> {
         loop {
-            let (message, sender) = self.socket.next().await.ok_or(KernelError::Closed)?;
-            if sender.port_number() == KERNEL
-                && let Some(heard) = self.understand(message)?
-            {
-                return Ok(heard);
+            while let Some(rest) = self.datagram.get(self.done..).filter(|rest| !rest.is_empty()) {
+                let Ok(message) = NetlinkMessage::<News>::deserialize(rest) else {
+                    // Where the next message begins, nobody knows.
+                    self.datagram.clear();
+                    return Ok(Heard::Lost);
+                };
+                let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
+                self.done = self.done.saturating_add(length.next_multiple_of(ALIGNMENT));
+                if let Some(heard) = self.understand(message)? {
+                    return Ok(heard);
+                }
+            }
+            self.datagram.clear();
+            self.done = 0;
+            match self.socket.recv_from(&mut self.datagram).await {
+                Ok(sender) if sender.port_number() == KERNEL => {}
+                Ok(_) => self.datagram.clear(),
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(Heard::Lost);
+                }
+                Err(error) => return Err(KernelError::Unreadable(error)),
             }
         }
     }
@@ -127,7 +153,6 @@ impl Session {
                 Ok(is_answer.then_some(Heard::Item { news, torn }))
             }
             NetlinkPayload::InnerMessage(news) => Ok(Some(Heard::Change(news))),
-            NetlinkPayload::Overrun(_) => Ok(Some(Heard::Lost)),
             NetlinkPayload::Done(done) if is_answer => match done.code {
                 0 => Ok(Some(Heard::End { torn })),
                 code => Err(refused(code)),

@@ -5,6 +5,7 @@ mod truth;
 mod world;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use rustix::process;
+use socket2::{SockFilter, SockRef};
 use tokio::sync::mpsc;
 use truth::{by_core, by_ip};
 
@@ -240,4 +243,45 @@ fn changes_of_foreign_links_never_reach_the_socket() {
         let heard = session.hear().await.unwrap();
         assert!(matches!(heard, Heard::Change(News::Link { .. })), "{heard:?}");
     });
+}
+
+#[test]
+fn a_change_that_arrives_cut_is_made_good_by_a_full_read() {
+    in_namespace(async || {
+        let mut core = Core::listening(RECEIVE_BUFFER);
+        core.next().await;
+        cut_changes(&subscribed_socket());
+        ip(tuns("add", 0..1));
+        core.until(|core| core.only() == "ppp0").await;
+        assert!(core.hearing.resyncs > 1, "{:?}", core.hearing);
+    });
+}
+
+/// The socket of the listener, found as the only one of this namespace that has subscribed.
+fn subscribed_socket() -> OwnedFd {
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+    let rows = sockets.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let inode = rows.filter(|row| row[3] != "00000000").map(|row| row[9].to_owned()).last();
+    let link = format!("socket:[{}]", inode.unwrap());
+    let is_it = |fd: &i32| {
+        std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|l| l.as_os_str() == &*link)
+    };
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = fds.filter_map(|fd| fd.unwrap().file_name().to_str()?.parse().ok());
+    let me = process::pidfd_open(process::getpid(), process::PidfdFlags::empty()).unwrap();
+    let fd = numbers.into_iter().find(is_it).unwrap();
+    process::pidfd_getfd(me, fd, process::PidfdGetfdFlags::empty()).unwrap()
+}
+
+/// Leaves 20 bytes of each change: the header of a message that is longer. Lists stay whole; their
+/// parts have NLM_F_MULTIPART in the low byte of `nlmsg_flags`, the sixth (of little-endian
+/// machines).
+fn cut_changes(socket: &OwnedFd) {
+    let steps = [
+        SockFilter::new(0x30, 0, 0, 6), // load that byte
+        SockFilter::new(0x45, 0, 1, u32::from(NLM_F_MULTIPART)), // any of these bits?
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+        SockFilter::new(0x06, 0, 0, 20),
+    ];
+    SockRef::from(socket).attach_filter(&steps).unwrap();
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
-use super::follow::{self, Own};
+use super::follow::{self, Ended, Own};
 use super::found::{self, Sighting};
 use super::process::Process;
 use super::spawn::{self, Programs};
@@ -20,7 +20,7 @@ use crate::node::NodeId;
 pub(super) struct Calls {
     events: mpsc::Sender<Event>,
     held: BTreeMap<CallId, Held>,
-    tasks: JoinSet<CallId>,
+    tasks: JoinSet<Ended>,
     found: u64,
 }
 
@@ -69,10 +69,10 @@ impl Calls {
     }
 
     /// Returns when a call has ended; never while none runs.
-    pub(super) async fn ended(&mut self) -> CallId {
+    pub(super) async fn ended(&mut self) -> Ended {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok(call)) => return call,
+                Some(Ok(ended)) => return ended,
                 // Its follower tells of every end, so this is the end of the runtime.
                 Some(Err(error)) => tracing::debug!("a call is followed no more: {error}"),
                 None => std::future::pending().await,
@@ -80,9 +80,16 @@ impl Calls {
         }
     }
 
-    /// Forgets a call that has ended, which was reported.
-    pub(super) fn forget(&mut self, call: CallId) {
+    /// Forgets a call that has ended, and reports it: in this order and here, so that no look
+    /// reports a call as found after its end.
+    pub(super) async fn forget(&mut self, (call, exit): Ended) {
         self.held.remove(&call);
+        let _ = self.events.send(Event::Exited { call, exit }).await;
+    }
+
+    /// Whether the call runs, as far as is known.
+    pub(super) fn holds(&self, call: CallId) -> bool {
+        self.held.contains_key(&call)
     }
 
     /// Looks for every running pppd and reports those there are, and be it none.
@@ -136,7 +143,7 @@ impl Calls {
         };
         let call = CallId::Found(self.found);
         self.found += 1;
-        self.tasks.spawn(follow::found(call, process.clone(), self.events.clone()));
+        self.tasks.spawn(follow::found(call, process.clone()));
         let held = Held { node, pid, interface, dialled, process };
         let told = held.tell(call);
         self.held.insert(call, held);

@@ -13,6 +13,7 @@ use super::lines::Lines;
 use super::process::Process;
 use super::words::{self, Said, Weight};
 use crate::core::event::{CallId, Event, Pid, Word};
+use crate::core::failure::PppdExit;
 use crate::node::NodeId;
 
 /// Bytes taken from the pipe at once.
@@ -42,36 +43,32 @@ pub(super) struct Own {
     pub(super) output: pipe::Receiver,
 }
 
-/// Reports the start of a call, its words in order, and its end.
-pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> CallId {
+/// How a call ended.
+pub(super) type Ended = (CallId, PppdExit);
+
+/// Reports the start of a call and its words in order; returns its end.
+pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> Ended {
     let (call, process) = (own.call, own.process.clone());
-    until_the_end(call, process, hear(own, events.clone()), events).await
+    until_the_end(call, process, hear(own, events)).await
 }
 
-/// Waits for a pppd that was found running, and reports its end.
-pub(super) async fn found(
-    call: CallId,
-    process: Arc<Process>,
-    events: mpsc::Sender<Event>,
-) -> CallId {
-    until_the_end(call, process, std::future::ready(()), events).await
+/// Waits for the end of a pppd that was found running.
+pub(super) async fn found(call: CallId, process: Arc<Process>) -> Ended {
+    until_the_end(call, process, std::future::ready(())).await
 }
 
-/// Reports the end of a call once it was heard to the end. A call whose end is never told would
-/// hold its node for ever, so it is told even when `hearing` fails.
+/// The end of a call once it was heard to the end. A call whose end is never told would hold its
+/// node for ever, so it is told even when `hearing` fails.
 async fn until_the_end(
     call: CallId,
     process: Arc<Process>,
     hearing: impl Future<Output = ()>,
-    events: mpsc::Sender<Event>,
-) -> CallId {
+) -> Ended {
     if AssertUnwindSafe(hearing).catch_unwind().await.is_err() {
         tracing::error!("what call {call} says is heard no more: a fault of connexad, report it");
     }
     process.gone().await;
-    let exit = process.reap();
-    let _ = events.send(Event::Exited { call, exit }).await;
-    call
+    (call, process.reap())
 }
 
 async fn hear(own: Own, events: mpsc::Sender<Event>) {
@@ -219,7 +216,6 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::failure::PppdExit;
 
     #[tokio::test]
     #[expect(clippy::zombie_processes, reason = "it is what is tested")]
@@ -227,12 +223,10 @@ mod tests {
         let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let pid = child.id();
         let process = Process::new(crate::pppd::process::take_hold(pid).unwrap()).unwrap();
-        let (events_in, mut events) = mpsc::channel(1);
         let call = CallId::Dialled(1);
         let fails = async { panic!("as no parser should") };
-        until_the_end(call, Arc::new(process), fails, events_in).await;
-        let exit = PppdExit::Code(7);
-        assert_eq!(events.recv().await, Some(Event::Exited { call, exit }));
+        let ended = until_the_end(call, Arc::new(process), fails).await;
+        assert_eq!(ended, (call, PppdExit::Code(7)));
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "a zombie is left");
     }
 

@@ -67,7 +67,7 @@ pub async fn run(
                 }
                 actor.carry_out(batch).await;
             }
-            call = actor.calls.ended() => actor.ended(call),
+            ended = actor.calls.ended() => actor.ended(ended).await,
             () = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
             }
@@ -113,14 +113,16 @@ impl Actor {
         Actor { paths, wanted, calls, ended, asked: false, _clearing: clearing }
     }
 
-    fn ended(&mut self, call: CallId) {
-        self.calls.forget(call);
+    async fn ended(&mut self, ended: follow::Ended) {
+        self.calls.forget(ended).await;
         if self.asked {
             self.ended.notify_one();
         }
     }
 
-    /// Files first, then processes in the order asked for.
+    /// Ends calls that run, then does the files, then dials. Files that were written before their
+    /// old call was told to end would make a daemon that dies in between, or rather the next one,
+    /// take that call for a new one.
     async fn carry_out(&mut self, batch: Vec<Order>) {
         if !self.asked {
             // Calls may have ended while no daemon ran.
@@ -129,7 +131,17 @@ impl Actor {
         }
         for request in &batch {
             self.wanted.note(request);
+            if let Order::Signal { call, signal } = request {
+                self.calls.signal(*call, *signal);
+            }
         }
+        // Signals to calls that this very batch dials come after the dial.
+        let is_left = |request: &Order| match request {
+            Order::Signal { call, .. } => !self.calls.holds(*call),
+            Order::Dial { .. } => true,
+            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => false,
+        };
+        let batch: Vec<Order> = batch.into_iter().filter(is_left).collect();
         let problems = self.work_on_files().await;
         for request in batch {
             match request {

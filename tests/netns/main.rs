@@ -18,7 +18,7 @@ mod broken_host;
 mod dialing;
 mod failures;
 mod fake_pppd;
-mod hearing;
+mod kernel_truth;
 mod operator;
 mod operator_socket;
 mod outage;

@@ -1,5 +1,6 @@
 //! Throw-away network namespaces.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -36,6 +37,18 @@ impl Namespace {
     /// Runs `ip` inside and gives back what it printed.
     pub(crate) fn ip(&self, arguments: &[&str]) -> String {
         run(Command::new("ip").args(["-n", &self.name]).args(arguments))
+    }
+
+    /// Runs commands of `ip` inside, all of which have to succeed.
+    pub(crate) fn batch(&self, commands: impl IntoIterator<Item = String>) {
+        let commands: Vec<String> = commands.into_iter().collect();
+        let mut ip = Command::new("ip")
+            .args(["-n", &self.name, "-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        ip.stdin.take().unwrap().write_all(commands.join("\n").as_bytes()).unwrap();
+        assert!(ip.wait().unwrap().success(), "ip says above what is wrong");
     }
 
     /// The processes inside.

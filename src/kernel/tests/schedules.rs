@@ -86,10 +86,6 @@ async fn run(listener: Listener, receive_buffer: usize) -> u64 {
     }
     let done = world.changes_made();
     assert!(done > ROUNDS * 14, "only {done} changes were made");
-    #[allow(clippy::print_stderr)]
-    {
-        eprintln!("DONE {done} seed {} {:?}", seed.0, core.hearing);
-    }
     core.hearing.overruns
 }
 

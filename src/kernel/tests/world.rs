@@ -47,7 +47,7 @@ impl Dice {
     }
 
     fn pick(&mut self, from: &[String]) -> String {
-        if from.is_empty() { "none".into() } else { from[self.below(from.len())].clone() }
+        if from.is_empty() { format!("ppp{NAMES}") } else { from[self.below(from.len())].clone() }
     }
 }
 
