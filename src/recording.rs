@@ -2,9 +2,9 @@
 //! gives the same effects for it again, see `connexactl replay`. Passwords are not in it, only
 //! fingerprints that no other run can make.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -54,6 +54,8 @@ impl Recorder {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(path).map_err(failed)?;
+        // One that was there before keeps its mode.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         // Unbounded because the loop may not wait, and a recording with gaps would be none.
         let (lines, theirs) = mpsc::channel();
         let path = path.to_owned();

@@ -111,7 +111,11 @@ fn run(options: Options, config: Config) -> Ended {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| (format!("can't forbid core dumps: {error}"), Exit::No))?;
     telemetry::init(&config.log).map_err(|error| (error.to_string(), Exit::Config))?;
-    let ended = runtime()?.block_on(supervisor::run(options, config)).map_err(|error| {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(supervisor::run(options, config));
+    // Work that hangs on a disk must not hold up the end.
+    runtime.shutdown_background();
+    let ended = ended.map_err(|error| {
         let exit = match &error {
             SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
             SupervisorError::Socket(_)

@@ -273,7 +273,9 @@ mod tests {
 
     use super::*;
     use crate::core::State;
-    use crate::core::stage::Stage;
+    use crate::core::event::Ask;
+    use crate::core::stage::{Stage, candidate};
+    use crate::node::Mppe;
 
     /// An up tunnel whose link goes, and whose pppd ends by the daemon's signal only.
     fn ended_by_signal(words: &[(FailureKind, bool)]) -> String {
@@ -298,5 +300,14 @@ mod tests {
     fn a_vague_word_before_the_daemon_s_signal_outweighs_the_signal() {
         let words = [(FailureKind::Hangup, false), (FailureKind::Killed, true)];
         assert_eq!(ended_by_signal(&words), "hangup");
+    }
+
+    #[test]
+    fn encryption_that_is_configured_anew_reaches_an_adopted_tunnel_at_its_next_dial() {
+        let mut stage = Stage::adopting();
+        stage.configure(|policy| policy.peer.mppe = Mppe::Off);
+        stage.desire(Some(candidate("secret")));
+        stage.ask(Ask::Start);
+        assert_ne!(stage.state(), "stopping");
     }
 }

@@ -153,6 +153,8 @@ impl Explanation {
 pub fn judge(exit: PppdExit, said: &Explanation) -> Failure {
     let (kind, certain, meaning) = meaning(exit);
     match said.best() {
+        // Without its secret pppd answers with an empty one, and is refused for that.
+        Some(words) if words.kind == FailureKind::Files => words.clone(),
         Some(words) if certain && words.kind != kind => {
             Failure::new(kind, format!("{meaning} ({words})"))
         }
@@ -233,6 +235,12 @@ mod tests {
     fn exit_19_is_a_refused_password_whatever_was_said() {
         let words = said(FailureKind::PeerClosed, "LCP terminated by peer", true);
         assert_eq!(judge(PppdExit::Code(19), &words).kind, FailureKind::AuthRefused);
+    }
+
+    #[test]
+    fn a_secret_that_pppd_did_not_find_is_no_refusal_of_it() {
+        let words = said(FailureKind::Files, "No CHAP secret found for authenticating us", false);
+        assert_eq!(judge(PppdExit::Code(19), &words).kind, FailureKind::Files);
     }
 
     #[test]

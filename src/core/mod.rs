@@ -45,7 +45,7 @@ use timers::Timers;
 pub use tunnel::State;
 use tunnel::{Call, Phase, Tunnel, Want};
 
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 
 /// The state of everything, in memory.
 #[derive(Debug)]
@@ -260,6 +260,9 @@ impl Core {
 
     fn set_policy(&mut self, policy: Policy, turn: &mut Turn) {
         let files_differ = policy.peer != self.policy.peer;
+        if policy.peer.mppe != self.policy.peer.mppe {
+            self.excuse_encryption();
+        }
         self.outage.set_policy(policy.outage);
         self.policy = policy;
         if files_differ {
@@ -267,6 +270,20 @@ impl Core {
                 if let Want::Tunnel(node) = &tunnel.want {
                     turn.order(Self::write_files(node, &self.policy));
                 }
+            }
+        }
+    }
+
+    /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so
+    /// theirs are compared with the row alone from now on.
+    fn excuse_encryption(&mut self) {
+        for tunnel in self.tunnels.values_mut() {
+            let says_nothing = matches!(&tunnel.want, Want::Tunnel(Node { mppe: None, .. }));
+            if says_nothing
+                && let Some(call) = tunnel.call_mut()
+                && let Some(dialled) = &mut call.dialled
+            {
+                dialled.mppe = None;
             }
         }
     }

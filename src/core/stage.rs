@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::effect::{Effect, Order};
 use super::event::{
-    Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, InvalidRow, Link, LinkAddress,
-    LinkChange, Word,
+    Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
+    LinkAddress, LinkChange, Word,
 };
 use super::failure::{Failure, FailureKind, PppdExit};
 use super::policy::Policy;
@@ -14,7 +14,7 @@ use super::time::{Monotonic, Now, Wall};
 use super::{Core, State};
 use crate::config::Config;
 use crate::control::api;
-use crate::node::{Invalid, Login, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 pub(super) const NODE: NodeId = NodeId(1);
 /// Has the same server, goes first, and only dials in the state `waiting`.
@@ -39,6 +39,31 @@ impl Stage {
         stage.enter(state);
         assert_eq!(stage.state(), state.name());
         stage
+    }
+
+    /// With a call that was found, for a node that is wanted as it was dialled.
+    pub(super) fn adopting() -> Self {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.core = Core::new(Policy::from(&Config::default()));
+        let wanted = node("secret");
+        let dialled = Some(Dialled {
+            server: wanted.server.ip(),
+            login: "admin".into(),
+            password: None,
+            mppe: Some(Mppe::Require),
+        });
+        stage.call = CallId::Found(0);
+        let found = FoundCall { call: stage.call, node: NODE, pid: 7, interface: None, dialled };
+        stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
+        stage.feed(Event::Found(vec![found]));
+        stage.desire(Some(candidate("secret")));
+        stage
+    }
+
+    pub(super) fn configure(&mut self, change: impl FnOnce(&mut Policy)) {
+        let mut policy = Policy::from(&Config::default());
+        change(&mut policy);
+        self.feed(Event::Policy(Box::new(policy)));
     }
 
     fn enter(&mut self, state: State) {
