@@ -84,7 +84,14 @@ impl ServerAddr {
     /// 240.0.0.0/4.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
-        let ip = Ipv4Addr::from_str(text).map_err(|_| Invalid::NotIpv4(text.to_owned()))?;
+        Self::new(Ipv4Addr::from_str(text).map_err(|_| Invalid::NotIpv4(text.to_owned()))?)
+    }
+
+    /// Judges an address.
+    ///
+    /// # Errors
+    /// When it is in one of the blocks that [`ServerAddr::parse`] refuses.
+    pub fn new(ip: Ipv4Addr) -> Result<Self, Invalid> {
         let [first, ..] = ip.octets();
         let what = if first == 0 {
             "in 0.0.0.0/8"

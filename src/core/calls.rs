@@ -6,7 +6,7 @@ use super::failure::{Failure, FailureKind, PppdExit, judge};
 use super::notice::Notice;
 use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
 use super::{Core, Turn};
-use crate::node::NodeId;
+use crate::node::{NodeId, ServerAddr};
 
 impl Core {
     /// Running pppds that carry our names are taken over.
@@ -31,6 +31,11 @@ impl Core {
         if tunnel.call().is_none() {
             let deadline = turn.at() + self.policy.dial_timeout;
             let call = Call::new(call_id, Some(pid), self.inputs, deadline);
+            // Until it is up it is a dial like any other, whoever has begun it.
+            let server = dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
+            if let Some(server) = server {
+                self.dialing.start(call_id, id, server);
+            }
             tunnel.phase = Phase::Calling(Call { dialled, ..call });
             self.calls.insert(call_id, id);
         }
@@ -309,5 +314,12 @@ mod tests {
         stage.desire(Some(candidate("secret")));
         stage.ask(Ask::Start);
         assert_ne!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_call_that_was_found_dialling_keeps_its_server_to_itself() {
+        let mut stage = Stage::adopting();
+        stage.desire_rival();
+        assert_eq!(stage.state_of_rival(), "waiting");
     }
 }

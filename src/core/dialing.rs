@@ -90,7 +90,9 @@ impl Dialing {
     /// A dial that came up or ended gives its slot back; others are ignored.
     pub(super) fn finish(&mut self, call: CallId) {
         if let Some(server) = self.under_way.remove(&call) {
-            self.change(server, |s| s.busy = false);
+            // Calls that were found may be several to one server.
+            let busy = self.under_way.values().any(|other| *other == server);
+            self.change(server, |s| s.busy = busy);
         }
     }
 

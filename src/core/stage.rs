@@ -60,6 +60,17 @@ impl Stage {
         stage
     }
 
+    /// Another node of the same server is wanted too.
+    pub(super) fn desire_rival(&mut self) {
+        let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") });
+        self.feed(Event::Desired(vec![rival, candidate("secret")]));
+    }
+
+    pub(super) fn state_of_rival(&self) -> &'static str {
+        let state = self.core.states().find(|(id, _)| *id == RIVAL);
+        state.map_or("forgotten", |(_, state)| state.name())
+    }
+
     pub(super) fn configure(&mut self, change: impl FnOnce(&mut Policy)) {
         let mut policy = Policy::from(&Config::default());
         change(&mut policy);
@@ -68,10 +79,7 @@ impl Stage {
 
     fn enter(&mut self, state: State) {
         match state {
-            State::Waiting => {
-                let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") });
-                self.feed(Event::Desired(vec![rival, candidate("secret")]));
-            }
+            State::Waiting => self.desire_rival(),
             State::Dialing => self.desire(Some(candidate("secret"))),
             State::Negotiating => {
                 self.enter(State::Dialing);

@@ -5,8 +5,9 @@ node 2 10.9.0.2 admin secret speed_ok
 daemon_start
 node_up 2
 
-expect "the message that operators look for" \
-  said '✅ Tunnel for node 2 is UP on ppp0 (local IP 10.50.2.100 remote IP 10.50.2.1)'
+# The message that operators look for; the journal may take a moment to show it.
+wait_journal 10 \
+  '✅ Tunnel for node 2 is UP on ppp0 (local IP 10.50.2.100 remote IP 10.50.2.1)'
 expect "the node's own field finds it" grep 'is UP on ppp0' <(journal NODE_ID=2)
 expect "so do interface and state" grep 'is UP on ppp0' <(journal INTERFACE=ppp0 STATE=up)
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use connexa::core::effect::Signal;
 use connexa::core::event::{Ask, CallId, Candidate, Event, FoundCall, Word};
 use connexa::core::failure::{FailureKind, PppdExit};
-use connexa::node::NodeId;
+use connexa::node::{NodeId, ServerAddr};
 
 use super::{Call, Model, Trouble, Why};
 
@@ -116,6 +116,7 @@ impl Model {
     fn adopt(&mut self, found: &FoundCall) {
         let mut call = Call::new(found.call, self.inputs);
         call.dialled.clone_from(&found.dialled);
+        call.slot = found.dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
         call.give_up = Some(self.now + self.policy.dial_timeout.as_millis() as u64);
         let trouble = self.trouble.entry(found.node).or_default();
         (trouble.wait_until, trouble.quarantined) = (None, false);
