@@ -30,6 +30,18 @@ class Results:
         return most, grown / max(most - 1, 1)
 
 
+def difference(ones, others):
+    """How far apart two medians are, and how far that may be from the truth: two standard errors of a median,
+    with the spread taken from the middle half of the figures."""
+    if min(len(ones), len(others)) < 2:
+        return float("nan"), float("nan")
+    squares = 0
+    for figures in (ones, others):
+        low, _, high = statistics.quantiles(figures, method="inclusive")
+        squares += (1.25 * (high - low) / 1.35) ** 2 / len(figures)
+    return statistics.median(ones) - statistics.median(others), 2 * squares ** 0.5
+
+
 def time_text(value):
     if value != value:
         return "not measured"
@@ -45,19 +57,23 @@ def table(head, rows):
 
 
 def targets(results):
-    up = {who: results.median("row_to_up", "to_up_ms", who=who) for who in ("connexad", "bare pppd")}
-    more = up["connexad"] - up["bare pppd"]
+    more, stray = difference(*(results.of("row_to_up", "to_up_ms", who=who) for who in ("connexad", "bare pppd")))
     begun = [results.median("row_to_up", "to_pppd_ms", who=who) for who in ("connexad", "bare pppd")]
     lab, alone = (results.median(measure, "to_redial_ms", **who)
                   for measure, who in (("redial", {"who": "connexad"}), ("alone_redial", {})))
     native = results.median("alone_row", "to_pppd_ms") - results.median("alone_hand", "to_pppd_ms")
 
-    def row(what, value, text, limit, limit_text):
-        verdict = "not measured" if value != value else "yes" if value <= limit else "**missed**"
+    def row(what, value, text, limit, limit_text, stray=0):
+        verdict = "yes" if value <= limit else "**missed**"
+        if value != value:
+            verdict = "not measured"
+        elif abs(value - limit) < stray:
+            verdict = "too close to tell here"
         return what, text, limit_text, verdict
 
     limit = f"at most {MORE_THAN_BARE_MS} ms"
-    yield row("row to tunnel up, more than a bare pppd; lab", more, time_text(more), MORE_THAN_BARE_MS, limit)
+    yield row("row to tunnel up, more than a bare pppd; lab", more,
+              f"{time_text(more)} ± {time_text(stray)}", MORE_THAN_BARE_MS, limit, stray)
     yield row("row to the start of pppd, more than by hand; lab", begun[0] - begun[1],
               time_text(begun[0] - begun[1]), MORE_THAN_BARE_MS, limit)
     yield row("the same; daemon alone", native, time_text(native), MORE_THAN_BARE_MS, limit)
@@ -95,7 +111,7 @@ def measures(results):
     yield row("alone: of that, until the dead process has ended (kernel)", "alone_redial", "to_exit_ms")
     yield row("alone: of that, from there to the next pppd (daemon)", "alone_redial", "daemon_ms")
     for nodes in results.of("alone_grow", "nodes"):
-        more = f"alone: {nodes} nodes more, rows committed to all up"
+        more = f"alone: {nodes} more {'node' if nodes == 1 else 'nodes'}, rows committed to all up"
         yield row(more, "alone_grow", "to_all_up_ms", nodes=nodes)
         yield row("alone: the daemon's computing meanwhile", "alone_grow", "cpu_ms", nodes=nodes)
 

@@ -25,11 +25,19 @@ def machine():
         model = re.search(r"^model name\s*: (.*)$", file.read(), re.M)
     with open("/proc/meminfo", encoding="utf-8") as file:
         memory = int(re.search(r"^MemTotal:\s+(\d+)", file.read())[1]) / (1 << 20)
-    described = subprocess.run(["git", "-C", PROJECT, "describe", "--always"],
-                               stdout=subprocess.PIPE, text=True, check=False)
     return (f"{os.cpu_count()} × {model[1] if model else os.uname().machine}, {memory:.0f} GiB, "
             f"Linux {os.uname().release.split('-')[0]}; load {os.getloadavg()[0]:.1f} at the end; "
-            f"{time.strftime('%Y-%m-%d')}, release build of {described.stdout.strip() or 'an unknown commit'}")
+            f"{time.strftime('%Y-%m-%d')}, {programs()}")
+
+
+def programs():
+    """Which build was measured, as far as it can be known."""
+    folder = os.environ.get("CONNEXA_BIN", "")
+    if os.path.realpath(folder) != os.path.realpath(f"{PROJECT}/target/release"):
+        return os.environ.get("BENCH_BUILD", "programs of another folder")
+    described = subprocess.run(["git", "-C", PROJECT, "describe", "--always", "--dirty"],
+                               stdout=subprocess.PIPE, text=True, check=False)
+    return f"release build of {described.stdout.strip() or 'an unknown commit'}"
 
 
 def main():

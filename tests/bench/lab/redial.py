@@ -80,7 +80,7 @@ def with_poll(names):
 
 database.insert([(2, ALPHA)])
 kernel.wait_up()
-for _ in rounds(ROUNDS, 50):
+for _ in rounds(ROUNDS, 35):
     with_connexad()
 polled = [f"poll{n}" for n in range(POLLED)]
 for peer in polled:
@@ -93,7 +93,7 @@ systemctl("stop", "connexad")
 
 process = pppd("persist")
 kernel.wait_up()
-for _ in rounds(PERSISTED, 35):
+for _ in rounds(PERSISTED, 25):
     with_persist(process.pid)
 process.terminate()
 process.wait()

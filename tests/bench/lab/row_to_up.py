@@ -6,7 +6,7 @@ from figures import ms, rounds, tell
 from gateway import ALPHA, Database, copy_peer, daemon_asleep, pid_file, pppd
 from kernel_events import Kernel, calls
 
-ROUNDS, TIME_S = 12, 110
+ROUNDS, TIME_S = 12, 90
 NODE = "connexa-node-2"
 kernel, database = Kernel(), Database()
 
