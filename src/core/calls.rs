@@ -137,12 +137,12 @@ impl Core {
             Why::Unwanted(reason) => call.tell_fall(id, &reason.to_string(), turn),
             Why::GivenUp(failure) => {
                 call.tell_fall(id, &failure.message, turn);
-                self.failed(id, failure, turn);
+                self.failed(id, failure, call.began, turn);
             }
             Why::Itself => {
                 let failure = judge(&call);
                 call.tell_fall(id, &failure.message, turn);
-                self.failed(id, failure, turn);
+                self.failed(id, failure, call.began, turn);
             }
         }
         self.promote_second(id, turn);
@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// A call ended that was wanted: decides when the next one is due, if any.
-    fn failed(&mut self, id: NodeId, failure: Failure, turn: &mut Turn) {
+    fn failed(&mut self, id: NodeId, failure: Failure, began: u64, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let retries = &mut tunnel.retries;
         retries.last = Some(failure.clone());
@@ -161,12 +161,12 @@ impl Core {
         let curve = &self.policy.backoff;
         let dice = turn.now.dice ^ u64::from(id.0);
         if failure.kind.is_of_the_host() {
-            if self.host.blame(&failure, curve, turn.at(), dice) {
+            if self.host.blame(&failure, began, curve, turn.at(), dice) {
                 turn.tell(Notice::HostUnfit(failure));
             }
             return;
         }
-        self.host.acquit();
+        self.host.acquit(self.inputs);
         if let (Some(answered), Want::Tunnel(node)) = (failure.kind.answered(), &tunnel.want) {
             self.dialing.heard_of(node.server, answered);
         }

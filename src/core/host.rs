@@ -11,17 +11,24 @@ pub(super) struct Host {
     fault: Option<Failure>,
     probes: u32,
     probe_at: Option<Monotonic>,
+    /// Number of the input that last showed the host fit.
+    fit: u64,
 }
 
 impl Host {
-    /// A call failed by the host's fault. True when that is news.
+    /// A call failed by the host's fault. True when that is news; of a call older than the proof
+    /// that the host is fit, it is none.
     pub(super) fn blame(
         &mut self,
         failure: &Failure,
+        began: u64,
         curve: &Curve,
         at: Monotonic,
         dice: u64,
     ) -> bool {
+        if began < self.fit {
+            return false;
+        }
         if self.probe_at.is_none() {
             self.probes += 1;
             self.probe_at = Some(at + curve.wait(self.probes, dice));
@@ -31,9 +38,9 @@ impl Host {
         news
     }
 
-    /// A call got past the host.
-    pub(super) fn acquit(&mut self) {
-        *self = Host::default();
+    /// A call got past the host, in the input of this number.
+    pub(super) fn acquit(&mut self, input: u64) {
+        *self = Host { fit: input, ..Host::default() };
     }
 
     /// Something on the host changed: probe at once.

@@ -25,7 +25,7 @@ impl Core {
             && call.standing == Standing::NoLink
         {
             call.standing = Standing::Link(index);
-            self.host.acquit();
+            self.host.acquit(self.inputs);
         }
         self.reconcile(id, turn);
     }

@@ -164,3 +164,20 @@ fn a_daemon_that_stops_restarts_no_backend() {
     let later = (2..300).flat_map(|second| feed(&mut core, second, Event::Tick));
     assert!(!later.collect::<Vec<_>>().contains(&Effect::RestartBackend));
 }
+
+/// Another node of another server, dialled along with the first.
+fn another() -> Candidate {
+    let server = ServerAddr::parse("10.9.0.2").unwrap();
+    Candidate::Node(Node { id: NodeId(2), server, ..node() })
+}
+
+#[test]
+fn a_call_older_than_the_proof_that_the_host_is_fit_says_nothing_against_it() {
+    let mut core = core(policy());
+    feed(&mut core, 0, Event::Desired(vec![Candidate::Node(node()), another()]));
+    feed(&mut core, 1, Event::Said { call: DIALLED, word: Word::Interface("ppp0".into()) });
+    feed(&mut core, 2, link(Some(Link { name: "ppp0".into(), up: false, addresses: vec![] })));
+    let exit = Event::Exited { call: CallId::Dialled(2), exit: PppdExit::Code(4) };
+    let effects = feed(&mut core, 3, exit);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Tell(Notice::HostUnfit(_)))));
+}

@@ -72,6 +72,8 @@ struct Host {
     fault: bool,
     /// No probe before this.
     probe_from: Option<Time>,
+    /// Calls that began before this input say nothing against it.
+    fit: u64,
 }
 
 /// A link as it was last told.

@@ -192,12 +192,13 @@ impl Model {
         }
         match call.ending.map_or(Why::Itself, |ending| ending.why) {
             Why::Unwanted => {}
-            Why::GivenUp(kind) => self.fail(node, kind),
+            Why::GivenUp(kind) => self.fail(node, kind, call.began),
             // The exit does not tell why its link went, when it had to be signalled for that.
             Why::Itself if call.ending.is_some_and(|ending| ending.signal == Signal::Kill) => {
-                self.fail(node, call.plain.or(call.vague).unwrap_or(FailureKind::LinkLost));
+                let kind = call.plain.or(call.vague).unwrap_or(FailureKind::LinkLost);
+                self.fail(node, kind, call.began);
             }
-            Why::Itself => self.fail(node, kind(&call)),
+            Why::Itself => self.fail(node, kind(&call), call.began),
         }
         let next = self.seconds.iter().find(|(_, (found, _))| found.node == node);
         if let Some((id, (found, kill_at))) = next.map(|(id, second)| (*id, second.clone())) {
@@ -215,18 +216,21 @@ impl Model {
     }
 
     /// A call failed that was wanted.
-    fn fail(&mut self, id: NodeId, kind: FailureKind) {
+    fn fail(&mut self, id: NodeId, kind: FailureKind, began: u64) {
         if self.stopping || self.stopped.contains(&id) {
             return;
         }
         let Some(server) = self.node(id).map(|node| node.server) else { return };
         if kind.is_of_the_host() {
+            if began < self.host.fit {
+                return;
+            }
             let wait = self.shortest_wait(1);
             self.host.fault = true;
             self.host.probe_from.get_or_insert(self.now + wait);
             return;
         }
-        self.host = super::Host::default();
+        self.host = super::Host { fit: self.inputs, ..super::Host::default() };
         match kind {
             FailureKind::Unreachable | FailureKind::Timeout => drop(self.doubted.insert(server)),
             FailureKind::AuthRefused | FailureKind::Refused | FailureKind::PeerClosed => {

@@ -86,7 +86,7 @@ impl Model {
         {
             told.owner = Some(call.id);
             (call.link, call.claim) = (Some(*index), None);
-            self.host = Host::default();
+            self.host = Host { fit: self.inputs, ..Host::default() };
         }
     }
 
