@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::config::Backend;
-use crate::core::event::RestartOutcome;
+use crate::core::event::{RestartFault, RestartOutcome};
 
 /// Between two looks at the port. A listener that appears is announced to nobody, so it has to be
 /// looked for; only after a restart, and for `ready_timeout` at most.
@@ -26,7 +26,7 @@ const OUTPUT_LIMIT: u64 = 16 * 1024;
 pub async fn restart(backend: &Backend) -> RestartOutcome {
     let began = Instant::now();
     if let Err(problem) = run_command(&backend.restart, backend.restart_timeout.get()).await {
-        return RestartOutcome::Failed(problem);
+        return problem;
     }
     let port = backend.port;
     let limit = backend.ready_timeout.get();
@@ -43,10 +43,10 @@ pub async fn restart(backend: &Backend) -> RestartOutcome {
 }
 
 /// Runs an argv to its end within `limit`; its output goes to the journal line by line.
-async fn run_command(argv: &[String], limit: Duration) -> Result<(), String> {
+async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
     let shown = argv.join(" ");
     let Some((program, arguments)) = argv.split_first() else {
-        return Err("backend.restart is empty".to_owned());
+        return Err(failed(RestartFault::Missing, "backend.restart is empty".to_owned()));
     };
     let mut child = Command::new(program)
         .args(arguments)
@@ -54,7 +54,10 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("can't run `{shown}`: {error}; set backend.restart"))?;
+        .map_err(|error| {
+            let message = format!("can't run `{shown}`: {error}; set backend.restart");
+            failed(RestartFault::Missing, message)
+        })?;
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async {
         tokio::join!(log_lines(output.0), log_lines(output.1));
@@ -71,10 +74,19 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), String> {
     }
     match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("`{shown}` ended with {status}")),
-        Ok(Err(error)) => Err(format!("`{shown}` can't be waited for: {error}")),
-        Err(_) => Err(format!("`{shown}` took longer than {}", humantime::format_duration(limit))),
+        Ok(Ok(status)) => Err(failed(RestartFault::Exit, format!("`{shown}` ended with {status}"))),
+        Ok(Err(error)) => {
+            Err(failed(RestartFault::Exit, format!("`{shown}` can't be waited for: {error}")))
+        }
+        Err(_) => {
+            let limit = humantime::format_duration(limit);
+            Err(failed(RestartFault::Timeout, format!("`{shown}` took longer than {limit}")))
+        }
     }
+}
+
+fn failed(kind: RestartFault, message: String) -> RestartOutcome {
+    RestartOutcome::Failed { kind, message }
 }
 
 /// Logs the beginning of a stream and reads the rest of it: a command whose output nobody reads

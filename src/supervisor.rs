@@ -17,7 +17,7 @@ use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::{Effect, Order};
-use crate::core::event::{Event, Input, RestartOutcome};
+use crate::core::event::{Event, Input, Judgement, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
@@ -220,6 +220,7 @@ impl Supervisor {
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
             Effect::Pppd(order) => drop(self.pppd.send(order)),
+            Effect::JudgeBackend => self.answer_core(Event::BackendJudged(Judgement::Clear)),
             Effect::RestartBackend if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
                 let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());

@@ -192,7 +192,8 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::DatabaseRead { .. }
         | Notice::EmptyWindow { .. }
         | Notice::Restarting { .. }
-        | Notice::Restarted(_)
+        | Notice::Restarted { .. }
+        | Notice::RestartHeld(_)
         | Notice::RestartOverdue => Fields::default(),
     }
 }

@@ -85,6 +85,9 @@ pub struct Outage {
     pub restarts: u64,
     /// When the last one began.
     pub last_restart_at: Option<String>,
+    /// Why a restart that is due is held back, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_held: Option<String>,
     /// When the open window ends.
     pub next_evaluation_at: Option<String>,
 }

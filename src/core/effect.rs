@@ -16,6 +16,8 @@ use crate::node::{Node, NodeId};
 pub enum Effect {
     /// Work for pppd's keeper.
     Pppd(Order),
+    /// Find out whether a backend restart can help.
+    JudgeBackend,
     /// Restart the backend and wait for its port.
     RestartBackend,
     /// Remember, beyond this daemon's life, which nodes the operator has stopped.

@@ -94,6 +94,8 @@ pub enum Event {
     },
     /// `/dev/ppp`, pppd or pptp came, went or changed.
     HostChanged,
+    /// Whether a backend restart can help, as the port's holder shows.
+    BackendJudged(Judgement),
     /// A backend restart is over.
     BackendRestarted(RestartOutcome),
     /// The nodes that the operator has stopped, as an earlier daemon left them.
@@ -266,5 +268,33 @@ pub enum RestartOutcome {
     /// The command worked and the port stayed shut.
     NotReady(String),
     /// The command did not work.
-    Failed(String),
+    Failed {
+        /// In which way.
+        kind: RestartFault,
+        /// The command, what happened, and the remedy.
+        message: String,
+    },
+}
+
+/// How a restart command fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartFault {
+    /// It could not be run.
+    Missing,
+    /// It ended with an error.
+    Exit,
+    /// It took too long.
+    Timeout,
+}
+
+/// Whether a backend restart can help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// Nothing speaks against it.
+    Clear,
+    /// The port is another's, so that the new backend could not have it; says whose, and the
+    /// command that resolves it.
+    Held(String),
 }

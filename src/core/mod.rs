@@ -5,6 +5,7 @@
 //! ends in comparing what is wanted of a node with what is seen of it, so a lost event that is
 //! made good by a later look ends in the same place.
 
+mod backend;
 pub mod backoff;
 mod calls;
 mod desire;
@@ -31,13 +32,14 @@ mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backend::Backend;
 use dialing::Dialing;
 use effect::{Effect, Order};
 use event::{CallId, Event, Hearing, Input, LinkChange};
 use host::Host;
 use links::Links;
 use notice::Notice;
-use outage::{Outage, Verdict};
+use outage::Outage;
 use policy::Policy;
 use seconds::Seconds;
 use time::{Monotonic, Now, Wall};
@@ -58,6 +60,7 @@ pub struct Core {
     dialing: Dialing,
     timers: Timers,
     outage: Outage,
+    backend: Backend,
     host: Host,
     seconds: Seconds,
     /// Nodes that the operator has stopped, whether the database wants them or not.
@@ -122,6 +125,7 @@ impl Core {
             dialing: Dialing::default(),
             timers: Timers::default(),
             outage,
+            backend: Backend::default(),
             host: Host::default(),
             seconds: Seconds::default(),
             stopped: BTreeSet::new(),
@@ -150,10 +154,8 @@ impl Core {
             Event::Said { call, word } => self.said(call, word, turn),
             Event::Exited { call, exit } => self.exited(call, exit, turn),
             Event::HostChanged => self.host.changed(),
-            Event::BackendRestarted(outcome) => {
-                self.outage.restarted(turn.at());
-                turn.tell(Notice::Restarted(outcome));
-            }
+            Event::BackendJudged(judgement) => self.backend_judged(judgement, turn),
+            Event::BackendRestarted(outcome) => self.backend_restarted(outcome, turn),
             Event::Stopped(stopped) => self.stopped_before(stopped, turn),
             Event::Asked { node, ask } => self.asked(node, ask, turn),
             Event::Policy(policy) => self.set_policy(*policy, turn),
@@ -206,25 +208,7 @@ impl Core {
         }
         self.press_seconds(turn);
         self.host.expire(turn.at());
-        match self.outage.expire(turn.at(), turn.now.wall) {
-            Some(Verdict::Empty { count, restart }) => {
-                let windows = self.outage.policy().windows;
-                turn.tell(Notice::EmptyWindow { count, of: windows });
-                if restart {
-                    turn.tell(Notice::Restarting { windows });
-                    turn.effects.push(Effect::RestartBackend);
-                }
-            }
-            Some(Verdict::RestartOverdue) => turn.tell(Notice::RestartOverdue),
-            None => {}
-        }
-    }
-
-    fn watch_outage(&mut self, at: Monotonic) {
-        if self.known.enough() && !self.stopping {
-            let wanted = self.known.wanted.is_some_and(|n| n > 0);
-            self.outage.observe(!self.up.is_empty(), wanted, at);
-        }
+        self.close_window(turn);
     }
 
     fn start_dials(&mut self, turn: &mut Turn) {

@@ -167,7 +167,14 @@ pub enum Notice {
         windows: u32,
     },
     /// How the restart went.
-    Restarted(RestartOutcome),
+    Restarted {
+        /// How it went.
+        outcome: RestartOutcome,
+        /// It failed like the last one.
+        repeated: bool,
+    },
+    /// A restart was due, and could only do harm: whose the port is, and the remedy.
+    RestartHeld(String),
     /// The restart never reported back.
     RestartOverdue,
 }
@@ -184,16 +191,22 @@ impl Notice {
             | Notice::EmptyWindow { .. }
             | Notice::Restarting { .. }
             | Notice::RestartOverdue
-            | Notice::Restarted(RestartOutcome::Failed(_) | RestartOutcome::NotReady(_)) => {
-                Level::Warning
-            }
-            Notice::Retrying { repeated: true, .. } => Level::Debug,
+            | Notice::RestartHeld(_)
+            | Notice::Restarted {
+                outcome: RestartOutcome::Failed { .. } | RestartOutcome::NotReady(_),
+                repeated: false,
+            } => Level::Warning,
+            Notice::Retrying { repeated: true, .. }
+            | Notice::Restarted {
+                outcome: RestartOutcome::Failed { .. } | RestartOutcome::NotReady(_),
+                repeated: true,
+            } => Level::Debug,
             Notice::Up { .. }
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
             | Notice::Asked { .. }
             | Notice::DatabaseRead { .. }
-            | Notice::Restarted(RestartOutcome::Ready(_)) => Level::Info,
+            | Notice::Restarted { outcome: RestartOutcome::Ready(_), .. } => Level::Info,
         }
     }
 }
@@ -267,15 +280,16 @@ impl fmt::Display for Notice {
             Notice::Restarting { windows } => {
                 write!(f, "🔄 Restarting backend due to {windows} consecutive zero PPP interfaces")
             }
-            Notice::Restarted(RestartOutcome::Ready(millis)) => {
+            Notice::Restarted { outcome: RestartOutcome::Ready(millis), .. } => {
                 write!(f, "Backend ready after {}.{} s", millis / 1000, millis % 1000 / 100)
             }
-            Notice::Restarted(RestartOutcome::NotReady(why)) => {
+            Notice::Restarted { outcome: RestartOutcome::NotReady(why), .. } => {
                 write!(f, "Backend not ready: {why}")
             }
-            Notice::Restarted(RestartOutcome::Failed(why)) => {
-                write!(f, "Backend restart failed: {why}")
+            Notice::Restarted { outcome: RestartOutcome::Failed { message, .. }, .. } => {
+                write!(f, "Backend restart failed: {message}")
             }
+            Notice::RestartHeld(why) => write!(f, "Backend restart held back: {why}"),
             Notice::RestartOverdue => f.write_str("Backend restart has not ended in time"),
         }
     }

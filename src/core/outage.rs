@@ -1,25 +1,36 @@
 //! The outage rule.
 //!
 //! A window in which no tunnel was up at any moment is an empty one. So many empty windows in a
-//! row mean one restart of the backend. A tunnel coming up at any moment sets the count to zero.
+//! row mean one restart of the backend, unless whoever holds its port makes that useless: then it is
+//! held back, and judged again after each further empty window. A tunnel coming up at any moment sets the count to zero.
 //! After a restart the next one needs windows twice as long, up to sixteen times, until a tunnel
 //! has been up once.
+
+use std::time::Duration;
 
 use super::policy::OutagePolicy;
 use super::time::{Monotonic, Wall};
 
 const LONGEST_FACTOR: u32 = 16;
 
+/// How long it may take to find out whether a restart can help.
+const JUDGE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A restart allows itself so much less than is allowed to it, so that its own report comes first.
+const REPORT_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a deadline brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A window was empty; `restart` when it was the last one needed.
+    /// A window was empty; `enough` when it was the last one needed: a restart is to be judged.
     Empty {
         /// Empty windows in a row, this one included.
         count: u32,
-        /// Whether the backend is to be restarted now.
-        restart: bool,
+        /// Whether a restart is due, if it can help.
+        enough: bool,
     },
+    /// Nobody could say in time whether a restart helps: the backend is to be restarted now.
+    Restart,
     /// A restart has taken longer than it may; windows are counted again.
     RestartOverdue,
 }
@@ -30,6 +41,8 @@ enum Phase {
     Idle,
     /// A window is open.
     Window { ends: Monotonic },
+    /// A restart is due; whether it can help is being found out.
+    Judging { until: Monotonic },
     /// The backend restarts; no window is open.
     Restarting { overdue: Monotonic },
 }
@@ -93,6 +106,7 @@ impl Outage {
         match self.phase {
             Phase::Idle => None,
             Phase::Window { ends } => Some(ends),
+            Phase::Judging { until } => Some(until),
             Phase::Restarting { overdue } => Some(overdue),
         }
     }
@@ -101,7 +115,7 @@ impl Outage {
     pub fn next_evaluation(&self) -> Option<Monotonic> {
         match self.phase {
             Phase::Window { ends } => Some(ends),
-            Phase::Idle | Phase::Restarting { .. } => None,
+            Phase::Idle | Phase::Judging { .. } | Phase::Restarting { .. } => None,
         }
     }
 
@@ -111,7 +125,11 @@ impl Outage {
         self.deadline().filter(|deadline| *deadline <= at)?;
         match self.phase {
             Phase::Idle => None,
-            Phase::Window { .. } => Some(self.close_window(at, wall)),
+            Phase::Window { .. } => Some(self.close_window(at)),
+            Phase::Judging { .. } => {
+                self.begin_restart(at, wall);
+                Some(Verdict::Restart)
+            }
             Phase::Restarting { .. } => {
                 self.restarting = false;
                 self.open_window(at);
@@ -120,12 +138,28 @@ impl Outage {
         }
     }
 
+    /// A restart that was due can help, or can't. True when it is to begin now: by the time that
+    /// this is known a tunnel may be up.
+    pub fn judged(&mut self, can_help: bool, at: Monotonic, wall: Wall) -> bool {
+        match self.phase {
+            Phase::Judging { .. } if can_help => {
+                self.begin_restart(at, wall);
+                true
+            }
+            Phase::Judging { .. } => {
+                self.open_window(at);
+                false
+            }
+            Phase::Idle | Phase::Window { .. } | Phase::Restarting { .. } => false,
+        }
+    }
+
     /// The restart is over, well or not.
     pub fn restarted(&mut self, at: Monotonic) {
         self.restarting = false;
         match self.phase {
             Phase::Restarting { .. } => self.open_window(at),
-            Phase::Idle | Phase::Window { .. } => {}
+            Phase::Idle | Phase::Window { .. } | Phase::Judging { .. } => {}
         }
     }
 
@@ -133,25 +167,26 @@ impl Outage {
         self.phase = Phase::Window { ends: from + self.policy.interval * self.factor };
     }
 
-    fn close_window(&mut self, at: Monotonic, wall: Wall) -> Verdict {
-        // Kept at the limit where a restart that still runs holds the next one back.
+    fn close_window(&mut self, at: Monotonic) -> Verdict {
+        // Kept at the limit while something holds the restart back.
         self.count = (self.count + 1).min(self.policy.windows);
-        let count = self.count;
         // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
-        let restart = count >= self.policy.windows && !self.restarting;
-        if restart {
-            self.restarting = true;
-            self.count = 0;
-            self.factor = (self.factor * 2).min(LONGEST_FACTOR);
-            self.restarts += 1;
-            self.last_restart = Some(wall);
-            // A little longer than the restart allows itself, so that its own report comes first.
-            let overdue = at + self.policy.restart_limit + std::time::Duration::from_secs(5);
-            self.phase = Phase::Restarting { overdue };
+        let enough = self.count >= self.policy.windows && !self.restarting;
+        if enough {
+            self.phase = Phase::Judging { until: at + JUDGE_WITHIN };
         } else {
             self.open_window(at);
         }
-        Verdict::Empty { count, restart }
+        Verdict::Empty { count: self.count, enough }
+    }
+
+    fn begin_restart(&mut self, at: Monotonic, wall: Wall) {
+        self.restarting = true;
+        self.count = 0;
+        self.factor = (self.factor * 2).min(LONGEST_FACTOR);
+        self.restarts += 1;
+        self.last_restart = Some(wall);
+        self.phase = Phase::Restarting { overdue: at + self.policy.restart_limit + REPORT_WITHIN };
     }
 
     /// Empty windows in a row so far.
@@ -181,114 +216,4 @@ impl Outage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn outage() -> Outage {
-        Outage::new(OutagePolicy {
-            interval: Duration::from_secs(30),
-            windows: 3,
-            startup_delay: Duration::from_secs(10),
-            restart_with_no_nodes: false,
-            restart_limit: Duration::from_secs(60),
-        })
-    }
-
-    fn second(n: u64) -> Monotonic {
-        Monotonic(n * 1000)
-    }
-
-    /// Lets every deadline come until a restart; returns its second.
-    fn next_restart(outage: &mut Outage) -> u64 {
-        loop {
-            let at = outage.deadline().unwrap();
-            if let Some(Verdict::Empty { restart: true, .. }) = outage.expire(at, Wall(0)) {
-                outage.restarted(at);
-                return at.0 / 1000;
-            }
-        }
-    }
-
-    #[test]
-    fn three_empty_windows_after_the_startup_delay_mean_a_restart() {
-        let mut outage = outage();
-        outage.observe(false, true, second(0));
-        assert_eq!(next_restart(&mut outage), 10 + 3 * 30);
-    }
-
-    #[test]
-    fn a_tunnel_that_was_up_within_a_window_starts_the_count_again() {
-        let mut outage = outage();
-        outage.observe(false, true, second(0));
-        outage.expire(second(40), Wall(0));
-        outage.expire(second(70), Wall(0));
-        outage.observe(true, true, second(80));
-        outage.observe(false, true, second(81));
-        assert_eq!(next_restart(&mut outage), 81 + 3 * 30);
-    }
-
-    #[test]
-    fn no_timer_runs_while_a_tunnel_is_up() {
-        let mut outage = outage();
-        outage.observe(true, true, second(0));
-        assert_eq!(outage.deadline(), None);
-    }
-
-    #[test]
-    fn nothing_wanted_is_no_outage() {
-        let mut outage = outage();
-        outage.observe(false, false, second(0));
-        assert_eq!(outage.deadline(), None);
-    }
-
-    #[test]
-    fn each_restart_in_vain_doubles_the_windows_up_to_sixteen_times() {
-        let mut outage = outage();
-        outage.observe(false, true, second(0));
-        let mut last = next_restart(&mut outage);
-        let mut gaps = Vec::new();
-        for _ in 0..6 {
-            let at = next_restart(&mut outage);
-            gaps.push((at - last) / 90);
-            last = at;
-        }
-        assert_eq!(gaps, [2, 4, 8, 16, 16, 16]);
-    }
-
-    /// A restart begins, a tunnel comes and goes, and the restart has not reported back yet when
-    /// this many more windows have ended.
-    fn restart_still_running(windows: u64) -> Outage {
-        let mut outage = outage();
-        outage.observe(false, true, second(0));
-        for at in [40, 70, 100] {
-            outage.expire(second(at), Wall(0));
-        }
-        outage.observe(true, true, second(101));
-        outage.observe(false, true, second(102));
-        for window in 1..=windows {
-            outage.expire(second(102 + 30 * window), Wall(0));
-        }
-        outage
-    }
-
-    #[test]
-    fn a_restart_that_still_runs_is_not_joined_by_another() {
-        assert_eq!(restart_still_running(3).restarts(), 1);
-    }
-
-    #[test]
-    fn while_a_restart_runs_the_count_stays_at_its_limit() {
-        assert_eq!(restart_still_running(4).count(), 3);
-    }
-
-    #[test]
-    fn a_tunnel_up_once_makes_windows_short_again() {
-        let mut outage = outage();
-        outage.observe(false, true, second(0));
-        let at = next_restart(&mut outage);
-        outage.observe(true, true, second(at + 1));
-        outage.observe(false, true, second(at + 2));
-        assert_eq!(next_restart(&mut outage), at + 2 + 90);
-    }
-}
+mod tests;

@@ -63,6 +63,7 @@ impl Core {
             is_healthy: self.outage.is_healthy(),
             restarts: self.outage.restarts(),
             last_restart_at: self.outage.last_restart().map(Wall::rfc3339),
+            restart_held: self.backend.held.clone(),
             next_evaluation_at: self.outage.next_evaluation().map(|at| on_the_wall(at, now)),
         }
     }

@@ -163,6 +163,13 @@ backend() {
   wait_for 30 "the backend listens" backend_pid
 }
 
+# doctor_names TEXT: connexactl doctor finds something wrong, and says this of it
+doctor_names() {
+  local found
+  found=$(connexactl doctor) && return 1
+  grep -F -- "$1" <<<"$found"
+}
+
 backend_pid() { ss -Hltnp 'sport = :8001' | grep -oP 'pid=\K[0-9]+'; }
 
 # --- expectations
@@ -212,7 +219,8 @@ begin() {
 
 reset() {
   local name
-  systemctl stop connexad 'pptpd@*' 2>/dev/null
+  systemctl disable --now connexa-backend 2>/dev/null
+  systemctl stop connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   # This process table holds the lab and nothing else.
   for name in connexad pppd pptpgw pptpcm; do
@@ -226,7 +234,8 @@ reset() {
     rm -rf "/srv/${name#srv-}"
   done
   ip route flush root 10.9.0.0/16 proto boot
-  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp*.pid /var/run/pptp
+  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp*.pid /var/run/pptp \
+    /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
 }

@@ -17,6 +17,7 @@
 mod cases;
 mod crowd;
 mod model;
+mod outage;
 mod schedules;
 mod world;
 

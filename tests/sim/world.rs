@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use connexa::config::Config;
 use connexa::core::Core;
 use connexa::core::effect::Effect;
-use connexa::core::event::{Event, Input, Link, RestartOutcome};
+use connexa::core::event::{Event, Input, Judgement, Link, RestartFault, RestartOutcome};
 use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
 use connexa::node::NodeId;
@@ -211,12 +211,23 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Pppd(order) => self.keeper_takes(order),
+            Effect::JudgeBackend => {
+                let judgement = match self.roll(4) {
+                    0 => Judgement::Held("the port is another's".into()),
+                    _ => Judgement::Clear,
+                };
+                let took = self.roll(200);
+                self.later(took, Happening::Tell(Event::BackendJudged(judgement)));
+            }
             Effect::RestartBackend => {
                 self.restarts += 1;
                 let took = self.roll(3000);
                 let outcome = match self.roll(4) {
                     0 => RestartOutcome::NotReady("shut".into()),
-                    1 => RestartOutcome::Failed("no such program".into()),
+                    1 => RestartOutcome::Failed {
+                        kind: RestartFault::Missing,
+                        message: "no such program".into(),
+                    },
                     _ => RestartOutcome::Ready(took),
                 };
                 self.later(took, Happening::Tell(Event::BackendRestarted(outcome)));

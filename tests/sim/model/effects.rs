@@ -34,7 +34,10 @@ impl Model {
                 }
                 Effect::Tell(Notice::Quarantined { node, .. }) => drop(quarantines.insert(*node)),
                 Effect::RestartBackend => self.restarts()?,
-                Effect::Pppd(_) | Effect::Tell(_) | Effect::KeepStopped(_) => {}
+                Effect::Pppd(_)
+                | Effect::Tell(_)
+                | Effect::JudgeBackend
+                | Effect::KeepStopped(_) => {}
             }
         }
         let order = |(call, signal): &_| (*call, *signal as u8);

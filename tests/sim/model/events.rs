@@ -37,6 +37,7 @@ impl Model {
             }
             Event::DesiredUnavailable(_)
             | Event::Spawned { .. }
+            | Event::BackendJudged(_)
             | Event::BackendRestarted(_)
             | Event::Tick => {}
         }

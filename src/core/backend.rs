@@ -1,0 +1,94 @@
+//! What the outage rule does to the backend: a restart that is judged, begun, and told once a kind.
+
+use super::effect::Effect;
+use super::event::{Judgement, RestartFault, RestartOutcome};
+use super::notice::Notice;
+use super::outage::Verdict;
+use super::time::Monotonic;
+use super::{Core, Turn};
+
+/// What was told of the backend last, so that it isn't told again.
+#[derive(Debug, Default)]
+pub(super) struct Backend {
+    /// How the last restart failed, if it did.
+    fault: Option<Fault>,
+    /// Why a restart is held back.
+    pub(super) held: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Command(RestartFault),
+    NotReady,
+}
+
+impl Fault {
+    fn of(outcome: &RestartOutcome) -> Option<Self> {
+        match outcome {
+            RestartOutcome::Ready(_) => None,
+            RestartOutcome::NotReady(_) => Some(Fault::NotReady),
+            RestartOutcome::Failed { kind, .. } => Some(Fault::Command(*kind)),
+        }
+    }
+}
+
+impl Core {
+    /// Tells the outage rule whether a tunnel is up.
+    pub(super) fn watch_outage(&mut self, at: Monotonic) {
+        if !self.known.enough() || self.stopping {
+            return;
+        }
+        if !self.up.is_empty() {
+            self.backend = Backend::default();
+        }
+        let wanted = self.known.wanted.is_some_and(|n| n > 0);
+        self.outage.observe(!self.up.is_empty(), wanted, at);
+    }
+
+    /// Looks whether a deadline of the outage rule has come.
+    pub(super) fn close_window(&mut self, turn: &mut Turn) {
+        match self.outage.expire(turn.at(), turn.now.wall) {
+            Some(Verdict::Empty { count, enough }) => {
+                // While a restart is held back the count stays where it is, and was told.
+                if self.backend.held.is_none() {
+                    let of = self.outage.policy().windows;
+                    turn.tell(Notice::EmptyWindow { count, of });
+                }
+                if enough {
+                    turn.effects.push(Effect::JudgeBackend);
+                }
+            }
+            Some(Verdict::Restart) => self.restart_backend(turn),
+            Some(Verdict::RestartOverdue) => turn.tell(Notice::RestartOverdue),
+            None => {}
+        }
+    }
+
+    pub(super) fn backend_judged(&mut self, judgement: Judgement, turn: &mut Turn) {
+        let can_help = judgement == Judgement::Clear;
+        if self.outage.judged(can_help, turn.at(), turn.now.wall) {
+            self.restart_backend(turn);
+        }
+        match judgement {
+            Judgement::Clear => self.backend.held = None,
+            Judgement::Held(why) if self.backend.held.as_ref() == Some(&why) => {}
+            Judgement::Held(why) => {
+                turn.tell(Notice::RestartHeld(why.clone()));
+                self.backend.held = Some(why);
+            }
+        }
+    }
+
+    fn restart_backend(&mut self, turn: &mut Turn) {
+        turn.tell(Notice::Restarting { windows: self.outage.policy().windows });
+        turn.effects.push(Effect::RestartBackend);
+    }
+
+    pub(super) fn backend_restarted(&mut self, outcome: RestartOutcome, turn: &mut Turn) {
+        self.outage.restarted(turn.at());
+        let fault = Fault::of(&outcome);
+        let repeated = fault.is_some() && fault == self.backend.fault;
+        self.backend.fault = fault;
+        turn.tell(Notice::Restarted { outcome, repeated });
+    }
+}

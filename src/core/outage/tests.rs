@@ -1,0 +1,156 @@
+//! The outage rule, case by case. Random schedules are played in the simulation.
+
+use super::*;
+use std::time::Duration;
+
+fn outage() -> Outage {
+    Outage::new(OutagePolicy {
+        interval: Duration::from_secs(30),
+        windows: 3,
+        startup_delay: Duration::from_secs(10),
+        restart_with_no_nodes: false,
+        restart_limit: Duration::from_secs(60),
+    })
+}
+
+fn second(n: u64) -> Monotonic {
+    Monotonic(n * 1000)
+}
+
+/// Lets every deadline come until a restart; returns its second.
+fn next_restart(outage: &mut Outage) -> u64 {
+    loop {
+        let at = outage.deadline().unwrap();
+        if let Some(Verdict::Empty { enough: true, .. }) = outage.expire(at, Wall(0)) {
+            assert!(outage.judged(true, at, Wall(0)));
+            outage.restarted(at);
+            return at.0 / 1000;
+        }
+    }
+}
+
+#[test]
+fn three_empty_windows_after_the_startup_delay_mean_a_restart() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    assert_eq!(next_restart(&mut outage), 10 + 3 * 30);
+}
+
+#[test]
+fn a_tunnel_that_was_up_within_a_window_starts_the_count_again() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    outage.expire(second(40), Wall(0));
+    outage.expire(second(70), Wall(0));
+    outage.observe(true, true, second(80));
+    outage.observe(false, true, second(81));
+    assert_eq!(next_restart(&mut outage), 81 + 3 * 30);
+}
+
+#[test]
+fn no_timer_runs_while_a_tunnel_is_up() {
+    let mut outage = outage();
+    outage.observe(true, true, second(0));
+    assert_eq!(outage.deadline(), None);
+}
+
+#[test]
+fn nothing_wanted_is_no_outage() {
+    let mut outage = outage();
+    outage.observe(false, false, second(0));
+    assert_eq!(outage.deadline(), None);
+}
+
+#[test]
+fn each_restart_in_vain_doubles_the_windows_up_to_sixteen_times() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    let mut last = next_restart(&mut outage);
+    let mut gaps = Vec::new();
+    for _ in 0..6 {
+        let at = next_restart(&mut outage);
+        gaps.push((at - last) / 90);
+        last = at;
+    }
+    assert_eq!(gaps, [2, 4, 8, 16, 16, 16]);
+}
+
+/// A restart begins, a tunnel comes and goes, and the restart has not reported back yet when
+/// this many more windows have ended.
+fn restart_still_running(windows: u64) -> Outage {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    outage.judged(true, second(100), Wall(0));
+    outage.observe(true, true, second(101));
+    outage.observe(false, true, second(102));
+    for window in 1..=windows {
+        outage.expire(second(102 + 30 * window), Wall(0));
+    }
+    outage
+}
+
+#[test]
+fn a_restart_that_still_runs_is_not_joined_by_another() {
+    assert_eq!(restart_still_running(3).restarts(), 1);
+}
+
+#[test]
+fn while_a_restart_runs_the_count_stays_at_its_limit() {
+    assert_eq!(restart_still_running(4).count(), 3);
+}
+
+#[test]
+fn a_tunnel_up_once_makes_windows_short_again() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    let at = next_restart(&mut outage);
+    outage.observe(true, true, second(at + 1));
+    outage.observe(false, true, second(at + 2));
+    assert_eq!(next_restart(&mut outage), at + 2 + 90);
+}
+
+/// A restart is due, and held back.
+fn held() -> Outage {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    assert!(!outage.judged(false, second(100), Wall(0)));
+    outage
+}
+
+#[test]
+fn a_restart_that_is_held_back_is_judged_again_after_the_next_window() {
+    let verdict = held().expire(second(130), Wall(0));
+    assert_eq!(verdict, Some(Verdict::Empty { count: 3, enough: true }));
+}
+
+#[test]
+fn a_restart_that_is_held_back_counts_for_none() {
+    assert_eq!(held().restarts(), 0);
+}
+
+#[test]
+fn a_tunnel_that_came_up_while_the_restart_was_judged_keeps_the_backend_running() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    outage.observe(true, true, second(101));
+    assert!(!outage.judged(true, second(101), Wall(0)));
+}
+
+#[test]
+fn a_restart_that_nobody_judges_in_time_begins() {
+    let mut outage = outage();
+    outage.observe(false, true, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    assert_eq!(outage.expire(second(105), Wall(0)), Some(Verdict::Restart));
+}

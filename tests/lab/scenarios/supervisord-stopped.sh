@@ -1,0 +1,12 @@
+# supervisord itself does not run: the restart fails, told once, with what supervisorctl said.
+config '
+outage = { interval = "1s", startup_delay = "1s" }
+backend = { restart_timeout = "60s", ready_timeout = "2s" }'
+database
+node 2 10.9.0.2 admin secret speed_ok
+systemctl stop supervisor
+daemon_start
+wait_journal 60 'Backend restart failed: `supervisorctl restart backend` ended with '
+expect "what supervisorctl said" said 'supervisor.sock'
+wait_for 60 "a second restart" status_is 2 .outage.restarts
+expect "the failure is told once" said_times 1 'Backend restart failed: '
