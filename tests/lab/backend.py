@@ -7,11 +7,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 mode_file = pathlib.Path("/run/backend-mode")
 mode = mode_file.read_text().strip() if mode_file.exists() else "plain"
 if mode == "broken":
-    sys.exit("backend: broken at start")
+    # Later than supervisord's startsecs, which takes a program that lives so long for started.
+    time.sleep(2)
+    sys.exit("backend: broken")
 if mode == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "parent":

@@ -1,6 +1,6 @@
 # supervisord itself does not run: the restart fails, told once, with what supervisorctl said.
 config '
-outage = { interval = "1s", startup_delay = "1s" }
+outage = { interval = "1s", windows = 1, startup_delay = "1s" }
 backend = { restart_timeout = "60s", ready_timeout = "2s" }'
 database
 node 2 10.9.0.2 admin secret speed_ok
