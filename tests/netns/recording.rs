@@ -50,8 +50,7 @@ fn a_replay_tells_what_the_daemon_told() {
 #[test]
 fn a_replay_prints_each_transition() {
     let (replayed, ..) = replay(&recorded());
-    for transition in ["new → dialing", "negotiating → up", "→ backoff", "backoff → dialing"]
-    {
+    for transition in ["→ dialing", "negotiating → up", "→ backoff", "backoff → dialing"] {
         let is_it = |line: &str| line.contains(" node 1: ") && line.ends_with(transition);
         assert!(replayed.lines().any(is_it), "{transition} is missing:\n{replayed}");
     }
