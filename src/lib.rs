@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod desired;
+pub mod doctor;
 pub mod exit;
 pub mod host;
 pub mod kernel;

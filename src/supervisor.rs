@@ -17,7 +17,7 @@ use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::{Effect, Order};
-use crate::core::event::{Event, Input, Judgement, RestartOutcome};
+use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
@@ -220,7 +220,7 @@ impl Supervisor {
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
             Effect::Pppd(order) => drop(self.pppd.send(order)),
-            Effect::JudgeBackend => self.answer_core(Event::BackendJudged(Judgement::Clear)),
+            Effect::JudgeBackend => self.judge_backend(),
             Effect::RestartBackend if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
                 let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
@@ -256,6 +256,16 @@ impl Supervisor {
     /// Where the queue is full the answer is lost, and the core asks again in its own time.
     fn answer_core(&self, event: Event) {
         let _ = self.events_in.try_send(event);
+    }
+
+    fn judge_backend(&self) {
+        let backend = self.config.backend.clone();
+        let events = self.events_in.clone();
+        tokio::spawn(async move {
+            let judgement = backend::judge(&backend).await;
+            // Nobody to tell once the daemon has stopped.
+            let _ = events.send(Event::BackendJudged(judgement)).await;
+        });
     }
 
     fn restart_backend(&self) {

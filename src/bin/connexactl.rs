@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use connexa::cli::{ReplayError, StatusView, replay, show_change, show_status};
+use connexa::cli::{ReplayError, StatusView, replay, show_change, show_diagnosis, show_status};
+use connexa::config::{self, ConfigError};
 use connexa::control::client::{self, ClientError};
 use connexa::core::event::Ask;
+use connexa::doctor;
 use connexa::exit::Exit;
 use tokio::runtime::Runtime;
 
@@ -43,6 +45,12 @@ enum Command {
     Stop {
         /// The node's id
         node: u32,
+    },
+    /// Check this host, with or without a daemon (exit code 1 when a check has failed)
+    Doctor {
+        /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]
+        #[arg(long, value_name = "PATH")]
+        config: Option<PathBuf>,
     },
     /// Put a recording of `connexad --record` through the same build's core, and print what it does
     Replay {
@@ -82,6 +90,7 @@ fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
             (text, if yes { Exit::Done } else { Exit::No })
         }
         Command::Replay { ref file } => return replay_file(file),
+        Command::Doctor { ref config } => examine(&runtime, arguments, config.as_deref())?,
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
         Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
@@ -99,6 +108,29 @@ fn change(
 ) -> Result<String, (String, Exit)> {
     let node = runtime.block_on(client::change(&arguments.socket, node, ask)).map_err(refusal)?;
     show_change(&node, arguments.json).map_err(|text| (text, Exit::No))
+}
+
+fn examine(
+    runtime: &Runtime,
+    arguments: &Arguments,
+    file: Option<&Path>,
+) -> Result<(String, Exit), (String, Exit)> {
+    let config = config::load(file, |_| ()).map_err(|error| {
+        let exit = match &error {
+            ConfigError::Unreadable { source, .. }
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
+                Exit::Permission
+            }
+            ConfigError::Unreadable { .. }
+            | ConfigError::Malformed { .. }
+            | ConfigError::Refused { .. } => Exit::Config,
+        };
+        (error.to_string(), exit)
+    })?;
+    let diagnosis = runtime.block_on(doctor::examine(&config));
+    let text = show_diagnosis(&diagnosis, arguments.json).map_err(|text| (text, Exit::No))?;
+    Ok((text, if diagnosis.is_healthy() { Exit::Done } else { Exit::No }))
 }
 
 fn replay_file(file: &Path) -> Result<Exit, (String, Exit)> {

@@ -1,10 +1,12 @@
 //! connexactl's commands.
 
 mod change;
+mod doctor;
 mod replay;
 mod status;
 
 pub use change::show_change;
+pub use doctor::show_diagnosis;
 pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};
 

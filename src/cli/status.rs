@@ -133,7 +133,7 @@ fn in_full(node: &Node, now: SystemTime) -> String {
 }
 
 /// Text from the database may hold anything, a terminal's control sequences among it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

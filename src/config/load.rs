@@ -96,7 +96,7 @@ fn place(text: &str, offset: usize) -> String {
 }
 
 /// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
-const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group", "units", "write_back"];
+const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group", "write_back"];
 
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
 /// one name that was meant.
@@ -159,6 +159,12 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
             })
         })
         .or_else(|| {
+            let bad = |unit: &&String| !is_unit_name(unit);
+            config.backend.units.iter().find(bad).map(|unit| {
+                ("backend.units", format!("has {unit:?}; name services, e.g. \"x.service\""))
+            })
+        })
+        .or_else(|| {
             config
                 .database
                 .table
@@ -201,6 +207,12 @@ fn relative_path(config: &Config) -> Option<(&'static str, String)> {
                 )
             })
         })
+}
+
+/// Letters of a unit's name (systemd.unit(5)), and nothing that systemctl would take for an option.
+fn is_unit_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
 }
 
 /// pppd runs its `pty` option through `sh -c`.
@@ -298,6 +310,7 @@ mod tests {
             ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),
             ("[backend]\nrestart = []", "backend.restart"),
+            ("[backend]\nunits = [\"--force\"]", "backend.units"),
             ("[paths]\npptp = \"/usr/sbin/pptp; reboot\"", "paths.pptp"),
             ("[paths]\nstate_dir = \"here\"", "paths.state_dir"),
             ("[tunnel]\nextra_options = [\"persist\"]", "tunnel.extra_options"),

@@ -231,6 +231,9 @@ pub struct Backend {
     pub port: u16,
     /// How long the backend may take to open its port.
     pub ready_timeout: Span,
+    /// Services of systemd that would run the backend too, to be looked for beside supervisord's
+    /// program.
+    pub units: Vec<String>,
 }
 
 impl Default for Backend {
@@ -240,6 +243,7 @@ impl Default for Backend {
             restart_timeout: Span::seconds(30),
             port: 8001,
             ready_timeout: Span::seconds(30),
+            units: vec!["connexa-backend.service".to_owned()],
         }
     }
 }

@@ -6,12 +6,13 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::api::{Node, Problem, Status, change_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::Peer;
 use crate::core::event::Ask;
+use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
 
 type Questions = mpsc::Sender<Question>;
@@ -19,8 +20,10 @@ type PathId = Result<Path<String>, PathRejection>;
 
 /// Every path of the API. Requests carry their [`Peer`] as an extension.
 pub(super) fn router(questions: Questions) -> Router {
-    let mut router =
-        Router::new().route("/v1/status", get(status)).route("/v1/nodes/{id}", get(node));
+    let mut router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/doctor", get(diagnosis))
+        .route("/v1/nodes/{id}", get(node));
     for ask in [Ask::Start, Ask::Stop, Ask::Retry] {
         let handler = move |questions, peer, id| change(questions, peer, id, ask);
         router = router.route(&change_path("{id}", ask), post(handler));
@@ -30,6 +33,16 @@ pub(super) fn router(questions: Questions) -> Router {
 
 async fn status(State(questions): State<Questions>) -> Result<Json<Status>, Refusal> {
     ask_status(&questions).await.map(Json)
+}
+
+/// Makes the checks, which run programs of the host: for one who asks at a time.
+async fn diagnosis(State(questions): State<Questions>) -> Result<Json<Diagnosis>, Refusal> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let (reply, answer) = oneshot::channel();
+    put(&questions, Question::Config(reply)).await?;
+    let config = answer.await.map_err(|_| Refusal::stopping())?;
+    Ok(Json(doctor::examine(&config).await))
 }
 
 async fn node(State(questions): State<Questions>, id: PathId) -> Result<Json<Node>, Refusal> {

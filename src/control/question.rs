@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::api::{Node, Status};
+use crate::config::Config;
 use crate::core::event::Ask;
 use crate::node::NodeId;
 use crate::stopped::Kept;
@@ -12,6 +13,8 @@ use crate::stopped::Kept;
 pub enum Question {
     /// The whole state.
     Status(oneshot::Sender<Status>),
+    /// The configuration in force.
+    Config(oneshot::Sender<Config>),
     /// To change a node.
     Change {
         /// Which node.

@@ -13,9 +13,11 @@ mod gateway;
 mod namespace;
 
 mod adoption;
+mod backend;
 mod broken_database;
 mod broken_host;
 mod dialing;
+mod doctor;
 mod failures;
 mod fake_pppd;
 mod kernel_truth;

@@ -1,12 +1,14 @@
 //! Throw-away network namespaces.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A network namespace that goes, with every process in it, when the test ends.
 #[derive(Debug)]
@@ -49,6 +51,17 @@ impl Namespace {
             .unwrap();
         ip.stdin.take().unwrap().write_all(commands.join("\n").as_bytes()).unwrap();
         assert!(ip.wait().unwrap().success(), "ip says above what is wrong");
+    }
+
+    /// What a function gives back that runs inside, in a thread of its own.
+    pub(crate) fn within<T: Send>(&self, function: impl FnOnce() -> T + Send) -> T {
+        let namespace = std::fs::File::open(Path::new("/run/netns").join(&self.name)).unwrap();
+        let enter = || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), kind).unwrap();
+            function()
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join().unwrap())
     }
 
     /// The processes inside.

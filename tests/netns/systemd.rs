@@ -1,5 +1,6 @@
 //! What the daemon tells systemd (sd_notify(3)).
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -25,7 +26,11 @@ impl Manager {
     fn wait(&self, wanted: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
-            let length = self.0.recv(&mut buffer).expect(wanted);
+            let length = match self.0.recv(&mut buffer) {
+                // The end of another test's child, told to whichever thread.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                received => received.expect(wanted),
+            };
             let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if message.lines().any(|line| line == wanted) {
                 return message;

@@ -1,0 +1,166 @@
+//! Running a command: an argv without a shell, all of what it starts ended within its time.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+/// From TERM to KILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the output of an ended command is read on: what it left running may hold it open.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What a question's answer may be long, bytes.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// It could not be started.
+    #[error("can't run `{shown}`: {source}")]
+    Missing {
+        /// The command.
+        shown: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// How it ended can't be known.
+    #[error("`{shown}` can't be waited for: {source}")]
+    Lost {
+        /// The command.
+        shown: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It was ended when its time was over.
+    #[error("`{shown}` took longer than {}", humantime::format_duration(*limit))]
+    Timeout {
+        /// The command.
+        shown: String,
+        /// Its time.
+        limit: Duration,
+    },
+}
+
+/// What a command answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Its exit code; `None` after a signal.
+    pub(crate) code: Option<i32>,
+    /// Its standard output.
+    pub(crate) text: String,
+}
+
+/// The command as people write it, on one line.
+pub(crate) fn shown(argv: &[String]) -> String {
+    argv.join(" ").escape_debug().to_string()
+}
+
+/// Starts a command in a process group of its own, its output to be read by the caller.
+pub(crate) fn start(argv: &[String]) -> Result<Child, CommandError> {
+    let missing = |source| CommandError::Missing { shown: shown(argv), source };
+    let (program, arguments) =
+        argv.split_first().ok_or_else(|| missing(io::ErrorKind::InvalidInput.into()))?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(missing)
+}
+
+/// Waits for the command's end; at the end of its time, its whole process group is ended.
+pub(crate) async fn end_within(
+    child: &mut Child,
+    argv: &[String],
+    limit: Duration,
+) -> Result<ExitStatus, CommandError> {
+    match timeout(limit, child.wait()).await {
+        Ok(ended) => ended.map_err(|source| CommandError::Lost { shown: shown(argv), source }),
+        Err(_) => {
+            end_group(child).await;
+            Err(CommandError::Timeout { shown: shown(argv), limit })
+        }
+    }
+}
+
+/// TERM, then KILL, to the group. Its leader is our child and is reaped last, so that the group's
+/// number stays its own until then.
+async fn end_group(child: &mut Child) {
+    let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(group) = leader {
+        // A failure means that nobody is left in it.
+        let _ = kill_process_group(group, Signal::TERM);
+        sleep(GRACE).await;
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    // What has got KILL ends at once, or hangs in the kernel: then it is left to itself.
+    let _ = timeout(GRACE, child.wait()).await;
+}
+
+/// Runs a command that answers by its output.
+pub(crate) async fn ask(argv: &[String], limit: Duration) -> Result<Answer, CommandError> {
+    let mut child = start(argv)?;
+    let output = child.stdout.take();
+    let complaints = child.stderr.take();
+    let mut reading = tokio::spawn(async { tokio::join!(read(output), read(complaints)).0 });
+    let ended = end_within(&mut child, argv, limit).await;
+    let text = timeout(LAST_WORDS, &mut reading).await;
+    reading.abort();
+    let text = text.ok().and_then(Result::ok).unwrap_or_default();
+    Ok(Answer { code: ended?.code(), text })
+}
+
+/// All that a stream says; only its beginning is kept.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut text = Vec::new();
+    // An error is an end as well.
+    let _ = (&mut stream).take(LONGEST_ANSWER).read_to_end(&mut text).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn argv(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_the_output_and_the_exit_code() {
+        let answer = ask(&argv(&["sh", "-c", "echo yes; echo no >&2; exit 3"]), LONG).await;
+        assert_eq!(answer.unwrap(), Answer { code: Some(3), text: "yes\n".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn arguments_never_meet_a_shell() {
+        let answer = ask(&argv(&["echo", "$HOME; `id`"]), LONG).await.unwrap();
+        assert_eq!(answer.text, "$HOME; `id`\n");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_not_there_is_told_by_its_name() {
+        let error = ask(&argv(&["/nowhere/x", "y"]), LONG).await.unwrap_err();
+        assert!(error.to_string().starts_with("can't run `/nowhere/x y`: No such file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_ignores_term_is_killed() {
+        let deaf = argv(&["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]);
+        let error = ask(&deaf, SOON).await.unwrap_err();
+        assert!(error.to_string().ends_with("took longer than 200ms"), "{error}");
+    }
+}

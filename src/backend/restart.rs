@@ -1,0 +1,122 @@
+//! Restarting the backend: its command, then its port.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use super::command::{CommandError, LAST_WORDS, end_within, shown, start};
+use super::listeners::{self, Listener};
+use super::port;
+use crate::config::Backend;
+use crate::core::event::{RestartFault, RestartOutcome};
+
+/// Between two looks at the port. A listener that appears is announced to nobody, so it has to be
+/// looked for; only after a restart, and for `ready_timeout` at most.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Output of a restart command kept for the journal, bytes a stream.
+const OUTPUT_LIMIT: u64 = 16 * 1024;
+
+/// Runs the restart command, then waits for a socket that listens on the backend's port and did
+/// not do so before.
+pub async fn restart(backend: &Backend) -> RestartOutcome {
+    let began = Instant::now();
+    let before = sockets(backend.port).await.unwrap_or_default();
+    if let Err(failed) = run_command(&backend.restart, backend.restart_timeout.get()).await {
+        return failed;
+    }
+    let ready = timeout(backend.ready_timeout.get(), port_opens(backend.port, &before)).await;
+    match ready {
+        Ok(Ok(())) => {
+            let millis = began.elapsed().as_millis();
+            RestartOutcome::Ready(u64::try_from(millis).unwrap_or(u64::MAX))
+        }
+        Ok(Err(unseen)) => RestartOutcome::NotReady(unseen),
+        Err(_) => RestartOutcome::NotReady(what_is_seen(backend).await),
+    }
+}
+
+/// Runs an argv to its end within `limit`; its output goes to the journal line by line.
+async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
+    let mut child = start(argv).map_err(failed)?;
+    let output = (child.stdout.take(), child.stderr.take());
+    let mut logging = tokio::spawn(async {
+        tokio::join!(log_lines(output.0), log_lines(output.1));
+    });
+    let ended = end_within(&mut child, argv, limit).await;
+    // What the command left running may hold its output open; its own last words are there by now.
+    if timeout(LAST_WORDS, &mut logging).await.is_err() {
+        logging.abort();
+    }
+    let status = ended.map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    let message = format!("`{}` ended with {status}; what it said is above", shown(argv));
+    Err(RestartOutcome::Failed { kind: RestartFault::Exit, message })
+}
+
+fn failed(error: CommandError) -> RestartOutcome {
+    let (kind, remedy) = match &error {
+        CommandError::Missing { .. } => (RestartFault::Missing, "; set backend.restart"),
+        CommandError::Lost { .. } => (RestartFault::Exit, ""),
+        CommandError::Timeout { .. } => {
+            (RestartFault::Timeout, " and was ended; see backend.restart_timeout")
+        }
+    };
+    RestartOutcome::Failed { kind, message: format!("{error}{remedy}") }
+}
+
+/// Logs the beginning of a stream and reads the rest of it: a command whose output nobody reads
+/// would be ended by SIGPIPE, perhaps between stop and start.
+async fn log_lines(stream: Option<impl AsyncRead + Unpin>) {
+    let Some(mut stream) = stream else { return };
+    let mut lines = BufReader::new((&mut stream).take(OUTPUT_LIMIT)).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        tracing::info!("backend restart: {}", String::from_utf8_lossy(&line).escape_debug());
+    }
+    // An error is an end as well.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
+/// The numbers of the sockets that listen on the port; an error says why they can't be seen.
+async fn sockets(port: u16) -> Result<BTreeSet<u32>, String> {
+    let numbers = |found: Vec<Listener>| found.iter().map(|listener| listener.inode).collect();
+    match spawn_blocking(move || listeners::on(port)).await {
+        Ok(found) => found.map(numbers).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Returns once a socket listens on the port that is not among these.
+async fn port_opens(port: u16, before: &BTreeSet<u32>) -> Result<(), String> {
+    while sockets(port).await?.is_subset(before) {
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Why the backend does not count as ready: no socket is new.
+async fn what_is_seen(backend: &Backend) -> String {
+    let number = backend.port;
+    let waited = humantime::format_duration(backend.ready_timeout.get());
+    let seen = spawn_blocking(move || port::look(number, Path::new("/proc"))).await;
+    let listening = seen.ok().and_then(Result::ok).unwrap_or_default();
+    if listening.is_empty() {
+        return format!(
+            "nothing listens on port {number} {waited} after the restart; see its own log"
+        );
+    }
+    let holder = listening.iter().find_map(|socket| socket.owners.first()).map_or_else(
+        || "socket".to_owned(),
+        |owner| format!("process pid {} ({})", owner.pid, owner.command),
+    );
+    format!(
+        "port {number} is still held by the same {holder} as before the restart; does \
+         backend.restart restart that one?"
+    )
+}

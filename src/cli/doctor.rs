@@ -1,0 +1,40 @@
+//! `connexactl doctor`: what was found, with a remedy for each that is not well.
+
+use std::fmt::Write;
+
+use super::json;
+use super::status::printable;
+use crate::doctor::{Diagnosis, Verdict};
+
+/// The text to print: a line for each finding and one for its remedy, or all as JSON.
+///
+/// # Errors
+/// When it can't be put as JSON; the message says why.
+pub fn show_diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Result<String, String> {
+    if as_json { json(diagnosis) } else { Ok(in_lines(diagnosis)) }
+}
+
+fn in_lines(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    for finding in &diagnosis.findings {
+        let verdict = word(finding.verdict);
+        let message = printable(&finding.message);
+        let _ = writeln!(text, "{verdict:<8} {}: {message}", finding.check);
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(text, "{:<8} → {}", "", printable(remedy));
+        }
+    }
+    let count =
+        |verdict| diagnosis.findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let [ok, warnings, failed] = [Verdict::Ok, Verdict::Warning, Verdict::Failed].map(count);
+    let _ = writeln!(text, "{ok} ok, {warnings} warnings, {failed} failed");
+    text
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Failed => "failed",
+    }
+}

@@ -1,0 +1,50 @@
+//! Can the node database be read, and its rows be dialled?
+
+use tokio::time::timeout;
+
+use super::{ANSWER_WITHIN, Finding};
+use crate::config::Config;
+use crate::core::event::Candidate;
+use crate::desired::{self, Settings};
+
+const CHECK: &str = "database";
+
+pub(super) async fn check(config: &Config) -> Finding {
+    let path = config.database.path.display();
+    match timeout(ANSWER_WITHIN, desired::read_once(&Settings::from(config))).await {
+        Ok(Ok(candidates)) => judge(&path.to_string(), &candidates),
+        // The problem names its own remedy.
+        Ok(Err(problem)) => Finding::failed(
+            CHECK,
+            format!("the node database can't be used: {problem}"),
+            format!("see that the backend works and that database.path, {path}, is its file"),
+        ),
+        Err(_) => Finding::failed(
+            CHECK,
+            format!("reading {path} hangs"),
+            "see the kernel's log for a disk that hangs",
+        ),
+    }
+}
+
+fn judge(path: &str, candidates: &[Candidate]) -> Finding {
+    let invalid: Vec<String> = candidates
+        .iter()
+        .filter_map(|candidate| match candidate {
+            Candidate::Node(_) => None,
+            Candidate::Invalid(row) => Some(format!("node {}: {}", row.id, row.reason)),
+        })
+        .collect();
+    let count = candidates.len() - invalid.len();
+    match invalid.first() {
+        None => Finding::ok(CHECK, format!("{path} holds {count} nodes to dial")),
+        Some(first) => Finding::warning(
+            CHECK,
+            format!(
+                "{path} holds {count} nodes to dial, and {} that can't be: {first}",
+                invalid.len()
+            ),
+            "correct these rows; connexactl status tells what is wrong with each",
+        ),
+    }
+}

@@ -1,0 +1,90 @@
+//! Checks of this host, each with a remedy; they need no daemon.
+
+mod database;
+mod managers;
+mod port;
+mod ppp;
+mod restart_command;
+mod supervisor_conf;
+mod supervisord;
+mod systemd;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::control::api::SCHEMA_VERSION;
+
+/// For one question to a program of this host or to its files.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// All findings, `GET /v1/doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The version of this shape.
+    pub schema_version: u32,
+    /// One for each check that could be made.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Whether no check has failed.
+    pub fn is_healthy(&self) -> bool {
+        self.findings.iter().all(|finding| finding.verdict != Verdict::Failed)
+    }
+}
+
+/// What a check has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The check's name, e.g. `two_managers`.
+    pub check: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What is there, in one line.
+    pub message: String,
+    /// What to do about it; null where all is well.
+    pub remedy: Option<String>,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// Worth a look, or not to be seen.
+    Warning,
+    /// The daemon or the backend can't do its work like this.
+    Failed,
+}
+
+impl Finding {
+    fn ok(check: &str, message: impl Into<String>) -> Self {
+        let (check, message) = (check.to_owned(), message.into());
+        Finding { check, verdict: Verdict::Ok, message, remedy: None }
+    }
+
+    fn warning(check: &str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let remedy = Some(remedy.into());
+        Finding { verdict: Verdict::Warning, remedy, ..Finding::ok(check, message) }
+    }
+
+    fn failed(check: &str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Finding { verdict: Verdict::Failed, ..Finding::warning(check, message, remedy) }
+    }
+}
+
+/// Makes all checks, within half a minute or so whatever hangs.
+pub async fn examine(config: &Config) -> Diagnosis {
+    let (ppp, database, command, managers, port) = tokio::join!(
+        ppp::check(&config.paths),
+        database::check(config),
+        restart_command::check(&config.backend),
+        managers::check(&config.backend),
+        port::check(&config.backend),
+    );
+    let findings = [ppp, vec![database, command, managers], port].concat();
+    Diagnosis { schema_version: SCHEMA_VERSION, findings }
+}

@@ -1,0 +1,206 @@
+//! `connexactl doctor`: what it finds, and its exit codes, with and without a daemon.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output};
+
+use connexa::doctor::{Diagnosis, Finding, Verdict};
+
+use crate::backend::{SUPERVISORD, listener};
+use crate::gateway::{CONNEXACTL, Gateway};
+use crate::namespace::{Running, run};
+
+/// A host on which all is well, but for what a test does to it. systemctl and supervisorctl
+/// answer what stands in the files `is-enabled`, `is-active` and `status`.
+struct Host {
+    gateway: Gateway,
+    _backend: Option<Running>,
+}
+
+impl Host {
+    fn new() -> Self {
+        let mut host = Host::without_backend();
+        let mut supervisord = host.gateway.namespace.command(host.gateway.path("bin/supervisord"));
+        supervisord.env("SUPERVISOR_ENABLED", "1");
+        host._backend = Some(listener(supervisord, "a = listen(V4, '127.0.0.1')").0);
+        host
+    }
+
+    fn without_backend() -> Self {
+        let gateway = Gateway::new();
+        let host = Host { gateway, _backend: None };
+        host.program("supervisord", SUPERVISORD);
+        for name in ["systemctl", "supervisorctl"] {
+            host.program(name, "#!/bin/sh\ncat \"${0%/bin/*}/answers/$1\" 2>/dev/null\n");
+        }
+        fs::create_dir(host.gateway.path("answers")).unwrap();
+        host.answer("is-enabled", "disabled");
+        host.answer("is-active", "inactive");
+        host.answer("status", "backend    RUNNING   pid 9, uptime 0:00:05");
+        host.configure("");
+        host.gateway.node(2, "10.9.0.2", "secret");
+        host
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let path = self.gateway.path("bin").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn answer(&self, question: &str, text: &str) {
+        fs::write(self.gateway.path("answers").join(question), format!("{text}\n")).unwrap();
+    }
+
+    fn configure(&self, toml: &str) {
+        let restart = "backend.restart = [\"supervisorctl\", \"restart\", \"backend\"]";
+        let toml = if toml.is_empty() { restart } else { toml };
+        self.gateway.configure(toml);
+    }
+
+    /// The command line, within a `/dev` that has a `ppp`, behind `before`.
+    fn command(&self, before: &str, arguments: &str) -> Command {
+        let sandbox = self.gateway.path("").display().to_string();
+        let mut command = self.gateway.namespace.command("sh");
+        command.env("PATH", format!("{sandbox}/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+        command.args([
+            "-c",
+            &format!(
+                "mount -t tmpfs dev /dev && mknod /dev/ppp c 1 3 && mknod /dev/null c 1 3 && \
+             exec {before} {CONNEXACTL} doctor --config {sandbox}/connexad.toml {arguments}"
+            ),
+        ]);
+        command
+    }
+
+    fn doctor(&self) -> Output {
+        self.command("", "").output().unwrap()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.doctor().stdout).unwrap()
+    }
+
+    /// One finding of `--json`.
+    fn finding(&self, check: &str) -> Finding {
+        self.finding_behind("", check)
+    }
+
+    fn finding_behind(&self, before: &str, check: &str) -> Finding {
+        let output = self.command(before, "--json").output().unwrap();
+        let diagnosis: Diagnosis = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        diagnosis.findings.iter().find(|finding| finding.check == check).unwrap().clone()
+    }
+}
+
+#[test]
+fn a_host_on_which_all_is_well_has_exit_code_0() {
+    let output = Host::new().doctor();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.ends_with(" ok, 0 warnings, 0 failed\n"), "{text}");
+}
+
+#[test]
+fn two_managers_have_exit_code_1_and_a_remedy() {
+    let host = Host::new();
+    host.answer("is-enabled", "enabled");
+    let output = host.doctor();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let lines = "failed   two_managers: systemd and supervisord both run the backend: \
+                 connexa-backend.service (enabled, inactive) and program backend (RUNNING)\n\
+                 \u{20}        → keep supervisord: systemctl disable --now connexa-backend.service\n";
+    assert!(text.contains(lines), "{text}");
+}
+
+#[test]
+fn a_port_held_by_what_was_started_by_hand_fails_with_the_way_out() {
+    let host = Host::without_backend();
+    let python = host.gateway.namespace.command("/usr/bin/python3");
+    let (other, _) = listener(python, "a = listen(V4, '0.0.0.0')");
+    let finding = host.finding("restart_conflict");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert_eq!(finding.remedy, Some(format!("end it: kill {}", other.0.id())));
+}
+
+#[test]
+fn two_programs_that_share_the_port_fail() {
+    let host = Host::without_backend();
+    let share = "a = socket.socket(); a.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+a.bind(('0.0.0.0', 8001)); a.listen()";
+    let start = |name| {
+        let name = host.gateway.path("bin").join(name);
+        listener(host.gateway.namespace.command(name), share).0
+    };
+    std::os::unix::fs::symlink("/usr/bin/python3", host.gateway.path("bin/by-hand")).unwrap();
+    let (_backend, other) = (start("supervisord"), start("by-hand"));
+    let finding = host.finding("one_listener");
+    assert_eq!(finding.verdict, Verdict::Failed, "{}", finding.message);
+    assert_eq!(finding.remedy, Some(format!("keep one of them: kill {}", other.0.id())));
+}
+
+#[test]
+fn a_port_that_is_open_in_a_hidden_process_is_worth_a_look() {
+    let host = Host::new();
+    let finding = host.finding_behind("unshare --pid --fork --mount-proc", "port_owner");
+    assert_eq!(finding.verdict, Verdict::Warning, "{}", finding.message);
+    assert_eq!(finding.message, "port 8001 is open on 127.0.0.1, and it can't be seen by whom");
+}
+
+#[test]
+fn a_backend_that_is_down_is_worth_a_look() {
+    let finding = Host::without_backend().finding("port_owner");
+    assert_eq!(finding.message, "nothing listens on port 8001: the backend is down");
+    let remedy = "see its log, then start it: supervisorctl restart backend";
+    assert_eq!(finding.remedy.as_deref(), Some(remedy));
+}
+
+#[test]
+fn a_restart_command_that_is_not_there_fails() {
+    let host = Host::new();
+    host.configure("backend.restart = [\"restart-nothing\"]");
+    let text = host.text();
+    let line = "failed   restart_command: restart-nothing, which is to restart the backend, is \
+                not there\n";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_database_that_is_missing_fails() {
+    let host = Host::new();
+    fs::remove_file(host.gateway.path("connexa.db")).unwrap();
+    assert_eq!(host.finding("database").verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_has_exit_code_78() {
+    let host = Host::new();
+    host.gateway.configure_raw("[tunnel]\nmtuu = 1\n");
+    let output = host.doctor();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `mtu`?"));
+}
+
+#[test]
+fn the_daemon_answers_other_questions_while_a_check_of_its_hangs() {
+    let mut host = Host::new();
+    fs::remove_file(host.gateway.path("answers/status")).unwrap();
+    run(Command::new("mkfifo").arg(host.gateway.path("answers/status")));
+    let supervisorctl = host.gateway.path("bin/supervisorctl").display().to_string();
+    host.configure(&format!("backend.restart = [{supervisorctl:?}, \"restart\", \"backend\"]"));
+    host.gateway.start().wait_until("an answer", |_| true);
+    let socket = host.gateway.path("control/connexad.sock");
+    let mut stream = UnixStream::connect(socket).unwrap();
+    write!(stream, "GET /v1/doctor HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    // Opens once the check reads at its other end.
+    let fifo = fs::OpenOptions::new().write(true).open(host.gateway.path("answers/status"));
+    assert!(host.gateway.status().is_some());
+    writeln!(fifo.unwrap(), "backend RUNNING pid 9").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("two_managers"), "{answer}");
+}
