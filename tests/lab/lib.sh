@@ -5,6 +5,7 @@ peers=/etc/ppp/peers
 secrets=/etc/ppp/chap-secrets
 database_file=/app/backend/connexa.db
 config_file=/etc/connexa/connexad.toml
+unit_changes=/run/systemd/system/connexad.service.d
 scenario_start=/run/lab-scenario-start
 
 # --- the network: servers are hosts on one local subnet, 10.9.0.0/16
@@ -68,6 +69,8 @@ server_kill() { systemctl kill --signal KILL "pptpd@$1"; }
 # The kernel goes on accepting its connections, and nobody answers.
 server_freeze() { systemctl kill --signal STOP "pptpd@$1"; }
 
+server_thaw() { systemctl kill --signal CONT "pptpd@$1"; }
+
 # The server's host is cut off, and nobody is told.
 server_unplug() {
   ip link set "v-$1" down
@@ -100,6 +103,13 @@ daemon_start() {
 
 daemon_stop() { systemctl stop connexad; }
 
+# daemon_options OPTION...: what the unit starts the daemon with, in this scenario
+daemon_options() {
+  install -d "$unit_changes"
+  printf '%s\n' '[Service]' ExecStart= "ExecStart=/usr/local/sbin/connexad $*" >"$unit_changes/options.conf"
+  systemctl daemon-reload
+}
+
 daemon_pid() { systemctl show -p MainPID --value connexad; }
 
 # journal [JOURNALCTL OPTION...]: the unit's messages since this scenario began
@@ -108,7 +118,19 @@ journal() { journalctl -u connexad -o cat --no-pager --since "@$(cat "$scenario_
 # said TEXT: the daemon itself, not its children, has written TEXT
 said() { journal -t connexad | grep -F -- "$1"; }
 
-said_times() { [[ $(journal -t connexad | grep -cF -- "$2") == "$1" ]]; }
+# times_said TEXT: what was written and is not yet in the journal counts, too
+times_said() {
+  journalctl --sync
+  journal -t connexad | grep -cF -- "$1" || true
+}
+
+# said_times COUNT TEXT
+said_times() {
+  local seen
+  seen=$(times_said "$2")
+  echo "$seen times"
+  [[ $seen == "$1" ]]
+}
 
 wait_journal() { wait_for "$1" "the journal says: $2" said "$2"; }
 
@@ -238,4 +260,8 @@ reset() {
     /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
+  if [[ -d $unit_changes ]]; then
+    rm -rf "$unit_changes"
+    systemctl daemon-reload
+  fi
 }

@@ -1,14 +1,17 @@
 # The daemon is killed with nodes in every state. systemd starts another one: the tunnel that is up never
-# notices, each call is taken over and none made twice, and a removed node's pppd is ended.
+# notices, each call is taken over and none made twice, a removed node's pppd is ended, what the operator has
+# stopped stays so, what can't be dialled is told anew, and what waited for its server is dialled in its turn.
 server alpha 10.9.0.2 admin:secret second:secret2
-server silent 10.9.0.3 admin:secret
-server beta 10.9.0.4 admin:secret
+server silent 10.9.0.3 admin:secret second:secret2
+server beta 10.9.0.4 admin:secret third:secret3
 config 'tunnel.backoff = { min = "1s", max = "20s", jitter = 0.0 }'
 database
 node 2 10.9.0.2 admin secret speed_ok
 node 4 10.9.0.66 admin secret speed_ok
 node 5 10.9.0.2 second mistyped speed_ok
 node 6 10.9.0.4 admin secret speed_ok
+node 7 10.9.0.4 third secret3 speed_ok
+node 8 nowhere admin secret speed_ok
 server_freeze silent
 
 kill_daemon() {
@@ -32,8 +35,17 @@ node_up 2
 node_up 6
 wait_for 60 "the wrong password is quarantined" node_is 5 quarantined
 wait_for 60 "the dead address waits" node_is 4 backoff unreachable
+node_up 7
+stopped=$(tunnel_pid 7)
+connexactl stop 7
+wait_for 10 "the operator has stopped it" node_is 7 stopped
+expect "its pppd has ended" ended "$stopped"
 node 3 10.9.0.3 admin secret speed_ok
 wait_for 30 "the silent server is dialled" node_is 3 negotiating
+node 9 10.9.0.3 second secret2 speed_ok
+wait_for 10 "its second node waits for the first" node_is 9 waiting
+expect "no row can be dialled that has no address" node_is 8 invalid
+invalid=$(times_said "Node 8 can't be dialled: ")
 
 ping -i 0.2 -I "$(tunnel_link 2)" 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
@@ -46,17 +58,27 @@ expect "no pppd runs twice: $(pppds)" once_each
 wait_for 10 "the tunnel is taken over" node_is 2 up
 expect_equal "the tunnel that is up" "$identity true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
 expect_equal "the call that gets no answer" "$silent true" "$(of_node 3 '"\(.pid) \(.adopted)"')"
+expect "what was stopped stays so" node_is 7 stopped
+expect "the bad row is as bad as before" node_is 8 invalid
+expect "it is told again" said_times $((invalid + 1)) "Node 8 can't be dialled: "
+expect "its server has the first call of two still" node_is 9 waiting
 wait_for 20 "the removed node's pppd is gone" ended "$removed"
 
 # From the start of the process until it says that the tunnel is up, in microseconds since boot.
 begun=$(systemctl show -p ExecMainStartTimestampMonotonic --value connexad)
-taken=$(journal -o json NODE_ID=2 STATE=up | tail -n1 | jq -r .__MONOTONIC_TIMESTAMP)
+journalctl --sync
+taken=$(journal -o json NODE_ID=2 STATE=up "_PID=$(daemon_pid)" | tail -n1 | jq -r .__MONOTONIC_TIMESTAMP)
 echo "taken over $(((taken - begun) / 1000)) ms after the start of the daemon"
-expect "it was taken over within a second ($begun, $taken)" test $((taken - begun)) -lt 1000000
+expect "it was taken over within a second ($begun, $taken)" test "$begun" -lt "$taken" -a $((taken - begun)) -lt 1000000
 
 kill -INT "$ping"
 wait "$ping" || true
 expect "no packet was lost: $(tail -n2 /run/lab-ping)" grep ' 0% packet loss' /run/lab-ping
 node 5 10.9.0.2 second secret2 speed_ok
 node_up 5
+server_thaw silent
+node_up 9 60
+expect "what was stopped is not dialled" not test -e /run/ppp-connexa-node-7.pid
+connexactl start 7
+node_up 7
 expect "no pppd runs twice: $(pppds)" once_each
