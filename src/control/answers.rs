@@ -109,6 +109,7 @@ impl IntoResponse for Refusal {
             }
             Refusal::BadId(detail) => problem(StatusCode::BAD_REQUEST, "bad node id", detail),
             Refusal::Unknown(detail) => problem(StatusCode::NOT_FOUND, "no such node", detail),
+            Refusal::Stopped(detail) => problem(StatusCode::CONFLICT, "stopped", detail),
             Refusal::NotNow(detail) => problem(StatusCode::SERVICE_UNAVAILABLE, "not now", detail),
             Refusal::NotKept(detail) => {
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "not kept", detail)

@@ -44,6 +44,8 @@ pub enum Refusal {
     BadId(String),
     /// There is no such node.
     Unknown(String),
+    /// The node is stopped, and another request is needed to change that.
+    Stopped(String),
     /// The daemon can't tell yet, or no longer.
     NotNow(String),
     /// It is done, and a restart of the daemon will forget it.

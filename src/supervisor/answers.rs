@@ -4,6 +4,7 @@ use super::Supervisor;
 use crate::config;
 use crate::control::api;
 use crate::control::question::{Changed, Question, Refusal};
+use crate::core::State;
 use crate::core::event::{Ask, Event};
 use crate::node::NodeId;
 
@@ -27,6 +28,13 @@ impl Supervisor {
         }
         if !self.core.knows(id) {
             return Err(Refusal::Unknown(before.unknown(id.0)));
+        }
+        let is_stopped = before.node(id.0).is_ok_and(|node| node.state == State::Stopped.name());
+        if ask == Ask::Retry && is_stopped {
+            let remedy = format!("`connexactl start {id}` dials it");
+            return Err(Refusal::Stopped(format!(
+                "node {id} is stopped by the operator; {remedy}"
+            )));
         }
         self.feed(Event::Asked { node: id, ask });
         let kept = match ask {

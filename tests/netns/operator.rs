@@ -146,7 +146,10 @@ fn retry_and_start_each_cut_a_back_off_short() {
 #[test]
 fn retry_does_not_start_a_stopped_node() {
     let gateway = with_node_1_stopped();
-    assert_eq!(ask(&gateway, "retry", 1), "node 1: stopped\n");
+    let refused = gateway.connexactl(&["retry", "1"]).output().unwrap();
+    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(says.contains("is stopped by the operator; `connexactl start 1` dials it"), "{says}");
+    assert_eq!(refused.status.code(), Some(1));
     assert_eq!(gateway.dialled(1), 1);
 }
 
