@@ -29,16 +29,27 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
     move |source| FileError { verb, path: path.to_owned(), source }
 }
 
-/// Makes the file hold `content`, replacing even a link: only the daemon writes it.
+/// Makes the file hold `content`, replacing even a link: only the daemon writes it. It holds that
+/// after a power failure, too.
 ///
 /// # Errors
 /// When it can't be written; then it is as it was.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    put(path, content).and_then(|()| sync_folder(path)).map_err(failed("write", path))
+}
+
+/// The same for a file that is written anew from the database at every start: a power failure may
+/// bring the former one back, and never half of one.
+///
+/// # Errors
+/// When it can't be written; then it is as it was.
+pub(super) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(path, content).map_err(failed("write", path))
 }
 
 /// Gives the file the content that `change` makes of the present one; a missing file is empty,
-/// and stays missing when nothing is to be in it.
+/// and stays missing when nothing is to be in it. A power failure may bring the former one back,
+/// as with [`write_for_now`].
 ///
 /// A link is followed and the file that it leads to is replaced: others edit this file too, and
 /// whoever keeps it elsewhere (a data volume, a folder under version control) would find his own
@@ -114,8 +125,12 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     if result.is_err() {
         let _ = fs::remove_file(&draft);
     }
-    result?;
-    File::open(folder)?.sync_all()
+    result
+}
+
+/// Puts the file's name on disk, too; its content is there already.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {

@@ -1,12 +1,11 @@
-//! What calls leave behind when their pppd does not end by itself: processes of pptp, and pid files.
+//! What calls leave behind when they do not end as a whole: processes of pptp, and pid files.
 //!
 //! pptp's processes end with their pppd, but one that is stopped, hangs in a connect or was just
-//! about to start does not. Every process of a call lives in the call's own mount namespace, which
-//! bears the node's name (see `peer_file`), and one of them is a child of its pppd.
+//! about to start does not. And a pppd does not end with the call manager of its pptp: until it
+//! misses its echoes, the tunnel looks up and carries nothing. Ending the other pptp of that call
+//! makes its pppd notice.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::peer_file;
-use super::process::{Process, take_hold};
-use super::processes::{self, Caller};
-use super::stale::{self, PidFile};
+use super::managers::Managers;
+use super::process::Process;
+use super::scene::{Findings, Lost, Orphan, Scene};
+use super::stale;
 use crate::config::Paths;
 use crate::core::effect::Signal;
 use crate::core::event::Pid;
@@ -29,205 +28,122 @@ const GRACE: Duration = Duration::from_secs(3);
 /// From TERM to KILL.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Clears up some time after each call to `ended`, and does nothing else.
-pub(super) async fn keep_clear(paths: Paths, ended: Arc<Notify>) {
+/// Clears up some time after each call to `stirred` and after the end of each call manager, and
+/// does nothing else.
+pub(super) async fn keep_clear(paths: Paths, stirred: Arc<Notify>) {
+    let mut watch = match Managers::new() {
+        Ok(managers) => Watch { paths, managers, gateways: BTreeSet::new() },
+        Err(error) => return tracing::error!("left-over processes can't be watched: {error}"),
+    };
     loop {
-        ended.notified().await;
+        tokio::select! {
+            () = stirred.notified() => {}
+            () = watch.managers.ended() => {}
+        }
         sleep(GRACE).await;
-        if clear(&paths).await == Doubt::Some {
+        if watch.clear().await == Doubt::Some {
             // A dial that has only begun is beyond doubt by then.
             sleep(GRACE).await;
-            clear(&paths).await;
+            watch.clear().await;
         }
     }
 }
 
-/// Whether processes were left alone that may belong to a living pppd, or to none.
+/// Ends what is left of calls that have all ended, within this time: for a daemon that is about to
+/// end and leaves no tunnel. Never to be called in a dry run.
+pub(super) async fn clear_at_the_end(paths: &Paths, within: Duration) {
+    let Some(findings) = look(paths, BTreeSet::new(), BTreeSet::new()).await else { return };
+    let orphans = held(findings.orphans);
+    // Most end by themselves, and a moment after their pppd.
+    if timeout(within / 4, all_gone(&orphans)).await.is_err() {
+        end(&orphans, within / 2).await;
+    }
+}
+
+struct Watch {
+    paths: Paths,
+    managers: Managers,
+    /// That were there at the last look.
+    gateways: BTreeSet<Pid>,
+}
+
+/// Whether another look is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
     None,
     Some,
 }
 
-async fn clear(paths: &Paths) -> Doubt {
-    let paths = paths.clone();
-    match spawn_blocking(move || Scene::look(&paths).map(|scene| scene.clear(&paths))).await {
-        Ok(Ok((orphans, doubt))) => {
-            end(orphans).await;
-            return doubt;
+impl Watch {
+    async fn clear(&mut self) -> Doubt {
+        let watched = self.managers.living().collect();
+        let before = std::mem::take(&mut self.gateways);
+        let Some(findings) = look(&self.paths, before, watched).await else { return Doubt::None };
+        self.gateways = findings.gateways;
+        for (pid, pidfd) in findings.managers {
+            if let Err(error) = self.managers.watch(pid, pidfd) {
+                tracing::warn!("the call manager {pid} of pptp can't be watched: {error}");
+            }
         }
+        end(&held(findings.orphans), PATIENCE).await;
+        if findings.doubt { Doubt::Some } else { Doubt::None }
+    }
+}
+
+/// Looks at what there is, and removes stale files.
+async fn look(paths: &Paths, before: BTreeSet<Pid>, watched: BTreeSet<Pid>) -> Option<Findings> {
+    let paths = paths.clone();
+    let look = move || {
+        stale::finish(&paths.run_dir, &paths.pppd);
+        let scene = Scene::look(&paths)?;
+        scene.clear_files(&paths.pppd);
+        std::io::Result::Ok(scene.judge(&before, &watched))
+    };
+    match spawn_blocking(look).await {
+        Ok(Ok(findings)) => return Some(findings),
         Ok(Err(error)) => tracing::warn!("left-over processes can't be looked for: {error}"),
         Err(error) => tracing::error!("looking for left-over processes has failed: {error}"),
     }
-    Doubt::None
+    None
 }
 
-/// A process that has outlived its pppd.
-struct Orphan {
+/// An orphan whose end is heard.
+struct Held {
     node: NodeId,
     pid: Pid,
+    lost: Lost,
     process: Process,
 }
 
-async fn end(orphans: Vec<Orphan>) {
-    for Orphan { node, pid, process } in &orphans {
-        tracing::info!(
-            NODE_ID = node.0,
-            "Node {node}: pptp {pid} has outlived its pppd; ending it"
-        );
+fn held(orphans: Vec<Orphan>) -> Vec<Held> {
+    let hear = |Orphan { node, pid, pidfd, lost }| {
+        Some(Held { node, pid, lost, process: Process::new(pidfd).ok()? })
+    };
+    orphans.into_iter().filter_map(hear).collect()
+}
+
+async fn all_gone(orphans: &[Held]) {
+    for orphan in orphans {
+        orphan.process.gone().await;
+    }
+}
+
+/// TERM, and KILL after `patience`.
+async fn end(orphans: &[Held], patience: Duration) {
+    for Held { node, pid, lost, process } in orphans.iter().filter(|orphan| orphan.process.lives())
+    {
+        let what = match lost {
+            Lost::Pppd => "has outlived its pppd",
+            Lost::Manager => "has lost its call manager",
+        };
+        tracing::info!(NODE_ID = node.0, "Node {node}: pptp {pid} {what}; ending it");
         process.signal(Signal::Terminate);
     }
-    let all_gone = async {
-        for orphan in &orphans {
-            orphan.process.gone().await;
-        }
-    };
-    if timeout(PATIENCE, all_gone).await.is_ok() {
+    if timeout(patience, all_gone(orphans)).await.is_ok() {
         return;
     }
-    for Orphan { node, pid, process } in orphans.iter().filter(|orphan| orphan.process.lives()) {
+    for Held { node, pid, process, .. } in orphans.iter().filter(|orphan| orphan.process.lives()) {
         tracing::warn!(NODE_ID = node.0, "pptp {pid} ignored SIGTERM; sending SIGKILL");
         process.signal(Signal::Kill);
-    }
-}
-
-/// All that calls have at a moment.
-struct Scene {
-    /// Looked at first: a file that is written later differs from what stands here.
-    pid_files: Vec<PidFile>,
-    callers: Vec<Caller>,
-    /// By mount namespace.
-    calls: BTreeMap<PathBuf, Remains>,
-}
-
-/// The processes of one call, pppd excepted.
-#[derive(Debug, PartialEq, Eq)]
-struct Remains {
-    node: NodeId,
-    /// Each with its parent.
-    members: BTreeMap<Pid, Option<Pid>>,
-}
-
-impl Scene {
-    fn look(paths: &Paths) -> io::Result<Scene> {
-        let pid_files = stale::pid_files(&paths.run_dir);
-        let own = processes::mount_namespace(std::process::id());
-        let mut callers = Vec::new();
-        let mut calls: BTreeMap<PathBuf, Option<Remains>> = BTreeMap::new();
-        for pid in processes::all()? {
-            let Some(space) = processes::mount_namespace(pid) else { continue };
-            callers.extend(processes::caller(pid));
-            if Some(&space) == own.as_ref() {
-                continue;
-            }
-            let remains = calls.entry(space).or_insert_with(|| {
-                let node = peer_file::marked(&processes::mounts(pid))?;
-                Some(Remains { node, members: BTreeMap::new() })
-            });
-            if let Some(remains) = remains {
-                remains.members.insert(pid, processes::parent(pid));
-            }
-        }
-        let calls = calls.into_iter().filter_map(|(space, remains)| Some((space, remains?)));
-        Ok(Scene { pid_files, callers, calls: calls.collect() })
-    }
-
-    fn clear(&self, paths: &Paths) -> (Vec<Orphan>, Doubt) {
-        for file in &self.pid_files {
-            if !self.callers.iter().any(|caller| caller.node == file.node) && file.names_nobody() {
-                file.take_away();
-            }
-        }
-        let mut doubt = Doubt::None;
-        let mut orphans = Vec::new();
-        for (space, remains) in &self.calls {
-            match judge(remains, &self.calls, &self.callers) {
-                Verdict::Runs => {}
-                Verdict::Unclear => doubt = Doubt::Some,
-                Verdict::Over => orphans.extend(take_hold_of_all(space, remains, &paths.pptp)),
-            }
-        }
-        (orphans, doubt)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Runs,
-    Over,
-    /// Without a parent, but there is a pppd of the node without any process. It has only begun; or
-    /// it was detached when it was up (`updetach`), which changes its number under its children.
-    Unclear,
-}
-
-fn judge(remains: &Remains, calls: &BTreeMap<PathBuf, Remains>, callers: &[Caller]) -> Verdict {
-    if callers.iter().any(|caller| remains.is_of(caller)) {
-        return Verdict::Runs;
-    }
-    let mut of_the_node = callers.iter().filter(|caller| caller.node == remains.node);
-    let all_have_theirs = of_the_node.all(|caller| calls.values().any(|call| call.is_of(caller)));
-    if all_have_theirs { Verdict::Over } else { Verdict::Unclear }
-}
-
-impl Remains {
-    fn is_of(&self, caller: &Caller) -> bool {
-        self.node == caller.node && self.members.values().any(|parent| *parent == Some(caller.pid))
-    }
-}
-
-/// Takes hold of the call's processes of pptp. Others are left: an operator's shell may have come
-/// in to look around.
-fn take_hold_of_all(space: &Path, remains: &Remains, pptp: &Path) -> Vec<Orphan> {
-    let take = |&pid: &Pid| {
-        let pidfd = take_hold(pid).ok()?;
-        // Asked again, now that its number can't become another's unnoticed.
-        let is_it = processes::mount_namespace(pid).as_deref() == Some(space)
-            && processes::runs(pid, pptp, "pptp")
-            && processes::is_root_as_we(pid)
-            && processes::is_here(pid);
-        let process = Process::new(pidfd).ok().filter(|process| is_it && process.lives())?;
-        Some(Orphan { node: remains.node, pid, process })
-    };
-    remains.members.keys().filter_map(take).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PPPD: Caller = Caller { pid: 10, parent: 1, node: NodeId(2) };
-
-    fn call(node: u32, members: &[(Pid, Pid)]) -> Remains {
-        let members = members.iter().map(|&(pid, parent)| (pid, Some(parent)));
-        Remains { node: NodeId(node), members: members.collect() }
-    }
-
-    /// Judges the first of these calls.
-    fn judged(calls: &[Remains], callers: &[Caller]) -> Verdict {
-        let spaces = (0..).map(|number: u32| PathBuf::from(number.to_string()));
-        let copies = calls.iter().map(|call| Remains { members: call.members.clone(), ..*call });
-        judge(&calls[0], &spaces.zip(copies).collect(), callers)
-    }
-
-    #[test]
-    fn a_call_whose_pppd_lives_runs_though_its_manager_has_another_parent() {
-        assert_eq!(judged(&[call(2, &[(11, 10), (12, 1)])], &[PPPD]), Verdict::Runs);
-    }
-
-    #[test]
-    fn a_call_without_a_pppd_is_over() {
-        let other_node = Caller { node: NodeId(3), ..PPPD };
-        assert_eq!(judged(&[call(2, &[(12, 1)])], &[]), Verdict::Over);
-        assert_eq!(judged(&[call(2, &[(12, 1)])], &[other_node]), Verdict::Over);
-    }
-
-    #[test]
-    fn a_call_is_over_when_the_nodes_pppd_has_another() {
-        assert_eq!(judged(&[call(2, &[(12, 1)]), call(2, &[(13, 10)])], &[PPPD]), Verdict::Over);
-    }
-
-    #[test]
-    fn a_call_may_be_that_of_a_pppd_which_has_no_other() {
-        assert_eq!(judged(&[call(2, &[(11, 1), (12, 1)])], &[PPPD]), Verdict::Unclear);
     }
 }

@@ -10,10 +10,12 @@ mod follow;
 mod found;
 mod leftovers;
 mod lines;
+mod managers;
 mod peer_file;
 mod process;
 mod processes;
 mod quoting;
+mod scene;
 mod secrets;
 mod spawn;
 mod stale;
@@ -79,6 +81,13 @@ pub async fn run(
     }
 }
 
+/// Ends what is left of calls that have all ended, and their pid files, within `within` or a little
+/// more: for a daemon that is about to end and leaves no tunnel. Changes the host: not for a dry
+/// run.
+pub async fn clear_at_the_end(paths: &Paths, within: Duration) {
+    leftovers::clear_at_the_end(paths, within).await;
+}
+
 /// The pppds of our nodes that run just now.
 pub fn running(paths: &Paths) -> Vec<FoundCall> {
     let sightings = found::first_look(paths);
@@ -96,8 +105,8 @@ struct Actor {
     paths: Paths,
     wanted: Wanted,
     calls: Calls,
-    /// Told when there may be something to clear up.
-    ended: Arc<Notify>,
+    /// Told when there may be something to clear up, or a call manager to watch.
+    stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
     /// Ends with this.
@@ -106,17 +115,17 @@ struct Actor {
 
 impl Actor {
     fn new(paths: Paths, events: mpsc::Sender<Event>) -> Self {
-        let ended = Arc::new(Notify::new());
+        let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
-        clearing.spawn(leftovers::keep_clear(paths.clone(), ended.clone()));
+        clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
         let (wanted, calls) = (Wanted::new(paths.ppp_dir.clone()), Calls::new(events));
-        Actor { paths, wanted, calls, ended, asked: false, _clearing: clearing }
+        Actor { paths, wanted, calls, stirred, asked: false, _clearing: clearing }
     }
 
     async fn ended(&mut self, ended: follow::Ended) {
         self.calls.forget(ended).await;
         if self.asked {
-            self.ended.notify_one();
+            self.stirred.notify_one();
         }
     }
 
@@ -127,7 +136,7 @@ impl Actor {
         if !self.asked {
             // Calls may have ended while no daemon ran.
             self.asked = true;
-            self.ended.notify_one();
+            self.stirred.notify_one();
         }
         for request in &batch {
             self.wanted.note(request);
@@ -177,6 +186,7 @@ impl Actor {
         let pptp = self.wanted.pptp(node).unwrap_or(&self.paths.pptp).to_owned();
         let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
         self.calls.dial(call, node, programs).await;
+        self.stirred.notify_one();
     }
 }
 

@@ -1,8 +1,13 @@
-//! Pid files of our nodes that name no living pppd: one that was killed leaves its file behind.
+//! Pid files that name no living pppd: one that was killed leaves its files behind.
+//!
+//! pppd has two: `ppp-connexa-node-N.pid` by the option `linkname`, and `LINK.pid` (see `found`).
 
 use std::fs::{self, Metadata};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::{files, found, processes};
 use crate::node::NodeId;
@@ -10,10 +15,19 @@ use crate::node::NodeId;
 /// A pid file as it was when it was looked at.
 #[derive(Debug)]
 pub(super) struct PidFile {
-    /// Of which node.
-    pub(super) node: NodeId,
+    /// Of what.
+    pub(super) of: Of,
     path: PathBuf,
     state: State,
+}
+
+/// What a pid file speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The pppd of a node.
+    Node(NodeId),
+    /// The pppd of a link with this name.
+    Link(String),
 }
 
 /// By what a change of a file is seen: opening it to write, as pppd does, changes its time.
@@ -31,22 +45,42 @@ impl State {
     }
 }
 
-/// The pid files of our nodes, whatever they are but folders.
+impl Of {
+    fn read(name: &str) -> Option<Of> {
+        if let Some(node) = found::node_of(name) {
+            return Some(Of::Node(node));
+        }
+        let link = name.strip_suffix(".pid")?;
+        // Names that the daemon's calls give to links; others' files are not looked at.
+        let number = link.strip_prefix("ppp").or_else(|| link.strip_prefix("cx"))?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| Of::Link(link.to_owned()))
+    }
+}
+
+/// The pid files of our nodes and of links, whatever they are but folders.
 pub(super) fn pid_files(run_dir: &Path) -> Vec<PidFile> {
     // That it can't be read was told by the look at the start.
     let names = files::names(run_dir).unwrap_or_default();
     let file = |name: String| {
-        let (node, path) = (found::node_of(&name)?, run_dir.join(&name));
+        let (of, path) = (Of::read(&name)?, run_dir.join(&name));
         let file = fs::symlink_metadata(&path).ok().filter(|file| !file.is_dir())?;
-        Some(PidFile { node, path, state: State::of(&file) })
+        Some(PidFile { of, path, state: State::of(&file) })
     };
     names.into_iter().filter_map(file).collect()
 }
 
 impl PidFile {
-    /// Whether it names no process that was started to call its node.
-    pub(super) fn names_nobody(&self) -> bool {
-        !found::named(&self.path).is_some_and(|pid| processes::calls(pid, self.node))
+    /// Whether it names no process that it could be of. A link's file may be a stranger's, so it
+    /// has to be one of a pppd that has ended, and its link has to be gone, too.
+    pub(super) fn names_nobody(&self, pppd: &Path) -> bool {
+        let named = found::named(&self.path);
+        match &self.of {
+            Of::Node(node) => !named.is_some_and(|pid| processes::calls(pid, *node)),
+            Of::Link(link) => {
+                named.is_some_and(|pid| !processes::runs(pid, pppd, "pppd")) && is_gone(link)
+            }
+        }
     }
 
     /// Removes the file, if it was of no living pppd when it was looked at.
@@ -56,60 +90,162 @@ impl PidFile {
     /// a newer one has taken its place; a pppd that comes later makes a new one.
     pub(super) fn take_away(&self) {
         let Some(name) = self.path.file_name().and_then(|name| name.to_str()) else { return };
-        let aside = self.path.with_file_name(format!(".{name}.connexad-old"));
+        let aside = self.path.with_file_name(aside_name(name));
         if fs::rename(&self.path, &aside).is_err() {
             return;
         }
         if !fs::symlink_metadata(&aside).is_ok_and(|file| State::of(&file) == self.state) {
-            // Not a rename, which would replace the newer one.
-            let _ = fs::hard_link(&aside, &self.path);
+            put_back(&aside, &self.path);
         }
         let _ = fs::remove_file(&aside);
     }
+}
+
+/// Ends what a daemon that died within [`PidFile::take_away`] has begun. Not to be called while
+/// one is at it.
+pub(super) fn finish(run_dir: &Path, pppd: &Path) {
+    for name in files::names(run_dir).unwrap_or_default() {
+        let Some(path) = of_aside(&name).map(|name| run_dir.join(name)) else { continue };
+        let aside = run_dir.join(&name);
+        if found::named(&aside).is_some_and(|pid| processes::runs(pid, pppd, "pppd")) {
+            put_back(&aside, &path);
+        }
+        let _ = fs::remove_file(&aside);
+    }
+}
+
+fn put_back(aside: &Path, path: &Path) {
+    // Not a rename, which would replace a newer one.
+    let _ = fs::hard_link(aside, path);
+}
+
+fn aside_name(name: &str) -> String {
+    format!(".{name}.connexad-old")
+}
+
+fn of_aside(name: &str) -> Option<&str> {
+    let name = name.strip_prefix('.')?.strip_suffix(".connexad-old")?;
+    Of::read(name).map(|_| name)
+}
+
+/// Whether our network has no such link.
+fn is_gone(link: &str) -> bool {
+    let any: Result<OwnedFd, _> = socket(AddressFamily::INET, SocketType::DGRAM, None);
+    any.is_ok_and(|any| netdevice::name_to_index(&any, link) == Err(rustix::io::Errno::NODEV))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder_with(text: &str) -> (tempfile::TempDir, PidFile) {
+    const OURS: &str = "ppp-connexa-node-2.pid";
+    /// No kernel gives a link this number.
+    const LINK: &str = "ppp4294967295.pid";
+    /// No process has this number (proc(5), `pid_max`).
+    const NOBODY: &str = "4194305\n";
+
+    fn folder_with(name: &str, text: &str) -> (tempfile::TempDir, PidFile) {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("ppp-connexa-node-2.pid"), text).unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
         let file = pid_files(dir.path()).pop().unwrap();
-        assert_eq!(file.node, NodeId(2));
         (dir, file)
     }
 
-    fn count(dir: &tempfile::TempDir) -> usize {
-        fs::read_dir(dir.path()).unwrap().count()
+    fn names_nobody(name: &str, text: &str) -> bool {
+        folder_with(name, text).1.names_nobody(Path::new("/usr/sbin/pppd"))
+    }
+
+    fn listing(dir: &tempfile::TempDir) -> Vec<String> {
+        files::names(dir.path()).unwrap()
     }
 
     #[test]
     fn a_pid_file_that_nobody_has_touched_is_taken_away() {
-        let (dir, file) = folder_with("155\nppp0\n");
+        let (dir, file) = folder_with(OURS, "155\nppp0\n");
         file.take_away();
-        assert_eq!(count(&dir), 0);
+        assert_eq!(listing(&dir), Vec::<String>::new());
     }
 
     #[test]
     fn a_pid_file_that_was_written_meanwhile_stays() {
-        let (dir, file) = folder_with("155\nppp0\n");
+        let (dir, file) = folder_with(OURS, "155\nppp0\n");
         fs::write(&file.path, "156\n").unwrap();
         file.take_away();
-        assert_eq!((fs::read_to_string(&file.path).unwrap(), count(&dir)), ("156\n".into(), 1));
+        assert_eq!(
+            (fs::read_to_string(&file.path).unwrap(), listing(&dir).len()),
+            ("156\n".into(), 1)
+        );
     }
 
     #[test]
     fn a_pid_file_that_is_being_written_stays() {
-        let (dir, file) = folder_with("155\nppp0\n");
+        let (dir, file) = folder_with(OURS, "155\nppp0\n");
         let _begun = fs::File::create(&file.path).unwrap();
         file.take_away();
-        assert_eq!((fs::read_to_string(&file.path).unwrap(), count(&dir)), (String::new(), 1));
+        assert_eq!(
+            (fs::read_to_string(&file.path).unwrap(), listing(&dir).len()),
+            (String::new(), 1)
+        );
     }
 
     #[test]
-    fn a_pid_file_that_names_another_process_names_nobody() {
-        let (_dir, file) = folder_with(&format!("{}\n", std::process::id()));
-        assert!(file.names_nobody());
+    fn a_nodes_pid_file_that_names_another_process_names_nobody() {
+        assert!(names_nobody(OURS, &format!("{}\n", std::process::id())));
+    }
+
+    #[test]
+    fn a_links_pid_file_names_nobody_once_its_pppd_and_its_link_are_gone() {
+        assert!(names_nobody(LINK, NOBODY));
+        assert!(names_nobody(LINK, &format!("{}\n", std::process::id())));
+    }
+
+    #[test]
+    fn a_links_pid_file_whose_pppd_runs_stays() {
+        let exe = std::env::current_exe().unwrap();
+        let (_dir, file) = folder_with(LINK, &format!("{}\n", std::process::id()));
+        assert!(!file.names_nobody(&exe));
+    }
+
+    #[test]
+    fn a_links_pid_file_that_is_only_begun_stays() {
+        assert!(!names_nobody(LINK, ""));
+    }
+
+    #[test]
+    fn a_link_that_is_there_is_not_gone() {
+        assert!(!is_gone("lo"));
+    }
+
+    #[test]
+    fn files_of_others_are_none_of_ours() {
+        for name in ["sshd.pid", "ppp.pid", "pppoe0.pid", "cx.pid", "ppp-other.pid", "ppp0.pid.x"] {
+            assert_eq!(Of::read(name), None, "{name}");
+        }
+        for name in ["ppp0.pid", "cx12.pid"] {
+            assert!(matches!(Of::read(name), Some(Of::Link(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_aside_goes() {
+        let (dir, _) = folder_with(LINK, NOBODY);
+        for name in [OURS, "ppp7.pid"] {
+            fs::write(dir.path().join(aside_name(name)), NOBODY).unwrap();
+        }
+        fs::write(dir.path().join(".sshd.pid.connexad-old"), NOBODY).unwrap();
+        finish(dir.path(), Path::new("/usr/sbin/pppd"));
+        let mut left = listing(&dir);
+        left.sort();
+        assert_eq!(left, [".sshd.pid.connexad-old", LINK]);
+    }
+
+    #[test]
+    fn what_a_crash_left_aside_of_a_living_pppd_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("{}\nppp0\n", std::process::id());
+        fs::write(dir.path().join(aside_name(OURS)), &text).unwrap();
+        finish(dir.path(), &std::env::current_exe().unwrap());
+        assert_eq!(listing(&dir), [OURS]);
+        assert_eq!(fs::read_to_string(dir.path().join(OURS)).unwrap(), text);
     }
 }

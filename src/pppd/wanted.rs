@@ -160,7 +160,7 @@ impl Round {
             problems.leftovers.extend(files::remove(&peers.join(name)).err());
         }
         for (id, text) in &self.write {
-            if let Err(error) = files::write(&peers.join(id.peer_name()), text.as_bytes()) {
+            if let Err(error) = files::write_for_now(&peers.join(id.peer_name()), text.as_bytes()) {
                 problems.peers.insert(*id, error);
             }
         }

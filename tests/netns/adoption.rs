@@ -1,6 +1,12 @@
 //! The daemon may end at any moment: tunnels stay up, and the next one takes them over.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -79,7 +85,7 @@ fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
     gateway.nodes(1);
     let before = gateway.start().wait_state(1, "up");
     gateway.end(Signal::KILL);
-    std::fs::remove_file(gateway.path("run/ppp-connexa-node-1.pid")).unwrap();
+    fs::remove_file(gateway.path("run/ppp-connexa-node-1.pid")).unwrap();
     let after = gateway.start().wait_state(1, "up");
     assert_eq!((after.pid, after.ifindex, after.adopted), (before.pid, before.ifindex, true));
     assert_eq!(gateway.dialled(1), 1);
@@ -155,12 +161,78 @@ fn a_process_that_is_no_pppd_is_left_alone_whatever_the_pid_file_says() {
     let mut sleeper = gateway.namespace.command("/bin/sleep");
     let sleeper = Running(sleeper.arg("1000").stdin(Stdio::null()).spawn().unwrap());
     let pid = sleeper.0.id();
-    std::fs::write(gateway.path("run/ppp-connexa-node-1.pid"), format!("{pid}\nppp0\n")).unwrap();
+    fs::write(gateway.path("run/ppp-connexa-node-1.pid"), format!("{pid}\nppp0\n")).unwrap();
     let node = gateway.start().wait_state(1, "up");
     assert_ne!(node.pid, Some(pid));
     gateway.sql("DELETE FROM nodes");
     gateway.wait_until("no node", |status| status.nodes.is_empty());
     assert!(lives(pid));
+}
+
+/// A gateway whose node 1 is up, with its pppd and the path of its pid file.
+fn up() -> (Gateway, u32, PathBuf) {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
+    let pid_file = gateway.path("run/ppp-connexa-node-1.pid");
+    (gateway, pid, pid_file)
+}
+
+/// Restarts the daemon, which takes over the one tunnel there is.
+fn is_taken_over(gateway: &mut Gateway, pid: u32) {
+    gateway.end(Signal::KILL);
+    let node = gateway.start().wait_state(1, "up");
+    assert_eq!((node.pid, node.adopted, gateway.dialled(1)), (Some(pid), true, 1));
+    assert_eq!(gateway.logged("is DOWN"), 0, "{}", gateway.log());
+}
+
+#[test]
+fn a_pid_file_that_was_emptied_loses_no_tunnel() {
+    let (mut gateway, pid, pid_file) = up();
+    fs::write(&pid_file, "").unwrap();
+    is_taken_over(&mut gateway, pid);
+}
+
+#[test]
+fn a_pid_file_that_became_a_link_loses_no_tunnel_and_is_not_followed() {
+    let (mut gateway, pid, pid_file) = up();
+    let elsewhere = gateway.path("elsewhere");
+    fs::write(&elsewhere, "1\nlo\n").unwrap();
+    fs::remove_file(&pid_file).unwrap();
+    symlink(&elsewhere, &pid_file).unwrap();
+    is_taken_over(&mut gateway, pid);
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "1\nlo\n");
+}
+
+#[test]
+fn a_pid_file_that_names_somebody_else_loses_no_tunnel() {
+    let (mut gateway, pid, pid_file) = up();
+    fs::write(&pid_file, "1\nlo\n").unwrap();
+    is_taken_over(&mut gateway, pid);
+}
+
+#[test]
+fn a_pid_file_that_never_stops_changing_loses_no_tunnel() {
+    let (mut gateway, pid, pid_file) = up();
+    let whole = fs::read_to_string(&pid_file).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for text in ["15", "", "1\nlo\n", "\0\n\n", &whole].iter().cycle() {
+                fs::write(&pid_file, text).unwrap();
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..3 {
+                is_taken_over(&mut gateway, pid);
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }
 
 #[test]
