@@ -13,11 +13,12 @@ def ms(nanoseconds):
     return round(nanoseconds / 1e6, 2)
 
 
-def cpu_ms(pid):
+def cpu_ms(pid, with_children=False):
     """Time that the process itself has computed, of user and kernel; in steps of a clock tick."""
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+    ticks = sum(map(int, fields[11:15] if with_children else fields[11:13]))
+    return ticks * 1000 // os.sysconf("SC_CLK_TCK")
 
 
 def pss_kb(pid):
@@ -33,3 +34,28 @@ def rounds(most, seconds):
         if number >= 3 and time.monotonic() > end:
             return
         yield number
+
+
+def cpu_ns(pid):
+    """Time that its threads have computed, by the scheduler's own clock; what threads that ended had is left out."""
+    return sum(int(fields[0]) for fields in threads(pid, "schedstat"))
+
+
+def wake_ups(pid):
+    """How often its threads went to sleep of themselves: each time something woke them before."""
+    return sum(int(fields[fields.index("voluntary_ctxt_switches:") + 1]) for fields in threads(pid, "status"))
+
+
+def threads(pid, name):
+    """The words of this file of each thread."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/{name}", encoding="utf-8") as file:
+                yield file.read().split()
+        except FileNotFoundError:
+            pass  # it has ended
+
+
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)[1])

@@ -1,0 +1,65 @@
+"""The targets of kernel-truth: what was measured against what is allowed."""
+import math
+
+from results import mib, percentile, us
+
+US, SIZES, MOST = "connexad", (10, 1000, 10_000), 10_000
+RIVALS = ("systemd-networkd", "FRR's zebra", "NetworkManager")
+MORE_THAN_BARE_US, MEMORY_MIB, RESYNC_MS = 1000, 32, 100
+
+
+def verdict(met, known=True):
+    return "yes" if met and known else "**missed**" if known else "not measured"
+
+
+def targets(results):
+    for links in SIZES:
+        yield event_to_state(results, links)
+    for what, measure in (("each by itself", "event"), ("in a storm", "storm"), ("of a foreign link", "foreign")):
+        yield from cpu(results, what, measure)
+    memory = results.median("size", "rss_kb", who=US, links=MOST)
+    yield f"resident with {MOST:,} links", mib(memory), f"at most {MEMORY_MIB} MiB", verdict(
+        memory <= MEMORY_MIB * 1024, memory == memory)
+    times = results.of("resync", "ms", links=MOST)
+    worst = max(times, default=math.nan)
+    yield f"full resync of {MOST:,} links, the longest of {len(times)}", us(worst * 1000), f"under {RESYNC_MS} ms", verdict(
+        worst < RESYNC_MS, bool(times))
+    yield from growth(results)
+    woken = results.of("idle", "wake_ups", who=US)
+    yield "wake-ups in an idle minute", str(sum(woken)) if woken else "not measured", "none", verdict(sum(woken) == 0, bool(woken))
+    ghosts = [end["ghosts"] + end["missing"] for end in results.of("truth", "at_last", who=US)]
+    lost = all(results.of("truth", "lost", who=US))
+    yield (f"ghosts and missing links after {len(ghosts)} losses", str(sum(ghosts)) if ghosts else "not measured", "none",
+           verdict(sum(ghosts) == 0, bool(ghosts) and lost))
+
+
+def event_to_state(results, links):
+    own, bare = (percentile(results.of("event", "us", who=who, links=links), 99) for who in (US, "bare loop"))
+    limit = 2 * bare + MORE_THAN_BARE_US
+    return (f"event to state, p99, {links:,} links", us(own), f"at most {us(limit)} (bare loop: {us(bare)})",
+            verdict(own <= limit, own == own and bare == bare))
+
+
+def cpu(results, what, measure, links=1000):
+    def of(who):
+        return results.median(measure, "cpu_us", who=who, links=links)
+
+    own, monitor = of(US), of("`ip monitor`")
+    yield (f"CPU time per event, {what}, against `ip monitor`", us(own), f"at most {us(1.5 * monitor)} (1.5 × {us(monitor)})",
+           verdict(own <= 1.5 * monitor, own == own and monitor == monitor))
+    others = {who: of(who) for who in RIVALS}
+    known = all(value == value for value in others.values())
+    # One that holds no storm at all has no figure, and no advantage.
+    least = min((value for value in others.values() if value == value), default=math.nan)
+    yield (f"CPU time per event, {what}, against the three daemons", us(own), f"under {us(least)}, the least of theirs",
+           verdict(own < least, own == own and (known or measure == "storm")))
+
+
+def growth(results):
+    """Whether a link costs as much from 1,000 to 10,000 links as from 10 to 1,000, or less; within half as much again."""
+    for what, measure, key, scale, where in (("memory", "size", "rss_kb", 1, {"who": US}), ("resync", "resync", "ms", 1000, {})):
+        few, middle, many = (results.median(measure, key, links=links, **where) for links in SIZES)
+        first, second = (middle - few) / 990 * scale, (many - middle) / 9000 * scale
+        write = (lambda value: f"{value:.2f} kB") if key == "rss_kb" else us
+        yield (f"{what} for each more link, from 10 to 1,000 and from there to 10,000", f"{write(first)}, {write(second)}",
+               "a straight line: the second not above 1.5 × the first", verdict(second <= 1.5 * first, first == first and second == second))
