@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-/// How a program ends. A wrong command line ends it with 2, by clap's hand.
+/// How a program ends. Most wrong command lines end it with 2 by clap's hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Done,
     /// The answer is no: not up, a check failed, node unknown, already running.
     No,
+    /// The command line holds a value that can't be.
+    Usage,
     /// The daemon can't be reached, or can't go on (`EX_UNAVAILABLE`).
     Unreachable,
     /// Not allowed (`EX_NOPERM`).
@@ -23,6 +25,7 @@ impl Exit {
         match self {
             Exit::Done => 0,
             Exit::No => 1,
+            Exit::Usage => 2,
             Exit::Unreachable => 69,
             Exit::Permission => 77,
             Exit::Config => 78,

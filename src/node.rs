@@ -223,6 +223,15 @@ pub enum Mppe {
     Off,
 }
 
+impl fmt::Display for Mppe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mppe::Require => "require",
+            Mppe::Off => "off",
+        })
+    }
+}
+
 impl FromStr for Mppe {
     type Err = Invalid;
 

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use connexa::cli::{ReplayError, StatusView, replay, show_change, show_diagnosis, show_status};
+use connexa::cli::{
+    NodeArguments, ReplayError, StatusView, node, replay, show_change, show_diagnosis, show_status,
+};
 use connexa::config::{self, ConfigError};
 use connexa::control::client::{self, ClientError};
 use connexa::core::event::Ask;
@@ -52,6 +54,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         config: Option<PathBuf>,
     },
+    /// List and edit the nodes in the database, with or without a daemon
+    Node(NodeArguments),
     /// Put a recording of `connexad --record` through the same build's core, and print what it does
     Replay {
         /// The recording
@@ -91,6 +95,10 @@ fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
         }
         Command::Replay { ref file } => return replay_file(file),
         Command::Doctor { ref config } => examine(&runtime, arguments, config.as_deref())?,
+        Command::Node(ref nodes) => {
+            let done = runtime.block_on(node(nodes, arguments.json));
+            (done.map_err(|error| (error.to_string(), error.exit()))?, Exit::Done)
+        }
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
         Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),

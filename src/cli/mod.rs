@@ -2,11 +2,13 @@
 
 mod change;
 mod doctor;
+mod node;
 mod replay;
 mod status;
 
 pub use change::show_change;
 pub use doctor::show_diagnosis;
+pub use node::{NodeArguments, NodeCommand, NodeError, node};
 pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};
 

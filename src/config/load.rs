@@ -96,7 +96,7 @@ fn place(text: &str, offset: usize) -> String {
 }
 
 /// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
-const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group", "write_back"];
+const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group"];
 
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
 /// one name that was meant.

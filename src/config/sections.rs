@@ -39,6 +39,8 @@ pub struct Database {
     pub table: String,
     /// Names of columns where they are not the usual ones.
     pub columns: Columns,
+    /// Whether the daemon writes into it which links are up, where it has columns for that.
+    pub write_back: bool,
 }
 
 impl Default for Database {
@@ -47,6 +49,7 @@ impl Default for Database {
             path: "/app/backend/connexa.db".into(),
             table: "nodes".into(),
             columns: Columns::default(),
+            write_back: false,
         }
     }
 }

@@ -1,4 +1,6 @@
-//! What the database wants: read, and read again whenever its file changes.
+//! What the database wants: read, and read again whenever its file changes. And what is written
+//! into it, where the operator wants that: rows by `connexactl node`, links that are up by the
+//! daemon.
 //!
 //! Each read stands alone: open, one read transaction, close. No connection is kept, because an
 //! open one has a price that the file's owner would pay. In WAL mode it keeps the owner's last
@@ -7,20 +9,32 @@
 //! only an open connection can ask, does not notice a file copied over this one whose change
 //! counter happens to be the same.
 
+mod create;
+mod edit;
 mod file;
 mod follow;
+mod ids;
+mod list;
+mod look;
 mod problem;
 mod query;
 mod read;
 mod rows;
 mod schema;
+mod store;
+mod write_back;
 
+pub use create::{CreateError, create};
+pub use edit::{EditError, Editor, Fields};
 pub use follow::follow;
+pub use list::{Listed, ListedId};
 pub use problem::{Problem, What};
 pub use schema::{Field, SchemaError};
+pub use write_back::{Fact, Reporter, write_back};
 
 use crate::config::{Config, Database, Selection};
 use crate::core::event::Candidate;
+use crate::node::NodeId;
 
 /// The part of the configuration that says which nodes are wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +57,19 @@ impl From<&Config> for Settings {
 /// When the file, the table or its columns can't be read.
 pub async fn read_once(settings: &Settings) -> Result<Vec<Candidate>, Problem> {
     Ok(read::read(settings).await?.judged.candidates)
+}
+
+/// The id that a text means, if a node can have it: digits, and blanks around them.
+pub fn node_id(text: &str) -> Option<NodeId> {
+    rows::node_id(Some(text.as_bytes()))
+}
+
+/// Reads every row of the table, candidate or not, in the order of ids.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub async fn list(settings: &Settings) -> Result<Vec<Listed>, Problem> {
+    read::list(settings).await
 }
 
 #[cfg(test)]

@@ -19,15 +19,15 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum What {
     /// Nothing there.
-    #[error("no such file; start the backend, which makes it, or set database.path")]
+    #[error(
+        "no such file; start the backend, which makes it, or make one by `connexactl node init`, or set database.path"
+    )]
     Missing,
     /// A folder or a device.
     #[error("is not a file; set database.path to the database's file")]
     NotAFile,
-    /// No right to read it.
-    #[error(
-        "no right to read it ({0}); run the daemon as root, or allow it to read file and folder"
-    )]
+    /// No right to read or write it.
+    #[error("no right to it ({0}); run as root, or have the right to file and folder given")]
     Rights(String),
     /// A file of 0 bytes, which SQLite takes for a database without tables.
     #[error(
@@ -132,7 +132,8 @@ mod tests {
         let problem = What::Missing.at(Path::new("/app/c.db"));
         assert_eq!(
             problem.to_string(),
-            "/app/c.db: no such file; start the backend, which makes it, or set database.path"
+            "/app/c.db: no such file; start the backend, which makes it, \
+             or make one by `connexactl node init`, or set database.path"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The one query that selects candidates, in their order.
+//! The query that selects candidates, in their order, and the one that lists every row.
 
 use super::schema::Columns;
 use crate::config::Selection;
@@ -17,15 +17,7 @@ pub(super) struct Query {
 /// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same, and so
 /// does `priority`. The order is total but for rows that read the same in every column.
 pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) -> Query {
-    let text = |column: &str| format!("CAST({} AS TEXT)", quoted(column));
-    let status = text(&columns.status);
-    let any_like = |patterns: &[String]| {
-        if patterns.is_empty() {
-            return "0".to_owned();
-        }
-        vec![format!("{status} LIKE ?"); patterns.len()].join(" OR ")
-    };
-    let mppe = columns.mppe.as_deref().map_or_else(|| "NULL".to_owned(), text);
+    let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);
     let whens: String = (0..selection.priority.len())
         .map(|rank| format!(" WHEN {status} = ? COLLATE NOCASE THEN {rank}"))
         .collect();
@@ -34,25 +26,74 @@ pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) 
     } else {
         format!("CASE{whens} ELSE {} END, ", selection.priority.len())
     };
-    let id = text(&columns.id);
-    let ip = text(&columns.ip);
-    let login = text(&columns.login);
-    let password = text(&columns.password);
     let sql = format!(
         "SELECT {id}, {ip}, {login}, {password}, {status}, {mppe} FROM main.{table} \
-         WHERE ({statuses}) AND NOT ({exclude}) AND {ip} IS NOT NULL AND {ip} != '' \
+         WHERE {selected} \
          ORDER BY {rank}CAST({id} AS INTEGER), {id}, {ip}, {login}, {password}, {status}, {mppe}",
         table = quoted(table),
-        statuses = any_like(&selection.statuses),
-        exclude = any_like(&selection.exclude),
+        selected = selected(&ip, &status, selection),
     );
     let values =
         [&selection.statuses, &selection.exclude, &selection.priority].into_iter().flatten();
     Query { sql, values: values.cloned().collect() }
 }
 
+/// Reads every row by its id: the columns of [`candidates`], and 1 where the row is one of them,
+/// else 0.
+pub(super) fn everything(table: &str, columns: &Columns, selection: &Selection) -> Query {
+    let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);
+    let sql = format!(
+        "SELECT {id}, {ip}, {login}, {password}, {status}, {mppe}, coalesce({selected}, 0) \
+         FROM main.{table} \
+         ORDER BY CAST({id} AS INTEGER), {id}, {ip}, {login}, {password}, {status}, {mppe}",
+        table = quoted(table),
+        selected = selected(&ip, &status, selection),
+    );
+    let values = [&selection.statuses, &selection.exclude].into_iter().flatten();
+    Query { sql, values: values.cloned().collect() }
+}
+
+/// What SQL takes each column for: text or NULL.
+struct Texts {
+    id: String,
+    ip: String,
+    login: String,
+    password: String,
+    status: String,
+    mppe: String,
+}
+
+impl Texts {
+    fn of(columns: &Columns) -> Self {
+        let text = |column: &String| format!("CAST({} AS TEXT)", quoted(column));
+        Texts {
+            id: text(&columns.id),
+            ip: text(&columns.ip),
+            login: text(&columns.login),
+            password: text(&columns.password),
+            status: text(&columns.status),
+            mppe: columns.mppe.as_ref().map_or_else(|| "NULL".to_owned(), text),
+        }
+    }
+}
+
+/// Whether a row is a candidate, with a `?` for each status and each exclusion.
+fn selected(ip: &str, status: &str, selection: &Selection) -> String {
+    let any_like = |patterns: &[String]| {
+        if patterns.is_empty() {
+            return "0".to_owned();
+        }
+        vec![format!("{status} LIKE ?"); patterns.len()].join(" OR ")
+    };
+    format!(
+        "({statuses}) AND NOT ({exclude}) AND {ip} IS NOT NULL AND {ip} != ''",
+        statuses = any_like(&selection.statuses),
+        exclude = any_like(&selection.exclude),
+    )
+}
+
 /// A name as SQL can't mistake it (sqlite.org/lang_keywords.html).
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -65,7 +65,7 @@ fn candidate(id: NodeId, row: &Row) -> Candidate {
     }
 }
 
-fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
+pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
     Ok(Node {
         id,
         server: ServerAddr::parse(&shown(row.ip.as_deref().unwrap_or_default()))?,
@@ -91,7 +91,7 @@ fn invalid(id: NodeId, row: &Row, reason: Invalid) -> InvalidRow {
 }
 
 /// Digits and nothing else, so that one number is one id: `7` and ` 7 ` are the same node.
-fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
+pub(super) fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
     let digits = std::str::from_utf8(column?).ok()?.trim();
     let plain = digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok().map(NodeId))?
@@ -102,7 +102,7 @@ fn text<'a>(what: &str, column: Option<&'a [u8]>) -> Result<&'a str, Invalid> {
     std::str::from_utf8(column.unwrap_or_default()).map_err(|_| Invalid::NotText(what.to_owned()))
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -31,6 +31,13 @@ impl Database {
         let statements = sqlx::raw_sql(AssertSqlSafe(sql));
         self.runtime.block_on(statements.execute(connection)).unwrap();
     }
+
+    /// The one value that a query gives, as text; `None` for NULL.
+    pub(crate) fn text(&mut self, sql: &str) -> Option<String> {
+        let connection = self.connection.as_mut().unwrap();
+        let query = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql));
+        self.runtime.block_on(query.fetch_one(connection)).unwrap()
+    }
 }
 
 impl Drop for Database {

@@ -21,6 +21,7 @@ mod doctor;
 mod failures;
 mod fake_pppd;
 mod kernel_truth;
+mod node_commands;
 mod operator;
 mod operator_socket;
 mod outage;

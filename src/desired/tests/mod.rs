@@ -4,6 +4,7 @@ mod appearing;
 mod broken;
 mod contents;
 mod quiet;
+mod write_back;
 
 use std::cell::Cell;
 use std::future::Future;

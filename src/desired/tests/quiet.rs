@@ -3,12 +3,12 @@
 use super::*;
 use SqliteJournalMode::{Delete, Wal};
 
-fn reads() -> u32 {
+pub(super) fn reads() -> u32 {
     READS.with(Cell::get)
 }
 
 /// Reads begun within the time, after what is under way has come to its end.
-async fn reads_within(time: Duration) -> u32 {
+pub(super) async fn reads_within(time: Duration) -> u32 {
     let before = reads();
     tokio::time::sleep(time).await;
     reads() - before

@@ -1,0 +1,118 @@
+//! Why a node command was not done, and the exit code that says so.
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::desired::{CreateError, EditError, Problem, What};
+use crate::exit::Exit;
+use crate::node::Invalid;
+
+/// Why a node command was not done. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database can't be used.
+    #[error(transparent)]
+    Unusable(#[from] Problem),
+    /// The rows can't be changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// No database can be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// A value of the command line that would make the row invalid.
+    #[error("{0}")]
+    Value(Invalid),
+    /// A password that would make the row invalid.
+    #[error("{0}")]
+    Password(Invalid),
+    /// The password can't be had.
+    #[error("can't read the password from {from}: {source}; {remedy}")]
+    NoPassword {
+        /// Where it was to come from.
+        from: String,
+        /// Why not.
+        source: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The CSV file can't be read.
+    #[error("can't read {}: {source}; name a file that can be read, or - for standard input", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The CSV file has faults.
+    #[error("{}: nothing imported: {faults}", path.display())]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in which line.
+        faults: String,
+    },
+    /// It can't be put as JSON.
+    #[error("{0}")]
+    Json(String),
+}
+
+impl NodeError {
+    /// The exit code that tells of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            NodeError::Config(error) => of_config(error),
+            NodeError::Unusable(problem) | NodeError::Edit(EditError::Unusable(problem)) => {
+                of_problem(problem)
+            }
+            NodeError::Edit(
+                EditError::Locked { .. }
+                | EditError::Unknown { .. }
+                | EditError::Exists(_)
+                | EditError::Several { .. }
+                | EditError::NoMppe(_)
+                | EditError::NoId(_)
+                | EditError::Mangled { .. }
+                | EditError::Refused { .. },
+            )
+            | NodeError::Faults { .. }
+            | NodeError::Json(_) => Exit::No,
+            NodeError::Create(CreateError::Rights(_)) => Exit::Permission,
+            NodeError::Create(
+                CreateError::Exists(_) | CreateError::NoFolder(_) | CreateError::Failed { .. },
+            ) => Exit::No,
+            NodeError::Value(_) | NodeError::Password(_) => Exit::Usage,
+            NodeError::NoPassword { source, .. } | NodeError::NoFile { source, .. } => {
+                if source.kind() == ErrorKind::PermissionDenied {
+                    Exit::Permission
+                } else {
+                    Exit::No
+                }
+            }
+        }
+    }
+}
+
+fn of_config(error: &ConfigError) -> Exit {
+    match error {
+        ConfigError::Unreadable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            Exit::Permission
+        }
+        ConfigError::Unreadable { .. }
+        | ConfigError::Malformed { .. }
+        | ConfigError::Refused { .. } => Exit::Config,
+    }
+}
+
+fn of_problem(problem: &Problem) -> Exit {
+    match &problem.what {
+        What::Rights(_) => Exit::Permission,
+        What::Missing | What::NotAFile | What::Empty { .. } | What::NotSqlite | What::Schema(_) => {
+            Exit::Config
+        }
+        What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
+    }
+}

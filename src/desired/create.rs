@@ -1,0 +1,112 @@
+//! A fresh database, for who has no backend that makes one.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+use super::problem::What;
+use super::query::quoted;
+use crate::config::Database;
+
+/// Why no database was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Something stands there already, and stays as it is.
+    #[error("{}: is there already and stays as it is; name another file by database.path", .0.display())]
+    Exists(PathBuf),
+    /// Its folder is missing.
+    #[error("{}: its folder does not exist; make it, or set database.path", .0.display())]
+    NoFolder(PathBuf),
+    /// No right to write there.
+    #[error("{}: no right to make it; run as root, or set database.path", .0.display())]
+    Rights(PathBuf),
+    /// Anything else.
+    #[error("{}: can't be made: {why}; see the disk, or set database.path", path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Makes the file, for its owner only, with an empty table. The names of table and columns are
+/// the configured ones, where there are any.
+///
+/// # Errors
+/// When the file is there already, or can't be made.
+pub async fn create(database: &Database) -> Result<(), CreateError> {
+    let path = &database.path;
+    // Made before SQLite opens it: so it has its rights from the first byte, and is nobody else's.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|error| of_io(&error, path))?;
+    let filled = fill(database).await;
+    if filled.is_err() {
+        // It is ours and of no use.
+        let _ = std::fs::remove_file(path);
+    }
+    filled.map_err(|error| CreateError::Failed {
+        path: path.clone(),
+        why: What::of_sqlite(&error).to_string(),
+    })
+}
+
+async fn fill(database: &Database) -> Result<(), sqlx::Error> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&database.path)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    connection.execute(AssertSqlSafe(schema(database))).await?;
+    connection.close().await
+}
+
+fn of_io(error: &io::Error, path: &Path) -> CreateError {
+    let kind = error.kind();
+    let path = path.to_owned();
+    if kind == io::ErrorKind::AlreadyExists {
+        CreateError::Exists(path)
+    } else if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        CreateError::NoFolder(path)
+    } else if kind == io::ErrorKind::PermissionDenied {
+        CreateError::Rights(path)
+    } else {
+        CreateError::Failed { path, why: error.to_string() }
+    }
+}
+
+/// The table, with comments that SQLite keeps and `.schema` shows.
+fn schema(database: &Database) -> String {
+    let columns = &database.columns;
+    let name =
+        |configured: &Option<String>, usual: &str| quoted(configured.as_deref().unwrap_or(usual));
+    format!(
+        "CREATE TABLE {table} (
+  -- names the node everywhere: 0 to 4294967295; never given twice
+  {id} INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- the IPv4 address of its PPTP server
+  {ip} TEXT NOT NULL,
+  -- 1 to 255 bytes each, no control characters
+  {login} TEXT NOT NULL,
+  {password} TEXT NOT NULL,
+  -- decides by the section [selection] whether there is to be a tunnel; 'disabled' means none
+  {status} TEXT NOT NULL DEFAULT 'online',
+  -- 'require' or 'off'; NULL leaves it to tunnel.mppe
+  mppe TEXT,
+  -- written by the daemon if database.write_back is on: the link that is up, NULL while none is,
+  -- and when it came up last, in UTC
+  ppp_iface TEXT,
+  last_ppp_up TEXT
+)",
+        table = quoted(&database.table),
+        id = name(&columns.id, "id"),
+        ip = name(&columns.ip, "ip"),
+        login = name(&columns.login, "login"),
+        password = name(&columns.password, "password"),
+        status = name(&columns.status, "status"),
+    )
+}
