@@ -17,6 +17,7 @@ pub mod node;
 pub mod once;
 pub mod pppd;
 pub mod recording;
+pub mod routing;
 pub mod signals;
 pub mod stopped;
 pub mod supervisor;

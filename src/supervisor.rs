@@ -22,6 +22,7 @@ use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
 use crate::recording::{RecordError, Recorder};
+use crate::routing::Router;
 use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
 use crate::{backend, control, desired, host, kernel, pppd, systemd, telemetry};
@@ -120,6 +121,7 @@ struct Supervisor {
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
     stopped: Keeper,
+    router: Router,
     recorder: Option<Recorder>,
     was_ready: bool,
     stopping: bool,
@@ -138,6 +140,10 @@ impl Supervisor {
         parts.spawn(host::follow(config.paths.clone(), events_in.clone()));
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
         parts.spawn(keep_stopped);
+        let (router, route) = Router::new(config.routing.table_base);
+        if !options.dry_run {
+            parts.spawn(route);
+        }
         let clock = Clock::start();
         Supervisor {
             core: Core::new(Policy::from(&config)),
@@ -152,6 +158,7 @@ impl Supervisor {
             pppd,
             desired,
             stopped,
+            router,
             recorder: None,
             was_ready: false,
             stopping: false,
@@ -210,13 +217,17 @@ impl Supervisor {
         }
         if !self.was_ready && self.core.is_ready() {
             self.was_ready = true;
+            self.router.begin();
             systemd::ready();
         }
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Tell(notice) => telemetry::tell(&notice),
+            Effect::Tell(notice) => {
+                telemetry::tell(&notice);
+                self.router.note(&notice);
+            }
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
             Effect::Pppd(order) => drop(self.pppd.send(order)),
@@ -305,6 +316,7 @@ impl Supervisor {
                 }
                 self.feed(Event::Policy(Box::new(Policy::from(&config))));
                 self.desired.send_replace(desired::Settings::from(&config));
+                self.router.configure(config.routing.table_base);
                 self.config = config;
                 tracing::info!("Configuration reloaded");
             }

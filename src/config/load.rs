@@ -96,7 +96,7 @@ fn place(text: &str, offset: usize) -> String {
 }
 
 /// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
-const UNBUILT: &[&str] = &["routing", "hooks", "metrics", "admin_group"];
+const UNBUILT: &[&str] = &["hooks", "metrics", "admin_group"];
 
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
 /// one name that was meant.
@@ -134,6 +134,12 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
     at_least_one("tunnel.dial_concurrency", tunnel.dial_concurrency)
         .or_else(|| at_least_one("tunnel.quarantine_after", tunnel.quarantine_after))
         .or_else(|| at_least_one("outage.windows", config.outage.windows))
+        .or_else(|| {
+            let base = config.routing.table_base.filter(|base| *base == 0 || *base == u32::MAX);
+            base.map(|base| {
+                ("routing.table_base", format!("is {base}; give a number from 1, e.g. 1000"))
+            })
+        })
         .or_else(|| packet("tunnel.mtu", tunnel.mtu))
         .or_else(|| packet("tunnel.mru", tunnel.mru))
         .or_else(|| not_zero("outage.interval", config.outage.interval))
@@ -307,6 +313,7 @@ mod tests {
     fn values_that_can_not_work_are_refused() {
         for (text, key) in [
             ("[tunnel]\nmtu = 90", "tunnel.mtu"),
+            ("[routing]\ntable_base = 0", "routing.table_base"),
             ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),
             ("[backend]\nrestart = []", "backend.restart"),

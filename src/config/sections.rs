@@ -17,6 +17,8 @@ pub struct Config {
     pub selection: Selection,
     /// How a tunnel is dialled and kept.
     pub tunnel: Tunnel,
+    /// Routes of their own for tunnels.
+    pub routing: Routing,
     /// When an outage is declared.
     pub outage: Outage,
     /// What is restarted in an outage.
@@ -195,6 +197,15 @@ impl Default for Backoff {
     fn default() -> Self {
         Backoff { min: Span::seconds(5), max: Span::seconds(300), jitter: 0.2 }
     }
+}
+
+/// Routes of their own for tunnels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routing {
+    /// The tunnel of node N gets the table `table_base` + N; unset is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_base: Option<u32>,
 }
 
 /// When an outage is declared.

@@ -28,6 +28,7 @@ mod outage;
 mod processes;
 mod programs;
 mod recording;
+mod routing;
 mod rows;
 mod signals;
 mod systemd;
