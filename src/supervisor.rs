@@ -21,6 +21,7 @@ use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
+use crate::hooks::Hooks;
 use crate::recording::{RecordError, Recorder};
 use crate::routing::Router;
 use crate::signals::{Request, Signals};
@@ -33,6 +34,8 @@ const EVENT_QUEUE: usize = 1024;
 const QUESTION_QUEUE: usize = 16;
 /// How long the end waits for the list of stopped nodes to be on disk.
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end waits for hooks.
+const HOOKS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +125,7 @@ struct Supervisor {
     desired: watch::Sender<desired::Settings>,
     stopped: Keeper,
     router: Router,
+    hooks: Hooks,
     recorder: Option<Recorder>,
     was_ready: bool,
     stopping: bool,
@@ -144,6 +148,7 @@ impl Supervisor {
         if !options.dry_run {
             parts.spawn(route);
         }
+        let hooks = Hooks::start(options.dry_run);
         let clock = Clock::start();
         Supervisor {
             core: Core::new(Policy::from(&config)),
@@ -159,6 +164,7 @@ impl Supervisor {
             desired,
             stopped,
             router,
+            hooks,
             recorder: None,
             was_ready: false,
             stopping: false,
@@ -203,6 +209,7 @@ impl Supervisor {
         }
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
+        self.hooks.finish(HOOKS_WITHIN).await;
         tracing::info!("connexad stops; {} tunnels stay up", self.core.up_count());
         Ok(())
     }
@@ -227,6 +234,7 @@ impl Supervisor {
             Effect::Tell(notice) => {
                 telemetry::tell(&notice);
                 self.router.note(&notice);
+                self.hooks.note(&notice, &self.config.hooks);
             }
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.

@@ -63,11 +63,20 @@ pub(crate) fn shown(argv: &[String]) -> String {
 
 /// Starts a command in a process group of its own, its output to be read by the caller.
 pub(crate) fn start(argv: &[String]) -> Result<Child, CommandError> {
+    start_with(argv, &[])
+}
+
+/// The same with more environment.
+pub(crate) fn start_with(
+    argv: &[String],
+    environment: &[(&str, String)],
+) -> Result<Child, CommandError> {
     let missing = |source| CommandError::Missing { shown: shown(argv), source };
     let (program, arguments) =
         argv.split_first().ok_or_else(|| missing(io::ErrorKind::InvalidInput.into()))?;
     Command::new(program)
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+pub(crate) use restart::log_lines;
 pub use restart::restart;
 
 use crate::config::Backend;

@@ -18,6 +18,9 @@ use crate::core::event::{RestartFault, RestartOutcome};
 /// looked for; only after a restart, and for `ready_timeout` at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What the lines of a restart command begin with.
+const ABOUT: &str = "backend restart";
+
 /// Output of a restart command kept for the journal, bytes a stream.
 const OUTPUT_LIMIT: u64 = 16 * 1024;
 
@@ -45,7 +48,7 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
     let mut child = start(argv).map_err(failed)?;
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async {
-        tokio::join!(log_lines(output.0), log_lines(output.1));
+        tokio::join!(log_lines(ABOUT, output.0), log_lines(ABOUT, output.1));
     });
     let ended = end_within(&mut child, argv, limit).await;
     // What the command left running may hold its output open; its own last words are there by now.
@@ -73,11 +76,11 @@ fn failed(error: CommandError) -> RestartOutcome {
 
 /// Logs the beginning of a stream and reads the rest of it: a command whose output nobody reads
 /// would be ended by SIGPIPE, perhaps between stop and start.
-async fn log_lines(stream: Option<impl AsyncRead + Unpin>) {
+pub(crate) async fn log_lines(about: &str, stream: Option<impl AsyncRead + Unpin>) {
     let Some(mut stream) = stream else { return };
     let mut lines = BufReader::new((&mut stream).take(OUTPUT_LIMIT)).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        tracing::info!("backend restart: {}", String::from_utf8_lossy(&line).escape_debug());
+        tracing::info!("{about}: {}", String::from_utf8_lossy(&line).escape_debug());
     }
     // An error is an end as well.
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;

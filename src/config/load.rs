@@ -96,7 +96,7 @@ fn place(text: &str, offset: usize) -> String {
 }
 
 /// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
-const UNBUILT: &[&str] = &["hooks", "metrics", "admin_group"];
+const UNBUILT: &[&str] = &["metrics", "admin_group"];
 
 /// serde writes ``unknown field `x`, expected one of `a`, `b` ``; a long list helps less than the
 /// one name that was meant.
@@ -139,6 +139,13 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
             base.map(|base| {
                 ("routing.table_base", format!("is {base}; give a number from 1, e.g. 1000"))
             })
+        })
+        .or_else(|| not_zero("hooks.timeout", config.hooks.timeout))
+        .or_else(|| {
+            let empty = |argv: &Option<Vec<String>>| argv.as_ref().is_some_and(Vec::is_empty);
+            let problem = "is empty; give a program and its arguments, or leave it out".to_owned();
+            let key = if empty(&config.hooks.up) { "hooks.up" } else { "hooks.down" };
+            (empty(&config.hooks.up) || empty(&config.hooks.down)).then_some((key, problem))
         })
         .or_else(|| packet("tunnel.mtu", tunnel.mtu))
         .or_else(|| packet("tunnel.mru", tunnel.mru))
@@ -313,6 +320,7 @@ mod tests {
     fn values_that_can_not_work_are_refused() {
         for (text, key) in [
             ("[tunnel]\nmtu = 90", "tunnel.mtu"),
+            ("[hooks]\nup = []", "hooks.up"),
             ("[routing]\ntable_base = 0", "routing.table_base"),
             ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),

@@ -6,7 +6,7 @@ mod span;
 
 pub use load::{ConfigError, DEFAULT_PATH, load, parse};
 pub use sections::{
-    Backend, Backoff, Columns, Config, Control, Database, InterfaceName, Log, LogFormat, LogLevel,
-    Outage, Paths, Selection, Tunnel,
+    Backend, Backoff, Columns, Config, Control, Database, Hooks, InterfaceName, Log, LogFormat,
+    LogLevel, Outage, Paths, Routing, Selection, Tunnel,
 };
 pub use span::Span;

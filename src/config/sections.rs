@@ -19,6 +19,8 @@ pub struct Config {
     pub tunnel: Tunnel,
     /// Routes of their own for tunnels.
     pub routing: Routing,
+    /// Programs that run when a tunnel comes or goes.
+    pub hooks: Hooks,
     /// When an outage is declared.
     pub outage: Outage,
     /// What is restarted in an outage.
@@ -206,6 +208,26 @@ pub struct Routing {
     /// The tunnel of node N gets the table `table_base` + N; unset is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_base: Option<u32>,
+}
+
+/// Programs that run when a tunnel comes or goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hooks {
+    /// Program and arguments, no shell; run when a tunnel is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up: Option<Vec<String>>,
+    /// The same, when a tunnel that was up is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down: Option<Vec<String>>,
+    /// How long each may take.
+    pub timeout: Span,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Hooks { up: None, down: None, timeout: Span::seconds(30) }
+    }
 }
 
 /// When an outage is declared.

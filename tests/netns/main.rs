@@ -20,6 +20,7 @@ mod dialing;
 mod doctor;
 mod failures;
 mod fake_pppd;
+mod hooks;
 mod kernel_truth;
 mod node_commands;
 mod operator;

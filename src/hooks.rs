@@ -1,0 +1,189 @@
+//! The operator's own programs, run when a tunnel comes up or goes down.
+//!
+//! For one node they run one after the other, in the order of what happened. A node whose tunnel
+//! comes and goes quicker than its hooks run has at most two that wait: a tunnel that is gone
+//! before its `up` has begun is told to nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::backend::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
+use crate::backend::log_lines;
+use crate::config;
+use crate::core::notice::Notice;
+use crate::node::NodeId;
+
+/// Hooks of all nodes that run at once.
+const AT_ONCE: usize = 8;
+
+/// What a hook is told of its tunnel.
+#[derive(Clone, Debug)]
+struct Facts {
+    interface: String,
+    local: Ipv4Addr,
+    remote: Option<Ipv4Addr>,
+}
+
+/// One run of a hook.
+#[derive(Clone, Debug)]
+struct Job {
+    node: NodeId,
+    is_up: bool,
+    facts: Facts,
+    reason: String,
+    argv: Vec<String>,
+    limit: Duration,
+}
+
+/// Starts hooks; never waits for them.
+#[derive(Debug)]
+pub struct Hooks {
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    task: JoinHandle<()>,
+    /// The tunnels that are up, as they were told.
+    up: BTreeMap<NodeId, Facts>,
+    dry_run: bool,
+}
+
+impl Hooks {
+    /// Its task begins at once.
+    pub fn start(dry_run: bool) -> Self {
+        // Unbounded because the loop may not wait; it is read at once, whatever hooks run.
+        let (jobs, work) = mpsc::unbounded_channel();
+        let task = tokio::spawn(run(work));
+        Hooks { jobs: Some(jobs), task, up: BTreeMap::new(), dry_run }
+    }
+
+    /// Takes in that a tunnel came up or went down.
+    pub fn note(&mut self, notice: &Notice, hooks: &config::Hooks) {
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "the other notices are about other things"
+        )]
+        let (node, is_up, facts, reason, argv) = match notice {
+            Notice::Up { node, interface, local, remote, adopted, .. } => {
+                let facts = Facts { interface: interface.clone(), local: *local, remote: *remote };
+                self.up.insert(*node, facts.clone());
+                let reason = if *adopted { "adopted" } else { "dialled" };
+                (*node, true, facts, reason.to_owned(), &hooks.up)
+            }
+            Notice::Down { node, reason, .. } => {
+                let Some(facts) = self.up.remove(node) else { return };
+                (*node, false, facts, reason.clone(), &hooks.down)
+            }
+            _ => return,
+        };
+        let argv = argv.clone().unwrap_or_default();
+        if self.dry_run {
+            if !argv.is_empty() {
+                tracing::info!("Dry run: would run `{}` for node {node}", shown(&argv));
+            }
+            return;
+        }
+        let job = Job { node, is_up, facts, reason, argv, limit: hooks.timeout.get() };
+        if let Some(jobs) = &self.jobs {
+            // Its task ends only with the daemon.
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// Lets what has begun or waits come to its end, within `limit`.
+    pub async fn finish(&mut self, limit: Duration) {
+        self.jobs = None;
+        let _ = timeout(limit, &mut self.task).await;
+    }
+}
+
+async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
+    let mut waiting: BTreeMap<NodeId, VecDeque<Job>> = BTreeMap::new();
+    let mut running = JoinSet::new();
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut open = true;
+    while open || !running.is_empty() {
+        tokio::select! {
+            job = work.recv(), if open => match job {
+                None => open = false,
+                // A node's entry is there while one of its hooks runs.
+                Some(job) => match waiting.get_mut(&job.node) {
+                    Some(queue) => line_up(queue, job),
+                    None => {
+                        waiting.insert(job.node, VecDeque::new());
+                        running.spawn(carry_out(job, slots.clone()));
+                    }
+                },
+            },
+            Some(Ok(node)) = running.join_next(), if !running.is_empty() => {
+                match waiting.get_mut(&node).and_then(VecDeque::pop_front) {
+                    Some(job) => drop(running.spawn(carry_out(job, slots.clone()))),
+                    None => drop(waiting.remove(&node)),
+                }
+            }
+        }
+    }
+}
+
+/// Puts a job behind the others of its node.
+fn line_up(queue: &mut VecDeque<Job>, job: Job) {
+    let replaces_up = queue.back().is_some_and(|last| last.is_up);
+    if replaces_up {
+        queue.pop_back();
+    }
+    if job.is_up || !replaces_up {
+        queue.push_back(job);
+    }
+}
+
+async fn carry_out(job: Job, slots: Arc<Semaphore>) -> NodeId {
+    let _slot = slots.acquire().await;
+    if !job.argv.is_empty()
+        && let Err(problem) = run_one(&job).await
+    {
+        let (node, name) = (job.node, job.name());
+        tracing::warn!(NODE_ID = node.0, "Node {node}: {name} failed: {problem}");
+    }
+    job.node
+}
+
+async fn run_one(job: &Job) -> Result<(), String> {
+    let told = |error: CommandError| error.to_string();
+    let mut child = start_with(&job.argv, &job.environment()).map_err(told)?;
+    let about = format!("{} of node {}", job.name(), job.node);
+    let output = (child.stdout.take(), child.stderr.take());
+    let mut logging = tokio::spawn(async move {
+        tokio::join!(log_lines(&about, output.0), log_lines(&about, output.1));
+    });
+    let ended = end_within(&mut child, &job.argv, job.limit).await;
+    // What the hook left running may hold its output open.
+    if timeout(LAST_WORDS, &mut logging).await.is_err() {
+        logging.abort();
+    }
+    let status = ended.map_err(told)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` ended with {status}", shown(&job.argv)))
+    }
+}
+
+impl Job {
+    fn name(&self) -> &'static str {
+        if self.is_up { "hooks.up" } else { "hooks.down" }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let Facts { interface, local, remote } = &self.facts;
+        vec![
+            ("CONNEXA_NODE_ID", self.node.to_string()),
+            ("CONNEXA_INTERFACE", interface.clone()),
+            ("CONNEXA_LOCAL_IP", local.to_string()),
+            ("CONNEXA_REMOTE_IP", remote.map(|ip| ip.to_string()).unwrap_or_default()),
+            ("CONNEXA_REASON", self.reason.clone()),
+        ]
+    }
+}
