@@ -27,6 +27,11 @@ impl NodeId {
         format!("{PEER_PREFIX}{self}")
     }
 
+    /// The name of its link, where links are named after nodes. Fits IFNAMSIZ (16 with the NUL).
+    pub fn link_name(self) -> String {
+        format!("cx{self}")
+    }
+
     /// The node that a peer name belongs to, if it is one of ours.
     pub fn from_peer_name(name: &str) -> Option<Self> {
         let digits = name.strip_prefix(PEER_PREFIX)?;

@@ -6,6 +6,7 @@ use super::failure::{Failure, FailureKind, PppdExit, judge};
 use super::notice::Notice;
 use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
 use super::{Core, Turn};
+use crate::config::InterfaceName;
 use crate::node::{NodeId, ServerAddr};
 
 impl Core {
@@ -58,6 +59,11 @@ impl Core {
         let is_ended = tunnel.phase.is_ended_by_us();
         let Some(call) = tunnel.call_mut() else { return };
         match word {
+            // The kernel's first name for it may be that of another call's link by now.
+            Word::Interface(name)
+                if !call.is_adopted()
+                    && self.policy.peer.interface_name == InterfaceName::Node
+                    && name != id.link_name() => {}
             Word::Interface(name) => {
                 if call.standing == Standing::NoLink {
                     // A link older than the dial is another's; one of an adopted call is older.

@@ -26,6 +26,8 @@ pub enum FailureKind {
     NotInstalled,
     /// pppd refused its options.
     BadOptions,
+    /// Another link has the name that the node's link is to have.
+    NameTaken,
     /// Somebody else ended pppd by a signal.
     Killed,
     /// No tunnel within `tunnel.dial_timeout`.
@@ -54,6 +56,7 @@ impl FailureKind {
             | FailureKind::Mppe
             | FailureKind::EchoTimeout
             | FailureKind::BadOptions
+            | FailureKind::NameTaken
             | FailureKind::Killed
             | FailureKind::Timeout
             | FailureKind::PeerClosed
@@ -80,6 +83,7 @@ impl FailureKind {
             | FailureKind::NoPppSupport
             | FailureKind::NotInstalled
             | FailureKind::BadOptions
+            | FailureKind::NameTaken
             | FailureKind::Killed
             | FailureKind::Hangup
             | FailureKind::LinkLost

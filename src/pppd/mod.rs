@@ -25,6 +25,8 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
@@ -183,11 +185,23 @@ impl Actor {
             self.calls.not_spawned(call, failure).await;
             return;
         }
+        if let Some(name) = self.wanted.link_name(node).filter(|name| is_taken(name)) {
+            let message =
+                format!("{name}, the name of its link, is another link's; rename that one");
+            self.calls.not_spawned(call, Failure::new(FailureKind::NameTaken, message)).await;
+            return;
+        }
         let pptp = self.wanted.pptp(node).unwrap_or(&self.paths.pptp).to_owned();
         let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
         self.calls.dial(call, node, programs).await;
         self.stirred.notify_one();
     }
+}
+
+/// Whether a link of any kind has this name. Where that can't be asked, pppd will find out.
+fn is_taken(name: &str) -> bool {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None);
+    socket.is_ok_and(|socket| name_to_index(socket, name).is_ok())
 }
 
 #[cfg(test)]

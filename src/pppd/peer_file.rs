@@ -41,7 +41,7 @@ pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
         lines.add(format_args!("lcp-echo-failure {}", options.lcp_echo_failure));
     }
     if options.interface_name == InterfaceName::Node {
-        lines.add(format_args!("ifname cx{}", node.id));
+        lines.add(format_args!("ifname {}", node.id.link_name()));
     }
     // Last, so that an open quote in one of them can't swallow the daemon's own.
     for option in &options.extra_options {

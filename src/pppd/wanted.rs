@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, FileError};
 use super::peer_file;
 use super::secrets::{self, Entry, Strangers};
+use crate::config::InterfaceName;
 use crate::core::effect::Order;
 use crate::node::NodeId;
 
@@ -23,6 +24,8 @@ pub(super) struct Wanted {
 struct Peer {
     text: String,
     pptp: PathBuf,
+    /// Whether its link is named after the node.
+    is_named: bool,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +91,9 @@ impl Wanted {
         match request {
             Order::WriteFiles { node, options } => {
                 let pptp = PathBuf::from(&options.pptp);
-                self.peers.insert(node.id, Peer { text: peer_file::text(node, options), pptp });
+                let is_named = options.interface_name == InterfaceName::Node;
+                self.peers
+                    .insert(node.id, Peer { text: peer_file::text(node, options), pptp, is_named });
                 let (login, password) = (node.login.clone(), node.password.clone());
                 self.entries.insert(node.id, Entry { login, password });
                 self.todo.nodes.insert(node.id);
@@ -117,6 +122,11 @@ impl Wanted {
     /// The pptp program that the node's peer file names.
     pub(super) fn pptp(&self, id: NodeId) -> Option<&Path> {
         self.peers.get(&id).map(|peer| peer.pptp.as_path())
+    }
+
+    /// The name that the node's link is to have, where pppd is told one.
+    pub(super) fn link_name(&self, id: NodeId) -> Option<String> {
+        self.peers.get(&id).filter(|peer| peer.is_named).map(|_| id.link_name())
     }
 
     /// What is to be done now, if anything.

@@ -161,7 +161,7 @@ const BEGINNINGS: &[(&str, FailureKind, bool)] = &[
     ("Couldn't set tty to PPP discipline", FailureKind::NoPppSupport, PLAIN),
     ("This system lacks kernel support for PPP", FailureKind::NoPppSupport, PLAIN),
     ("Sorry - this system lacks PPP kernel support", FailureKind::NoPppSupport, PLAIN),
-    ("Couldn't rename interface ", FailureKind::BadOptions, PLAIN),
+    ("Couldn't rename interface ", FailureKind::NameTaken, PLAIN),
     // pptp_callmgr.c
     ("connect: Connection refused", FailureKind::Refused, PLAIN),
     ("connect: ", FailureKind::Unreachable, PLAIN),
@@ -204,6 +204,7 @@ fn is_for_people(kind: FailureKind) -> bool {
         | FailureKind::NoPppSupport
         | FailureKind::NotInstalled
         | FailureKind::BadOptions
+        | FailureKind::NameTaken
         | FailureKind::Files => true,
         FailureKind::Unreachable
         | FailureKind::Refused

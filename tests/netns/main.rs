@@ -22,6 +22,7 @@ mod failures;
 mod fake_pppd;
 mod hooks;
 mod kernel_truth;
+mod names;
 mod node_commands;
 mod operator;
 mod operator_socket;
