@@ -101,7 +101,7 @@ impl Hooks {
 }
 
 async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
-    let mut waiting: BTreeMap<NodeId, VecDeque<Job>> = BTreeMap::new();
+    let mut waiting: BTreeMap<NodeId, Line> = BTreeMap::new();
     let mut running = JoinSet::new();
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut open = true;
@@ -111,15 +111,15 @@ async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
                 None => open = false,
                 // A node's entry is there while one of its hooks runs.
                 Some(job) => match waiting.get_mut(&job.node) {
-                    Some(queue) => line_up(queue, job),
+                    Some(line) => line.add(job),
                     None => {
-                        waiting.insert(job.node, VecDeque::new());
+                        waiting.insert(job.node, Line { is_up: job.is_up, queue: VecDeque::new() });
                         running.spawn(carry_out(job, slots.clone()));
                     }
                 },
             },
             Some(Ok(node)) = running.join_next(), if !running.is_empty() => {
-                match waiting.get_mut(&node).and_then(VecDeque::pop_front) {
+                match waiting.get_mut(&node).and_then(Line::next) {
                     Some(job) => drop(running.spawn(carry_out(job, slots.clone()))),
                     None => drop(waiting.remove(&node)),
                 }
@@ -128,14 +128,30 @@ async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
     }
 }
 
-/// Puts a job behind the others of its node.
-fn line_up(queue: &mut VecDeque<Job>, job: Job) {
-    let replaces_up = queue.back().is_some_and(|last| last.is_up);
-    if replaces_up {
-        queue.pop_back();
+/// The hooks of one node.
+#[derive(Debug)]
+struct Line {
+    /// Whether the one that runs is `up`.
+    is_up: bool,
+    queue: VecDeque<Job>,
+}
+
+impl Line {
+    /// A waiting `up` gives way to what comes after it; after a `down`, another one tells nothing.
+    fn add(&mut self, job: Job) {
+        if self.queue.back().is_some_and(|last| last.is_up) {
+            self.queue.pop_back();
+        }
+        let was_up = self.queue.back().map_or(self.is_up, |last| last.is_up);
+        if job.is_up || was_up {
+            self.queue.push_back(job);
+        }
     }
-    if job.is_up || !replaces_up {
-        queue.push_back(job);
+
+    fn next(&mut self) -> Option<Job> {
+        let job = self.queue.pop_front()?;
+        self.is_up = job.is_up;
+        Some(job)
     }
 }
 
@@ -185,5 +201,30 @@ impl Job {
             ("CONNEXA_REMOTE_IP", remote.map(|ip| ip.to_string()).unwrap_or_default()),
             ("CONNEXA_REASON", self.reason.clone()),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What runs after a running `up`, when these come meanwhile; `+` is up, `-` is down.
+    fn after_up(comes: &str) -> String {
+        let mut line = Line { is_up: true, queue: VecDeque::new() };
+        for what in comes.chars() {
+            let facts =
+                Facts { interface: "ppp0".into(), local: [10, 0, 0, 1].into(), remote: None };
+            let (argv, limit) = (Vec::new(), Duration::from_secs(1));
+            let (node, reason) = (NodeId(1), String::new());
+            line.add(Job { node, is_up: what == '+', facts, reason, argv, limit });
+        }
+        std::iter::from_fn(|| line.next()).map(|job| if job.is_up { '+' } else { '-' }).collect()
+    }
+
+    #[test]
+    fn at_most_a_down_and_an_up_wait_and_every_up_gets_its_down() {
+        for (comes, runs) in [("-", "-"), ("-+-+-+", "-+"), ("-+-", "-"), ("+-", "-"), ("+", "+")] {
+            assert_eq!(after_up(comes), runs, "{comes}");
+        }
     }
 }
