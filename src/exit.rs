@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a program ends. Most wrong command lines end it with 2 by clap's hand.
+/// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.

@@ -8,15 +8,26 @@ use crate::core::policy::Policy;
 use crate::core::time::Now;
 use crate::desired;
 use crate::kernel::{self, KernelError};
-use crate::pppd;
+use crate::pppd::{self, LookError};
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// The kernel's links can't be read.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// It can't be told which pppds run.
+    #[error(transparent)]
+    Running(#[from] LookError),
+}
 
 /// How the outage rule would see this moment: which tunnels of nodes are up by the kernel's word.
 /// Effects of the core are thrown away. Where the database can't be read, every running pppd with
 /// one of our names counts.
 ///
 /// # Errors
-/// When the kernel's links can't be read.
-pub async fn observe(config: &Config) -> Result<api::Outage, KernelError> {
+/// When links or processes can't be read.
+pub async fn observe(config: &Config) -> Result<api::Outage, OnceError> {
     let mut core = Core::new(Policy::from(config));
     let mut feed = |event| drop(core.handle(Input { now: Now::default(), event }));
     feed(Event::Links { changes: kernel::snapshot().await?, hearing: Hearing::default() });
@@ -24,7 +35,7 @@ pub async fn observe(config: &Config) -> Result<api::Outage, KernelError> {
         Ok(candidates) => feed(Event::Desired(candidates)),
         Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
     }
-    feed(Event::Found(pppd::running(&config.paths)));
+    feed(Event::Found(pppd::running(&config.paths)?));
     // No window is open: nobody goes on looking.
     Ok(api::Outage { next_evaluation_at: None, ..core.report(Now::default()).outage })
 }

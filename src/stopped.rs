@@ -35,7 +35,7 @@ pub enum Damaged {
         source: io::Error,
     },
     /// Some lines are no ids; the others count.
-    #[error("{}: line {line} ({text:?}) is no node id{}; stop those nodes again that were meant: the next stop or start writes the file anew", path.display(), like(*others))]
+    #[error("{}: line {line} ({text:?}) is no node id{}, so the nodes that were meant are dialled; stop them again: the next stop or start writes the file anew", path.display(), like(*others))]
     Garbage {
         /// The list.
         path: PathBuf,

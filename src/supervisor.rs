@@ -210,7 +210,9 @@ impl Supervisor {
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
         self.hooks.finish(HOOKS_WITHIN).await;
-        tracing::info!("connexad stops; {} tunnels stay up", self.core.up_count());
+        let verb = if self.core.up_count() == 1 { "stays" } else { "stay" };
+        let tunnels = control::api::counted(self.core.up_count(), "tunnel");
+        tracing::info!("connexad stops; {tunnels} {verb} up");
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use connexa::cli::{
-    NodeArguments, ReplayError, StatusView, node, replay, show_change, show_diagnosis, show_status,
+    NodeArguments, ReplayError, StatusView, arguments, node, replay, show_change, show_diagnosis,
+    show_status,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client::{self, ClientError};
@@ -36,16 +37,19 @@ enum Command {
     /// Show all nodes, or one in full (exit code 1 when that one is not up)
     Status {
         /// Only this node
+        #[arg(value_parser = node_id)]
         node: Option<u32>,
     },
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
     Start {
         /// The node's id
+        #[arg(value_parser = node_id)]
         node: u32,
     },
     /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
     Stop {
         /// The node's id
+        #[arg(value_parser = node_id)]
         node: u32,
     },
     /// Check this host, with or without a daemon (exit code 1 when a check has failed)
@@ -64,12 +68,21 @@ enum Command {
     /// Forget a node's back-off or quarantine and dial it now (needs root)
     Retry {
         /// The node's id
+        #[arg(value_parser = node_id)]
         node: u32,
     },
 }
 
+/// Of a word of the command line.
+fn node_id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("a node's id is a number of 0 to {}", u32::MAX))
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments("connexactl") {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     match run(&arguments) {
         Ok(exit) => exit.into(),
         Err((message, exit)) => {
@@ -161,7 +174,7 @@ fn exit_of(error: &ClientError) -> Exit {
         ClientError::Unreachable { .. }
         | ClientError::WentAway { .. }
         | ClientError::Garbled { .. } => Exit::Unreachable,
-        ClientError::Permission { .. } => Exit::Permission,
+        ClientError::Permission { .. } | ClientError::NotRoot { .. } => Exit::Permission,
         ClientError::Refused { problem, .. } => match problem.status {
             403 => Exit::Permission,
             503 => Exit::Unreachable,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use connexa::cli;
 use connexa::config::{Config, Span};
 use connexa::exit::Exit;
 use connexa::once;
@@ -32,15 +33,24 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Length of an outage window, e.g. 30s; overrides outage.interval
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = window)]
     interval: Option<Span>,
     /// Time before the first outage window; overrides outage.startup_delay
     #[arg(long, value_name = "DURATION")]
     startup_delay: Option<Span>,
 }
 
+/// The length of a window, of a word of the command line.
+fn window(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    if span.get().is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match cli::arguments("connexad") {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     let options = Options {
         config: arguments.config.clone(),
         interval: arguments.interval,

@@ -1,12 +1,17 @@
 //! `connexactl start`, `stop` and `retry`: what became of the node.
 
 use super::json;
-use crate::control::api::Node;
+use crate::control::api::ChangedNode;
 
 /// The text to print: the node's state, or all of it as JSON.
 ///
 /// # Errors
 /// When it can't be put as JSON; the message says why.
-pub fn show_change(node: &Node, as_json: bool) -> Result<String, String> {
-    if as_json { json(node) } else { Ok(format!("node {}: {}\n", node.id, node.state)) }
+pub fn show_change(changed: &ChangedNode, as_json: bool) -> Result<String, String> {
+    if as_json {
+        return json(changed);
+    }
+    let node = &changed.node;
+    let note = if changed.changed { "" } else { ", nothing to be done" };
+    Ok(format!("node {}: {}{note}\n", node.id, node.state))
 }

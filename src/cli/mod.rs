@@ -5,12 +5,14 @@ mod doctor;
 mod node;
 mod replay;
 mod status;
+mod usage;
 
 pub use change::show_change;
 pub use doctor::show_diagnosis;
 pub use node::{NodeArguments, NodeCommand, NodeError, node};
 pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};
+pub use usage::arguments;
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
     serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::json;
-use crate::control::api::{Node, Status};
+use crate::control::api::{Node, Status, counted};
 
 /// Why a node is in state `stopped`.
 const BY_OPERATOR: &str = "by the operator";
@@ -80,7 +80,7 @@ fn row(node: &Node, now: SystemTime) -> [String; 10] {
 }
 
 fn summary(status: &Status) -> String {
-    let mut text = format!("{} nodes", status.nodes.len());
+    let mut text = counted(status.nodes.len(), "node");
     let mut joint = ": ";
     for (state, count) in &status.counts {
         let _ = write!(text, "{joint}{count} {state}");

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::api::{Node, Problem, Status, change_path};
+use super::api::{ChangedNode, Node, Problem, Status, change_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::Peer;
 use crate::core::event::Ask;
@@ -56,7 +56,7 @@ async fn change(
     Extension(peer): Extension<Peer>,
     id: PathId,
     ask: Ask,
-) -> Result<Json<Node>, Refusal> {
+) -> Result<Json<ChangedNode>, Refusal> {
     if !peer.may_change() {
         return Err(Refusal::NotAllowed);
     }
@@ -68,7 +68,7 @@ async fn change(
 }
 
 /// The node that was changed, once the change is on disk.
-async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<Node, Refusal> {
+async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<ChangedNode, Refusal> {
     let now = match ask {
         Ask::Start => "not stopped any more",
         Ask::Stop => "stopped",
@@ -80,7 +80,10 @@ async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<Node, Refus
         })?;
     }
     // One that was stopped is known by its id alone once its row is gone.
-    changed.node.map_err(|message| Refusal::Unknown(format!("node {id} is {now}; {message}")))
+    let node = changed.node;
+    let node =
+        node.map_err(|message| Refusal::Unknown(format!("node {id} is {now}; {message}")))?;
+    Ok(ChangedNode { node, changed: changed.differs })
 }
 
 async fn ask_status(questions: &Questions) -> Result<Status, Refusal> {

@@ -44,10 +44,10 @@ impl Status {
 
     /// Says that a node is none of these.
     pub fn unknown(&self, id: u32) -> String {
-        let count = self.nodes.len();
+        let nodes = counted(self.nodes.len(), "node");
         let database = &self.database.path;
         format!(
-            "node {id} is not among the {count} nodes that connexad holds; is its row selected in \
+            "node {id} is not among the {nodes} that connexad holds; is its row selected in \
              {database}?"
         )
     }
@@ -154,6 +154,16 @@ pub struct Node {
     pub last_error: Option<LastError>,
 }
 
+/// A node right after it was asked to start, stop or retry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangedNode {
+    /// The node.
+    #[serde(flatten)]
+    pub node: Node,
+    /// False when there was nothing to be done.
+    pub changed: bool,
+}
+
 /// A failure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastError {
@@ -174,6 +184,11 @@ fn kind_name(kind: FailureKind) -> String {
         Ok(serde_json::Value::String(name)) => name,
         Ok(_) | Err(_) => String::new(),
     }
+}
+
+/// So many of a thing, for people to read.
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// The path of a request that changes a node: `POST` on it.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::api::{Node, Problem, Status, change_path};
+use super::api::{ChangedNode, Problem, Status, change_path};
 use crate::core::event::Ask;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +32,12 @@ pub enum ClientError {
     /// The socket is not for this user.
     #[error("not allowed to use {}; run as root or join the group that owns it", socket.display())]
     Permission {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The socket is not for this user, and to change a node takes more than its group.
+    #[error("not allowed to change nodes by {}; ask again as root, e.g. by sudo", socket.display())]
+    NotRoot {
         /// The socket.
         socket: PathBuf,
     },
@@ -71,8 +77,17 @@ pub async fn status(socket: &Path) -> Result<Status, ClientError> {
 ///
 /// # Errors
 /// When the daemon can't be reached, refuses, or answers something else.
-pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<Node, ClientError> {
-    request(socket, Method::POST, &change_path(&node.to_string(), ask)).await
+pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<ChangedNode, ClientError> {
+    let answer = request(socket, Method::POST, &change_path(&node.to_string(), ask)).await;
+    answer.map_err(|error| match error {
+        // The group that may use the socket may only read.
+        ClientError::Permission { socket } => ClientError::NotRoot { socket },
+        error @ (ClientError::Unreachable { .. }
+        | ClientError::NotRoot { .. }
+        | ClientError::Refused { .. }
+        | ClientError::WentAway { .. }
+        | ClientError::Garbled { .. }) => error,
+    })
 }
 
 async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {

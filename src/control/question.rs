@@ -31,6 +31,8 @@ pub enum Question {
 pub struct Changed {
     /// The node right after, or a message that it is none of those that the daemon holds.
     pub node: Result<Node, String>,
+    /// Whether anything was to be done.
+    pub differs: bool,
     /// To be waited for before the answer: until then a restart would forget the change.
     pub kept: Option<Kept>,
 }

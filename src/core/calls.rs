@@ -283,8 +283,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Config;
     use crate::core::State;
-    use crate::core::event::Ask;
+    use crate::core::event::{Ask, Event};
+    use crate::core::policy::Policy;
     use crate::core::stage::{Stage, candidate};
     use crate::node::Mppe;
 
@@ -320,6 +322,18 @@ mod tests {
         stage.desire(Some(candidate("secret")));
         stage.ask(Ask::Start);
         assert_ne!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_daemon_that_stops_before_its_first_look_ends_what_it_then_finds() {
+        let mut stage = Stage::in_state(State::Dialing);
+        let policy = Policy { keep_on_exit: false, ..Policy::from(&Config::default()) };
+        stage.core = Core::new(policy);
+        stage.feed(Event::Stop);
+        assert!(!stage.core.is_drained());
+        stage.find(5);
+        assert_eq!(stage.state(), "stopping");
+        assert!(!stage.core.is_drained());
     }
 
     #[test]

@@ -15,10 +15,9 @@ impl Core {
     pub(super) fn desire(&mut self, candidates: Vec<Candidate>, turn: &mut Turn) {
         let selected = select(candidates, self.policy.max_tunnels);
         let keep: BTreeSet<NodeId> = selected.iter().map(Candidate::id).collect();
-        let nodes = selected.iter().filter(|c| matches!(c, Candidate::Node(_))).count();
         let first = self.known.wanted.is_none();
         if self.known.database_problem.take().is_some() || first {
-            turn.tell(Notice::DatabaseRead { nodes, invalid: selected.len() - nodes });
+            turn.tell(self.database_read(&selected));
         }
         if first {
             turn.order(Order::SweepFiles(keep.iter().copied().collect()));
@@ -40,6 +39,18 @@ impl Core {
         }
         self.dialing.keep_servers(&servers);
         self.known.wanted = Some(self.count_wanted());
+    }
+
+    fn database_read(&self, selected: &[Candidate]) -> Notice {
+        let (mut nodes, mut stopped, mut invalid) = (0, 0, 0);
+        for candidate in selected {
+            *match candidate {
+                Candidate::Node(node) if self.stopped.contains(&node.id) => &mut stopped,
+                Candidate::Node(_) => &mut nodes,
+                Candidate::Invalid(_) => &mut invalid,
+            } += 1;
+        }
+        Notice::DatabaseRead { nodes, stopped, invalid }
     }
 
     /// The database can't be read: what was wanted stays wanted.
@@ -64,6 +75,13 @@ impl Core {
         let redial = match (&old, &tunnel.want) {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
             (old, Want::Tunnel(node)) => {
+                // The stops that an earlier daemon left were told at the start.
+                if self.known.wanted.is_some()
+                    && matches!(old, Want::Nothing | Want::Invalid(_))
+                    && self.stopped.contains(&id)
+                {
+                    turn.tell(Notice::StillStopped { node: id });
+                }
                 write = Some(Self::write_files(node, &self.policy));
                 !matches!(old, Want::Unknown)
             }
@@ -91,11 +109,11 @@ impl Core {
         match tunnel.phase {
             Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
             Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),
-            Phase::Waiting
-            | Phase::Backoff { .. }
-            | Phase::Quarantined
-            | Phase::Stopped
-            | Phase::Invalid => {
+            Phase::Quarantined => {
+                tunnel.phase = Phase::Waiting;
+                turn.tell(Notice::Released { node: id });
+            }
+            Phase::Waiting | Phase::Backoff { .. } | Phase::Stopped | Phase::Invalid => {
                 tunnel.phase = Phase::Waiting;
             }
         }
@@ -208,4 +226,36 @@ fn select(candidates: Vec<Candidate>, max: u32) -> Vec<Candidate> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::State;
+    use crate::core::stage::{Stage, candidate};
+
+    #[test]
+    fn stopped_nodes_are_not_counted_as_held_up() {
+        let stage = Stage::in_state(State::Stopped);
+        assert!(
+            stage.was_told("read: 0 to hold up, 1 stopped by the operator"),
+            "{:?}",
+            stage.told
+        );
+        assert!(!stage.was_told("its row is back"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_stop_that_has_outlived_its_row_is_told_when_the_id_returns() {
+        let mut stage = Stage::in_state(State::Stopped);
+        stage.desire(None);
+        stage.desire(Some(candidate("another")));
+        assert!(stage.was_told("Node 1: its row is back"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_changed_row_is_told_to_end_a_quarantine() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.desire(Some(candidate("another")));
+        assert!(stage.was_told("Node 1: its row changed; its quarantine is over"));
+    }
 }

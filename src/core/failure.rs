@@ -179,7 +179,11 @@ fn meaning(exit: PppdExit) -> (FailureKind, bool, String) {
         PppdExit::Signal(n) => {
             (FailureKind::Killed, true, format!("pppd was killed by signal {n}"))
         }
-        PppdExit::Unseen => text(FailureKind::Unexplained, false, "pppd ended"),
+        PppdExit::Unseen => text(
+            FailureKind::Unexplained,
+            false,
+            "pppd ended; an earlier daemon or somebody else started it, so its exit code can't be read",
+        ),
         PppdExit::Code(code) => match code {
             2 => text(FailureKind::BadOptions, true, "pppd refused its options (exit code 2)"),
             4 => text(
@@ -253,6 +257,14 @@ mod tests {
             let words = said(FailureKind::AuthRefused, "MS-CHAP authentication failed", false);
             assert_eq!(judge(PppdExit::Code(code), &words).kind, FailureKind::AuthRefused);
         }
+    }
+
+    #[test]
+    fn the_end_of_an_adopted_pppd_says_why_nothing_more_is_known() {
+        let failure = judge(PppdExit::Unseen, &Explanation::default());
+        assert!(failure.message.contains("an earlier daemon"), "{failure}");
+        let words = said(FailureKind::EchoTimeout, "No response to 3 echo-requests", false);
+        assert_eq!(judge(PppdExit::Unseen, &words).message, "No response to 3 echo-requests");
     }
 
     #[test]

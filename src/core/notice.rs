@@ -141,6 +141,16 @@ pub enum Notice {
         /// What.
         ask: Ask,
     },
+    /// A row that can be dialled has come, of a node that the operator has stopped.
+    StillStopped {
+        /// The node.
+        node: NodeId,
+    },
+    /// The row of a quarantined node has changed, so it is dialled again.
+    Released {
+        /// The node.
+        node: NodeId,
+    },
     /// A row can't be dialled.
     Invalid(InvalidRow),
     /// Every dial of this host would fail the same way.
@@ -149,8 +159,10 @@ pub enum Notice {
     DatabaseUnavailable(String),
     /// The database was read again, with so many candidates.
     DatabaseRead {
-        /// Rows that can be dialled.
+        /// Rows that are to be held up.
         nodes: usize,
+        /// Rows that could be, if the operator had not stopped them.
+        stopped: usize,
         /// Rows that can't.
         invalid: usize,
     },
@@ -205,6 +217,8 @@ impl Notice {
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
             | Notice::Asked { .. }
+            | Notice::StillStopped { .. }
+            | Notice::Released { .. }
             | Notice::DatabaseRead { .. }
             | Notice::Restarted { outcome: RestartOutcome::Ready(_), .. } => Level::Info,
         }
@@ -265,16 +279,28 @@ impl fmt::Display for Notice {
             Notice::Asked { node, ask: Ask::Retry } => {
                 write!(f, "Node {node}: the operator asks for a retry; its failures are forgotten")
             }
+            Notice::StillStopped { node } => write!(
+                f,
+                "Node {node}: its row is back, and the operator has stopped it: not dialled until \
+                 `connexactl start {node}`"
+            ),
+            Notice::Released { node } => {
+                write!(f, "Node {node}: its row changed; its quarantine is over")
+            }
             Notice::Invalid(row) => write!(f, "Node {} can't be dialled: {}", row.id, row.reason),
             Notice::HostUnfit(failure) => write!(f, "No tunnel can be dialled: {failure}"),
             Notice::DatabaseUnavailable(problem) => {
                 write!(f, "The node database can't be used: {problem}")
             }
-            Notice::DatabaseRead { nodes, invalid: 0 } => {
-                write!(f, "Node database read: {nodes} to hold up")
-            }
-            Notice::DatabaseRead { nodes, invalid } => {
-                write!(f, "Node database read: {nodes} to hold up, {invalid} can't be dialled")
+            Notice::DatabaseRead { nodes, stopped, invalid } => {
+                write!(f, "Node database read: {nodes} to hold up")?;
+                if *stopped > 0 {
+                    write!(f, ", {stopped} stopped by the operator")?;
+                }
+                if *invalid > 0 {
+                    write!(f, ", {invalid} can't be dialled")?;
+                }
+                Ok(())
             }
             Notice::EmptyWindow { count, of } => write!(f, "Zero PPP interfaces ({count}/{of})"),
             Notice::Restarting { windows } => {

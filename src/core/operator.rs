@@ -3,7 +3,7 @@
 use super::effect::Effect;
 use super::event::Ask;
 use super::notice::{HangUp, Notice};
-use super::tunnel::{Phase, Retries, Why};
+use super::tunnel::{Call, Phase, Retries, Standing, Why};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -24,10 +24,44 @@ impl Core {
         }
     }
 
+    /// Whether asking this of the node would change anything.
+    pub fn would_change(&self, id: NodeId, ask: Ask) -> bool {
+        match ask {
+            Ask::Stop => !self.stopped.contains(&id),
+            Ask::Start => self.stopped.contains(&id) || self.can_retry(id),
+            Ask::Retry => self.can_retry(id),
+        }
+    }
+
+    /// Whether there is a wait to cut short, or a failure to forget.
+    fn can_retry(&self, id: NodeId) -> bool {
+        let Some(tunnel) = self.tunnels.get(&id) else { return false };
+        if tunnel.call().is_none() && self.stopped.contains(&id) {
+            return false;
+        }
+        match &tunnel.phase {
+            Phase::Backoff { .. }
+            | Phase::Quarantined
+            | Phase::Stopping { why: Why::Itself | Why::GivenUp(_), .. } => true,
+            Phase::Calling(Call { standing: Standing::Up(..), .. }) | Phase::Stopped => false,
+            Phase::Calling(_)
+            | Phase::Stopping { why: Why::Unwanted(_), .. }
+            | Phase::Waiting
+            | Phase::Invalid => tunnel.retries.failures > 0 || self.host.fault().is_some(),
+        }
+    }
+
     pub(super) fn asked(&mut self, id: NodeId, ask: Ask, turn: &mut Turn) {
         if !self.knows(id) {
             return;
         }
+        if self.would_change(id, ask) {
+            self.change(id, ask, turn);
+        }
+        self.reconcile(id, turn);
+    }
+
+    fn change(&mut self, id: NodeId, ask: Ask, turn: &mut Turn) {
         let differs = match ask {
             Ask::Start => self.stopped.remove(&id),
             Ask::Stop => self.stopped.insert(id),
@@ -44,7 +78,6 @@ impl Core {
             Ask::Start | Ask::Retry => self.forget_failures(id),
             Ask::Stop => {}
         }
-        self.reconcile(id, turn);
     }
 
     /// What failed before counts no more, and is not waited for.
@@ -63,5 +96,36 @@ impl Core {
             | Phase::Stopped
             | Phase::Invalid => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::State;
+    use crate::core::stage::Stage;
+
+    #[test]
+    fn what_changes_nothing_is_not_told_and_costs_no_tries() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.told.clear();
+        stage.ask(Ask::Retry);
+        stage.ask(Ask::Start);
+        assert_eq!((stage.told.len(), stage.attempts()), (0, 1), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_second_stop_is_not_told() {
+        let mut stage = Stage::in_state(State::Stopped);
+        stage.told.clear();
+        stage.ask(Ask::Stop);
+        assert!(stage.told.is_empty(), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn what_cuts_a_wait_short_is_told() {
+        let mut stage = Stage::in_state(State::Backoff);
+        stage.ask(Ask::Retry);
+        assert!(stage.was_told("its failures are forgotten"), "{:?}", stage.told);
     }
 }

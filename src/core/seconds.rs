@@ -20,6 +20,8 @@ struct Second {
     found: FoundCall,
     /// It was told to end; KILL is due then.
     kill_at: Option<Monotonic>,
+    /// That it ignored TERM was told.
+    told: bool,
 }
 
 impl Seconds {
@@ -45,8 +47,9 @@ impl Core {
     /// A pppd was found beside the node's own call.
     pub(super) fn found_second(&mut self, found: FoundCall, turn: &mut Turn) {
         let (call, id) = (found.call, found.node);
-        let kill_at = self.seconds.0.get(&call).and_then(|second| second.kill_at);
-        self.seconds.0.insert(call, Second { found, kill_at });
+        let old = self.seconds.0.remove(&call);
+        let (kill_at, told) = old.map_or((None, false), |old| (old.kill_at, old.told));
+        self.seconds.0.insert(call, Second { found, kill_at, told });
         if self.up.contains(&id) || self.ends_all() {
             self.part_with_seconds(id, turn);
         } else {
@@ -83,12 +86,33 @@ impl Core {
 
     pub(super) fn press_seconds(&mut self, turn: &mut Turn) {
         let (at, grace) = (turn.at(), self.policy.stop_grace);
-        for (call, Second { found, kill_at }) in &mut self.seconds.0 {
+        for (call, Second { found, kill_at, told }) in &mut self.seconds.0 {
             if kill_at.is_some_and(|kill_at| kill_at <= at) {
                 *kill_at = Some(at + grace);
-                turn.tell(Notice::Killing { node: found.node, pid: Some(found.pid) });
+                if !std::mem::replace(told, true) {
+                    turn.tell(Notice::Killing { node: found.node, pid: Some(found.pid) });
+                }
                 turn.order(Order::Signal { call: *call, signal: Signal::Kill });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::core::State;
+    use crate::core::stage::Stage;
+
+    #[test]
+    fn a_second_pppd_that_even_sigkill_does_not_end_is_told_once() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.find(5);
+        for _ in 0..3 {
+            stage.wait(Duration::from_secs(5));
+        }
+        let told = stage.told.iter().filter(|told| told.contains("ignored SIGTERM")).count();
+        assert_eq!(told, 1, "{:?}", stage.told);
     }
 }

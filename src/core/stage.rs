@@ -27,13 +27,15 @@ pub(super) struct Stage {
     at: Monotonic,
     pub(super) call: CallId,
     pub(super) rival: CallId,
+    /// What people were told.
+    pub(super) told: Vec<String>,
 }
 
 impl Stage {
     pub(super) fn in_state(state: State) -> Self {
         let none = CallId::Found(0);
         let core = Core::new(Policy::from(&Config::default()));
-        let mut stage = Stage { core, at: Monotonic(0), call: none, rival: none };
+        let mut stage = Stage { core, at: Monotonic(0), call: none, rival: none, told: Vec::new() };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
         stage.enter(state);
@@ -116,10 +118,28 @@ impl Stage {
     pub(super) fn feed(&mut self, event: Event) {
         let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
         for effect in self.core.handle(Input { now, event }) {
+            if let Effect::Tell(notice) = &effect {
+                self.told.push(notice.to_string());
+            }
             if let Effect::Pppd(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
             }
         }
+    }
+
+    pub(super) fn was_told(&self, text: &str) -> bool {
+        self.told.iter().any(|told| told.contains(text))
+    }
+
+    pub(super) fn attempts(&self) -> u32 {
+        self.shown().map_or(0, |node| node.attempts)
+    }
+
+    /// A pppd of the node is found running.
+    pub(super) fn find(&mut self, number: u64) {
+        let (call, pid) = (CallId::Found(number), 7);
+        let found = FoundCall { call, node: NODE, pid, interface: None, dialled: None };
+        self.feed(Event::Found(vec![found]));
     }
 
     pub(super) fn wait(&mut self, time: Duration) {

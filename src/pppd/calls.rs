@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::follow::{self, Ended, Own};
-use super::found::{self, Sighting};
+use super::found::{self, LookError, Sighting};
 use super::process::Process;
 use super::spawn::{self, Programs};
 use crate::config::Paths;
@@ -96,9 +96,10 @@ impl Calls {
     ///
     /// # Errors
     /// When the look has failed. It is not known then what runs, so nothing may be dialled.
-    pub(super) async fn first_look(&mut self, paths: &Paths) -> Result<(), JoinError> {
+    pub(super) async fn first_look(&mut self, paths: &Paths) -> Result<(), LookError> {
         let paths = paths.clone();
-        let sightings = spawn_blocking(move || found::first_look(&paths)).await?;
+        let sightings = spawn_blocking(move || found::first_look(&paths)).await;
+        let sightings = sightings.unwrap_or_else(|error| Err(LookError::of_task(&error)))?;
         let found = sightings.into_iter().filter_map(|sighting| self.take(sighting)).collect();
         let _ = self.events.send(Event::Found(found)).await;
         Ok(())

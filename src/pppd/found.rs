@@ -66,12 +66,28 @@ pub(super) fn node_of(name: &str) -> Option<NodeId> {
     NodeId::from_peer_name(name.strip_prefix("ppp-")?.strip_suffix(".pid")?)
 }
 
+/// Why it can't be told which pppds run.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not known which pppds run, and none may be dialled twice: {0}")]
+pub struct LookError(String);
+
+impl LookError {
+    /// The look itself has ended before it was done.
+    pub(super) fn of_task(error: &tokio::task::JoinError) -> Self {
+        LookError(format!("the look has failed: {error}"))
+    }
+}
+
 /// Looks for every pppd that runs for a node, whatever its pid file says.
-pub(super) fn first_look(paths: &Paths) -> Vec<Sighting> {
+///
+/// # Errors
+/// When processes can't be listed: that would look as if none ran. Without the folder of pid files
+/// they are still found.
+pub(super) fn first_look(paths: &Paths) -> Result<Vec<Sighting>, LookError> {
     let mut sightings = by_files(paths, &BTreeSet::new());
     let known = sightings.iter().map(|sighting| sighting.pid).collect();
-    sightings.extend(by_processes(&paths.pppd, &known));
-    complete(sightings, paths)
+    sightings.extend(by_processes(&paths.pppd, &known)?);
+    Ok(complete(sightings, paths))
 }
 
 /// Looks for pppds that have written their pid files. `held` are the processes that are known
@@ -102,14 +118,9 @@ fn run_files(run_dir: &Path) -> Vec<String> {
     })
 }
 
-fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Vec<Sighting> {
-    let pids = processes::all().unwrap_or_else(|error| {
-        tracing::warn!(
-            "running pppds without a pid file can't be looked for: can't read /proc: {error}; \
-             mount it for connexad"
-        );
-        Vec::new()
-    });
+fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, LookError> {
+    let failed = |error| LookError(format!("can't read /proc: {error}; mount it for connexad"));
+    let pids = processes::all().map_err(failed)?;
     let callers: Vec<Caller> = pids.into_iter().filter_map(processes::caller).collect();
     let mut sightings = Vec::new();
     for Caller { pid, parent, node } in &callers {
@@ -125,7 +136,7 @@ fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Vec<Sighting> {
             sightings.push(Sighting { node, pid, interface: None, dialled: None, pidfd });
         }
     }
-    sightings
+    Ok(sightings)
 }
 
 /// Adds what other files tell of those that are new.

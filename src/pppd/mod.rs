@@ -32,6 +32,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use calls::Calls;
+pub use found::LookError;
 use spawn::Programs;
 use wanted::{Problems, Wanted};
 
@@ -58,7 +59,7 @@ pub async fn run(
     let mut watch = Watch::new(vec![Interest::matching(&paths.run_dir, found::is_pid_file)]);
     let mut actor = Actor::new(paths, events);
     if let Err(error) = actor.calls.first_look(&actor.paths).await {
-        return tracing::error!("looking for running pppds has failed: {error}");
+        return tracing::error!("connexad gives up: {error}");
     }
     let mut look_at = None;
     loop {
@@ -91,8 +92,11 @@ pub async fn clear_at_the_end(paths: &Paths, within: Duration) {
 }
 
 /// The pppds of our nodes that run just now.
-pub fn running(paths: &Paths) -> Vec<FoundCall> {
-    let sightings = found::first_look(paths);
+///
+/// # Errors
+/// When that can't be told.
+pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
+    let sightings = found::first_look(paths)?;
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
@@ -100,7 +104,7 @@ pub fn running(paths: &Paths) -> Vec<FoundCall> {
         interface: sighting.interface,
         dialled: sighting.dialled,
     });
-    calls.collect()
+    Ok(calls.collect())
 }
 
 struct Actor {

@@ -36,12 +36,13 @@ impl Supervisor {
                 "node {id} is stopped by the operator; {remedy}"
             )));
         }
+        let differs = self.core.would_change(id, ask);
         self.feed(Event::Asked { node: id, ask });
         let kept = match ask {
             Ask::Start | Ask::Stop => Some(self.stopped.kept()),
             Ask::Retry => None,
         };
-        Ok(Changed { node: self.status().node(id.0).cloned(), kept })
+        Ok(Changed { node: self.status().node(id.0).cloned(), differs, kept })
     }
 
     pub(super) fn status(&self) -> api::Status {

@@ -79,6 +79,7 @@ fn a_stopped_node_whose_row_goes_and_comes_back_is_still_stopped() {
     gateway.sql("UPDATE nodes SET status = 'speed_ok' WHERE id = 1");
     gateway.wait_state(1, "stopped");
     assert_eq!(gateway.dialled(1), 1);
+    assert_eq!(gateway.logged("Node 1: its row is back, and the operator has stopped it"), 1);
 }
 
 #[test]
@@ -158,8 +159,19 @@ fn retry_leaves_a_tunnel_that_is_up_alone() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
     let pid = gateway.start().wait_state(1, "up").pid;
-    assert_eq!(ask(&gateway, "retry", 1), "node 1: up\n");
-    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    for verb in ["retry", "start"] {
+        assert_eq!(ask(&gateway, verb, 1), "node 1: up, nothing to be done\n");
+    }
+    let after = gateway.wait_state(1, "up");
+    assert_eq!((after.pid, after.attempts), (pid, 1));
+    assert_eq!(gateway.logged("operator"), 0, "{}", gateway.log());
+}
+
+#[test]
+fn a_second_stop_says_that_nothing_was_to_be_done() {
+    let gateway = with_node_1_stopped();
+    assert_eq!(ask(&gateway, "stop", 1), "node 1: stopped, nothing to be done\n");
+    assert_eq!(gateway.logged("stopped by the operator"), 1, "{}", gateway.log());
 }
 
 #[test]

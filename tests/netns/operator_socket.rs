@@ -77,7 +77,7 @@ fn a_node_that_is_not_there_is_unknown() {
     for verb in ["start", "stop", "retry"] {
         let (code, message) = failure(&mut gateway.connexactl(&[verb, "7"]));
         assert_eq!(code, Some(1));
-        assert!(message.contains("node 7 is not among the 1 nodes"), "{message}");
+        assert!(message.contains("node 7 is not among the 1 node that"), "{message}");
     }
 }
 
@@ -104,8 +104,9 @@ fn an_id_that_is_no_number_is_refused() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{id}: {answer}");
         assert!(answer.contains("application/problem+json"), "{id}: {answer}");
     }
-    let output = gateway.connexactl(&["stop", "x"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    let (code, message) = failure(&mut gateway.connexactl(&["stop", "x"]));
+    assert_eq!(code, Some(2));
+    assert!(message.contains("a node's id is a number of 0 to 4294967295"), "{message}");
 }
 
 #[test]
@@ -136,6 +137,18 @@ fn the_group_may_read_and_only_root_may_change() {
     }
     assert_eq!(gateway.wait_state(1, "up").pid, pid);
     assert!(!gateway.path("state").exists());
+}
+
+#[test]
+fn who_may_not_even_read_is_told_that_a_change_needs_root() {
+    let mut gateway = Gateway::configured("control.group = \"root\"");
+    run(Command::new("cp").args([CONNEXACTL.into(), gateway.path("connexactl")]));
+    gateway.start().wait_until("an answer", |_| true);
+    let mut command = as_nobody(gateway.path("connexactl").to_str().unwrap());
+    command.arg("--socket").arg(gateway.path("control/connexad.sock"));
+    let (code, message) = failure(command.args(["stop", "1"]));
+    assert_eq!(code, Some(77));
+    assert!(message.contains("as root") && !message.contains("group"), "{message}");
 }
 
 #[test]

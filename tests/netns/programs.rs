@@ -54,11 +54,13 @@ fn the_environment_names_the_database_before_the_file_does() {
 }
 
 #[test]
-fn an_override_that_can_not_work_is_an_error_of_configuration() {
+fn an_override_that_can_not_work_is_an_error_of_the_command_line() {
     let gateway = Gateway::new();
-    let output = gateway.connexad(&["--interval", "0"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(78));
-    assert!(one_line(&output).contains("outage.interval"));
+    let output = gateway.connexad(&["--interval", "0s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let line = one_line(&output);
+    assert!(line.contains("--interval") && line.contains("longer than 0s"), "{line}");
+    assert!(!line.contains("connexad.toml"), "{line}");
 }
 
 #[test]

@@ -163,12 +163,17 @@ impl Model {
         if !wanted && !self.calls.contains_key(&id) && !self.stopped.contains(&id) {
             return;
         }
+        // A tunnel that is up has nothing to forget, and one that rests stopped has nothing to dial.
+        let is_moot = match self.calls.get(&id) {
+            Some(call) => call.up.is_some(),
+            None => ask == Ask::Retry && self.stopped.contains(&id),
+        };
         match ask {
             Ask::Start => drop(self.stopped.remove(&id)),
             Ask::Stop => drop(self.stopped.insert(id)),
             Ask::Retry => {}
         }
-        if ask != Ask::Stop {
+        if ask != Ask::Stop && !is_moot {
             self.trouble.remove(&id);
             self.host.probe_from = None;
             if let Some(ending) = self.calls.get_mut(&id).and_then(|call| call.ending.as_mut()) {

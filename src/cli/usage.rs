@@ -1,0 +1,87 @@
+//! Command lines: a wrong one is told in one line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::exit::Exit;
+
+/// Reads the command line of this program. Help and a wrong command line are told here; `Err` is
+/// what the program ends with then.
+///
+/// # Errors
+/// When there is nothing left to be done.
+pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            // A closed pipe is no failure of what was printed.
+            let _ = error.print();
+            return Exit::Done.into();
+        }
+        let _ = writeln!(std::io::stderr(), "{}", one_line(program, &error));
+        Exit::Usage.into()
+    })
+}
+
+/// clap's message without its usage: that is for `--help`.
+fn one_line(program: &str, error: &clap::Error) -> String {
+    let mut what = String::new();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        what.push_str("a command is missing");
+    } else {
+        let text = error.render().to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        for line in lines.take_while(|line| !line.starts_with("Usage:")) {
+            match line.strip_prefix("tip: ") {
+                _ if line.starts_with("For more information") => {}
+                Some(tip) => what = what + "; " + tip,
+                None if what.is_empty() => what.push_str(line.trim_start_matches("error: ")),
+                None => what = what + " " + line,
+            }
+        }
+    }
+    format!("{program}: {what}; see `{program} --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    struct Arguments {
+        #[command(subcommand)]
+        _command: Command,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Command {
+        Retry {
+            #[arg(value_name = "NODE")]
+            _node: u32,
+        },
+    }
+
+    fn told(words: &[&str]) -> String {
+        let words = std::iter::once(&"x").chain(words);
+        one_line("x", &Arguments::try_parse_from(words).unwrap_err())
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_in_one_line_with_what_was_meant() {
+        assert_eq!(told(&[]), "x: a command is missing; see `x --help`");
+        assert_eq!(
+            told(&["retyr"]),
+            "x: unrecognized subcommand 'retyr'; a similar subcommand exists: 'retry'; see `x --help`"
+        );
+        assert_eq!(
+            told(&["retry"]),
+            "x: the following required arguments were not provided: <NODE>; see `x --help`"
+        );
+        for words in [&["retry", "a\nb"][..], &["retry", "1", "2"], &["--what"]] {
+            assert_eq!(told(words).lines().count(), 1, "{words:?}");
+        }
+    }
+}
