@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::message::News;
 use super::session::{Heard, Session};
@@ -14,6 +15,10 @@ use crate::core::event::{Event, Hearing};
 /// Waits between tries to hear again: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// From one event to the next, so that a storm costs by its time and not by its changes. What is
+/// unread meanwhile waits in the kernel's buffer, which holds a hundred times as much.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// Tells the core of point-to-point links for as long as it listens. The first event is the whole
 /// table; each later one tells what differs from what was told before, and how well the kernel is
@@ -34,7 +39,7 @@ pub(super) async fn listen_with(events: mpsc::Sender<Event>, receive_buffer: usi
     };
     while let Err(error) = listener.run(&events).await {
         listener.note(&error);
-        tokio::time::sleep(listener.pause).await;
+        sleep(listener.pause).await;
         listener.pause = (listener.pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -63,7 +68,11 @@ impl Listener {
         let mut session = Session::open(self.receive_buffer)?;
         self.hearing.receive_buffer = session.receive_buffer();
         self.resync(&mut session).await?;
+        let mut rested = Instant::now();
         loop {
+            if self.has_more() {
+                sleep_until(rested).await;
+            }
             let trust = tokio::select! {
                 heard = session.hear() => self.take(heard?),
                 permit = events.reserve(), if self.has_more() => {
@@ -71,6 +80,7 @@ impl Listener {
                     let trust = self.drain(&mut session)?;
                     if trust == Trust::Whole && let Some(event) = self.event() {
                         permit.send(event);
+                        rested = Instant::now() + BREATH;
                     }
                     trust
                 }

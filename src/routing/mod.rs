@@ -113,6 +113,13 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
             // A new one knows nothing of an old one's trouble; none is needed without routes.
             socket = None;
         }
+        if !failed && !is_on {
+            // What an earlier daemon left is gone; tunnels that come and go change nothing now.
+            if wanted.wait_for(|wanted| wanted.table_base.is_some()).await.is_err() {
+                return;
+            }
+            continue;
+        }
         let tables = plan.tables();
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },

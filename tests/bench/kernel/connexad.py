@@ -12,7 +12,7 @@ from subjects import HERE, Subject
 from world import NODES
 
 CONFIG = """
-database.path = "{folder}/nodes.db"
+database.path = "{folder}/database/nodes.db"
 outage.interval = "1h"
 control.socket = "{folder}/control/connexad.sock"
 log.format = "text"
@@ -30,12 +30,12 @@ class Connexad(Subject):
 
     def __init__(self, *around, record=False):
         super().__init__(*around)
-        for name in ("bin", "ppp/peers", "run", "control"):
+        for name in ("bin", "database", "ppp/peers", "run", "control"):
             os.makedirs(f"{self.folder}/{name}")
         os.symlink(f"{os.path.dirname(HERE)}/stand_in_pppd.py", f"{self.folder}/bin/pppd")
         with open(f"{self.folder}/connexad.toml", "w", encoding="utf-8") as file:
             file.write(CONFIG.format(folder=self.folder))
-        with contextlib.closing(sqlite3.connect(f"{self.folder}/nodes.db")) as database, database:
+        with contextlib.closing(sqlite3.connect(f"{self.folder}/database/nodes.db")) as database, database:
             database.execute("CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip TEXT, login TEXT, password TEXT, status TEXT)")
             rows = [(n, f"10.9.{n}.1", "admin", "secret", "speed_ok") for n in range(1, NODES + 1)]
             database.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?, ?)", rows)
