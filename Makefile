@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak lab bench install lint compiler
+.PHONY: help build demo test soak lab bench docs install lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lab: build ## the lab's scenarios; make lab S="outage mppe" for some of them
 bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life" for some of its sections
 	@cargo build --quiet --release --bins
 	@tests/bench/run $(B)
+
+docs: compiler ## writes docs/configuration.md anew from the source
+	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_page_of_the_configuration_is_what_the_source_says
 
 lint: compiler ## formatting and clippy, warnings denied
 	@cargo fmt --check

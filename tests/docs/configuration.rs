@@ -1,0 +1,92 @@
+//! `docs/configuration.md`, made from the types of the configuration.
+
+use std::fmt::Write;
+use std::fs;
+
+use crate::keys::{Key, sections};
+use crate::ranges::{default_of, range};
+use crate::{project, text_of};
+
+const PAGE: &str = "docs/configuration.md";
+
+const HEAD: &str = "# Configuration
+
+Made from the source by `make docs`, which overwrites every change; `make test` fails when it is stale.
+
+The file is `/etc/connexa/connexad.toml`, or the one that `--config` names. It is TOML. Every key may be left out;
+without the default file all defaults hold. An unknown key is an error that names the key that was meant.
+`connexad --check-config` checks the file and prints what is in force. `systemctl reload connexad` reads it again: a file
+that can't be used is told in the journal and the old one stays in force. `paths`, `control` and `log` are taken up at
+the next start only.
+
+A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; a text of digits alone is seconds. It is at most
+365 days, in whole milliseconds. A LIKE pattern is one of SQL: `%` stands for any text, `_` for any one character, and
+small and capital letters of ASCII are the same. A program is a list of texts, the program and its arguments; no shell
+reads it. Where a range depends on other keys, it is shown with those at their defaults.
+";
+
+#[test]
+fn the_page_of_the_configuration_is_what_the_source_says() {
+    let page = page();
+    if std::env::var_os("CONNEXA_WRITE_DOCS").is_some() {
+        fs::write(project(PAGE), &page).unwrap();
+    }
+    assert!(text_of(PAGE) == page, "{PAGE} is stale; write it anew by `make docs`");
+}
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for section in sections() {
+        let _ = write!(page, "\n## [{}]\n\n{}\n", section.name, section.about);
+        page.push_str(
+            "\n| key | type | default | range | meaning |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for key in &section.keys {
+            let cells = [code(&key.name), kind(key), default(key), values(key), meaning(key)];
+            let _ =
+                writeln!(page, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+        }
+    }
+    page
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn kind(key: &Key) -> String {
+    if !key.words.is_empty() {
+        return "word".to_owned();
+    }
+    match &*key.kind {
+        "bool" => "`true` or `false`",
+        "u16" | "u32" | "u64" => "whole number",
+        "f64" => "number",
+        "Span" => "duration",
+        "PathBuf" => "absolute path",
+        "String" => "text",
+        "Vec<String>" => "list of texts",
+        other => panic!("{}: say here what a {other} is for people", key.name),
+    }
+    .to_owned()
+}
+
+fn default(key: &Key) -> String {
+    default_of(&key.name).map_or_else(|| "unset".to_owned(), |value| code(&value.to_string()))
+}
+
+fn values(key: &Key) -> String {
+    if key.words.is_empty() {
+        return range(&key.name, &key.kind);
+    }
+    let words: Vec<String> = key.words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
+    words.join(", ")
+}
+
+fn meaning(key: &Key) -> String {
+    let mut text = key.meaning.clone();
+    for (word, about) in &key.words {
+        let _ = write!(text, " `\"{word}\"`: {about}");
+    }
+    text
+}

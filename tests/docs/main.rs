@@ -1,0 +1,26 @@
+//! The documents: what they name exists, what they show as a command is run, and the page of the
+//! configuration is made from the source.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod configuration;
+mod keys;
+mod ranges;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file or folder of the project.
+pub(crate) fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The text of a file of the project.
+pub(crate) fn text_of(path: &str) -> String {
+    fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
