@@ -176,9 +176,10 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::SecondPppd { node, pid, .. } => {
             Fields { node: Some(node.0), pid: Some(*pid), ..Fields::default() }
         }
-        Notice::Asked { node, .. } | Notice::StillStopped { node } | Notice::Released { node } => {
-            Fields { node: Some(node.0), ..Fields::default() }
-        }
+        Notice::Asked { node, .. }
+        | Notice::StillStopped { node }
+        | Notice::Yields { node, .. }
+        | Notice::Released { node } => Fields { node: Some(node.0), ..Fields::default() },
         Notice::Invalid(row) => Fields {
             node: Some(row.id.0),
             state: Some("invalid"),

@@ -74,7 +74,11 @@ fn row(node: &Node, now: SystemTime) -> [String; 10] {
         node.local_ip.map_or_else(dash, |ip| ip.to_string()),
         node.remote_ip.map_or_else(dash, |ip| ip.to_string()),
         node.attempts.to_string(),
-        node.next_attempt_at.as_ref().map_or_else(dash, |at| ahead(at, now)),
+        match &node.next_attempt_at {
+            Some(at) => ahead(at, now),
+            None if node.waits_for_place => "a place".to_owned(),
+            None => dash(),
+        },
         reason,
     ]
 }
@@ -122,6 +126,9 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     }
     if let Some(next) = &node.next_attempt_at {
         lines.push(("next try in", ahead(next, now)));
+    }
+    if node.waits_for_place {
+        lines.push(("next try", "when a place is free (selection.max_tunnels)".to_owned()));
     }
     if let Some(error) = &node.last_error {
         lines.push(("last error", format!("{} ({})", printable(&error.message), error.kind)));

@@ -89,7 +89,8 @@ pub struct Selection {
     pub exclude: Vec<String>,
     /// Statuses that come first, in this order; ties by id.
     pub priority: Vec<String>,
-    /// How many tunnels to hold up at once; 0 is all.
+    /// How many tunnels to hold up at once; 0 is all. A node that keeps failing yields its place
+    /// to the next candidate; one that is up never does.
     pub max_tunnels: u32,
 }
 

@@ -150,6 +150,9 @@ pub struct Node {
     pub attempts: u32,
     /// When the next dial is due.
     pub next_attempt_at: Option<String>,
+    /// It could be dialled, and all of `selection.max_tunnels` places are taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_place: bool,
     /// The last failure.
     pub last_error: Option<LastError>,
 }

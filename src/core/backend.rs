@@ -41,7 +41,7 @@ impl Core {
         if !self.up.is_empty() {
             self.backend = Backend::default();
         }
-        let wanted = self.known.wanted.is_some_and(|n| n > 0);
+        let wanted = self.pool.held() > 0;
         self.outage.observe(!self.up.is_empty(), wanted, at);
     }
 

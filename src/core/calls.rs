@@ -16,11 +16,15 @@ impl Core {
             self.adopt(call, turn);
         }
         self.known.running = true;
+        self.trim_pool(turn);
     }
 
     pub(super) fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
         let FoundCall { call: call_id, node: id, .. } = found;
-        let known = self.known.wanted.is_some();
+        let known = self.known.database;
+        if let Some((node, rank)) = self.pool.stand_up(id) {
+            self.want(id, Want::Tunnel(node), rank, turn);
+        }
         let tunnel = self.tunnels.entry(id).or_insert_with(|| {
             let want = if known { Want::Nothing } else { Want::Unknown };
             Tunnel::new(want, 0, Phase::Waiting, turn.now.wall)

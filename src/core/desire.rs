@@ -13,11 +13,10 @@ use crate::node::{Node, NodeId};
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
     pub(super) fn desire(&mut self, candidates: Vec<Candidate>, turn: &mut Turn) {
-        let selected = select(candidates, self.policy.max_tunnels);
-        let keep: BTreeSet<NodeId> = selected.iter().map(Candidate::id).collect();
-        let first = self.known.wanted.is_none();
+        let keep: BTreeSet<NodeId> = candidates.iter().map(Candidate::id).collect();
+        let first = !self.known.database;
         if self.known.database_problem.take().is_some() || first {
-            turn.tell(self.database_read(&selected));
+            turn.tell(self.database_read(&candidates));
         }
         if first {
             turn.order(Order::SweepFiles(keep.iter().copied().collect()));
@@ -27,30 +26,40 @@ impl Core {
         for id in gone {
             self.want(id, Want::Nothing, 0, turn);
         }
+        self.pool.clear_bench();
         let mut servers = BTreeSet::new();
-        for (rank, candidate) in (0..).zip(selected) {
+        for (rank, candidate) in (0..).zip(candidates) {
             match candidate {
                 Candidate::Node(node) => {
                     servers.insert(node.server);
-                    self.want(node.id, Want::Tunnel(node), rank, turn);
+                    if self.has_tunnel(node.id) || self.stopped.contains(&node.id) {
+                        self.want(node.id, Want::Tunnel(node), rank, turn);
+                    } else {
+                        self.pool.sit(node, rank);
+                    }
                 }
                 Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
             }
         }
         self.dialing.keep_servers(&servers);
-        self.known.wanted = Some(self.count_wanted());
+        self.known.database = true;
+        self.trim_pool(turn);
     }
 
-    fn database_read(&self, selected: &[Candidate]) -> Notice {
+    fn has_tunnel(&self, id: NodeId) -> bool {
+        self.tunnels.get(&id).is_some_and(|tunnel| tunnel.want != Want::Nothing)
+    }
+
+    fn database_read(&self, candidates: &[Candidate]) -> Notice {
         let (mut nodes, mut stopped, mut invalid) = (0, 0, 0);
-        for candidate in selected {
+        for candidate in candidates {
             *match candidate {
                 Candidate::Node(node) if self.stopped.contains(&node.id) => &mut stopped,
                 Candidate::Node(_) => &mut nodes,
                 Candidate::Invalid(_) => &mut invalid,
             } += 1;
         }
-        Notice::DatabaseRead { nodes, stopped, invalid }
+        Notice::DatabaseRead { nodes: self.pool.room_for(nodes), stopped, invalid }
     }
 
     /// The database can't be read: what was wanted stays wanted.
@@ -61,7 +70,7 @@ impl Core {
         }
     }
 
-    fn want(&mut self, id: NodeId, want: Want, rank: u32, turn: &mut Turn) {
+    pub(super) fn want(&mut self, id: NodeId, want: Want, rank: u32, turn: &mut Turn) {
         let tunnel = self
             .tunnels
             .entry(id)
@@ -76,7 +85,7 @@ impl Core {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
             (old, Want::Tunnel(node)) => {
                 // The stops that an earlier daemon left were told at the start.
-                if self.known.wanted.is_some()
+                if self.known.database
                     && matches!(old, Want::Nothing | Want::Invalid(_))
                     && self.stopped.contains(&id)
                 {
@@ -177,15 +186,6 @@ impl Core {
             }
         }
     }
-
-    /// How many nodes the outage rule may expect to be up: those that the operator has stopped are
-    /// down on purpose.
-    pub(super) fn count_wanted(&self) -> usize {
-        let wanted = self.tunnels.iter().filter(|(id, tunnel)| {
-            matches!(tunnel.want, Want::Tunnel(_)) && !self.stopped.contains(id)
-        });
-        wanted.count()
-    }
 }
 
 /// What comes when a node has no pppd, or once the one it had is gone.
@@ -210,22 +210,6 @@ impl Next {
             Want::Nothing => Next::Forget { files: true },
         }
     }
-}
-
-/// The first `max` rows that can be dialled (0 is all), and every row that can't.
-fn select(candidates: Vec<Candidate>, max: u32) -> Vec<Candidate> {
-    let mut room = if max == 0 { u32::MAX } else { max };
-    candidates
-        .into_iter()
-        .filter(|candidate| match candidate {
-            Candidate::Invalid(_) => true,
-            Candidate::Node(_) if room == 0 => false,
-            Candidate::Node(_) => {
-                room -= 1;
-                true
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod observe;
 mod operator;
 pub mod outage;
 pub mod policy;
+mod pool;
 pub mod report;
 mod seconds;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use links::Links;
 use notice::Notice;
 use outage::Outage;
 use policy::Policy;
+use pool::{Claim, Pool};
 use seconds::Seconds;
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
@@ -57,6 +59,7 @@ pub struct Core {
     calls: BTreeMap<CallId, NodeId>,
     up: BTreeSet<NodeId>,
     links: Links,
+    pool: Pool,
     dialing: Dialing,
     timers: Timers,
     outage: Outage,
@@ -80,15 +83,15 @@ struct Known {
     links: bool,
     /// Which of our pppds already run.
     running: bool,
-    /// How many tunnels are wanted and not stopped by the operator; `None` until it was read once.
-    wanted: Option<usize>,
+    /// The database's candidates.
+    database: bool,
     /// Why the database can't be read just now.
     database_problem: Option<String>,
 }
 
 impl Known {
     fn enough(&self) -> bool {
-        self.links && self.running && self.wanted.is_some()
+        self.links && self.running && self.database
     }
 }
 
@@ -116,12 +119,14 @@ impl Core {
     /// A core that knows nothing yet.
     pub fn new(policy: Policy) -> Self {
         let outage = Outage::new(policy.outage);
+        let pool = Pool::new(policy.max_tunnels);
         Core {
             policy,
             tunnels: BTreeMap::new(),
             calls: BTreeMap::new(),
             up: BTreeSet::new(),
             links: Links::default(),
+            pool,
             dialing: Dialing::default(),
             timers: Timers::default(),
             outage,
@@ -163,6 +168,7 @@ impl Core {
             Event::Tick => {}
         }
         self.serve_deadlines(turn);
+        self.fill_pool(turn);
         self.start_dials(turn);
         self.watch_outage(turn.at());
         std::mem::take(&mut turn.effects)
@@ -249,6 +255,7 @@ impl Core {
         }
         self.outage.set_policy(policy.outage);
         self.policy = policy;
+        self.resize_pool(turn);
         if files_differ {
             for tunnel in self.tunnels.values() {
                 if let Want::Tunnel(node) = &tunnel.want {
@@ -285,6 +292,7 @@ impl Core {
     fn note(&mut self, id: NodeId, turn: &Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else {
             self.timers.set(id, None);
+            self.pool.note(id, Claim::Nothing);
             self.dialing.leave(id);
             return;
         };
@@ -293,8 +301,12 @@ impl Core {
             tunnel.shown = (state, turn.now.wall);
         }
         self.timers.set(id, tunnel.deadline());
+        let is_stopped = self.stopped.contains(&id);
+        self.pool.note(id, Claim::of(tunnel, is_stopped, &self.policy.backoff));
         match (&tunnel.phase, &tunnel.want) {
-            (Phase::Waiting, Want::Tunnel(node)) => self.dialing.wait(id, tunnel.rank, node.server),
+            (Phase::Waiting, Want::Tunnel(node)) if self.pool.holds(id) => {
+                self.dialing.wait(id, tunnel.rank, node.server);
+            }
             (
                 Phase::Waiting
                 | Phase::Calling(_)

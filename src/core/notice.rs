@@ -146,6 +146,15 @@ pub enum Notice {
         /// The node.
         node: NodeId,
     },
+    /// A node keeps failing, and another has its place now.
+    Yields {
+        /// The node.
+        node: NodeId,
+        /// Who has the place.
+        to: NodeId,
+        /// Failures in a row.
+        failures: u32,
+    },
     /// The row of a quarantined node has changed, so it is dialled again.
     Released {
         /// The node.
@@ -218,6 +227,7 @@ impl Notice {
             | Notice::HangingUp { .. }
             | Notice::Asked { .. }
             | Notice::StillStopped { .. }
+            | Notice::Yields { .. }
             | Notice::Released { .. }
             | Notice::DatabaseRead { .. }
             | Notice::Restarted { outcome: RestartOutcome::Ready(_), .. } => Level::Info,
@@ -283,6 +293,11 @@ impl fmt::Display for Notice {
                 f,
                 "Node {node}: its row is back, and the operator has stopped it: not dialled until \
                  `connexactl start {node}`"
+            ),
+            Notice::Yields { node, to, failures } => write!(
+                f,
+                "Node {node} has failed {failures} times in a row; its place goes to node {to}, \
+                 and it is tried again when one is free"
             ),
             Notice::Released { node } => {
                 write!(f, "Node {node}: its row changed; its quarantine is over")

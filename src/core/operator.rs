@@ -70,9 +70,6 @@ impl Core {
         turn.tell(Notice::Asked { node: id, ask });
         if differs {
             turn.effects.push(Effect::KeepStopped(self.stopped.clone()));
-            // Before the database was read, nobody knows.
-            let wanted = self.count_wanted();
-            self.known.wanted = self.known.wanted.map(|_| wanted);
         }
         match ask {
             Ask::Start | Ask::Retry => self.forget_failures(id),

@@ -31,7 +31,12 @@ pub struct Report {
 impl Core {
     /// The whole state, to be shown.
     pub fn report(&self, now: Now) -> Report {
-        let nodes: Vec<_> = self.tunnels.iter().map(|(id, t)| node(*id, t, now)).collect();
+        let nodes: Vec<_> = (self.tunnels.iter())
+            .map(|(id, t)| api::Node {
+                waits_for_place: self.pool.lets_wait(*id),
+                ..node(*id, t, now)
+            })
+            .collect();
         let mut counts = BTreeMap::new();
         for node in &nodes {
             *counts.entry(node.state.clone()).or_insert(0) += 1;
@@ -45,7 +50,7 @@ impl Core {
                 receive_buffer: self.hearing.receive_buffer,
                 last_event_at: self.heard_at.map(Wall::rfc3339),
             },
-            database_was_read: self.known.wanted.is_some(),
+            database_was_read: self.known.database,
             database_problem: self.known.database_problem.clone(),
             host_fault: self.host.fault().map(api::LastError::from),
             counts,
@@ -114,6 +119,7 @@ fn node(id: NodeId, tunnel: &Tunnel, now: Now) -> api::Node {
         since: since.rfc3339(),
         attempts: tunnel.retries.attempts,
         next_attempt_at: next_attempt,
+        waits_for_place: false,
         last_error: last_error(tunnel),
     }
 }

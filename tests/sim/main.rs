@@ -18,6 +18,7 @@ mod cases;
 mod crowd;
 mod model;
 mod outage;
+mod pool;
 mod schedules;
 mod world;
 

@@ -49,19 +49,8 @@ impl Model {
     }
 
     fn take_rows(&mut self, rows: &[Candidate]) {
-        let room = match self.policy.max_tunnels {
-            0 => usize::MAX,
-            max => max as usize,
-        };
-        let mut taken = 0;
-        let mut new = BTreeMap::new();
-        for row in rows {
-            let is_node = matches!(row, Candidate::Node(_));
-            if !is_node || taken < room {
-                new.insert(row.id(), (new.len(), row.clone()));
-                taken += usize::from(is_node);
-            }
-        }
+        let new =
+            rows.iter().enumerate().map(|(rank, row)| (row.id(), (rank, row.clone()))).collect();
         let old = self.rows.replace(new);
         let first = old.is_none();
         let old = old.unwrap_or_default();

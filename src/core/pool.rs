@@ -1,0 +1,359 @@
+//! Who holds a place, where the database has more candidates than tunnels are wanted.
+//!
+//! A node keeps its place while it is up, comes up, or fails now and then. One that keeps failing
+//! yields it as soon as another candidate could dial at once, and after its wait it queues for a
+//! place again, behind all that have not failed. Without a limit everybody holds a place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::backoff::Curve;
+use super::notice::Notice;
+use super::tunnel::{Phase, Tunnel, Want};
+use super::{Core, Turn};
+use crate::node::{Node, NodeId};
+
+/// What a node has to do with places just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is not to be dialled.
+    Nothing,
+    /// Its pppd runs, which takes a place whoever began it.
+    Runs,
+    /// It could dial at once.
+    Ready {
+        /// Its place in the order of candidates.
+        rank: u32,
+        /// Whether its last dials have failed.
+        has_failed: bool,
+    },
+    /// It waits after a failure.
+    Waits,
+    /// It keeps failing: its wait is the longest there is, or only a change ends it.
+    KeepsFailing,
+}
+
+impl Claim {
+    pub(super) fn of(tunnel: &Tunnel, is_stopped: bool, curve: &Curve) -> Self {
+        match (&tunnel.phase, &tunnel.want) {
+            _ if is_stopped => Claim::Nothing,
+            (_, Want::Nothing | Want::Invalid(_)) => Claim::Nothing,
+            (Phase::Calling(_) | Phase::Stopping { .. }, Want::Tunnel(_) | Want::Unknown) => {
+                Claim::Runs
+            }
+            (_, Want::Unknown) | (Phase::Stopped | Phase::Invalid, _) => Claim::Nothing,
+            (Phase::Waiting, Want::Tunnel(_)) => {
+                Claim::Ready { rank: tunnel.rank, has_failed: tunnel.retries.failures > 0 }
+            }
+            (Phase::Quarantined, Want::Tunnel(_)) => Claim::KeepsFailing,
+            (Phase::Backoff { .. }, Want::Tunnel(_)) => {
+                if curve.full(tunnel.retries.failures) >= curve.max {
+                    Claim::KeepsFailing
+                } else {
+                    Claim::Waits
+                }
+            }
+        }
+    }
+}
+
+/// A place changes hands.
+#[derive(Debug, PartialEq)]
+struct Change {
+    /// Who gets it.
+    to: NodeId,
+    rank: u32,
+    has_failed: bool,
+    /// Its row, where it has no tunnel yet.
+    node: Option<Node>,
+    /// Who yields it; `None` for one that was free.
+    from: Option<NodeId>,
+}
+
+/// The places, who holds them, and who waits for one.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// How many there are; `None` is no limit.
+    places: Option<usize>,
+    holders: BTreeSet<NodeId>,
+    /// Holders that keep failing.
+    failing: BTreeSet<NodeId>,
+    /// Who could dial at once and has no place: those that have not failed by rank, the others in
+    /// turn behind them.
+    queue: BTreeSet<(u64, u32, NodeId)>,
+    queued: BTreeMap<NodeId, (u64, u32)>,
+    /// Rows of those in the queue that have no tunnel.
+    bench: BTreeMap<NodeId, Node>,
+    turns: u64,
+}
+
+impl Pool {
+    /// So many places; 0 is no limit.
+    pub(super) fn new(places: u32) -> Self {
+        let places = usize::try_from(places).ok().filter(|&places| places > 0);
+        Pool {
+            places,
+            holders: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            queue: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            bench: BTreeMap::new(),
+            turns: 0,
+        }
+    }
+
+    fn resize(&mut self, places: u32) {
+        self.places = Pool::new(places).places;
+    }
+
+    pub(super) fn holds(&self, id: NodeId) -> bool {
+        self.holders.contains(&id)
+    }
+
+    /// Whether it could be dialled, had it a place.
+    pub(super) fn lets_wait(&self, id: NodeId) -> bool {
+        self.queued.contains_key(&id)
+    }
+
+    /// How many tunnels are to be held up now.
+    pub(super) fn held(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// The places there are for so many nodes.
+    pub(super) fn room_for(&self, nodes: usize) -> usize {
+        self.places.map_or(nodes, |places| places.min(nodes))
+    }
+
+    fn excess(&self) -> usize {
+        self.places.map_or(0, |places| self.holders.len().saturating_sub(places))
+    }
+
+    /// Takes in where a node stands.
+    pub(super) fn note(&mut self, id: NodeId, claim: Claim) {
+        self.failing.remove(&id);
+        match claim {
+            Claim::Nothing => {
+                self.holders.remove(&id);
+                // Where its pppd still leaves, its row may wait on the bench already.
+                if !self.bench.contains_key(&id) {
+                    self.leave_queue(id);
+                }
+            }
+            Claim::Runs => {
+                self.holders.insert(id);
+                self.leave_queue(id);
+            }
+            Claim::Ready { .. } if self.holds(id) => {}
+            Claim::Ready { rank, has_failed } => self.wait(id, rank, has_failed),
+            Claim::Waits => drop(self.leave_queue(id)),
+            Claim::KeepsFailing => {
+                self.leave_queue(id);
+                if self.holds(id) {
+                    self.failing.insert(id);
+                }
+            }
+        }
+    }
+
+    /// A candidate without a tunnel waits for a place.
+    pub(super) fn sit(&mut self, node: Node, rank: u32) {
+        self.wait(node.id, rank, false);
+        self.bench.insert(node.id, node);
+    }
+
+    /// Nobody without a tunnel waits any more.
+    pub(super) fn clear_bench(&mut self) {
+        for id in std::mem::take(&mut self.bench).into_keys() {
+            self.leave_queue(id);
+        }
+    }
+
+    /// Takes a candidate without a tunnel off the bench: its row and rank.
+    pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Node, u32)> {
+        let node = self.bench.remove(&id)?;
+        let (_, rank) = self.leave_queue(id)?;
+        Some((node, rank))
+    }
+
+    fn wait(&mut self, id: NodeId, rank: u32, has_failed: bool) {
+        let turn = match self.leave_queue(id) {
+            _ if !has_failed => 0,
+            Some((turn, _)) if turn > 0 => turn,
+            _ => {
+                self.turns += 1;
+                self.turns
+            }
+        };
+        self.queue.insert((turn, rank, id));
+        self.queued.insert(id, (turn, rank));
+    }
+
+    fn leave_queue(&mut self, id: NodeId) -> Option<(u64, u32)> {
+        let (turn, rank) = self.queued.remove(&id)?;
+        self.queue.remove(&(turn, rank, id));
+        Some((turn, rank))
+    }
+
+    /// Gives the next place away, if there is one and somebody waits for it.
+    fn next(&mut self) -> Option<Change> {
+        let &(turn, rank, to) = self.queue.first()?;
+        let is_full = self.places.is_some_and(|places| self.holders.len() >= places);
+        let from = if is_full { Some(self.failing.pop_first()?) } else { None };
+        if let Some(from) = from {
+            self.holders.remove(&from);
+        }
+        self.leave_queue(to);
+        self.holders.insert(to);
+        Some(Change { to, rank, has_failed: turn > 0, node: self.bench.remove(&to), from })
+    }
+}
+
+impl Core {
+    /// The number of places was configured anew.
+    pub(super) fn resize_pool(&mut self, turn: &mut Turn) {
+        self.pool.resize(self.policy.max_tunnels);
+        self.trim_pool(turn);
+    }
+
+    /// Gives free places, and those of nodes that keep failing, to candidates that wait for one.
+    pub(super) fn fill_pool(&mut self, turn: &mut Turn) {
+        // What already runs comes first, and is not known yet.
+        if self.pool.places.is_some() && !self.known.running {
+            return;
+        }
+        while let Some(change) = self.pool.next() {
+            if let Some(from) = change.from {
+                self.tell_yield(from, &change, turn);
+            }
+            match change.node {
+                Some(node) => self.want(change.to, Want::Tunnel(node), change.rank, turn),
+                None => self.note(change.to, turn),
+            }
+        }
+    }
+
+    /// Once when a place is yielded; not while those that fail take turns.
+    fn tell_yield(&self, from: NodeId, change: &Change, turn: &mut Turn) {
+        if let Some(tunnel) = self.tunnels.get(&from).filter(|_| !change.has_failed) {
+            let failures = tunnel.retries.failures;
+            turn.tell(Notice::Yields { node: from, to: change.to, failures });
+        }
+    }
+
+    /// More hold a place than there are: tunnels that are not up go first, then the last in the
+    /// order of candidates.
+    pub(super) fn trim_pool(&mut self, turn: &mut Turn) {
+        let excess = self.pool.excess();
+        if excess == 0 || !self.known.database {
+            return;
+        }
+        let mut holders: Vec<(bool, u32, NodeId)> = (self.pool.holders.iter())
+            .filter_map(|id| {
+                let tunnel = self.tunnels.get(id)?;
+                Some((!self.up.contains(id), tunnel.rank, *id))
+            })
+            .collect();
+        holders.sort_unstable();
+        for (_, rank, id) in holders.into_iter().rev().take(excess) {
+            let Some(Want::Tunnel(node)) = self.tunnels.get(&id).map(|tunnel| &tunnel.want) else {
+                continue;
+            };
+            self.pool.sit(node.clone(), rank);
+            self.want(id, Want::Nothing, rank, turn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::{Login, Secret, ServerAddr};
+
+    fn candidate(id: u32) -> Node {
+        Node {
+            id: NodeId(id),
+            server: ServerAddr::parse("10.9.0.1").unwrap(),
+            login: Login::parse("admin").unwrap(),
+            password: Secret::parse("secret").unwrap(),
+            status: String::new(),
+            mppe: None,
+        }
+    }
+
+    /// A pool whose candidates 1, 2, … wait in this order.
+    fn pool(places: u32, candidates: u32) -> Pool {
+        let mut pool = Pool::new(places);
+        (1..=candidates).for_each(|id| pool.sit(candidate(id), id));
+        pool
+    }
+
+    fn fill(pool: &mut Pool) -> Vec<(Option<u32>, u32)> {
+        std::iter::from_fn(|| pool.next())
+            .map(|change| (change.from.map(|from| from.0), change.to.0))
+            .collect()
+    }
+
+    #[test]
+    fn free_places_go_by_rank() {
+        assert_eq!(fill(&mut pool(2, 3)), [(None, 1), (None, 2)]);
+    }
+
+    #[test]
+    fn without_a_limit_everybody_has_a_place() {
+        assert_eq!(fill(&mut pool(0, 3)).len(), 3);
+    }
+
+    #[test]
+    fn who_keeps_failing_yields_to_who_waits() {
+        let mut pool = pool(2, 3);
+        fill(&mut pool);
+        pool.note(NodeId(2), Claim::KeepsFailing);
+        assert_eq!(fill(&mut pool), [(Some(2), 3)]);
+    }
+
+    #[test]
+    fn who_fails_now_and_then_keeps_the_place() {
+        let mut pool = pool(2, 3);
+        fill(&mut pool);
+        pool.note(NodeId(2), Claim::Waits);
+        assert_eq!(fill(&mut pool), []);
+    }
+
+    #[test]
+    fn who_keeps_failing_keeps_the_place_while_nobody_else_wants_it() {
+        let mut pool = pool(2, 2);
+        fill(&mut pool);
+        pool.note(NodeId(2), Claim::KeepsFailing);
+        assert!(fill(&mut pool).is_empty() && pool.holds(NodeId(2)));
+    }
+
+    #[test]
+    fn who_comes_back_queues_behind_those_that_have_not_failed() {
+        let mut pool = pool(1, 3);
+        fill(&mut pool);
+        pool.note(NodeId(1), Claim::KeepsFailing);
+        fill(&mut pool);
+        pool.note(NodeId(1), Claim::Ready { rank: 1, has_failed: true });
+        pool.note(NodeId(2), Claim::KeepsFailing);
+        assert_eq!(fill(&mut pool), [(Some(2), 3)]);
+        pool.note(NodeId(3), Claim::KeepsFailing);
+        assert_eq!(fill(&mut pool), [(Some(3), 1)]);
+    }
+
+    #[test]
+    fn a_stopped_node_gives_its_place_back() {
+        let mut pool = pool(1, 2);
+        fill(&mut pool);
+        pool.note(NodeId(1), Claim::Nothing);
+        assert_eq!(fill(&mut pool), [(None, 2)]);
+    }
+
+    #[test]
+    fn a_better_candidate_takes_no_place_from_one_that_is_up() {
+        let mut pool = pool(1, 1);
+        fill(&mut pool);
+        pool.note(NodeId(1), Claim::Runs);
+        pool.sit(candidate(7), 0);
+        assert_eq!(fill(&mut pool), []);
+    }
+}
