@@ -19,6 +19,7 @@ use crate::core::Core;
 use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartOutcome};
 use crate::core::failure::PppdExit;
+use crate::core::notice::Notice;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
 use crate::hooks::Hooks;
@@ -34,6 +35,8 @@ const EVENT_QUEUE: usize = 1024;
 const QUESTION_QUEUE: usize = 16;
 /// How long the end waits for the list of stopped nodes to be on disk.
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end waits for the database to take what was told last; it may be locked.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long the end waits for hooks.
 const HOOKS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -123,6 +126,7 @@ struct Supervisor {
     reloads: mpsc::Receiver<Result<Config, ConfigError>>,
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
+    reporter: desired::Reporter,
     stopped: Keeper,
     router: Router,
     hooks: Hooks,
@@ -140,6 +144,7 @@ impl Supervisor {
         let (desired, desired_settings) = watch::channel(desired::Settings::from(&config));
         parts.spawn(kernel::listen(events_in.clone()));
         parts.spawn(pppd::run(config.paths.clone(), pppd_requests, events_in.clone()));
+        let (reporter, write_back) = desired::write_back(desired_settings.clone());
         parts.spawn(desired::follow(desired_settings, events_in.clone()));
         parts.spawn(host::follow(config.paths.clone(), events_in.clone()));
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
@@ -147,6 +152,7 @@ impl Supervisor {
         let (router, route) = Router::new(config.routing.table_base);
         if !options.dry_run {
             parts.spawn(route);
+            parts.spawn(write_back);
         }
         let hooks = Hooks::start(options.dry_run);
         let clock = Clock::start();
@@ -162,6 +168,7 @@ impl Supervisor {
             reloads,
             pppd,
             desired,
+            reporter,
             stopped,
             router,
             hooks,
@@ -209,6 +216,7 @@ impl Supervisor {
         }
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
+        let _ = timeout(WRITTEN_WITHIN, self.reporter.written()).await;
         self.hooks.finish(HOOKS_WITHIN).await;
         let verb = if self.core.up_count() == 1 { "stays" } else { "stay" };
         let tunnels = control::api::counted(self.core.up_count(), "tunnel");
@@ -237,6 +245,7 @@ impl Supervisor {
                 telemetry::tell(&notice);
                 self.router.note(&notice);
                 self.hooks.note(&notice, &self.config.hooks);
+                self.write_back(&notice);
             }
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
@@ -257,6 +266,14 @@ impl Supervisor {
                 );
             }
             Effect::KeepStopped(stopped) => self.stopped.keep(stopped),
+        }
+    }
+
+    fn write_back(&self, notice: &Notice) {
+        if self.config.database.write_back
+            && let Some(fact) = desired::Fact::of(notice, self.clock.now().wall)
+        {
+            self.reporter.tell(fact);
         }
     }
 

@@ -132,7 +132,7 @@ impl Reporter {
 
 /// A reporter, and the work that it needs done; that ends when all reporters are dropped.
 ///
-/// To wire it: spawn the work, and for each notice that the core tells, give what [`Fact::of`]
+/// For each notice that the core tells, give what [`Fact::of`]
 /// makes of it to [`Reporter::tell`]. At the end wait for [`Reporter::written`], not for long: a
 /// database may stay locked.
 pub fn write_back(

@@ -35,3 +35,5 @@ mod rows;
 mod signals;
 mod systemd;
 mod tunnels;
+mod write_back;
+mod writers;
