@@ -15,6 +15,11 @@ impl Core {
         self.tunnels.contains_key(&id) || self.stopped.contains(&id)
     }
 
+    /// Whether the operator has stopped this node.
+    pub fn has_stopped(&self, id: NodeId) -> bool {
+        self.stopped.contains(&id)
+    }
+
     /// An earlier daemon left these nodes stopped.
     pub(super) fn stopped_before(&mut self, stopped: BTreeSet<NodeId>, turn: &mut Turn) {
         self.stopped = stopped;

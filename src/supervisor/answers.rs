@@ -29,7 +29,11 @@ impl Supervisor {
         if !self.core.knows(id) {
             return Err(Refusal::Unknown(before.unknown(id.0)));
         }
-        let is_stopped = before.node(id.0).is_ok_and(|node| node.state == State::Stopped.name());
+        // Its pppd may not have ended yet.
+        let is_stopped = before.node(id.0).is_ok_and(|node| {
+            node.state == State::Stopped.name()
+                || node.state == State::Stopping.name() && self.core.has_stopped(id)
+        });
         if ask == Ask::Retry && is_stopped {
             let remedy = format!("`connexactl start {id}` dials it");
             return Err(Refusal::Stopped(format!(

@@ -4,15 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::project;
-
-/// A structure or an enumeration of the source.
-#[derive(Debug, Default)]
-struct Kind {
-    about: String,
-    is_enum: bool,
-    /// Name, type and comment of each field or variant; a variant has no type.
-    members: Vec<(String, String, String)>,
-}
+use crate::types::{Kind, bare, read_kinds};
 
 /// A key of the configuration.
 #[derive(Clone, Debug)]
@@ -47,6 +39,11 @@ pub(crate) fn sections() -> Vec<Section> {
     fields.iter().map(section).collect()
 }
 
+/// Every key.
+pub(crate) fn all() -> Vec<Key> {
+    sections().into_iter().flat_map(|section| section.keys).collect()
+}
+
 fn collect(kinds: &BTreeMap<String, Kind>, prefix: &str, kind: &str, keys: &mut Vec<Key>) {
     for (field, kind, about) in &kinds[kind].members {
         let name = format!("{prefix}.{field}");
@@ -64,11 +61,6 @@ fn collect(kinds: &BTreeMap<String, Kind>, prefix: &str, kind: &str, keys: &mut 
     }
 }
 
-/// A type without `Option` around it.
-fn bare(kind: &str) -> &str {
-    kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>')).unwrap_or(kind)
-}
-
 fn kinds() -> BTreeMap<String, Kind> {
     let mut kinds = BTreeMap::new();
     let folder = fs::read_dir(project("src/config")).unwrap().map(|entry| entry.unwrap().path());
@@ -76,37 +68,4 @@ fn kinds() -> BTreeMap<String, Kind> {
         read_kinds(&fs::read_to_string(file).unwrap(), &mut kinds);
     }
     kinds
-}
-
-/// The formatter sees to it that a type's lines are `pub struct X {`, its members, and `}`.
-fn read_kinds(source: &str, kinds: &mut BTreeMap<String, Kind>) {
-    let mut about = String::new();
-    let mut open: Option<(String, Kind)> = None;
-    for line in source.lines() {
-        let text = line.trim();
-        if let Some(comment) = text.strip_prefix("///") {
-            about = format!("{about} {}", comment.trim()).trim().to_owned();
-            continue;
-        }
-        if text.starts_with("#[") {
-            continue;
-        }
-        let about = std::mem::take(&mut about);
-        if let Some((_, kind)) = &mut open {
-            if line == "}" {
-                kinds.extend(open.take());
-            } else if let Some(member) = text.strip_suffix(',') {
-                let (name, of) = member.split_once(": ").unwrap_or((member, ""));
-                let name = name.strip_prefix("pub ").unwrap_or(name);
-                kind.members.push((name.to_owned(), of.to_owned(), about));
-            }
-            continue;
-        }
-        let head = text.strip_suffix(" {");
-        let named = |word| head.and_then(|head| head.strip_prefix(word));
-        if let Some(name) = named("pub struct ").or(named("pub enum ")) {
-            let is_enum = named("pub enum ").is_some();
-            open = Some((name.to_owned(), Kind { about, is_enum, ..Kind::default() }));
-        }
-    }
 }

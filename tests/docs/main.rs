@@ -8,9 +8,25 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../netns/database.rs"]
+#[allow(dead_code, reason = "the netns tests use the rest")]
+mod database;
+#[path = "../netns/gateway.rs"]
+#[allow(dead_code, reason = "the netns tests use the rest")]
+mod gateway;
+#[path = "../netns/namespace.rs"]
+#[allow(dead_code, reason = "the netns tests use the rest")]
+mod namespace;
+
+mod commands;
 mod configuration;
 mod keys;
+mod names;
+mod pages;
+mod programs;
 mod ranges;
+mod source;
+mod types;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -155,6 +155,19 @@ fn retry_does_not_start_a_stopped_node() {
 }
 
 #[test]
+fn retry_of_a_stopped_node_whose_pppd_still_ends_is_refused_too() {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.1", &json!({ "ignores_term": true }));
+    gateway.node(1, "10.9.0.1", "secret");
+    gateway.start().wait_state(1, "up");
+    assert_eq!(ask(&gateway, "stop", 1), "node 1: stopping\n");
+    let refused = gateway.connexactl(&["retry", "1"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    gateway.wait_state(1, "stopped");
+    assert_eq!(gateway.dialled(1), 1);
+}
+
+#[test]
 fn retry_leaves_a_tunnel_that_is_up_alone() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
