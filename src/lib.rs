@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod node;
 pub mod once;
 pub mod pppd;
+pub mod probe;
 pub mod recording;
 pub mod routing;
 pub mod signals;

@@ -23,6 +23,7 @@ use crate::core::notice::Notice;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
 use crate::hooks::Hooks;
+use crate::probe::Prober;
 use crate::recording::{RecordError, Recorder};
 use crate::routing::Router;
 use crate::signals::{Request, Signals};
@@ -129,6 +130,7 @@ struct Supervisor {
     reporter: desired::Reporter,
     stopped: Keeper,
     router: Router,
+    prober: Prober,
     hooks: Hooks,
     recorder: Option<Recorder>,
     was_ready: bool,
@@ -154,6 +156,10 @@ impl Supervisor {
             parts.spawn(route);
             parts.spawn(write_back);
         }
+        let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
+        if !options.dry_run {
+            parts.spawn(probe);
+        }
         let hooks = Hooks::start(options.dry_run);
         let clock = Clock::start();
         Supervisor {
@@ -171,6 +177,7 @@ impl Supervisor {
             reporter,
             stopped,
             router,
+            prober,
             hooks,
             recorder: None,
             was_ready: false,
@@ -244,6 +251,7 @@ impl Supervisor {
             Effect::Tell(notice) => {
                 telemetry::tell(&notice);
                 self.router.note(&notice);
+                self.prober.note(&notice);
                 self.hooks.note(&notice, &self.config.hooks);
                 self.write_back(&notice);
             }
@@ -344,6 +352,7 @@ impl Supervisor {
                 self.feed(Event::Policy(Box::new(Policy::from(&config))));
                 self.desired.send_replace(desired::Settings::from(&config));
                 self.router.configure(config.routing.table_base);
+                self.prober.configure(&config.probe);
                 self.config = config;
                 tracing::info!("Configuration reloaded");
             }

@@ -158,6 +158,15 @@ fn fields(notice: &Notice) -> Fields<'_> {
             reason: Some(failure.message.clone()),
             ..Fields::default()
         },
+        Notice::ProbesLost { node, interface, spared, .. } => Fields {
+            node: Some(node.0),
+            interface: Some(interface),
+            reason: Some(spared.to_string()),
+            ..Fields::default()
+        },
+        Notice::ProbeAnswered { node, interface, .. } => {
+            Fields { node: Some(node.0), interface: Some(interface), ..Fields::default() }
+        }
         Notice::Quarantined { node, failure } => Fields {
             node: Some(node.0),
             state: Some("quarantined"),

@@ -147,6 +147,13 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
             let key = if empty(&config.hooks.up) { "hooks.up" } else { "hooks.down" };
             (empty(&config.hooks.up) || empty(&config.hooks.down)).then_some((key, problem))
         })
+        .or_else(|| not_zero("probe.interval", config.probe.interval))
+        .or_else(|| not_zero("probe.timeout", config.probe.timeout))
+        .or_else(|| {
+            (config.probe.timeout > config.probe.interval)
+                .then(|| ("probe.timeout", "is longer than probe.interval".to_owned()))
+        })
+        .or_else(|| at_least_one("probe.loss", config.probe.loss))
         .or_else(|| packet("tunnel.mtu", tunnel.mtu))
         .or_else(|| packet("tunnel.mru", tunnel.mru))
         .or_else(|| not_zero("outage.interval", config.outage.interval))
@@ -321,6 +328,8 @@ mod tests {
         for (text, key) in [
             ("[tunnel]\nmtu = 90", "tunnel.mtu"),
             ("[hooks]\nup = []", "hooks.up"),
+            ("[probe]\ntimeout = \"20s\"", "probe.timeout"),
+            ("[probe]\nloss = 0", "probe.loss"),
             ("[routing]\ntable_base = 0", "routing.table_base"),
             ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),

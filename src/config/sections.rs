@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{Probe, Span};
 use crate::node::Mppe;
 
 /// The whole file.
@@ -21,6 +21,8 @@ pub struct Config {
     pub routing: Routing,
     /// Programs that run when a tunnel comes or goes.
     pub hooks: Hooks,
+    /// Probes through each tunnel that is up.
+    pub probe: Probe,
     /// When an outage is declared.
     pub outage: Outage,
     /// What is restarted in an outage.

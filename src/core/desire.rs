@@ -115,6 +115,7 @@ impl Core {
     fn start_afresh(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.retries = Retries::default();
+        tunnel.carried = None;
         match tunnel.phase {
             Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
             Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),

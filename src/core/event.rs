@@ -92,6 +92,13 @@ pub enum Event {
         /// How it ended.
         exit: PppdExit,
     },
+    /// Probes through a tunnel that is up have shown something.
+    Probed {
+        /// Which call's tunnel.
+        call: CallId,
+        /// What.
+        probed: Probed,
+    },
     /// `/dev/ppp`, pppd or pptp came, went or changed.
     HostChanged,
     /// Whether a backend restart can help, as the port's holder shows.
@@ -256,6 +263,27 @@ pub enum Word {
         failure: Failure,
         /// Said after many causes; worth little beside a plain one.
         vague: bool,
+    },
+}
+
+/// What probes through a tunnel show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probed {
+    /// The target answers: for the first time by this tunnel, or after as many losses as matter.
+    Answered {
+        /// The target.
+        target: String,
+    },
+    /// As many probes in a row were lost as matter, or more.
+    Lost {
+        /// The target.
+        target: String,
+        /// How many.
+        count: u32,
+        /// The target has answered by another tunnel after the first of them was lost, and before
+        /// the last one was sent.
+        elsewhere: bool,
     },
 }
 

@@ -38,6 +38,8 @@ pub enum FailureKind {
     Hangup,
     /// The link went away or down under a living pppd.
     LinkLost,
+    /// Probes through the tunnel were lost while the kernel showed it up.
+    ProbeFailed,
     /// The peer file or `chap-secrets` can't be written.
     Files,
     /// pppd ended and nobody knows why.
@@ -62,6 +64,7 @@ impl FailureKind {
             | FailureKind::PeerClosed
             | FailureKind::Hangup
             | FailureKind::LinkLost
+            | FailureKind::ProbeFailed
             | FailureKind::Files
             | FailureKind::Unexplained => false,
         }
@@ -87,6 +90,7 @@ impl FailureKind {
             | FailureKind::Killed
             | FailureKind::Hangup
             | FailureKind::LinkLost
+            | FailureKind::ProbeFailed
             | FailureKind::Files
             | FailureKind::Unexplained => None,
         }

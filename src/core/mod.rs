@@ -21,6 +21,7 @@ mod operator;
 pub mod outage;
 pub mod policy;
 mod pool;
+mod probe;
 pub mod report;
 mod seconds;
 #[cfg(test)]
@@ -68,6 +69,9 @@ pub struct Core {
     seconds: Seconds,
     /// Nodes that the operator has stopped, whether the database wants them or not.
     stopped: BTreeSet<NodeId>,
+    /// A tunnel was hung up for its probes though the target answered nowhere, and none was answered
+    /// since.
+    trial: bool,
     known: Known,
     hearing: Hearing,
     heard_at: Option<Wall>,
@@ -134,6 +138,7 @@ impl Core {
             host: Host::default(),
             seconds: Seconds::default(),
             stopped: BTreeSet::new(),
+            trial: false,
             known: Known::default(),
             hearing: Hearing::default(),
             heard_at: None,
@@ -158,6 +163,7 @@ impl Core {
             Event::NotSpawned { call, failure } => self.not_spawned(call, failure, turn),
             Event::Said { call, word } => self.said(call, word, turn),
             Event::Exited { call, exit } => self.exited(call, exit, turn),
+            Event::Probed { call, probed } => self.probed(call, probed, turn),
             Event::HostChanged => self.host.changed(),
             Event::BackendJudged(judgement) => self.backend_judged(judgement, turn),
             Event::BackendRestarted(outcome) => self.backend_restarted(outcome, turn),

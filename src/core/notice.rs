@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Ask, IfIndex, InvalidRow, Pid, RestartOutcome};
+use super::event::{Ask, CallId, IfIndex, InvalidRow, Pid, RestartOutcome};
 use super::failure::Failure;
 use crate::node::NodeId;
 
@@ -57,6 +57,25 @@ impl fmt::Display for HangUp {
     }
 }
 
+/// Why a tunnel is left as it is though its probes are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spared {
+    /// The target was never seen to answer through this node: it may be closed to it.
+    NeverAnswered,
+    /// It answers through no tunnel, and one was dialled again in vain.
+    AnswersNowhere,
+}
+
+impl fmt::Display for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Spared::NeverAnswered => "it has never answered through this node",
+            Spared::AnswersNowhere => "it answers through no tunnel",
+        })
+    }
+}
+
 /// A thing worth a line in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +84,8 @@ pub enum Notice {
     Up {
         /// The node.
         node: NodeId,
+        /// Its run of pppd.
+        call: CallId,
         /// The link's index.
         index: IfIndex,
         /// The link's name.
@@ -103,6 +124,28 @@ pub enum Notice {
         failure: Failure,
         /// The same was told before.
         repeated: bool,
+    },
+    /// Probes are lost through a tunnel that is left as it is.
+    ProbesLost {
+        /// The node.
+        node: NodeId,
+        /// The link's name.
+        interface: String,
+        /// The target.
+        target: String,
+        /// How many in a row.
+        count: u32,
+        /// Why the tunnel is left.
+        spared: Spared,
+    },
+    /// After [`Notice::ProbesLost`], the target answers.
+    ProbeAnswered {
+        /// The node.
+        node: NodeId,
+        /// The link's name.
+        interface: String,
+        /// The target.
+        target: String,
     },
     /// No more tries until something changes.
     Quarantined {
@@ -206,6 +249,7 @@ impl Notice {
         match self {
             Notice::Quarantined { .. } | Notice::HostUnfit(_) | Notice::Invalid(_) => Level::Error,
             Notice::Down { .. }
+            | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
             | Notice::SecondPppd { .. }
             | Notice::DatabaseUnavailable(_)
@@ -223,6 +267,7 @@ impl Notice {
                 repeated: true,
             } => Level::Debug,
             Notice::Up { .. }
+            | Notice::ProbeAnswered { .. }
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
             | Notice::Asked { .. }
@@ -258,6 +303,17 @@ impl fmt::Display for Notice {
                     "Node {node}: retrying in {}s (attempt {attempt}): {failure}",
                     seconds(*wait)
                 )
+            }
+            Notice::ProbesLost { node, interface, target, count, spared } => {
+                let probes = if *count == 1 { "probe" } else { "probes" };
+                write!(
+                    f,
+                    "Node {node}: {count} {probes} of {target} through {interface} lost, and the tunnel is left \
+                     as it is: {spared}"
+                )
+            }
+            Notice::ProbeAnswered { node, interface, target } => {
+                write!(f, "Node {node}: {target} answers again through {interface}")
             }
             Notice::Quarantined { node, failure } => {
                 write!(

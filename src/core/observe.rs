@@ -81,6 +81,7 @@ impl Core {
         call.deadline = None;
         turn.tell(Notice::Up {
             node: id,
+            call: call.id,
             index,
             interface: call.interface.clone().unwrap_or_default(),
             local: addresses.local,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::State;
-use super::event::{Ask, Event};
+use super::event::{Ask, Event, Probed};
 use super::failure::PppdExit;
 use super::policy::Policy;
 use super::stage::{Stage, candidate, invalid};
@@ -16,7 +16,7 @@ const DOCUMENT: &str = include_str!("../../docs/architecture.md");
 type Happening = (&'static str, fn(&mut Stage));
 
 /// What may happen to a node.
-const EVENTS: [Happening; 15] = [
+const EVENTS: [Happening; 16] = [
     ("a dial slot is free", |s| s.end(s.rival, PppdExit::Code(16))),
     ("the link is there, and down", |s| s.link(false, false)),
     ("the link is up and has its addresses", |s| s.link(true, true)),
@@ -25,6 +25,12 @@ const EVENTS: [Happening; 15] = [
         s.wait(Duration::from_millis(250));
     }),
     ("the link is gone", |s| s.no_link()),
+    ("its probes are lost, and the target answers elsewhere", |s| {
+        let (call, target) = (s.call, "10.0.0.1".to_owned());
+        s.feed(Event::Probed { call, probed: Probed::Answered { target: target.clone() } });
+        let probed = Probed::Lost { target, count: 3, elsewhere: true };
+        s.feed(Event::Probed { call, probed });
+    }),
     ("pppd ends, or can't be started", |s| s.end(s.call, PppdExit::Code(16))),
     ("pppd ends: refused for the third time", |s| {
         s.refuse_twice();

@@ -88,6 +88,8 @@ pub(super) struct Tunnel {
     /// The state last shown and when it began.
     pub(super) shown: (State, Wall),
     pub(super) retries: Retries,
+    /// The target that was last seen to answer through one of its calls.
+    pub(super) carried: Option<String>,
 }
 
 /// Failures so far.
@@ -165,6 +167,8 @@ pub(super) struct Call {
     pub(super) interface: Option<String>,
     /// Whether it was up at some time.
     pub(super) was_up: bool,
+    /// Whether people were told that its probes are lost.
+    pub(super) silence_told: bool,
     /// A fall that nobody was told of yet.
     pub(super) untold: Option<Fall>,
     pub(super) said: Explanation,
@@ -200,6 +204,7 @@ impl Call {
             interface: None,
             was_up: false,
             untold: None,
+            silence_told: false,
             said: Explanation::default(),
         }
     }
@@ -228,7 +233,8 @@ impl Call {
 impl Tunnel {
     pub(super) fn new(want: Want, rank: u32, phase: Phase, wall: Wall) -> Self {
         let state = phase.state();
-        Tunnel { want, rank, phase, shown: (state, wall), retries: Retries::default() }
+        let shown = (state, wall);
+        Tunnel { want, rank, phase, shown, retries: Retries::default(), carried: None }
     }
 
     /// The run of pppd that is alive, in whatever phase.

@@ -215,6 +215,7 @@ fn is_for_people(kind: FailureKind) -> bool {
         | FailureKind::PeerClosed
         | FailureKind::Hangup
         | FailureKind::LinkLost
+        | FailureKind::ProbeFailed
         | FailureKind::Unexplained => false,
     }
 }

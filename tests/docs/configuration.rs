@@ -65,6 +65,7 @@ fn kind(key: &Key) -> String {
         "Span" => "duration",
         "PathBuf" => "absolute path",
         "String" => "text",
+        "Target" => "`\"icmp:ADDRESS\"` or `\"tcp:ADDRESS:PORT\"`",
         "Vec<String>" => "list of texts",
         other => panic!("{}: say here what a {other} is for people", key.name),
     }

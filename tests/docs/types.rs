@@ -36,6 +36,10 @@ pub(crate) fn read_kinds(source: &str, kinds: &mut BTreeMap<String, Kind>) {
             } else if let Some(member) = text.strip_suffix(',') {
                 let (name, of) = member.split_once(": ").unwrap_or((member, ""));
                 let name = name.strip_prefix("pub ").unwrap_or(name);
+                // A variant that holds something is no word of the file.
+                if name.contains('(') {
+                    continue;
+                }
                 kind.members.push((name.to_owned(), of.to_owned(), about));
             }
             continue;

@@ -13,6 +13,7 @@ Keys of a server's file, all optional:
   exit            a code to exit with at once, saying nothing
   password        the one that is accepted (default "secret")
   local, remote   addresses given (default 10.50.0.100 and 10.50.0.1); remote null: none
+  carries         true: its end answers ICMP echoes and refuses TCP connections, for whatever address
   talk_ms         how long negotiation takes (default 20)
   dies_after_ms   the connection breaks so long after the call is up
   ignores_term    true: only SIGKILL ends it
@@ -53,6 +54,30 @@ OPTIONS = {
     "refuse-chap": 0, "refuse-mschap": 0, "require-mppe-128": 0, "nomppe": 0, "nobsdcomp": 0, "nodeflate": 0,
     "novj": 0, "noccp": 0, "noipdefault": 0, "nodefaultroute": 0, "defaultroute": 0, "usepeerdns": 0, "debug": 0,
 }
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", 0xFFFF - total)
+
+
+def answer(packet):
+    """What the other end of a tunnel says to an IPv4 packet without options, if anything."""
+    protocol, source, target, data = packet[9], packet[12:16], packet[16:20], packet[20:]
+    if packet[0] == 0x45 and protocol == socket.IPPROTO_ICMP and data[0] == 8:
+        data = bytes(4) + data[4:]
+        data = data[:2] + checksum(data + bytes(len(data) % 2)) + data[4:]
+    elif packet[0] == 0x45 and protocol == socket.IPPROTO_TCP and data[13] == 2:  # SYN
+        number = (int.from_bytes(data[4:8], "big") + 1) % 2**32
+        data = data[2:4] + data[:2] + struct.pack("!IIBBHHH", 0, number, 5 << 4, 0x14, 0, 0, 0)  # RST and ACK
+        pseudo = target + source + struct.pack("!BBH", 0, protocol, len(data))
+        data = data[:16] + checksum(pseudo + data) + data[18:]
+    else:
+        return None
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, protocol, 0) + target + source
+    return header[:10] + checksum(header) + header[12:] + data
 
 
 def words(text):
@@ -211,8 +236,21 @@ class Call:
             left = 0.05 if end is None else min(0.05, end - time.monotonic())
             if left <= 0:
                 return
-            if select.select([self.woken], [], [], left)[0]:
+            tun = [self.link.tun] if self.link else []
+            ready = select.select([self.woken, *tun], [], [], left)[0]
+            if self.woken in ready:
                 os.read(self.woken, 64)
+            if tun and tun[0] in ready:
+                self.carry()
+
+    def carry(self):
+        """Takes a packet from the link, and answers it where the server does."""
+        try:
+            said = answer(os.read(self.link.tun, 2048))
+            if said and server_of(self.ip).get("carries"):
+                os.write(self.link.tun, said)
+        except OSError:
+            pass  # the link is down, or gone
 
     def end(self, code, *lines):
         say(*lines[:-1])

@@ -27,6 +27,7 @@ mod node_commands;
 mod operator;
 mod operator_socket;
 mod outage;
+mod probe;
 mod processes;
 mod programs;
 mod recording;

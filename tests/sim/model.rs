@@ -43,6 +43,11 @@ pub struct Model {
     doubted: BTreeSet<ServerAddr>,
     host: Host,
     last_up: Option<Time>,
+    /// Nodes through which a probe was answered.
+    carried: BTreeSet<NodeId>,
+    /// A tunnel was given up though the probes' target answered nowhere, and nobody has answered
+    /// since.
+    trial: bool,
     /// Due in this turn.
     due: Due,
 }
@@ -138,6 +143,8 @@ impl Model {
             doubted: BTreeSet::new(),
             host: Host::default(),
             last_up: None,
+            carried: BTreeSet::new(),
+            trial: false,
             due: Due::default(),
         }
     }

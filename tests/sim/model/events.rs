@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connexa::core::effect::Signal;
-use connexa::core::event::{Ask, CallId, Candidate, Event, FoundCall, Word};
+use connexa::core::event::{Ask, CallId, Candidate, Event, FoundCall, Probed, Word};
 use connexa::core::failure::{FailureKind, PppdExit};
 use connexa::node::{NodeId, ServerAddr};
 
@@ -24,6 +24,7 @@ impl Model {
             Event::NotSpawned { call, failure } => self.end(*call, |_| failure.kind),
             Event::Exited { call, exit } => self.end(*call, |call| judge(*exit, call)),
             Event::Said { call, word } => self.take_word(*call, word),
+            Event::Probed { call, probed } => self.take_probe(*call, probed),
             Event::HostChanged => self.host.probe_from = None,
             Event::Stopped(stopped) => {
                 self.stopped.clone_from(stopped);
@@ -71,6 +72,7 @@ impl Model {
             .collect();
         for id in afresh {
             self.trouble.remove(&id);
+            self.carried.remove(&id);
             match self.calls.get_mut(&id).map(|call| call.ending.as_mut()) {
                 Some(Some(ending)) => ending.why = Why::Unwanted,
                 Some(None) => self.hang_up(id, Why::Unwanted),
@@ -147,6 +149,26 @@ impl Model {
         }
     }
 
+    fn take_probe(&mut self, id: CallId, probed: &Probed) {
+        let up = |call: &Call| call.id == id && call.up.is_some() && call.ending.is_none();
+        let Some(node) = self.calls.iter().find(|(_, call)| up(call)).map(|(id, _)| *id) else {
+            return;
+        };
+        match probed {
+            Probed::Answered { .. } => {
+                self.carried.insert(node);
+                self.trial = false;
+            }
+            Probed::Lost { elsewhere, .. } if self.carried.contains(&node) => {
+                if *elsewhere || !self.trial {
+                    self.trial |= !elsewhere;
+                    self.hang_up(node, Why::GivenUp(FailureKind::ProbeFailed));
+                }
+            }
+            Probed::Lost { .. } => {}
+        }
+    }
+
     fn take_ask(&mut self, id: NodeId, ask: Ask) {
         let wanted = self.rows.as_ref().is_some_and(|rows| rows.contains_key(&id));
         if !wanted && !self.calls.contains_key(&id) && !self.stopped.contains(&id) {
@@ -207,6 +229,7 @@ impl Model {
         }
         if self.node(node).is_none() && !self.calls.contains_key(&node) {
             self.trouble.remove(&node);
+            self.carried.remove(&node);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connexa::core::backoff::Curve;
-use connexa::core::event::{Ask, Event};
+use connexa::core::event::{Ask, Event, Probed};
 use connexa::node::{Mppe, NodeId};
 use proptest::prelude::*;
 
@@ -37,6 +37,8 @@ pub enum Action {
     AddressFlickers(u32, u16),
     AddressChanges(u32),
     KernelOverrun,
+    ProbeAnswered(u32),
+    ProbesLost(u32, bool),
     Asked(u32, Ask),
     NewPolicy(u8),
     DaemonCrashes,
@@ -105,6 +107,8 @@ pub fn any_action() -> impl Strategy<Value = Action> {
         1 => (0..400_000_u32).prop_map(Action::TimeLeaps),
     ];
     let daemon = prop_oneof![
+        2 => node().prop_map(Action::ProbeAnswered),
+        2 => (node(), any::<bool>()).prop_map(|(n, elsewhere)| Action::ProbesLost(n, elsewhere)),
         3 => (node(), ask).prop_map(|(n, ask)| Action::Asked(n, ask)),
         1 => any::<u8>().prop_map(Action::NewPolicy),
         1 => Just(Action::DaemonCrashes),
@@ -164,6 +168,13 @@ impl World {
             Action::AddressFlickers(node, for_ms) => self.flicker(node, for_ms.into()),
             Action::AddressChanges(node) => self.change_address(node),
             Action::KernelOverrun => self.overrun(),
+            Action::ProbeAnswered(node) => {
+                self.probe(node, Probed::Answered { target: "10.0.0.1".into() });
+            }
+            Action::ProbesLost(node, elsewhere) => {
+                let target = "10.0.0.1".into();
+                self.probe(node, Probed::Lost { target, count: 3, elsewhere });
+            }
             Action::Asked(node, ask) => {
                 let event = Event::Asked { node: NodeId(node), ask };
                 self.send(Way::Other, Happening::Tell(event));

@@ -1,10 +1,18 @@
 //! What happens to links and addresses under living pppds.
 
-use connexa::core::event::Link;
+use connexa::core::event::{Event, Link, Probed};
 
-use super::{Happening, World};
+use super::{Happening, Way, World};
 
 impl World {
+    /// Probes through a node's tunnel show something; what is on its way may be stale on arrival.
+    pub(super) fn probe(&mut self, node: u32, probed: Probed) {
+        for call in self.keeper.calls_of(node) {
+            let event = Event::Probed { call, probed: probed.clone() };
+            self.send(Way::Other, Happening::Tell(event));
+        }
+    }
+
     /// The links of a node go down, and up again after a while.
     pub(super) fn flap(&mut self, node: u32, for_ms: u64) {
         for index in self.links_of(node) {

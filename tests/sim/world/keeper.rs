@@ -42,6 +42,12 @@ impl Keeper {
         held.map(|(call, _)| *call).filter(|call| matches!(call, CallId::Dialled(_)))
     }
 
+    /// The calls of a node.
+    pub(super) fn calls_of(&self, node: u32) -> Vec<CallId> {
+        let calls = self.held.iter().filter(|(_, held)| held.node.0 == node);
+        calls.map(|(call, _)| *call).collect()
+    }
+
     pub(super) fn forget_all(&mut self) {
         self.orders.clear();
         self.held.clear();

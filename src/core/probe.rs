@@ -1,0 +1,194 @@
+//! What becomes of a tunnel whose probes are lost.
+//!
+//! A tunnel is hung up when it has carried the target before and the target answers elsewhere. Where
+//! it answers nowhere it may be the target that is down, so one tunnel is dialled again as a trial,
+//! and the others are left as they are until a probe is answered.
+
+use super::event::{CallId, Probed};
+use super::failure::{Failure, FailureKind};
+use super::notice::{Notice, Spared};
+use super::tunnel::{Phase, Standing, Why};
+use super::{Core, Turn};
+use crate::node::NodeId;
+
+impl Core {
+    /// Probes through the tunnel of a call have shown something.
+    pub(super) fn probed(&mut self, call: CallId, probed: Probed, turn: &mut Turn) {
+        let Some(&id) = self.calls.get(&call) else { return };
+        match probed {
+            Probed::Answered { target } => self.probe_answered(id, call, target, turn),
+            Probed::Lost { target, count, elsewhere } => {
+                if let Some(failure) = self.probes_lost(id, call, target, count, elsewhere, turn) {
+                    self.hang_up(id, Why::GivenUp(failure), turn);
+                }
+            }
+        }
+        self.note(id, turn);
+    }
+
+    fn probe_answered(&mut self, id: NodeId, of: CallId, target: String, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Phase::Calling(call) = &mut tunnel.phase else { return };
+        if call.id != of || !matches!(call.standing, Standing::Up(..)) {
+            return;
+        }
+        tunnel.carried = Some(target.clone());
+        self.trial = false;
+        if std::mem::take(&mut call.silence_told) {
+            let interface = call.interface.clone().unwrap_or_default();
+            turn.tell(Notice::ProbeAnswered { node: id, interface, target });
+        }
+    }
+
+    /// Why the tunnel is to be given up, if it is.
+    fn probes_lost(
+        &mut self,
+        id: NodeId,
+        of: CallId,
+        target: String,
+        count: u32,
+        elsewhere: bool,
+        turn: &mut Turn,
+    ) -> Option<Failure> {
+        let tunnel = self.tunnels.get_mut(&id)?;
+        let Phase::Calling(call) = &mut tunnel.phase else { return None };
+        if call.id != of || !matches!(call.standing, Standing::Up(..)) {
+            return None;
+        }
+        let interface = call.interface.clone().unwrap_or_default();
+        let spared = if tunnel.carried.as_ref() != Some(&target) {
+            Spared::NeverAnswered
+        } else if !elsewhere && self.trial {
+            Spared::AnswersNowhere
+        } else {
+            self.trial |= !elsewhere;
+            let probes = if count == 1 { "probe" } else { "probes" };
+            let message = format!("{count} {probes} of {target} through {interface} lost");
+            return Some(Failure::new(FailureKind::ProbeFailed, message));
+        };
+        if !std::mem::replace(&mut call.silence_told, true) {
+            turn.tell(Notice::ProbesLost { node: id, interface, target, count, spared });
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::State;
+    use crate::core::event::{Ask, CallId, Event, Probed};
+    use crate::core::failure::PppdExit;
+    use crate::core::stage::{Stage, candidate};
+
+    fn answer(stage: &mut Stage, call: CallId) {
+        let probed = Probed::Answered { target: "10.0.0.1".into() };
+        stage.feed(Event::Probed { call, probed });
+    }
+
+    fn lose(stage: &mut Stage, call: CallId, elsewhere: bool) {
+        let probed = Probed::Lost { target: "10.0.0.1".into(), count: 3, elsewhere };
+        stage.feed(Event::Probed { call, probed });
+    }
+
+    /// An up tunnel that has carried the target.
+    fn carrying() -> Stage {
+        let mut stage = Stage::in_state(State::Up);
+        let call = stage.call;
+        answer(&mut stage, call);
+        stage
+    }
+
+    #[test]
+    fn a_tunnel_that_loses_what_others_carry_is_hung_up_and_dialled_again_after_a_while() {
+        let mut stage = carrying();
+        let call = stage.call;
+        lose(&mut stage, call, true);
+        assert_eq!(stage.state(), "stopping");
+        stage.exit(PppdExit::Code(5));
+        assert_eq!(
+            (stage.state().as_str(), stage.last_error().as_str()),
+            ("backoff", "probe_failed")
+        );
+        let told = "(attempt 2): 3 probes of 10.0.0.1 through ppp0 lost";
+        assert!(stage.was_told(told), "{:?}", stage.told);
+        stage.wait_for_deadline();
+        assert_eq!(stage.state(), "dialing");
+    }
+
+    #[test]
+    fn a_verdict_on_an_earlier_call_says_nothing_of_this_one() {
+        let mut stage = carrying();
+        let earlier = stage.call;
+        stage.exit(PppdExit::Code(16));
+        stage.wait_for_deadline();
+        stage.no_link();
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+        lose(&mut stage, earlier, true);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_tunnel_that_is_not_up_is_not_hung_up_for_its_probes() {
+        for state in [State::Dialing, State::Negotiating, State::Stopping] {
+            let mut stage = Stage::in_state(state);
+            let call = stage.call;
+            answer(&mut stage, call);
+            lose(&mut stage, call, true);
+            assert_eq!(stage.state(), state.name());
+        }
+    }
+
+    #[test]
+    fn a_stop_of_the_operator_is_not_turned_into_a_failure() {
+        let mut stage = carrying();
+        let call = stage.call;
+        stage.ask(Ask::Stop);
+        lose(&mut stage, call, true);
+        stage.exit(PppdExit::Code(5));
+        assert_eq!(stage.state(), "stopped");
+    }
+
+    #[test]
+    fn a_target_that_never_answered_through_a_node_is_told_once_and_the_tunnel_stays() {
+        let mut stage = Stage::in_state(State::Up);
+        let call = stage.call;
+        lose(&mut stage, call, true);
+        lose(&mut stage, call, true);
+        assert_eq!(stage.state(), "up");
+        let told = stage.told.iter().filter(|told| told.contains("it has never answered")).count();
+        assert_eq!(told, 1, "{:?}", stage.told);
+    }
+
+    #[test]
+    fn where_the_target_answers_nowhere_one_call_is_given_up_and_the_next_one_is_kept() {
+        let mut stage = carrying();
+        let call = stage.call;
+        lose(&mut stage, call, false);
+        assert_eq!(stage.state(), "stopping");
+        stage.no_link();
+        stage.exit(PppdExit::Code(5));
+        stage.wait_for_deadline();
+        stage.link(true, true);
+        let second = stage.call;
+        lose(&mut stage, second, false);
+        assert_eq!(stage.state(), "up");
+        assert!(stage.was_told("it answers through no tunnel"), "{:?}", stage.told);
+        answer(&mut stage, second);
+        assert!(stage.was_told("10.0.0.1 answers again through ppp0"), "{:?}", stage.told);
+        lose(&mut stage, second, false);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_row_that_changes_where_to_dial_has_carried_nothing_yet() {
+        let mut stage = carrying();
+        stage.desire(Some(candidate("another")));
+        stage.no_link();
+        stage.exit(PppdExit::Code(5));
+        stage.link(true, true);
+        let call = stage.call;
+        lose(&mut stage, call, true);
+        assert_eq!(stage.state(), "up");
+    }
+}
