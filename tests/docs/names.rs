@@ -140,6 +140,21 @@ fn every_name_with_underscores_is_in_the_source_and_every_sentence_of_them_is_a_
 }
 
 #[test]
+fn every_module_has_its_line_in_the_architecture() {
+    let page = text_of("docs/architecture.md");
+    let entries =
+        std::fs::read_dir(project("src")).unwrap().map(|entry| entry.unwrap().file_name());
+    none(entries.filter_map(|name| {
+        let name = name.to_string_lossy().into_owned();
+        let module = name.trim_end_matches(".rs");
+        // A folder may stand for the file beside it.
+        let named = [format!("`src/{module}/"), format!("`src/{module}.rs`")];
+        let told = module == "lib" || named.iter().any(|name| page.contains(name));
+        (!told).then(|| format!("docs/architecture.md does not say what src/{name} is about"))
+    }));
+}
+
+#[test]
 fn every_lab_scenario_that_is_named_exists() {
     let lines = pages::all().into_iter().flat_map(|page| {
         page.prose.into_iter().map(move |(line, text)| (format!("{}:{line}", page.name), text))

@@ -58,13 +58,17 @@ impl Programs {
         self.0.values().any(|help| help.options.contains_key(option))
     }
 
-    /// What is wrong with a command line, if it is one of these programs'.
+    /// What is wrong with a command line, in those of its parts that are these programs'.
     pub(crate) fn refuse(&self, line: &str) -> Option<String> {
+        line.split(['|', ';', '&']).find_map(|part| self.refuse_one(part))
+    }
+
+    fn refuse_one(&self, line: &str) -> Option<String> {
         let mut words = line.split_whitespace().skip_while(|word| *word == "sudo");
         let mut name = words.next()?.to_owned();
         let mut help = self.0.get(&name)?;
         while let Some(word) = words.next() {
-            if word == "#" || "|<>&;".contains(word) {
+            if word == "#" || "<>".contains(word) {
                 break;
             }
             let option = word.split('=').next().unwrap_or(word);
@@ -83,5 +87,26 @@ impl Programs {
             }
         }
         None
+    }
+}
+
+#[test]
+fn a_command_line_that_the_programs_do_not_take_is_found() {
+    let programs = Programs::ask();
+    for line in [
+        "connexactl statsu",
+        "connexactl status --jsno",
+        "connexad --onec",
+        "echo | connexactl node",
+    ] {
+        let longer = format!("{line} x");
+        assert!(programs.refuse(&longer).is_some(), "{longer}");
+    }
+    for line in [
+        "connexactl --socket /run/x.sock status 2 --json # exit code 1",
+        "systemctl status --what",
+        "connexactl node set 6 --mppe off",
+    ] {
+        assert_eq!(programs.refuse(line), None, "{line}");
     }
 }
