@@ -5,6 +5,7 @@ mod managers;
 mod port;
 mod ppp;
 mod restart_command;
+mod reverse_path;
 mod supervisor_conf;
 mod supervisord;
 mod systemd;
@@ -79,13 +80,15 @@ impl Finding {
 
 /// Makes all checks. Each question has its limit, whatever hangs.
 pub async fn examine(config: &Config) -> Diagnosis {
-    let (ppp, database, command, managers, port) = tokio::join!(
+    let (ppp, database, command, managers, port, reverse_path) = tokio::join!(
         ppp::check(&config.paths),
         database::check(config),
         restart_command::check(&config.backend),
         managers::check(&config.backend),
         port::check(&config.backend),
+        reverse_path::check(config),
     );
-    let findings = [ppp, vec![database, command, managers], port].concat();
+    let reverse_path = reverse_path.into_iter().collect();
+    let findings = [ppp, vec![database, command, managers], port, reverse_path].concat();
     Diagnosis { schema_version: SCHEMA_VERSION, findings }
 }

@@ -177,6 +177,18 @@ fn a_database_that_is_missing_fails() {
 }
 
 #[test]
+fn a_strict_reverse_path_filter_is_worth_a_look_where_tunnels_have_tables() {
+    let host = Host::new();
+    host.configure("routing.table_base = 1000");
+    let strict = "echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter";
+    run(host.gateway.namespace.command("sh").args(["-c", strict]));
+    let finding = host.finding("reverse_path");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    let remedy = "sysctl -w net.ipv4.conf.all.rp_filter=2, and the same in /etc/sysctl.d";
+    assert_eq!(finding.remedy.as_deref(), Some(remedy));
+}
+
+#[test]
 fn a_configuration_that_is_wrong_has_exit_code_78() {
     let host = Host::new();
     host.gateway.configure_raw("[tunnel]\nmtuu = 1\n");
