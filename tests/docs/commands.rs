@@ -147,7 +147,8 @@ fn every_command_is_run_or_says_why_not() {
 /// For `tests/all`, which shows these lines.
 #[allow(clippy::print_stdout, reason = "it is this test's output")]
 fn report(line: &str) {
-    println!("docs: {line}");
+    // The dots of `cargo test --quiet` have no end of line.
+    println!("\ndocs: {line}");
 }
 
 /// Runs the commands of a page, in order, on one host.

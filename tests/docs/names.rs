@@ -155,6 +155,17 @@ fn every_module_has_its_line_in_the_architecture() {
 }
 
 #[test]
+fn every_dependency_has_its_reason_and_no_other_crate() {
+    let manifest: toml::Table = text_of("Cargo.toml").parse().unwrap();
+    let crates = ["dependencies", "dev-dependencies"].map(|table| manifest[table].as_table());
+    let real: BTreeSet<String> =
+        crates.into_iter().flatten().flat_map(|table| table.keys().cloned()).collect();
+    let cells = listed("crate");
+    let told = cells.iter().flat_map(|cell| cell.split(", ")).map(str::to_owned).collect();
+    assert_eq!(real, told);
+}
+
+#[test]
 fn every_lab_scenario_that_is_named_exists() {
     let lines = pages::all().into_iter().flat_map(|page| {
         page.prose.into_iter().map(move |(line, text)| (format!("{}:{line}", page.name), text))
