@@ -11,6 +11,7 @@ pub mod core;
 pub mod desired;
 pub mod doctor;
 pub mod exit;
+pub mod firewall;
 pub mod hooks;
 pub mod host;
 pub mod kernel;

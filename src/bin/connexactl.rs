@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use connexa::cli::{
-    NodeArguments, ReplayError, StatusView, arguments, node, replay, show_change, show_diagnosis,
-    show_status,
+    FirewallArguments, NodeArguments, ReplayError, StatusView, arguments, firewall, node, replay,
+    show_change, show_diagnosis, show_status,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client::{self, ClientError};
@@ -58,6 +58,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         config: Option<PathBuf>,
     },
+    /// Let PPTP through this host's packet filter, and find what drops it
+    Firewall(FirewallArguments),
     /// List and edit the nodes in the database, with or without a daemon
     Node(NodeArguments),
     /// Put a recording of `connexad --record` through the same build's core, and print what it does
@@ -108,6 +110,9 @@ fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
         }
         Command::Replay { ref file } => return replay_file(file),
         Command::Doctor { ref config } => examine(&runtime, arguments, config.as_deref())?,
+        Command::Firewall(ref asked) => runtime
+            .block_on(firewall(asked, arguments.json))
+            .map_err(|error| (error.to_string(), error.exit()))?,
         Command::Node(ref nodes) => {
             let done = runtime.block_on(node(nodes, arguments.json));
             (done.map_err(|error| (error.to_string(), error.exit()))?, Exit::Done)

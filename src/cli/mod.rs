@@ -2,6 +2,7 @@
 
 mod change;
 mod doctor;
+mod firewall;
 mod node;
 mod replay;
 mod status;
@@ -9,6 +10,7 @@ mod usage;
 
 pub use change::show_change;
 pub use doctor::show_diagnosis;
+pub use firewall::{FirewallArguments, FirewallCommandError, firewall};
 pub use node::{NodeArguments, NodeCommand, NodeError, node};
 pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};

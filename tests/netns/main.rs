@@ -20,6 +20,7 @@ mod dialing;
 mod doctor;
 mod failures;
 mod fake_pppd;
+mod firewall;
 mod hooks;
 mod kernel_truth;
 mod names;

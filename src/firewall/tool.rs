@@ -1,0 +1,156 @@
+//! `nft` and `iptables`: asked, and given scripts that they take whole or not at all.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+use super::Place;
+
+/// Which packet filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// nftables, by nft(8).
+    Nft,
+    /// iptables(8), of either kind.
+    Iptables,
+}
+
+impl Filter {
+    /// The one that this host has, nftables first.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn of_host() -> Result<Self, FirewallError> {
+        let has = |program| Command::new(program).arg("--version").output().is_ok();
+        if has("nft") {
+            Ok(Filter::Nft)
+        } else if has("iptables-save") {
+            Ok(Filter::Iptables)
+        } else {
+            Err(FirewallError::NoFilter)
+        }
+    }
+}
+
+/// Why the packet filter can't be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FirewallError {
+    /// Neither nft nor iptables.
+    #[error(
+        "this host has neither nft nor iptables: install nftables, or there is no filter to be changed"
+    )]
+    NoFilter,
+    /// Not root.
+    #[error("the packet filter is root's: run this with sudo")]
+    NotRoot,
+    /// A tool can't be run.
+    #[error("can't run {tool}: {source}")]
+    Missing {
+        /// Its name.
+        tool: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A tool says no.
+    #[error("{tool} refused, and nothing was changed: {words}")]
+    Refused {
+        /// Its name.
+        tool: &'static str,
+        /// What it said.
+        words: String,
+    },
+    /// What nft lists is not understood.
+    #[error("nft -j list ruleset: {0}")]
+    Garbled(serde_json::Error),
+    /// Chains of others drop PPTP.
+    #[error(
+        "{} PPTP, and only a rule in there lets it through; nothing was changed, run: {}",
+        Drops(missing),
+        Remedy(missing)
+    )]
+    Foreign {
+        /// The chains.
+        missing: Vec<Place>,
+    },
+    /// Not a base chain of this host.
+    #[error(
+        "nftables has no base chain {0} on the way in or out of this host; see `nft list ruleset`"
+    )]
+    NoSuchChain(Place),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.family, self.table, self.chain)
+    }
+}
+
+struct Drops<'a>(&'a [Place]);
+
+impl fmt::Display for Drops<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        let verb = if names.len() == 1 { "drops" } else { "drop" };
+        write!(f, "{} {verb}", names.join(" and "))
+    }
+}
+
+struct Remedy<'a>(&'a [Place]);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // iptables can't read a table any more that nft has put its own rules into.
+        let of_iptables =
+            |place: &Place| place.family == "ip" && place.chain.chars().all(char::is_uppercase);
+        if self.0.iter().all(of_iptables) {
+            return f.write_str("connexactl firewall apply --filter iptables");
+        }
+        f.write_str("connexactl firewall apply")?;
+        self.0.iter().try_for_each(|place| write!(f, " --into {place}"))
+    }
+}
+
+/// What `nft -j list ruleset` says.
+pub(super) fn listed() -> Result<String, FirewallError> {
+    run("nft", &["-j", "list", "ruleset"], "")
+}
+
+/// Has nft take a script.
+pub(super) fn transact(script: &str) -> Result<(), FirewallError> {
+    run("nft", &["-f", "-"], script).map(drop)
+}
+
+/// What `iptables-save` says.
+pub(super) fn saved() -> Result<String, FirewallError> {
+    run("iptables-save", &[], "")
+}
+
+/// Has iptables take a script.
+pub(super) fn restore(script: &str) -> Result<(), FirewallError> {
+    run("iptables-restore", &["--noflush"], script).map(drop)
+}
+
+fn run(tool: &'static str, arguments: &[&str], input: &str) -> Result<String, FirewallError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(FirewallError::NotRoot);
+    }
+    let missing = |source| FirewallError::Missing { tool, source };
+    let mut child = Command::new(tool)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(missing)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read on says why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(missing)?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Err(FirewallError::Refused { tool, words });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

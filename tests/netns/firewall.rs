@@ -1,0 +1,175 @@
+//! `connexactl firewall` against the real packet filter of a network namespace.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::gateway::CONNEXACTL;
+use crate::namespace::{Namespace, run};
+
+/// A filter that drops what it does not know, as an operator may have it.
+const STRICT: &str = "table inet f {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname lo accept
+    ct state invalid drop
+    tcp dport 22 accept
+  }
+  chain output {
+    type filter hook output priority filter; policy drop;
+    oifname lo accept
+    udp dport 53 accept
+  }
+}";
+const INTO: [&str; 8] = ["--into", "inet", "f", "input", "--into", "inet", "f", "output"];
+const IPTABLES: [&str; 2] = ["--filter", "iptables"];
+
+struct Host(Namespace);
+
+impl Host {
+    fn new() -> Self {
+        Host(Namespace::new())
+    }
+
+    /// With nftables' rules.
+    fn with(rules: &str) -> Self {
+        let host = Host::new();
+        let mut nft =
+            host.0.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+        assert!(nft.wait().unwrap().success());
+        host
+    }
+
+    /// With iptables' policies to drop.
+    fn with_iptables() -> Self {
+        let host = Host::new();
+        for arguments in [
+            &["-P", "INPUT", "DROP"][..],
+            &["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"],
+            &["-P", "OUTPUT", "DROP"],
+            &["-A", "OUTPUT", "-p", "udp", "--dport", "53", "-j", "ACCEPT"],
+        ] {
+            run(host.0.command("iptables").args(arguments));
+        }
+        host
+    }
+
+    /// The exit code of `connexactl firewall`, and what it has said.
+    fn told(&self, arguments: &[&[&str]]) -> (i32, String) {
+        let mut command = self.0.command(CONNEXACTL);
+        let output = command.arg("firewall").args(arguments.concat()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    fn done(&self, arguments: &[&[&str]]) {
+        let (code, said) = self.told(arguments);
+        assert_eq!(code, 0, "{said}");
+    }
+
+    fn nft(&self) -> String {
+        run(self.0.command("nft").args(["-s", "list", "ruleset"]))
+    }
+
+    /// Without the comments, which have the time.
+    fn iptables(&self) -> String {
+        let saved = run(&mut self.0.command("iptables-save"));
+        saved.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[test]
+fn without_rules_nothing_drops_and_none_are_put() {
+    let host = Host::new();
+    let well = "ok      no chain drops TCP port 1723 or GRE\n";
+    assert_eq!(host.told(&[&["check"]]), (0, well.to_owned()));
+    host.done(&[&["apply"]]);
+    assert_eq!(host.nft(), "");
+}
+
+#[test]
+fn check_names_the_chains_that_drop() {
+    let (code, said) = Host::with(STRICT).told(&[&["check"]]);
+    assert_eq!(code, 1);
+    let all = ["output drops TCP to", "output drops GRE", "input drops answers", "input drops GRE"];
+    assert!(all.iter().all(|what| said.contains(&format!("inet f {what}"))), "{said}");
+}
+
+#[test]
+fn apply_refuses_with_the_command_that_would_do() {
+    let host = Host::with(STRICT);
+    let before = host.nft();
+    let (code, said) = host.told(&[&["apply"]]);
+    let remedy = "connexactl firewall apply --into inet f output --into inet f input";
+    assert!(code == 1 && said.contains(remedy), "{said}");
+    assert_eq!(host.nft(), before);
+}
+
+#[test]
+fn after_apply_nothing_drops() {
+    let host = Host::with(STRICT);
+    host.done(&[&["apply"], &INTO]);
+    host.done(&[&["check"]]);
+}
+
+#[test]
+fn rules_for_one_server_do_not_let_another_in() {
+    let host = Host::with(STRICT);
+    host.done(&[&["apply", "--server", "10.0.0.1"], &INTO]);
+    let (code, said) = host.told(&[&["check", "--server", "10.0.0.2"]]);
+    assert!(code == 1 && said.contains("input drops GRE from servers"), "{said}");
+}
+
+#[test]
+fn apply_twice_is_apply_once() {
+    let host = Host::with(STRICT);
+    host.done(&[&["apply", "--clamp-mss"], &INTO]);
+    let once = host.nft();
+    host.done(&[&["apply", "--clamp-mss"]]);
+    assert_eq!(host.nft(), once);
+}
+
+#[test]
+fn after_remove_the_rules_are_byte_for_byte_what_they_were() {
+    let host = Host::with(STRICT);
+    let before = host.nft();
+    host.done(&[&["apply", "--clamp-mss", "--conntrack-helper"], &INTO]);
+    assert_ne!(host.nft(), before);
+    host.done(&[&["remove"]]);
+    assert_eq!(host.nft(), before);
+}
+
+#[test]
+fn a_chain_that_is_not_there_changes_nothing() {
+    let host = Host::with(STRICT);
+    let before = host.nft();
+    let (code, said) = host.told(&[&["apply", "--into", "inet", "f", "nowhere"], &INTO]);
+    assert!(code == 1 && said.contains("inet f nowhere"), "{said}");
+    assert_eq!(host.nft(), before);
+}
+
+#[test]
+fn a_chain_of_iptables_is_left_to_iptables() {
+    let (code, said) = Host::with_iptables().told(&[&["apply", "--filter", "nft"]]);
+    assert!(code == 1 && said.contains("connexactl firewall apply --filter iptables"), "{said}");
+}
+
+#[test]
+fn iptables_gets_chains_of_their_own_and_drops_no_more() {
+    let host = Host::with_iptables();
+    assert_eq!(host.told(&[&["check"], &IPTABLES]).0, 1);
+    host.done(&[&["apply"], &IPTABLES]);
+    host.done(&[&["check"], &IPTABLES]);
+}
+
+#[test]
+fn iptables_rules_are_put_once_and_taken_away_byte_for_byte() {
+    let host = Host::with_iptables();
+    let before = host.iptables();
+    host.done(&[&["apply", "--server", "10.0.0.1"], &IPTABLES]);
+    let once = host.iptables();
+    host.done(&[&["apply", "--server", "10.0.0.1"], &IPTABLES]);
+    assert_eq!(host.iptables(), once);
+    host.done(&[&["remove"], &IPTABLES]);
+    assert_eq!(host.iptables(), before);
+}
