@@ -160,8 +160,8 @@ mod tests {
         assert_eq!(told, 1, "{:?}", stage.told);
     }
 
-    #[test]
-    fn where_the_target_answers_nowhere_one_call_is_given_up_and_the_next_one_is_kept() {
+    /// A tunnel that was dialled again as a trial, and is kept though the target answers nowhere.
+    fn after_a_trial() -> Stage {
         let mut stage = carrying();
         let call = stage.call;
         lose(&mut stage, call, false);
@@ -173,6 +173,21 @@ mod tests {
         let second = stage.call;
         lose(&mut stage, second, false);
         assert_eq!(stage.state(), "up");
+        stage
+    }
+
+    #[test]
+    fn a_target_that_answers_elsewhere_again_ends_what_was_kept_after_a_trial() {
+        let mut stage = after_a_trial();
+        let call = stage.call;
+        lose(&mut stage, call, true);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn where_the_target_answers_nowhere_one_call_is_given_up_and_the_next_one_is_kept() {
+        let mut stage = after_a_trial();
+        let second = stage.call;
         assert!(stage.was_told("it answers through no tunnel"), "{:?}", stage.told);
         answer(&mut stage, second);
         assert!(stage.was_told("10.0.0.1 answers again through ppp0"), "{:?}", stage.told);

@@ -107,8 +107,8 @@ pub fn any_action() -> impl Strategy<Value = Action> {
         1 => (0..400_000_u32).prop_map(Action::TimeLeaps),
     ];
     let daemon = prop_oneof![
-        2 => node().prop_map(Action::ProbeAnswered),
-        2 => (node(), any::<bool>()).prop_map(|(n, elsewhere)| Action::ProbesLost(n, elsewhere)),
+        3 => node().prop_map(Action::ProbeAnswered),
+        4 => (node(), any::<bool>()).prop_map(|(n, elsewhere)| Action::ProbesLost(n, elsewhere)),
         3 => (node(), ask).prop_map(|(n, ask)| Action::Asked(n, ask)),
         1 => any::<u8>().prop_map(Action::NewPolicy),
         1 => Just(Action::DaemonCrashes),
