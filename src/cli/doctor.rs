@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::json;
 use super::status::printable;
+use crate::control::api::counted;
 use crate::doctor::{Diagnosis, Verdict};
 
 /// The text to print: a line for each finding and one for its remedy, or all as JSON.
@@ -27,7 +28,8 @@ fn in_lines(diagnosis: &Diagnosis) -> String {
     let count =
         |verdict| diagnosis.findings.iter().filter(|finding| finding.verdict == verdict).count();
     let [ok, warnings, failed] = [Verdict::Ok, Verdict::Warning, Verdict::Failed].map(count);
-    let _ = writeln!(text, "{ok} ok, {warnings} warnings, {failed} failed");
+    let warnings = counted(warnings, "warning");
+    let _ = writeln!(text, "{ok} ok, {warnings}, {failed} failed");
     text
 }
 

@@ -78,7 +78,8 @@ impl Page {
         let mut found = Vec::new();
         let mut inside = false;
         for (line, text) in &self.prose {
-            let cell = text.strip_prefix("| ").and_then(|row| row.split(" | ").next());
+            let row = text.strip_prefix("| ").map(|row| row.trim_end_matches(" |"));
+            let cell = row.and_then(|row| row.split(" | ").next());
             match cell {
                 None => inside = false,
                 Some(cell) if cell == head => inside = true,
