@@ -2,11 +2,13 @@
 //! through.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,12 +18,14 @@ use crate::config::{self, ConfigError};
 use crate::core::event::Candidate;
 use crate::desired::{self, Problem, Settings};
 use crate::exit::Exit;
-use crate::firewall::{self, Done, Filter, FirewallError, Place, Trouble, Wish};
+use crate::firewall::{self, Done, Filter, FirewallError, Place, Server, Trouble, Wish};
 
 /// How long a server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// PPTP's control port (RFC 2637).
 const PORT: u16 = 1723;
+/// Servers that are called at once.
+const CALLS_AT_ONCE: usize = 64;
 
 /// What comes after `firewall`.
 #[derive(Debug, Args)]
@@ -40,16 +44,10 @@ enum FirewallCommand {
     Apply(RuleArguments),
     /// Take away every rule that `apply` has put, and no other (needs root)
     Remove {
-        #[command(flatten)]
-        filter: FilterArgument,
+        /// Only from this packet filter [default: from both]
+        #[arg(long, value_enum, value_name = "NAME")]
+        filter: Option<FilterName>,
     },
-}
-
-#[derive(Debug, Args)]
-struct FilterArgument {
-    /// Which packet filter [default: nft, where it is installed]
-    #[arg(long, value_enum, value_name = "NAME")]
-    filter: Option<FilterName>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -60,8 +58,6 @@ enum FilterName {
 
 #[derive(Debug, Args)]
 struct ServerArguments {
-    #[command(flatten)]
-    filter: FilterArgument,
     /// Only this server; may be given again [default: any]
     #[arg(long = "server", value_name = "ADDRESS")]
     servers: Vec<Ipv4Addr>,
@@ -75,6 +71,9 @@ struct ServerArguments {
 
 #[derive(Debug, Args)]
 struct RuleArguments {
+    /// Which packet filter [default: nft, where it is installed]
+    #[arg(long, value_enum, value_name = "NAME")]
+    filter: Option<FilterName>,
     #[command(flatten)]
     servers: ServerArguments,
     /// Put the rules into this chain of nftables, which drops; may be given again
@@ -100,6 +99,11 @@ pub enum FirewallCommandError {
     /// The nodes can't be read.
     #[error("can't read the nodes: {0}")]
     Nodes(#[from] Problem),
+    /// The database names no server.
+    #[error(
+        "{0} has no node that can be dialled, so there is no server to name; leave out --of-nodes, or see `connexactl node list`"
+    )]
+    NoServer(PathBuf),
     /// It can't be put as JSON.
     #[error("{0}")]
     Json(String),
@@ -110,15 +114,19 @@ impl FirewallCommandError {
     pub fn exit(&self) -> Exit {
         match self {
             FirewallCommandError::Firewall(FirewallError::NotRoot) => Exit::Permission,
+            FirewallCommandError::Firewall(FirewallError::IntoOfIptables) => Exit::Usage,
             FirewallCommandError::Firewall(
                 FirewallError::NoFilter
                 | FirewallError::Missing { .. }
                 | FirewallError::Refused { .. }
                 | FirewallError::Garbled(_)
                 | FirewallError::Foreign { .. }
+                | FirewallError::OfIptables(_)
+                | FirewallError::NotOurs
                 | FirewallError::NoSuchChain(_),
             )
             | FirewallCommandError::Nodes(_)
+            | FirewallCommandError::NoServer(_)
             | FirewallCommandError::Json(_) => Exit::No,
             FirewallCommandError::Config(_) => Exit::Config,
         }
@@ -129,12 +137,12 @@ impl FirewallCommandError {
 #[derive(Debug, Serialize)]
 struct Findings {
     troubles: Vec<Trouble>,
-    servers: Vec<Server>,
+    servers: Vec<Answer>,
 }
 
 /// How a server took a call of its control port.
 #[derive(Debug, Serialize)]
-struct Server {
+struct Answer {
     server: Ipv4Addr,
     answers: bool,
     message: String,
@@ -150,27 +158,37 @@ pub async fn firewall(
 ) -> Result<(String, Exit), FirewallCommandError> {
     match &arguments.command {
         FirewallCommand::Print(rules) => {
-            let filter = filter(&rules.servers.filter)?;
-            Ok((firewall::print(filter, &wish(rules).await?, &places(&rules.into)), Exit::Done))
+            let filter = rules.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))?;
+            Ok((firewall::print(filter, &wish(rules).await?, &places(&rules.into))?, Exit::Done))
         }
-        FirewallCommand::Apply(rules) => {
-            let filter = filter(&rules.servers.filter)?;
-            let done = firewall::apply(filter, &wish(rules).await?, &places(&rules.into))?;
-            Ok((told(&done), Exit::Done))
-        }
-        FirewallCommand::Remove { filter: name } => {
-            Ok((told(&firewall::remove(filter(name)?)?), Exit::Done))
+        FirewallCommand::Apply(rules) => apply(rules).await,
+        FirewallCommand::Remove { filter } => {
+            let done = firewall::remove(filter.map(Filter::from))?;
+            Ok((told(done).to_owned(), Exit::Done))
         }
         FirewallCommand::Check(asked) => check(asked, as_json).await,
     }
 }
 
-fn filter(name: &FilterArgument) -> Result<Filter, FirewallError> {
-    match name.filter {
-        Some(FilterName::Nft) => Ok(Filter::Nft),
-        Some(FilterName::Iptables) => Ok(Filter::Iptables),
-        None => Filter::of_host(),
+impl From<FilterName> for Filter {
+    fn from(name: FilterName) -> Self {
+        match name {
+            FilterName::Nft => Filter::Nft,
+            FilterName::Iptables => Filter::Iptables,
+        }
     }
+}
+
+async fn apply(rules: &RuleArguments) -> Result<(String, Exit), FirewallCommandError> {
+    let filter = rules.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))?;
+    let wish = wish(rules).await?;
+    let done = firewall::apply(filter, &wish, &places(&rules.into))?;
+    let mut still = firewall::troubles(&wish.servers)?;
+    still.retain(|trouble| trouble.sure);
+    let exit = if still.is_empty() { Exit::Done } else { Exit::No };
+    let findings = Findings { troubles: still, servers: Vec::new() };
+    let others = if exit == Exit::Done { String::new() } else { in_lines(&findings) };
+    Ok((told(done).to_owned() + &others, exit))
 }
 
 async fn wish(rules: &RuleArguments) -> Result<Wish, FirewallCommandError> {
@@ -181,7 +199,7 @@ async fn wish(rules: &RuleArguments) -> Result<Wish, FirewallCommandError> {
     })
 }
 
-async fn servers(asked: &ServerArguments) -> Result<Vec<Ipv4Addr>, FirewallCommandError> {
+async fn servers(asked: &ServerArguments) -> Result<Vec<Server>, FirewallCommandError> {
     let mut servers = asked.servers.clone();
     if asked.of_nodes {
         let config = config::load(asked.config.as_deref(), |_| ())?;
@@ -191,10 +209,14 @@ async fn servers(asked: &ServerArguments) -> Result<Vec<Ipv4Addr>, FirewallComma
                 Candidate::Invalid(_) => {}
             }
         }
+        // No server would mean any.
+        if servers.is_empty() {
+            return Err(FirewallCommandError::NoServer(config.database.path));
+        }
     }
     servers.sort_unstable();
     servers.dedup();
-    Ok(servers)
+    Ok(firewall::servers(servers).await)
 }
 
 /// Words of `--into`, which come by threes.
@@ -208,14 +230,13 @@ fn places(words: &[String]) -> Vec<Place> {
     words.chunks(3).filter_map(place).collect()
 }
 
-fn told(done: &Done) -> String {
+fn told(done: Done) -> &'static str {
     match done {
         Done::Applied => "The rules are in place; `connexactl firewall remove` takes them away\n",
         Done::NotNeeded => "Nothing drops PPTP, so no rule is needed\n",
         Done::Removed => "The rules are gone\n",
         Done::NothingThere => "There are no rules of connexa's\n",
     }
-    .to_owned()
 }
 
 async fn check(
@@ -223,14 +244,12 @@ async fn check(
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
     let servers = servers(asked).await?;
-    let troubles = firewall::troubles(filter(&asked.filter)?, &servers)?;
-    let mut calls = tokio::task::JoinSet::new();
-    servers.iter().for_each(|server| drop(calls.spawn(call(*server))));
-    let mut servers = calls.join_all().await;
-    servers.sort_by_key(|server| server.server);
+    let troubles = firewall::troubles(&servers)?;
+    let calls = stream::iter(servers).map(|server| call(server.address)).buffered(CALLS_AT_ONCE);
+    let findings = Findings { troubles, servers: calls.collect().await };
+    // What may be dropped can't be called well either.
     let is_well =
-        troubles.iter().all(|trouble| !trouble.sure) && servers.iter().all(|server| server.answers);
-    let findings = Findings { troubles, servers };
+        findings.troubles.is_empty() && findings.servers.iter().all(|server| server.answers);
     let text = if as_json {
         json(&findings).map_err(FirewallCommandError::Json)?
     } else {
@@ -239,13 +258,19 @@ async fn check(
     Ok((text, if is_well { Exit::Done } else { Exit::No }))
 }
 
-async fn call(server: Ipv4Addr) -> Server {
+/// Calls a server's control port, and sends it a packet of GRE that belongs to no call.
+async fn call(server: Ipv4Addr) -> Answer {
+    let filtered = |what| (false, format!("a filter of this host drops {what}"));
+    if firewall::send_gre(server).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        let (answers, message) = filtered("GRE to it");
+        return Answer { server, answers, message };
+    }
     let connected =
         timeout(ANSWER_WITHIN, TcpStream::connect(SocketAddr::from((server, PORT)))).await;
     let (answers, message) = match connected {
         Ok(Ok(_)) => (true, format!("answers on TCP port {PORT}")),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            (false, format!("a filter of this host drops TCP to port {PORT}"))
+        Ok(Err(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            filtered("TCP to port 1723")
         }
         Ok(Err(error)) => (false, format!("TCP port {PORT}: {error}")),
         Err(_) => {
@@ -258,25 +283,27 @@ async fn call(server: Ipv4Addr) -> Server {
             )
         }
     };
-    Server { server, answers, message }
+    Answer { server, answers, message }
 }
 
 fn in_lines(findings: &Findings) -> String {
     let mut text = String::new();
     for Trouble { chain, what, sure } in &findings.troubles {
-        let verb = if *sure { "drops" } else { "may drop, by rules that are not understood here:" };
-        let _ =
-            writeln!(text, "{} {chain} {verb} {what}", if *sure { "failed " } else { "warning" });
-    }
-    if findings.troubles.iter().any(|trouble| trouble.sure) {
-        text.push_str("        → connexactl firewall apply\n");
+        let (verdict, verb) = if *sure {
+            ("failed ", "drops")
+        } else {
+            ("warning", "may drop, by rules that are not understood here:")
+        };
+        let _ = writeln!(text, "{verdict} {chain} {verb} {what}");
     }
     if findings.troubles.is_empty() {
         text.push_str("ok      no chain drops TCP port 1723 or GRE\n");
+    } else {
+        text.push_str("        → connexactl firewall apply\n");
     }
-    for Server { server, answers, message } in &findings.servers {
-        let _ =
-            writeln!(text, "{} {server}: {message}", if *answers { "ok     " } else { "failed " });
+    for Answer { server, answers, message } in &findings.servers {
+        let verdict = if *answers { "ok     " } else { "failed " };
+        let _ = writeln!(text, "{verdict} {server}: {message}");
     }
     text
 }

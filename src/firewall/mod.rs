@@ -4,19 +4,25 @@
 //! In nftables an accept ends its own base chain alone: another chain's drop stands. So rules go
 //! into the chains that drop, by the operator's word, and nowhere else.
 
+mod fate;
 mod iptables;
 mod nft;
 mod rules;
 mod ruleset;
 mod tool;
+mod way;
 
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Serialize;
+use socket2::{Domain, Socket, Type};
 
+use fate::Fate;
 pub use rules::Wish;
-use ruleset::{Chain, Fate, Packet, Protocol, Ruleset};
+use ruleset::{Chain, Hook, Packet, Protocol, Ruleset};
 pub use tool::{Filter, FirewallError};
+pub use way::{Server, servers};
 
 /// A chain of nftables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,25 +59,21 @@ pub enum Done {
     NothingThere,
 }
 
-/// The rules that [`apply`] would put, as the filter's own tools read them.
-pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> String {
+/// What [`apply`] would have the filter's own tool read.
+///
+/// # Errors
+/// When the filter's rules can't be read, or `into` names a chain that can't take the rules.
+pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, FirewallError> {
     match filter {
+        Filter::Iptables => Ok(iptables::apply(wish, "")),
         Filter::Nft => {
-            let mut text = rules::nft_table(wish);
-            for place in into {
-                for out in [true, false] {
-                    text += &insertions(place, wish, out);
-                }
-            }
-            if into.is_empty() {
-                for (out, what) in [(true, "output"), (false, "input")] {
-                    text += &format!("# in each {what} chain that drops:\n");
-                    rules::nft(wish, out).iter().for_each(|rule| text += &format!("{rule}\n"));
-                }
-            }
-            text
+            let now = read()?;
+            let mut places = into.to_vec();
+            places.extend(in_the_way(&now.of_others(), wish).nft);
+            places.sort();
+            places.dedup();
+            nft_script(&now, wish, &places)
         }
-        Filter::Iptables => iptables::apply(wish, ""),
     }
 }
 
@@ -79,82 +81,132 @@ pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> String {
 ///
 /// # Errors
 /// When the filter's rules can't be read.
-pub fn troubles(filter: Filter, servers: &[Ipv4Addr]) -> Result<Vec<Trouble>, FirewallError> {
-    Ok(troubles_in(&read(filter)?, servers))
+pub fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
+    let now = read()?;
+    let mut found: Vec<Trouble> = Vec::new();
+    for (packet, what) in packets(&now, servers) {
+        for (chain, fate) in now.trouble(&packet) {
+            let (chain, sure) = (place(chain).to_string(), fate == Fate::Dropped);
+            match found.iter_mut().find(|trouble| trouble.chain == chain && trouble.what == what) {
+                Some(trouble) => trouble.sure |= sure,
+                None => found.push(Trouble { chain, what, sure }),
+            }
+        }
+    }
+    found.sort_by_key(|trouble| !trouble.sure);
+    Ok(found)
 }
 
 /// Puts the rules; again is the same as once.
 ///
 /// # Errors
-/// When a chain drops that is not named in `into`, or the filter refuses.
+/// When a chain drops, or may, that is not named in `into`, or the filter refuses.
 pub fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
     match filter {
-        Filter::Iptables => {
+        Filter::Iptables if into.is_empty() => {
             tool::restore(&iptables::apply(wish, &tool::saved()?))?;
             Ok(Done::Applied)
         }
+        Filter::Iptables => Err(FirewallError::IntoOfIptables),
         Filter::Nft => apply_nft(wish, into),
     }
 }
 
-/// Takes away what [`apply`] has put, whoever ran it.
+/// Takes away what [`apply`] has put into this filter, or into both, whoever ran it.
 ///
 /// # Errors
 /// When the filter refuses.
-pub fn remove(filter: Filter) -> Result<Done, FirewallError> {
-    let script = match filter {
-        Filter::Nft => Some(removal(&read(filter)?)).filter(|script| !script.is_empty()),
-        Filter::Iptables => iptables::remove(&tool::saved()?),
-    };
-    let Some(script) = script else { return Ok(Done::NothingThere) };
-    match filter {
-        Filter::Nft => tool::transact(&script)?,
-        Filter::Iptables => tool::restore(&script)?,
+pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
+    let is_meant = |one| filter.map_or_else(|| tool::has(one), |filter| filter == one);
+    let mut done = Done::NothingThere;
+    if is_meant(Filter::Iptables) {
+        let saved = tool::saved()?;
+        if let Some(script) = iptables::remove(&saved) {
+            tool::restore(&script)?;
+            done = Done::Removed;
+        }
+        for table in iptables::made_tables(&saved) {
+            // The older iptables keeps a table that it has begun, which does nothing.
+            let _ = tool::transact(&format!("delete table ip {table}\n"));
+        }
     }
-    Ok(Done::Removed)
+    if is_meant(Filter::Nft) {
+        let script = removal(&read()?)?;
+        if !script.is_empty() {
+            tool::transact(&script)?;
+            done = Done::Removed;
+        }
+    }
+    Ok(done)
 }
 
-fn read(filter: Filter) -> Result<Ruleset, FirewallError> {
-    match filter {
-        Filter::Nft => nft::read(&tool::listed()?).map_err(FirewallError::Garbled),
-        Filter::Iptables => Ok(iptables::read(&tool::saved()?)),
+/// Sends a server a packet of GRE with the header of PPTP (RFC 2637, 4.1) that belongs to no call,
+/// and so is thrown away by it.
+///
+/// # Errors
+/// `PermissionDenied` when a filter of this host drops it; others when it can't be sent.
+pub fn send_gre(server: Ipv4Addr) -> io::Result<()> {
+    const GRE: i32 = 47;
+    // A key and version 1; PPP; no payload, and call 0.
+    const HEADER: [u8; 8] = [0x20, 0x01, 0x88, 0x0B, 0, 0, 0, 0];
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(socket2::Protocol::from(GRE)))?;
+    socket.send_to(&HEADER, &SocketAddrV4::new(server, 0).into()).map(drop)
+}
+
+/// The chains of both filters.
+fn read() -> Result<Ruleset, FirewallError> {
+    let mut all = Ruleset::default();
+    let (nft, iptables) = (tool::has(Filter::Nft), tool::has(Filter::Iptables));
+    if nft {
+        all = nft::read(&tool::listed()?).map_err(FirewallError::Garbled)?;
     }
+    if iptables {
+        all.chains.extend(iptables::read(&tool::saved()?).chains);
+    }
+    if nft || iptables { Ok(all) } else { Err(FirewallError::NoFilter) }
 }
 
 fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
-    let now = read(Filter::Nft)?;
+    let now = read()?;
     let mut places: Vec<Place> = into.to_vec();
-    let marked =
-        |chain: &&Chain| chain.table != rules::TABLE && chain.rules.iter().any(|rule| rule.ours);
+    let marked = |chain: &&Chain| {
+        chain.by == Filter::Nft && !rules::is_own(chain) && chain.rules.iter().any(|rule| rule.ours)
+    };
     places.extend(now.chains.iter().filter(marked).map(place));
     places.sort();
     places.dedup();
-    let mut missing: Vec<Place> = Vec::new();
-    for (chain, _) in dropping(&now.of_others(), &wish.servers) {
-        let place = place(chain);
-        if !places.contains(&place) && !missing.contains(&place) {
-            missing.push(place);
-        }
-    }
+    let script = nft_script(&now, wish, &places)?;
+    let InTheWay { nft, iptables } = in_the_way(&now.of_others(), wish);
+    let missing: Vec<Place> = nft.into_iter().filter(|place| !places.contains(place)).collect();
     if !missing.is_empty() {
-        return Err(FirewallError::Foreign {
-            missing: missing.into_iter().chain(places).collect(),
-        });
+        return Err(FirewallError::Foreign { missing, named: places });
     }
-    let mut script = removal(&now);
-    for place in &places {
-        let chain = now.chains.iter().find(|chain| self::place(chain) == *place);
-        let Some((hook, _)) = chain.and_then(|chain| chain.base) else {
-            return Err(FirewallError::NoSuchChain(place.clone()));
-        };
-        script += &insertions(place, wish, hook == ruleset::Hook::Out);
+    if places.is_empty() && !iptables.is_empty() {
+        return Err(FirewallError::OfIptables(iptables));
     }
-    script += &rules::nft_table(wish);
     if script.is_empty() {
         return Ok(Done::NotNeeded);
     }
     tool::transact(&script)?;
     Ok(Done::Applied)
+}
+
+/// What nft is to read so that the rules stand in these chains and nowhere else.
+fn nft_script(now: &Ruleset, wish: &Wish, places: &[Place]) -> Result<String, FirewallError> {
+    let mut script = removal(now)?;
+    for place in places {
+        let chain = now.chains.iter().find(|chain| self::place(chain) == *place);
+        let chain = chain.ok_or_else(|| FirewallError::NoSuchChain(place.clone()))?;
+        if chain.by == Filter::Iptables {
+            return Err(FirewallError::OfIptables(vec![place.clone()]));
+        }
+        let Some((hook, _)) = chain.base else {
+            return Err(FirewallError::NoSuchChain(place.clone()));
+        };
+        script += &insertions(place, wish, hook == Hook::Out);
+    }
+    script += &rules::nft_table(wish, !places.is_empty());
+    Ok(script)
 }
 
 /// Rules to the top of a chain; the last one that is inserted comes first.
@@ -167,19 +219,24 @@ fn insertions(place: &Place, wish: &Wish, out: bool) -> String {
     rules.iter().rev().map(insert).collect()
 }
 
-/// Deletes our table and our rules in tables of others.
-fn removal(now: &Ruleset) -> String {
+/// Deletes our table, and our rules in tables of others.
+fn removal(now: &Ruleset) -> Result<String, FirewallError> {
     let mut script = String::new();
-    if now.chains.iter().any(|chain| chain.family == "ip" && chain.table == rules::TABLE) {
+    let (own, others): (Vec<&Chain>, Vec<&Chain>) = (now.chains.iter())
+        .filter(|chain| chain.by == Filter::Nft)
+        .partition(|chain| rules::is_own(chain));
+    if own.iter().any(|chain| !chain.rules.iter().all(|rule| rule.ours)) {
+        return Err(FirewallError::NotOurs);
+    }
+    if !own.is_empty() {
         script += &format!("delete table ip {}\n", rules::TABLE);
     }
-    for chain in now.chains.iter().filter(|chain| chain.table != rules::TABLE) {
+    for chain in others {
         for handle in chain.rules.iter().filter(|rule| rule.ours).filter_map(|rule| rule.handle) {
-            let Place { family, table, chain } = place(chain);
-            script += &format!("delete rule {family} {table} {chain} handle {handle}\n");
+            script += &format!("delete rule {} handle {handle}\n", place(chain));
         }
     }
-    script
+    Ok(script)
 }
 
 fn place(chain: &Chain) -> Place {
@@ -187,43 +244,44 @@ fn place(chain: &Chain) -> Place {
 }
 
 /// Every packet that PPTP needs, with its name.
-fn packets(servers: &[Ipv4Addr]) -> impl Iterator<Item = (Packet, &'static str)> {
-    let servers: Vec<Option<Ipv4Addr>> =
-        if servers.is_empty() { vec![None] } else { servers.iter().copied().map(Some).collect() };
-    servers.into_iter().flat_map(|server| {
+fn packets<'a>(ruleset: &Ruleset, servers: &'a [Server]) -> Vec<(Packet<'a>, &'static str)> {
+    let servers: Vec<Option<&Server>> =
+        if servers.is_empty() { vec![None] } else { servers.iter().map(Some).collect() };
+    let all = servers.into_iter().flat_map(|server| {
+        // Without a helper each direction of GRE is a connection of its own, never answered.
+        let gre: &[&str] =
+            if ruleset.follows_our_calls(server) { &["related", "established"] } else { &["new"] };
+        let of = move |out, protocol, states: &[&'static str], what| {
+            let packet = move |state| (Packet { out, protocol, server, state }, what);
+            states.iter().copied().map(packet).collect::<Vec<_>>()
+        };
         [
-            (Packet { out: true, protocol: Protocol::Tcp, server }, "TCP to port 1723"),
-            (Packet { out: true, protocol: Protocol::Gre, server }, "GRE to servers"),
-            (Packet { out: false, protocol: Protocol::Tcp, server }, "answers from TCP port 1723"),
-            (Packet { out: false, protocol: Protocol::Gre, server }, "GRE from servers"),
+            of(true, Protocol::Tcp, &["new", "established"], "TCP to port 1723"),
+            of(true, Protocol::Gre, gre, "GRE to servers"),
+            of(false, Protocol::Tcp, &["established"], "answers from TCP port 1723"),
+            of(false, Protocol::Gre, gre, "GRE from servers"),
         ]
-    })
+    });
+    all.flatten().collect()
 }
 
-/// Chains that are sure to drop something.
-fn dropping<'a>(ruleset: &'a Ruleset, servers: &[Ipv4Addr]) -> Vec<(&'a Chain, &'static str)> {
-    let mut found = Vec::new();
-    for (packet, what) in packets(servers) {
-        let trouble = ruleset.trouble(&packet).into_iter();
-        found.extend(
-            trouble.filter(|(_, fate)| *fate == Fate::Dropped).map(|(chain, _)| (chain, what)),
-        );
-    }
-    found
+/// Chains that drop something, or may.
+struct InTheWay {
+    nft: Vec<Place>,
+    iptables: Vec<Place>,
 }
 
-fn troubles_in(ruleset: &Ruleset, servers: &[Ipv4Addr]) -> Vec<Trouble> {
-    let mut found: Vec<Trouble> = Vec::new();
-    for (packet, what) in packets(servers) {
-        for (chain, fate) in ruleset.trouble(&packet) {
-            let Place { family, table, chain } = place(chain);
-            let chain = format!("{family} {table} {chain}");
-            let trouble = Trouble { chain, what, sure: fate == Fate::Dropped };
-            if !found.contains(&trouble) {
-                found.push(trouble);
+fn in_the_way(ruleset: &Ruleset, wish: &Wish) -> InTheWay {
+    let mut chains: Vec<&Chain> = Vec::new();
+    for (packet, _) in packets(ruleset, &wish.servers) {
+        for (chain, _) in ruleset.trouble(&packet) {
+            if !chains.contains(&chain) {
+                chains.push(chain);
             }
         }
     }
-    found.sort_by_key(|trouble| !trouble.sure);
-    found
+    let (nft, iptables): (Vec<&Chain>, Vec<&Chain>) =
+        chains.into_iter().partition(|chain| chain.by == Filter::Nft);
+    let places = |chains: Vec<&Chain>| chains.into_iter().map(place).collect();
+    InTheWay { nft: places(nft), iptables: places(iptables) }
 }

@@ -6,26 +6,41 @@ use serde_json::Value;
 
 use super::rules::MARK;
 use super::ruleset::{Chain, Condition, Hook, Net, Rule, Ruleset, Verdict};
+use super::tool::Filter;
 
-/// Reads what `nft -j list ruleset` says. What it has of other families is left out.
+/// Reads what `nft -j list ruleset` says. What it has of other families, of tables that sleep and
+/// of tables that iptables manages is left out: those are read by its own tools.
 ///
 /// # Errors
 /// The parser's words for what is no JSON.
 pub(super) fn read(json: &str) -> Result<Ruleset, serde_json::Error> {
     let all: Value = serde_json::from_str(json)?;
+    let items = list(at(&all, &["nftables"]));
+    let of_kind = |kind: &'static str| items.iter().filter_map(move |item| item.get(kind));
+    let sleeps = |table: &&Value| {
+        list(&table["flags"]).iter().any(|flag| flag == "dormant") || table["flags"] == "dormant"
+    };
+    let asleep: Vec<_> =
+        of_kind("table").filter(sleeps).map(|t| (&t["family"], &t["name"])).collect();
+    let counts =
+        |item: &&Value| is_ipv4(item) && !asleep.contains(&(&item["family"], &item["table"]));
+    let helpers: Vec<_> = of_kind("ct helper")
+        .filter(|helper| helper["type"] == "pptp")
+        .map(|helper| (&helper["family"], &helper["table"], &helper["name"]))
+        .collect();
     let mut ruleset = Ruleset::default();
-    for item in list(at(&all, &["nftables"])) {
-        if let Some(found) = item.get("chain").filter(|chain| is_ipv4(chain)) {
-            ruleset.chains.push(chain(found));
-        } else if let Some(found) = item.get("rule").filter(|rule| is_ipv4(rule)) {
-            let is_its = |chain: &&mut Chain| {
-                chain.family == found["family"]
-                    && chain.table == found["table"]
-                    && chain.name == found["chain"]
-            };
-            if let Some(chain) = ruleset.chains.iter_mut().find(is_its) {
-                chain.rules.extend(rules(found));
-            }
+    ruleset.chains.extend(of_kind("chain").filter(counts).map(chain));
+    ruleset.chains.retain(|chain| !is_of_iptables(chain));
+    for found in of_kind("rule").filter(counts) {
+        let is_its = |chain: &&mut Chain| {
+            chain.family == found["family"]
+                && chain.table == found["table"]
+                && chain.name == found["chain"]
+        };
+        if let Some(chain) = ruleset.chains.iter_mut().find(is_its) {
+            let is_pptp =
+                |name: &Value| helpers.contains(&(&found["family"], &found["table"], name));
+            chain.rules.extend(rules(found, is_pptp));
         }
     }
     Ok(ruleset)
@@ -33,6 +48,16 @@ pub(super) fn read(json: &str) -> Result<Ruleset, serde_json::Error> {
 
 fn is_ipv4(item: &Value) -> bool {
     item["family"] == "ip" || item["family"] == "inet"
+}
+
+/// iptables-nft keeps its tables under the names of the older ones (iptables-nft(8)). A chain of
+/// the operator's own in such a table is iptables' too.
+fn is_of_iptables(chain: &Chain) -> bool {
+    let is_built_in =
+        ["INPUT", "OUTPUT", "PREROUTING", "POSTROUTING"].contains(&chain.name.as_str());
+    chain.family == "ip"
+        && ["filter", "mangle", "raw", "nat", "security"].contains(&chain.table.as_str())
+        && (is_built_in || chain.base.is_none())
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -55,6 +80,7 @@ fn chain(found: &Value) -> Chain {
         Some(_) | None => None,
     };
     Chain {
+        by: Filter::Nft,
         family: text(&found["family"]),
         table: text(&found["table"]),
         name: text(&found["name"]),
@@ -63,46 +89,67 @@ fn chain(found: &Value) -> Chain {
     }
 }
 
-/// A rule, or one for each entry of its verdict map.
-fn rules(found: &Value) -> Vec<Rule> {
+/// A rule, or one for each entry of its verdict map. `is_pptp` tells whether an object of this
+/// name is PPTP's helper.
+fn rules(found: &Value, is_pptp: impl Fn(&Value) -> bool) -> Vec<Rule> {
     let mut conditions = Vec::new();
-    let rule = |conditions: Vec<Condition>, verdict| Rule {
+    let mut helps = false;
+    let rule = |conditions: Vec<Condition>, helps, verdict| Rule {
         conditions,
         verdict,
         ours: found["comment"] == MARK,
+        helps,
         handle: found["handle"].as_u64(),
     };
     for expression in list(&found["expr"]) {
-        if let Some(asked) = expression.get("match") {
-            conditions.extend(asks(
-                &asked["left"],
-                asked["op"].as_str().unwrap_or_default(),
-                &asked["right"],
-            ));
-        } else if let Some(map) = expression.get("vmap") {
-            let entries = list(at(map, &["data", "set"])).iter().filter_map(|entry| {
-                let mut all = conditions.clone();
-                all.extend(asks(&map["key"], "==", entry.get(0)?));
-                Some(rule(all, verdict(entry.get(1)?)?))
-            });
-            return entries.collect();
-        } else if let Some(verdict) = verdict(expression) {
-            return vec![rule(conditions, verdict)];
-        } else if expression.get("xt").is_some() {
+        let Some((name, about)) = expression.as_object().and_then(|all| all.iter().next()) else {
             conditions.push(Condition::Unknown);
+            continue;
+        };
+        match (name.as_str(), about) {
+            ("match", _) => conditions.extend(asks(
+                &about["left"],
+                about["op"].as_str().unwrap_or_default(),
+                &about["right"],
+            )),
+            ("vmap", map) => {
+                let Some(entries) = at(map, &["data", "set"]).as_array() else {
+                    return vec![rule(conditions, helps, Verdict::Unknown)];
+                };
+                let entries = entries.iter().map(|entry| {
+                    let mut all = conditions.clone();
+                    all.extend(asks(&map["key"], "==", &entry[0]));
+                    rule(all, helps, verdict(&entry[1]).unwrap_or(Verdict::Unknown))
+                });
+                return entries.collect();
+            }
+            ("ct helper", helper) => helps |= is_pptp(helper),
+            ("xt", xt) if xt["type"] == "target" => {
+                let target = xt["name"].as_str().unwrap_or_default();
+                return vec![rule(conditions, helps, super::iptables::verdict("-j", target))];
+            }
+            ("xt", xt) if xt["name"] == "comment" => {}
+            ("counter" | "log" | "mangle" | "notrack" | "ct timeout" | "ct expectation", _) => {}
+            _ => match verdict(expression) {
+                Some(verdict) => return vec![rule(conditions, helps, verdict)],
+                None => conditions.push(Condition::Unknown),
+            },
         }
     }
-    vec![rule(conditions, Verdict::Nothing)]
+    vec![rule(conditions, helps, Verdict::Nothing)]
 }
 
+/// Statements that end a rule (libnftables-json(5)); none for others.
 fn verdict(expression: &Value) -> Option<Verdict> {
     let (name, about) = expression.as_object()?.iter().next()?;
     match name.as_str() {
-        "accept" => Some(Verdict::Accept),
+        // An address that is translated is let through.
+        "accept" | "snat" | "dnat" | "masquerade" | "redirect" => Some(Verdict::Accept),
         "drop" | "reject" => Some(Verdict::Drop),
         "return" => Some(Verdict::Return),
         "jump" => Some(Verdict::Jump(text(&about["target"]))),
         "goto" => Some(Verdict::Goto(text(&about["target"]))),
+        "queue" | "tproxy" | "fwd" | "synproxy" => Some(Verdict::Unknown),
         _ => None,
     }
 }
@@ -149,12 +196,13 @@ fn asks(left: &Value, operator: &str, right: &Value) -> Vec<Condition> {
         }
         Some(_) | None => None,
     };
-    let family = match (meta, right.as_str()) {
-        (Some("nfproto"), Some("ipv4")) => return Vec::new(),
-        (Some("nfproto"), Some("ipv6")) => Some(Condition::Protocol(Vec::new())),
-        _ => None,
-    };
-    header.into_iter().chain(family).chain([condition]).collect()
+    // All packets here are of IPv4; that one with no protocol to choose from is of none.
+    let none = || vec![Condition::Protocol(Vec::new())];
+    match (meta, operator, right.as_str()) {
+        (Some("nfproto"), "==", Some("ipv4")) | (Some("nfproto"), "!=", Some("ipv6")) => Vec::new(),
+        (Some("nfproto"), "==", Some("ipv6")) | (Some("nfproto"), "!=", Some("ipv4")) => none(),
+        _ => header.into_iter().chain([condition]).collect(),
+    }
 }
 
 fn net(value: &Value) -> Option<Net> {
@@ -176,7 +224,8 @@ fn ports(value: &Value) -> Option<(u16, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ruleset::{Fate, Packet, Protocol};
+    use super::super::fate::Fate;
+    use super::super::ruleset::{Packet, Protocol};
     use super::*;
 
     /// An input chain with a drop policy and one rule; what it does to answers of TCP.
@@ -186,7 +235,8 @@ mod tests {
                "hook": "input", "prio": 0, "policy": "drop"}}}}, {{"rule": {{"family": "inet", "table": "f", "chain": "input",
                "handle": 3, "expr": [{expressions}]}}}}]}}"#
         );
-        let packet = Packet { out: false, protocol: Protocol::Tcp, server: None };
+        let packet =
+            Packet { out: false, protocol: Protocol::Tcp, server: None, state: "established" };
         read(&json).unwrap().trouble(&packet).first().map(|(_, fate)| *fate)
     }
 
@@ -212,7 +262,31 @@ mod tests {
     }
 
     #[test]
-    fn what_iptables_has_put_there_is_not_understood() {
-        assert_eq!(fate(r#"{"xt": null}, {"accept": null}"#), Some(Fate::Unsure));
+    fn a_rule_with_a_limit_may_accept_or_not() {
+        let rule = r#"{"limit": {"rate": 5, "burst": 5, "per": "second"}}, {"accept": null}"#;
+        assert_eq!(fate(rule), Some(Fate::Unsure));
+    }
+
+    #[test]
+    fn a_map_of_verdicts_that_has_a_name_is_not_understood() {
+        let rule =
+            r#"{"vmap": {"key": {"payload": {"protocol": "ip", "field": "saddr"}}, "data": "@m"}}"#;
+        assert_eq!(fate(rule), Some(Fate::Unsure));
+    }
+
+    #[test]
+    fn what_is_counted_or_marked_goes_on() {
+        let rule = r#"{"counter": {"packets": 0, "bytes": 0}}, {"mangle": {"key": {"meta": {"key": "mark"}}, "value": 3}},
+            {"accept": null}"#;
+        assert_eq!(fate(rule), None);
+    }
+
+    #[test]
+    fn tables_that_sleep_or_that_iptables_manages_are_left_out() {
+        let json = r#"{"nftables": [{"table": {"family": "ip", "name": "f", "flags": ["dormant"]}},
+            {"chain": {"family": "ip", "table": "f", "name": "input", "hook": "input", "policy": "drop"}},
+            {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}},
+            {"chain": {"family": "ip", "table": "filter", "name": "ufw-user-input"}}]}"#;
+        assert_eq!(read(json).unwrap(), Ruleset::default());
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of a PPTP client: out to servers what PPTP is made of, and back only its answers.
 
-use std::net::Ipv4Addr;
+use super::ruleset::Chain;
+use super::way::Server;
 
 /// What marks a rule as this program's.
 pub(super) const MARK: &str = "connexa";
@@ -8,66 +9,90 @@ pub(super) const MARK: &str = "connexa";
 /// nftables' table of our own, for what needs no foreign chain.
 pub(super) const TABLE: &str = "connexa";
 
+/// Whether a chain is in the table of our own.
+pub(super) fn is_own(chain: &Chain) -> bool {
+    chain.family == "ip" && chain.table == TABLE
+}
+
 /// What rules are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// Only these servers; empty is any.
-    pub servers: Vec<Ipv4Addr>,
+    pub servers: Vec<Server>,
     /// Fit TCP's segments to the tunnels' MTU.
     pub clamp_mss: bool,
     /// Follow PPTP of others that this host translates (NAT).
     pub conntrack_helper: bool,
 }
 
+impl Wish {
+    /// Whether connection tracking is to follow the calls of this host itself. Of a server that is
+    /// named all GRE is its own; of any, only what belongs to a call of ours, and that is known to
+    /// PPTP's helper alone: without it each direction of a call's GRE is a connection of its own
+    /// (`gre_pkt_to_tuple`, net/netfilter/nf_conntrack_proto_gre.c).
+    pub(super) fn follows_our_calls(&self) -> bool {
+        self.servers.is_empty()
+    }
+}
+
 /// nftables' expressions for one direction, without comment.
 pub(super) fn nft(wish: &Wish, out: bool) -> Vec<String> {
-    let addresses = wish.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let addresses =
+        wish.servers.iter().map(|server| server.address.to_string()).collect::<Vec<_>>().join(", ");
     let (whom, port) = if out { ("daddr", "dport") } else { ("saddr", "sport") };
     let servers =
         if addresses.is_empty() { String::new() } else { format!("ip {whom} {{ {addresses} }} ") };
     let answers = if out { "" } else { "ct state established,related " };
-    // Of a server that is named all GRE is its own; of any, only what belongs to ours.
-    let gre_answers = if out || !addresses.is_empty() { "" } else { answers };
+    let gre_answers = if wish.follows_our_calls() { answers } else { "" };
     vec![
         format!("{servers}tcp {port} 1723 {answers}accept"),
         format!("{servers}ip protocol gre {gre_answers}accept"),
     ]
 }
 
-/// nftables' table of our own; empty where none is needed.
-pub(super) fn nft_table(wish: &Wish) -> String {
+/// nftables' table of our own; empty where none is needed. `lets_through`: rules of [`nft`] stand
+/// in chains of others.
+pub(super) fn nft_table(wish: &Wish, lets_through: bool) -> String {
     let mut text = String::new();
+    let mut chain = |name: &str, hook: &str, priority: &str, rule: &str| {
+        text += &format!(
+            "  chain {name} {{\n    type filter hook {hook} priority {priority}; policy accept;\n    {rule} comment \"{MARK}\"\n  }}\n"
+        );
+    };
     if wish.clamp_mss {
-        for hook in ["forward", "output"] {
-            text += &format!(
-                "  chain mss-{hook} {{\n    type filter hook {hook} priority mangle; policy accept;\n    \
-                 oifname {{ \"ppp*\", \"cx*\" }} tcp flags syn / syn,rst tcp option maxseg size set rt mtu comment \"{MARK}\"\n  }}\n"
-            );
-        }
+        let clamp = "oifname { \"ppp*\", \"cx*\" } tcp flags syn / syn,rst tcp option maxseg size set rt mtu";
+        chain("mss-forward", "forward", "mangle", clamp);
+        chain("mss-output", "output", "mangle", clamp);
+    }
+    let help = "tcp dport 1723 ct helper set \"pptp\"";
+    // After the connection is looked up and before anything is dropped (nft(8), CT HELPER).
+    if lets_through && wish.follows_our_calls() {
+        chain("calls", "output", "-5", help);
     }
     if wish.conntrack_helper {
-        text += &format!(
-            "  ct helper pptp {{\n    type \"pptp\" protocol tcp\n  }}\n  chain helper {{\n    \
-             type filter hook prerouting priority filter; policy accept;\n    \
-             tcp dport 1723 ct helper set \"pptp\" comment \"{MARK}\"\n  }}\n"
-        );
+        chain("helper", "prerouting", "filter", help);
+    }
+    if text.contains(help) {
+        text.insert_str(0, "  ct helper pptp {\n    type \"pptp\" protocol tcp\n  }\n");
     }
     if text.is_empty() { text } else { format!("table ip {TABLE} {{\n{text}}}\n") }
 }
 
-/// iptables' rules for one direction, as `iptables-restore` reads them, of the chain named.
-pub(super) fn iptables(wish: &Wish, out: bool, chain: &str) -> Vec<String> {
+/// iptables' rules for one direction, as they stand behind `-A CHAIN`.
+pub(super) fn iptables(wish: &Wish, out: bool) -> Vec<String> {
     let (whom, port) = if out { ("-d", "--dport") } else { ("-s", "--sport") };
     let answers = if out { "" } else { "-m conntrack --ctstate RELATED,ESTABLISHED " };
-    let gre_answers = if out || !wish.servers.is_empty() { "" } else { answers };
-    let any = [String::new()];
-    let servers: Vec<String> =
-        wish.servers.iter().map(|server| format!("{whom} {server}/32 ")).collect();
-    let servers = if servers.is_empty() { &any[..] } else { &servers };
+    let gre_answers = if wish.follows_our_calls() { answers } else { "" };
+    let mut servers: Vec<String> =
+        wish.servers.iter().map(|server| format!("{whom} {}/32 ", server.address)).collect();
+    if servers.is_empty() {
+        servers.push(String::new());
+    }
+    let comment = format!("-m comment --comment {MARK} -j ACCEPT");
     let rules = servers.iter().flat_map(|server| {
         [
-            format!("-A {chain} {server}-p tcp -m tcp {port} 1723 {answers}-m comment --comment {MARK} -j ACCEPT"),
-            format!("-A {chain} {server}-p gre {gre_answers}-m comment --comment {MARK} -j ACCEPT"),
+            format!("{server}-p tcp -m tcp {port} 1723 {answers}{comment}"),
+            format!("{server}-p gre {gre_answers}{comment}"),
         ]
     });
     rules.collect()
@@ -85,12 +110,19 @@ mod tests {
 
     #[test]
     fn a_named_server_s_gre_is_taken_as_it_comes() {
-        let wish = Wish { servers: vec![Ipv4Addr::new(10, 0, 0, 1)], ..Wish::default() };
+        let server = Server { address: [10, 0, 0, 1].into(), link: None };
+        let wish = Wish { servers: vec![server], ..Wish::default() };
         assert_eq!(nft(&wish, false)[1], "ip saddr { 10.0.0.1 } ip protocol gre accept");
     }
 
     #[test]
+    fn any_server_s_gre_is_known_by_a_helper_for_our_calls() {
+        let table = nft_table(&Wish::default(), true);
+        assert!(table.contains("hook output") && table.contains("ct helper set"), "{table}");
+    }
+
+    #[test]
     fn nothing_on_request_needs_no_table() {
-        assert_eq!(nft_table(&Wish::default()), "");
+        assert_eq!(nft_table(&Wish::default(), false), "");
     }
 }

@@ -2,6 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use super::tool::Filter;
+use super::way::Server;
+
 /// The two protocols of PPTP (RFC 2637): a control connection, and tunnelled data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -13,12 +16,14 @@ pub(super) enum Protocol {
 
 /// A packet of ours, or of a server to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(super) struct Packet<'a> {
     /// It leaves this host.
     pub(super) out: bool,
     pub(super) protocol: Protocol,
     /// `None` for any.
-    pub(super) server: Option<Ipv4Addr>,
+    pub(super) server: Option<&'a Server>,
+    /// What connection tracking says of it, as rules name it.
+    pub(super) state: &'static str,
 }
 
 /// A network: its address and how many bits of it count.
@@ -82,14 +87,20 @@ impl Condition {
             Protocol::Tcp => None,
         };
         let address = |nets: &[Net], known: bool| match packet.server.filter(|_| known) {
-            Some(server) => Some(nets.iter().any(|net| net.contains(server))),
+            Some(server) => Some(nets.iter().any(|net| net.contains(server.address))),
             None if nets.iter().any(|net| net.1 == 0) => Some(true),
             None => None,
         };
-        // Servers are not reached by the loopback link.
-        let interface = |names: &[String]| (names.iter().all(|name| name == "lo")).then_some(false);
+        let link = |names: &[String], met: bool| match packet.server.and_then(|s| s.link.as_ref()) {
+            // Nothing leaves by the link that it comes by.
+            _ if !met => Some(false),
+            Some(link) => Some(names.iter().any(|name| is_link(name, link))),
+            // Servers are not reached by the loopback link.
+            None => names.iter().all(|name| name == "lo").then_some(false),
+        };
         match self {
-            Condition::In(names) | Condition::Out(names) => interface(names),
+            Condition::In(names) => link(names, !packet.out),
+            Condition::Out(names) => link(names, packet.out),
             Condition::Protocol(names) => Some(names.iter().any(|name| match packet.protocol {
                 Protocol::Tcp => ["tcp", "6"].contains(&name.as_str()),
                 Protocol::Gre => ["gre", "47"].contains(&name.as_str()),
@@ -99,12 +110,19 @@ impl Condition {
             Condition::SourcePort(ranges) => port(ranges, !packet.out),
             Condition::DestinationPort(ranges) => port(ranges, packet.out),
             Condition::State(states) => {
-                let ours = if packet.out { "new" } else { "established" };
-                Some(states.iter().any(|state| state.eq_ignore_ascii_case(ours)))
+                Some(states.iter().any(|state| state.eq_ignore_ascii_case(packet.state)))
             }
             Condition::Not(condition) => condition.holds(packet).map(|holds| !holds),
             Condition::Unknown => None,
         }
+    }
+}
+
+/// Whether a rule's name of links, which may end in `*` (nftables) or `+` (iptables), means this one.
+fn is_link(name: &str, link: &str) -> bool {
+    match name.strip_suffix(['*', '+']) {
+        Some(beginning) => link.starts_with(beginning),
+        None => name == link,
     }
 }
 
@@ -123,6 +141,8 @@ pub(super) enum Verdict {
     Return,
     /// Nothing that matters here.
     Nothing,
+    /// Something that is not understood here, and may drop.
+    Unknown,
 }
 
 /// One rule.
@@ -132,8 +152,25 @@ pub(super) struct Rule {
     pub(super) verdict: Verdict,
     /// Marked as this program's own.
     pub(super) ours: bool,
+    /// It has a helper follow the connection.
+    pub(super) helps: bool,
     /// nftables' number of it.
     pub(super) handle: Option<u64>,
+}
+
+impl Rule {
+    /// Whether the packet fulfils all of its conditions; `None` where that can't be known.
+    pub(super) fn holds(&self, packet: &Packet) -> Option<bool> {
+        let mut holds = Some(true);
+        for condition in &self.conditions {
+            match condition.holds(packet) {
+                Some(false) => return Some(false),
+                Some(true) => {}
+                None => holds = None,
+            }
+        }
+        holds
+    }
 }
 
 /// Where packets meet a chain.
@@ -148,6 +185,7 @@ pub(super) enum Hook {
 /// One chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chain {
+    pub(super) by: Filter,
     pub(super) family: String,
     pub(super) table: String,
     pub(super) name: String,
@@ -162,102 +200,7 @@ pub(super) struct Ruleset {
     pub(super) chains: Vec<Chain>,
 }
 
-/// What becomes of a packet in a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
-    /// It gets through.
-    Passes,
-    /// That depends on what is not understood.
-    Unsure,
-    /// It is dropped.
-    Dropped,
-}
-
-/// Where a walk through a chain has ended.
-enum End {
-    Accepted,
-    Dropped,
-    /// At the chain's end, or at a return.
-    Through,
-}
-
-/// Chains lead to each other this deep at most (NFT_JUMP_STACK_SIZE, net/netfilter/nf_tables.h).
-const DEEPEST: u32 = 16;
-
 impl Ruleset {
-    /// Base chains of others with what they do to the packet; those that let it pass left out.
-    pub(super) fn trouble(&self, packet: &Packet) -> Vec<(&Chain, Fate)> {
-        let hook = if packet.out { Hook::Out } else { Hook::In };
-        let met = self.chains.iter().filter(|chain| chain.base.is_some_and(|(at, _)| at == hook));
-        met.map(|chain| (chain, self.fate(chain, packet)))
-            .filter(|(_, fate)| *fate > Fate::Passes)
-            .collect()
-    }
-
-    fn fate(&self, chain: &Chain, packet: &Packet) -> Fate {
-        let mut unsure = false;
-        let drops = match self.walk(chain, packet, DEEPEST, &mut unsure) {
-            End::Accepted => false,
-            End::Dropped => true,
-            End::Through => chain.base.is_some_and(|(_, drops)| drops),
-        };
-        match (drops, unsure) {
-            (_, true) => Fate::Unsure,
-            (true, false) => Fate::Dropped,
-            (false, false) => Fate::Passes,
-        }
-    }
-
-    fn walk(&self, chain: &Chain, packet: &Packet, depth: u32, unsure: &mut bool) -> End {
-        for rule in &chain.rules {
-            let mut holds = Some(true);
-            for condition in &rule.conditions {
-                holds = match (holds, condition.holds(packet)) {
-                    (Some(false), _) | (_, Some(false)) => Some(false),
-                    (None, _) | (_, None) => None,
-                    (Some(true), Some(true)) => Some(true),
-                };
-            }
-            if holds == Some(false) {
-                continue;
-            }
-            let (end, is_goto) = match &rule.verdict {
-                Verdict::Nothing => continue,
-                Verdict::Accept => (End::Accepted, false),
-                Verdict::Drop => (End::Dropped, false),
-                Verdict::Return => (End::Through, true),
-                Verdict::Jump(name) => (self.follow(chain, name, packet, depth, unsure), false),
-                Verdict::Goto(name) => (self.follow(chain, name, packet, depth, unsure), true),
-            };
-            if holds.is_none() {
-                *unsure |= is_goto || !matches!(end, End::Through);
-            } else if is_goto || !matches!(end, End::Through) {
-                return end;
-            }
-        }
-        End::Through
-    }
-
-    fn follow(
-        &self,
-        from: &Chain,
-        name: &str,
-        packet: &Packet,
-        depth: u32,
-        unsure: &mut bool,
-    ) -> End {
-        let beside = |chain: &&Chain| {
-            chain.name == name && chain.table == from.table && chain.family == from.family
-        };
-        match (self.chains.iter().find(beside), depth.checked_sub(1)) {
-            (Some(chain), Some(depth)) => self.walk(chain, packet, depth, unsure),
-            (None, _) | (_, None) => {
-                *unsure = true;
-                End::Through
-            }
-        }
-    }
-
     /// Without this program's own rules.
     pub(super) fn of_others(&self) -> Self {
         let mut others = self.clone();
@@ -265,60 +208,5 @@ impl Ruleset {
             chain.rules.retain(|rule| !rule.ours);
         }
         others
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(conditions: Vec<Condition>, verdict: Verdict) -> Rule {
-        Rule { conditions, verdict, ours: false, handle: None }
-    }
-
-    /// What an input chain with a drop policy and these rules does to GRE of 10.0.0.1.
-    fn fate(rules: Vec<Rule>) -> Option<Fate> {
-        let [family, table, name] = ["inet", "f", "input"].map(String::from);
-        let chain = Chain { family, table, name, base: Some((Hook::In, true)), rules };
-        let ruleset = Ruleset { chains: vec![chain] };
-        let server = Some(Ipv4Addr::new(10, 0, 0, 1));
-        let packet = Packet { out: false, protocol: Protocol::Gre, server };
-        ruleset.trouble(&packet).first().map(|(_, fate)| *fate)
-    }
-
-    fn of(net: &str) -> Condition {
-        Condition::Source(vec![Net::parse(net).unwrap()])
-    }
-
-    #[test]
-    fn the_policy_counts_where_no_rule_does() {
-        assert_eq!(fate(vec![]), Some(Fate::Dropped));
-    }
-
-    #[test]
-    fn an_accept_of_the_server_lets_it_through() {
-        assert_eq!(fate(vec![rule(vec![of("10.0.0.0/8")], Verdict::Accept)]), None);
-    }
-
-    #[test]
-    fn an_accept_of_another_does_not() {
-        assert_eq!(fate(vec![rule(vec![of("10.0.0.2")], Verdict::Accept)]), Some(Fate::Dropped));
-    }
-
-    #[test]
-    fn a_drop_before_the_accept_drops() {
-        let rules = vec![rule(vec![], Verdict::Drop), rule(vec![], Verdict::Accept)];
-        assert_eq!(fate(rules), Some(Fate::Dropped));
-    }
-
-    #[test]
-    fn what_is_not_understood_makes_unsure() {
-        assert_eq!(fate(vec![rule(vec![Condition::Unknown], Verdict::Accept)]), Some(Fate::Unsure));
-    }
-
-    #[test]
-    fn loopback_rules_are_not_for_servers() {
-        let rules = vec![rule(vec![Condition::In(vec!["lo".into()])], Verdict::Accept)];
-        assert_eq!(fate(rules), Some(Fate::Dropped));
     }
 }

@@ -21,15 +21,18 @@ impl Filter {
     /// # Errors
     /// When it has none.
     pub fn of_host() -> Result<Self, FirewallError> {
-        let has = |program| Command::new(program).arg("--version").output().is_ok();
-        if has("nft") {
-            Ok(Filter::Nft)
-        } else if has("iptables-save") {
-            Ok(Filter::Iptables)
-        } else {
-            Err(FirewallError::NoFilter)
-        }
+        let all = [Filter::Nft, Filter::Iptables];
+        all.into_iter().find(|filter| has(*filter)).ok_or(FirewallError::NoFilter)
     }
+}
+
+/// Whether this host has the programs of a filter.
+pub(super) fn has(filter: Filter) -> bool {
+    let program = match filter {
+        Filter::Nft => "nft",
+        Filter::Iptables => "iptables-save",
+    };
+    Command::new(program).arg("--version").output().is_ok()
 }
 
 /// Why the packet filter can't be read or changed.
@@ -52,7 +55,9 @@ pub enum FirewallError {
         source: io::Error,
     },
     /// A tool says no.
-    #[error("{tool} refused, and nothing was changed: {words}")]
+    #[error(
+        "{tool} refused: {words}; `connexactl firewall remove` takes away what it may have taken before"
+    )]
     Refused {
         /// Its name.
         tool: &'static str,
@@ -62,19 +67,37 @@ pub enum FirewallError {
     /// What nft lists is not understood.
     #[error("nft -j list ruleset: {0}")]
     Garbled(serde_json::Error),
-    /// Chains of others drop PPTP.
+    /// Chains of others drop PPTP, or may.
     #[error(
         "{} PPTP, and only a rule in there lets it through; nothing was changed, run: {}",
         Drops(missing),
-        Remedy(missing)
+        Remedy(missing, named)
     )]
     Foreign {
         /// The chains.
         missing: Vec<Place>,
+        /// Those that were named or have rules of ours.
+        named: Vec<Place>,
     },
+    /// Chains that drop PPTP, or were named, are iptables'.
+    #[error(
+        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables",
+        Are(.0)
+    )]
+    OfIptables(Vec<Place>),
+    /// `--into` for iptables.
+    #[error(
+        "iptables gets chains of its own, so `--into` names none of its; leave it out, or use `--filter nft`"
+    )]
+    IntoOfIptables,
+    /// A table of the operator's has the name of ours.
+    #[error(
+        "table ip connexa has rules that are not marked as ours; nothing was changed, rename that table"
+    )]
+    NotOurs,
     /// Not a base chain of this host.
     #[error(
-        "nftables has no base chain {0} on the way in or out of this host; see `nft list ruleset`"
+        "nftables has no base chain {0} on the way in or out of this host; nothing was changed, see `nft list ruleset`"
     )]
     NoSuchChain(Place),
 }
@@ -85,28 +108,33 @@ impl fmt::Display for Place {
     }
 }
 
+fn names(places: &[Place]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
 struct Drops<'a>(&'a [Place]);
 
 impl fmt::Display for Drops<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        let verb = if names.len() == 1 { "drops" } else { "drop" };
-        write!(f, "{} {verb}", names.join(" and "))
+        let verb = if self.0.len() == 1 { "drops, or may drop," } else { "drop, or may drop," };
+        write!(f, "{} {verb}", names(self.0))
     }
 }
 
-struct Remedy<'a>(&'a [Place]);
+struct Are<'a>(&'a [Place]);
+
+impl fmt::Display for Are<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", names(self.0), if self.0.len() == 1 { "is" } else { "are" })
+    }
+}
+
+struct Remedy<'a>(&'a [Place], &'a [Place]);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // iptables can't read a table any more that nft has put its own rules into.
-        let of_iptables =
-            |place: &Place| place.family == "ip" && place.chain.chars().all(char::is_uppercase);
-        if self.0.iter().all(of_iptables) {
-            return f.write_str("connexactl firewall apply --filter iptables");
-        }
         f.write_str("connexactl firewall apply")?;
-        self.0.iter().try_for_each(|place| write!(f, " --into {place}"))
+        self.0.iter().chain(self.1).try_for_each(|place| write!(f, " --into {place}"))
     }
 }
 
@@ -125,9 +153,10 @@ pub(super) fn saved() -> Result<String, FirewallError> {
     run("iptables-save", &[], "")
 }
 
-/// Has iptables take a script.
+/// Has iptables take a script, table by table. Another program that changes rules is waited for
+/// so many seconds.
 pub(super) fn restore(script: &str) -> Result<(), FirewallError> {
-    run("iptables-restore", &["--noflush"], script).map(drop)
+    run("iptables-restore", &["--noflush", "--wait", "5"], script).map(drop)
 }
 
 fn run(tool: &'static str, arguments: &[&str], input: &str) -> Result<String, FirewallError> {

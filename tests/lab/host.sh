@@ -2,7 +2,7 @@
 # Sourced by run.
 
 guest_packages=(systemd-sysv dbus iproute2 iputils-ping procps kmod jq sqlite3 python3 curl
-  ppp pptp-linux pptpd supervisor)
+  ppp pptp-linux pptpd supervisor nftables iptables)
 
 # The guest boots, dials, bridges and firewalls; the rest of the kernel package stays packed.
 modules=(net lib crypto arch fs/9p fs/fscache fs/netfs fs/overlayfs drivers/virtio drivers/char/virtio_console.ko

@@ -95,6 +95,49 @@ fn check_names_the_chains_that_drop() {
     assert!(all.iter().all(|what| said.contains(&format!("inet f {what}"))), "{said}");
 }
 
+/// The commonest filter of all: what this host begins is answered, and nothing else comes in.
+const STATEFUL: &str = "table inet f {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname lo accept
+    ct state established,related accept
+  }
+}";
+
+#[test]
+fn a_stateful_filter_drops_gre_which_no_helper_follows() {
+    let (code, said) = Host::with(STATEFUL).told(&[&["check"]]);
+    assert_eq!(
+        (code, said.lines().next()),
+        (1, Some("failed  inet f input drops GRE from servers"))
+    );
+}
+
+#[test]
+fn rules_that_are_not_understood_are_no_success() {
+    let host = Host::with(
+        "table inet f {
+          chain input {
+            type filter hook input priority filter; policy drop;
+            iifname eth9 accept
+          }
+        }",
+    );
+    let (code, said) = host.told(&[&["check"]]);
+    assert!(code == 1 && said.contains("warning inet f input may drop"), "{said}");
+    let (code, said) = host.told(&[&["apply"]]);
+    assert!(code == 1 && said.contains("--into inet f input"), "{said}");
+}
+
+#[test]
+fn what_is_printed_is_what_apply_puts() {
+    let host = Host::with(STRICT);
+    let printed = host.told(&[&["print", "--clamp-mss"]]).1;
+    let twin = Host::with(&format!("{STRICT}\n{printed}"));
+    host.done(&[&["apply", "--clamp-mss"], &INTO]);
+    assert_eq!(twin.nft(), host.nft());
+}
+
 #[test]
 fn apply_refuses_with_the_command_that_would_do() {
     let host = Host::with(STRICT);
@@ -143,8 +186,23 @@ fn after_remove_the_rules_are_byte_for_byte_what_they_were() {
 fn a_chain_that_is_not_there_changes_nothing() {
     let host = Host::with(STRICT);
     let before = host.nft();
-    let (code, said) = host.told(&[&["apply", "--into", "inet", "f", "nowhere"], &INTO]);
-    assert!(code == 1 && said.contains("inet f nowhere"), "{said}");
+    let (code, said) = host.told(&[&["apply", "--into", "inet", "f", "nowhere"]]);
+    assert!(code == 1 && said.contains("no base chain inet f nowhere"), "{said}");
+    assert_eq!(host.nft(), before);
+}
+
+#[test]
+fn a_table_of_the_operator_s_with_the_name_of_ours_stays() {
+    let host = Host::with(
+        "table ip connexa {
+      chain mine {
+        tcp dport 22 accept
+      }
+    }",
+    );
+    let before = host.nft();
+    let (code, said) = host.told(&[&["remove"]]);
+    assert!(code == 1 && said.contains("rename that table"), "{said}");
     assert_eq!(host.nft(), before);
 }
 
@@ -157,19 +215,34 @@ fn a_chain_of_iptables_is_left_to_iptables() {
 #[test]
 fn iptables_gets_chains_of_their_own_and_drops_no_more() {
     let host = Host::with_iptables();
-    assert_eq!(host.told(&[&["check"], &IPTABLES]).0, 1);
+    let (code, said) = host.told(&[&["check"]]);
+    assert!(code == 1 && said.contains("ip filter INPUT drops GRE"), "{said}");
     host.done(&[&["apply"], &IPTABLES]);
-    host.done(&[&["check"], &IPTABLES]);
+    host.done(&[&["check"]]);
 }
 
 #[test]
 fn iptables_rules_are_put_once_and_taken_away_byte_for_byte() {
     let host = Host::with_iptables();
     let before = host.iptables();
-    host.done(&[&["apply", "--server", "10.0.0.1"], &IPTABLES]);
+    host.done(&[&["apply", "--clamp-mss"], &IPTABLES]);
     let once = host.iptables();
-    host.done(&[&["apply", "--server", "10.0.0.1"], &IPTABLES]);
+    assert_ne!(once, before);
+    host.done(&[&["apply", "--clamp-mss"], &IPTABLES]);
     assert_eq!(host.iptables(), once);
-    host.done(&[&["remove"], &IPTABLES]);
+    host.done(&[&["remove"]]);
+    assert_eq!(host.iptables(), before);
+}
+
+#[test]
+fn a_table_of_iptables_that_was_there_stays() {
+    let host = Host::with_iptables();
+    run(host
+        .0
+        .command("iptables")
+        .args(["-t", "raw", "-A", "OUTPUT", "-p", "udp", "-j", "NOTRACK"]));
+    let before = host.iptables();
+    host.done(&[&["apply"], &IPTABLES]);
+    host.done(&[&["remove"]]);
     assert_eq!(host.iptables(), before);
 }
