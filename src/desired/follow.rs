@@ -64,7 +64,9 @@ impl Follower {
         loop {
             let started = Instant::now();
             let found = read::read(&settings).await;
-            let rested = Instant::now() + (started.elapsed() * REST).min(LONGEST_REST);
+            let took = started.elapsed();
+            tracing::debug!("Database read in {took:.1?}");
+            let rested = Instant::now() + (took * REST).min(LONGEST_REST);
             let again = pace.again(&found);
             self.tell(found).await?;
             tokio::select! {
