@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_MULTIPART, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rustix::process;
@@ -218,18 +218,16 @@ fn the_word_of_another_process_is_not_taken_for_the_kernels() {
 fn send_forged_removals(port: u32, links: impl Iterator<Item = IfIndex>) {
     let socket = Socket::new(NETLINK_ROUTE).unwrap();
     for IfIndex(index) in links {
-        for flags in [0, NLM_F_MULTIPART] {
-            let mut link = LinkMessage::default();
-            link.header.index = index;
-            let mut header = NetlinkHeader::default();
-            header.flags = flags;
-            let payload = NetlinkPayload::from(RouteNetlinkMessage::DelLink(link));
-            let mut message = NetlinkMessage::new(header, payload);
-            message.finalize();
-            let mut bytes = vec![0; message.buffer_len()];
-            message.serialize(&mut bytes);
-            socket.send_to(&bytes, &SocketAddr::new(port, 0), 0).unwrap();
-        }
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        // Without it the socket's filter drops the message.
+        link.header.flags = LinkFlags::Pointopoint;
+        let payload = NetlinkPayload::from(RouteNetlinkMessage::DelLink(link));
+        let mut message = NetlinkMessage::new(NetlinkHeader::default(), payload);
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        socket.send_to(&bytes, &SocketAddr::new(port, 0), 0).unwrap();
     }
 }
 
