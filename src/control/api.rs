@@ -99,6 +99,12 @@ pub struct Kernel {
     pub links: u32,
     /// Times that the kernel dropped events.
     pub overruns: u64,
+    /// Events that could not be understood.
+    pub undecodable: u64,
+    /// Lists with gaps, which a change tore.
+    pub interrupted: u64,
+    /// Times that the event socket was opened anew.
+    pub reopened: u64,
     /// Full reads of the kernel's table.
     pub resyncs: u64,
     /// Receive buffer of the event socket, bytes.

@@ -205,6 +205,12 @@ pub struct Hearing {
     pub links: u32,
     /// Times that the kernel dropped messages because nobody read them.
     pub overruns: u64,
+    /// Messages, or rests of datagrams, that could not be understood.
+    pub undecodable: u64,
+    /// Lists with gaps, which a change tore while the kernel wrote them.
+    pub interrupted: u64,
+    /// Times that the socket failed and was opened anew.
+    pub reopened: u64,
     /// Full reads of the kernel's table, the first one included.
     pub resyncs: u64,
     /// Receive buffer of the socket, in bytes as the kernel counts them.

@@ -46,6 +46,9 @@ impl Core {
             kernel: api::Kernel {
                 links: self.hearing.links,
                 overruns: self.hearing.overruns,
+                undecodable: self.hearing.undecodable,
+                interrupted: self.hearing.interrupted,
+                reopened: self.hearing.reopened,
                 resyncs: self.hearing.resyncs,
                 receive_buffer: self.hearing.receive_buffer,
                 last_event_at: self.heard_at.map(Wall::rfc3339),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::KernelError;
 use super::message::News;
 use super::session::{Heard, List, Session};
+use crate::core::event::Hearing;
 
 /// A list that was torn by a change is read again so many times in a row.
 const ATTEMPTS: u32 = 16;
@@ -19,21 +20,21 @@ const ATTEMPTS: u32 = 16;
 /// The kernel lists a thousand links in some milliseconds; longer than this, seconds, it is stuck.
 const TIME_LIMIT: u64 = 10;
 
-/// All links and addresses, in an order in which they can be played on an empty table. Adds to
-/// `overruns` what the kernel dropped meanwhile.
+/// All links and addresses, in an order in which they can be played on an empty table. Counts
+/// in `hearing` what went wrong meanwhile.
 pub(super) async fn read(
     session: &mut Session,
-    overruns: &mut u64,
+    hearing: &mut Hearing,
 ) -> Result<Vec<News>, KernelError> {
     let limit = Duration::from_secs(TIME_LIMIT);
-    tokio::time::timeout(limit, insist(session, overruns))
+    tokio::time::timeout(limit, insist(session, hearing))
         .await
         .unwrap_or(Err(KernelError::Silent(TIME_LIMIT)))
 }
 
-async fn insist(session: &mut Session, overruns: &mut u64) -> Result<Vec<News>, KernelError> {
+async fn insist(session: &mut Session, hearing: &mut Hearing) -> Result<Vec<News>, KernelError> {
     for _ in 0..ATTEMPTS {
-        if let Some(news) = attempt(session, overruns).await? {
+        if let Some(news) = attempt(session, hearing).await? {
             return Ok(news);
         }
     }
@@ -42,14 +43,15 @@ async fn insist(session: &mut Session, overruns: &mut u64) -> Result<Vec<News>, 
 
 async fn attempt(
     session: &mut Session,
-    overruns: &mut u64,
+    hearing: &mut Hearing,
 ) -> Result<Option<Vec<News>>, KernelError> {
-    let barrier = list(session, List::Addresses, overruns).await?;
+    let barrier = list(session, List::Addresses, hearing).await?;
     if barrier.lossy {
         return Ok(None);
     }
-    let links = list(session, List::Links, overruns).await?;
-    let addresses = list(session, List::Addresses, overruns).await?;
+    let links = list(session, List::Links, hearing).await?;
+    let addresses = list(session, List::Addresses, hearing).await?;
+    hearing.interrupted += u64::from(links.torn) + u64::from(addresses.torn);
     if [&links, &addresses].iter().any(|answer| answer.lossy || answer.torn) {
         return Ok(None);
     }
@@ -71,22 +73,26 @@ struct Answer {
 async fn list(
     session: &mut Session,
     what: List,
-    overruns: &mut u64,
+    hearing: &mut Hearing,
 ) -> Result<Answer, KernelError> {
     session.ask(what)?;
     let mut answer = Answer::default();
     loop {
         match session.hear().await? {
             Heard::Item { news, torn } => {
+                if news == News::Undecodable {
+                    hearing.undecodable += 1;
+                }
                 answer.torn |= torn || news == News::Undecodable;
                 answer.items.push(news);
             }
-            Heard::Change(news) => {
-                answer.lossy |= news == News::Undecodable;
-                answer.changes.push(news);
-            }
+            Heard::Change(news) => answer.changes.push(news),
             Heard::Lost => {
-                *overruns += 1;
+                hearing.overruns += 1;
+                answer.lossy = true;
+            }
+            Heard::Undecodable => {
+                hearing.undecodable += 1;
                 answer.lossy = true;
             }
             Heard::End { torn } => {

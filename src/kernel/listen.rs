@@ -6,7 +6,6 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::message::News;
 use super::session::{Heard, Session};
 use super::table::Table;
 use super::{KernelError, RECEIVE_BUFFER, dump};
@@ -39,6 +38,7 @@ pub(super) async fn listen_with(events: mpsc::Sender<Event>, receive_buffer: usi
     };
     while let Err(error) = listener.run(&events).await {
         listener.note(&error);
+        listener.hearing.reopened += 1;
         sleep(listener.pause).await;
         listener.pause = (listener.pause * 2).min(LONGEST_PAUSE);
     }
@@ -92,7 +92,7 @@ impl Listener {
     }
 
     async fn resync(&mut self, session: &mut Session) -> Result<(), KernelError> {
-        let list = dump::read(session, &mut self.hearing.overruns).await?;
+        let list = dump::read(session, &mut self.hearing).await?;
         self.table.replace(list);
         self.hearing.resyncs += 1;
         self.pause = FIRST_PAUSE;
@@ -120,7 +120,10 @@ impl Listener {
                 self.hearing.overruns += 1;
                 Trust::Broken
             }
-            Heard::Change(News::Undecodable) => Trust::Broken,
+            Heard::Undecodable => {
+                self.hearing.undecodable += 1;
+                Trust::Broken
+            }
             Heard::Change(news) => {
                 self.table.apply(news);
                 Trust::Whole
@@ -138,8 +141,12 @@ impl Listener {
         let changes = self.table.take_changes();
         self.hearing.links = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
         let hearing = self.hearing;
-        if hearing.overruns > 0 && self.told.is_none_or(|told| told.overruns == 0) {
+        let told = self.told.unwrap_or_default();
+        if hearing.overruns > 0 && told.overruns == 0 {
             note_overrun(hearing.receive_buffer);
+        }
+        if hearing.undecodable > 0 && told.undecodable == 0 {
+            note_undecodable();
         }
         let is_news = !changes.is_empty() || self.told != Some(hearing);
         self.told = Some(hearing);
@@ -155,9 +162,15 @@ impl Listener {
     }
 }
 
-/// For the first one only; the rest are counted where the hearing is shown.
+/// For the first one only, as below; the rest are counted where the hearing is shown.
 fn note_overrun(receive_buffer: u32) {
     tracing::warn!(
-        "rtnetlink: the kernel dropped link changes that were not read in time, so all links were read again; the receive buffer has {receive_buffer} bytes, running as root makes it 32 MiB"
+        "rtnetlink: the kernel dropped link changes that were not read in time, so all links are read again; the receive buffer has {receive_buffer} bytes, running as root makes it 32 MiB"
+    );
+}
+
+fn note_undecodable() {
+    tracing::warn!(
+        "rtnetlink: the kernel told of links what can't be understood, so all links are read again; if the count of `connexactl status --json` grows (kernel.undecodable), connexad is too old for this kernel"
     );
 }

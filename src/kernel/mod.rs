@@ -19,7 +19,7 @@ pub use listen::listen;
 use session::Session;
 use table::Table;
 
-use crate::core::event::LinkChange;
+use crate::core::event::{Hearing, LinkChange};
 
 /// Receive buffer asked for, in bytes; the kernel books twice as much. It holds some 14,500 unread
 /// announcements of links.
@@ -61,6 +61,6 @@ pub enum KernelError {
 pub async fn snapshot() -> Result<Vec<LinkChange>, KernelError> {
     let mut session = Session::open(RECEIVE_BUFFER)?;
     let mut table = Table::default();
-    table.replace(dump::read(&mut session, &mut 0).await?);
+    table.replace(dump::read(&mut session, &mut Hearing::default()).await?);
     Ok(table.take_changes())
 }

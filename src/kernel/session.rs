@@ -54,9 +54,10 @@ pub(super) enum Heard {
         /// The kernel says that the list is torn.
         torn: bool,
     },
-    /// The kernel dropped changes, later ones than some that are still to come; or a datagram is
-    /// cut.
+    /// The kernel dropped changes, later ones than some that are still to come.
     Lost,
+    /// What may have been a change can't be understood.
+    Undecodable,
 }
 
 /// The socket. It is read here and nowhere else, so what the kernel says keeps its order; unread,
@@ -119,7 +120,7 @@ impl Session {
                 let Ok(message) = NetlinkMessage::<News>::deserialize(rest) else {
                     // Where the next message begins, nobody knows.
                     self.datagram.clear();
-                    return Ok(Heard::Lost);
+                    return Ok(Heard::Undecodable);
                 };
                 let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
                 self.done = self.done.saturating_add(length.next_multiple_of(ALIGNMENT));
@@ -152,6 +153,7 @@ impl Session {
             NetlinkPayload::InnerMessage(news) if is_part => {
                 Ok(is_answer.then_some(Heard::Item { news, torn }))
             }
+            NetlinkPayload::InnerMessage(News::Undecodable) => Ok(Some(Heard::Undecodable)),
             NetlinkPayload::InnerMessage(news) => Ok(Some(Heard::Change(news))),
             NetlinkPayload::Done(done) if is_answer => match done.code {
                 0 => Ok(Some(Heard::End { torn })),
@@ -194,4 +196,28 @@ fn enlarge(socket: &Socket, size: usize) -> io::Result<u32> {
     }
     let achieved = sockopt::socket_recv_buffer_size(socket)?;
     Ok(u32::try_from(achieved).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::IfIndex;
+
+    /// A removal of link 4, of which the kernel would send 16 bytes at least.
+    fn removal(payload: usize) -> Vec<u8> {
+        let mut header = vec![0; 16];
+        header[..4].copy_from_slice(&u32::try_from(16 + payload).unwrap().to_ne_bytes());
+        header[4..6].copy_from_slice(&super::super::message::RTM_DELLINK.to_ne_bytes());
+        let link = [&[0, 0, 0, 0][..], &4_u32.to_ne_bytes(), &[0; 8]].concat();
+        [&header, &link[..payload]].concat()
+    }
+
+    #[tokio::test]
+    async fn a_message_that_can_not_be_understood_hides_none_behind_it() {
+        let mut session = Session::open(1).unwrap();
+        session.datagram = [removal(8), removal(16)].concat();
+        assert!(matches!(session.hear().await.unwrap(), Heard::Undecodable));
+        let next = session.hear().await.unwrap();
+        assert!(matches!(next, Heard::Change(News::NoLink(IfIndex(4)))), "{next:?}");
+    }
 }

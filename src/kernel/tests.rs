@@ -249,6 +249,7 @@ fn a_change_that_arrives_cut_is_made_good_by_a_full_read() {
         ip(tuns("add", 0..1));
         core.until(|core| core.only() == "ppp0").await;
         assert!(core.hearing.resyncs > 1, "{:?}", core.hearing);
+        assert!(core.hearing.undecodable > 0 && core.hearing.overruns == 0, "{:?}", core.hearing);
     });
 }
 

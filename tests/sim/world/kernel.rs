@@ -105,7 +105,7 @@ impl World {
     fn tell_links(&mut self, changes: Vec<LinkChange>) {
         let links = self.kernel.table.len() as u32;
         let overruns = self.kernel.overruns;
-        let hearing = Hearing { links, overruns, resyncs: 1 + overruns, receive_buffer: 0 };
+        let hearing = Hearing { links, overruns, resyncs: 1 + overruns, ..Hearing::default() };
         self.feed(Event::Links { changes, hearing });
     }
 
