@@ -49,9 +49,12 @@ impl Table {
                 self.dirty.insert(index);
             }
             News::NoLink(index) => {
-                if self.present.remove(&index).is_some() {
+                self.present.remove(&index);
+                if self.sent.contains_key(&index) {
                     self.dirty.insert(index);
                     self.gone.insert(index);
+                } else {
+                    self.dirty.remove(&index);
                 }
             }
             News::Address(index, assigned) => {
@@ -72,8 +75,10 @@ impl Table {
         }
     }
 
-    /// Begins anew with a full list; what it does not show is gone.
-    pub(super) fn replace(&mut self, list: Vec<News>) {
+    /// Begins anew with a full list; what it does not show is gone. What was heard to go before
+    /// stays so. A link whose removal was lost, and whose index another one has in the list, can't
+    /// be told from one that was renamed.
+    pub(super) fn replace(&mut self, list: impl IntoIterator<Item = News>) {
         self.present.clear();
         for news in list {
             self.apply(news);
@@ -143,7 +148,7 @@ mod tests {
     /// A table whose core has been told of all this.
     fn told(news: impl IntoIterator<Item = News>) -> Table {
         let mut table = Table::default();
-        table.replace(news.into_iter().collect());
+        table.replace(news);
         table.take_changes();
         table
     }
@@ -252,6 +257,28 @@ mod tests {
         let mut table = told([link(4, "ppp0"), address(4, 100, None)]);
         table.replace(vec![link(4, "ppp0")]);
         assert_eq!(changes(&mut table), ["4 ppp0"]);
+    }
+
+    #[test]
+    fn an_index_whose_link_went_before_a_full_list_is_told_as_gone_and_then_as_new() {
+        let mut table = told([link(4, "ppp0"), address(4, 100, None)]);
+        table.apply(gone(4));
+        table.replace(vec![link(4, "ppp0"), address(4, 100, None)]);
+        assert_eq!(changes(&mut table), ["4 -", "4 ppp0 10.50.0.100"]);
+    }
+
+    #[test]
+    fn an_index_that_is_reused_after_a_full_list_without_it_is_told_as_gone_and_then_as_new() {
+        let mut table = told([link(4, "ppp0")]);
+        table.replace(vec![gone(4), link(4, "ppp0")]);
+        assert_eq!(changes(&mut table), ["4 -", "4 ppp0"]);
+    }
+
+    #[test]
+    fn links_that_come_and_go_untold_leave_nothing_to_tell() {
+        let mut table = told([]);
+        [link(4, "ppp0"), gone(4), gone(5)].into_iter().for_each(|news| table.apply(news));
+        assert!(!table.is_dirty() && table.gone.is_empty());
     }
 
     #[test]
