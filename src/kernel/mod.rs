@@ -15,6 +15,7 @@ mod tests;
 
 use std::io;
 
+use dump::Reading;
 pub use listen::listen;
 use session::Session;
 use table::Table;
@@ -44,9 +45,14 @@ pub enum KernelError {
     /// The kernel answered a request with an error.
     #[error("rtnetlink: the kernel refused to list links or addresses: {0}; look at its log")]
     Refused(io::Error),
-    /// Every dump was interrupted by a change.
-    #[error("rtnetlink: links change faster than they can be listed; they are listed again later")]
+    /// Every list was interrupted by a change.
+    #[error(
+        "rtnetlink: links or addresses change too quickly for a whole list of them; lists are asked for until one is whole, and until then what was missed before may be shown as it was; see what changes them"
+    )]
     Restless,
+    /// Changes were lost while links were listed.
+    #[error("rtnetlink: changes were lost while links were listed; try again")]
+    Lossy,
     /// A dump did not end.
     #[error(
         "rtnetlink: the kernel did not finish listing links within {0} s; the socket is opened anew"
@@ -61,6 +67,9 @@ pub enum KernelError {
 pub async fn snapshot() -> Result<Vec<LinkChange>, KernelError> {
     let mut session = Session::open(RECEIVE_BUFFER)?;
     let mut table = Table::default();
-    table.replace(dump::read(&mut session, &mut Hearing::default()).await?);
-    Ok(table.take_changes())
+    match dump::read(&mut session, &mut table, &mut Hearing::default()).await? {
+        Reading::Whole => Ok(table.take_changes()),
+        Reading::Torn => Err(KernelError::Restless),
+        Reading::Lossy => Err(KernelError::Lossy),
+    }
 }

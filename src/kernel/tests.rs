@@ -1,5 +1,6 @@
 //! The listener against a real kernel, in network namespaces of their own.
 
+mod losses;
 mod schedules;
 mod truth;
 mod world;
