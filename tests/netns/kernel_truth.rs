@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use connexa::control::api::{Node, Status};
+use connexa::core::event::{Event, IfIndex, Link, LinkAddress, LinkChange};
+use connexa::recording::Line;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -17,34 +19,60 @@ const HIT: std::ops::RangeInclusive<u32> = 1..=2;
 /// What one unread link message takes of a socket's receive buffer at the very least, in bytes.
 const MESSAGE: u32 = 1536;
 
-/// The point-to-point links by index, as `name local>remote`, by the word of `ip`.
-fn links_by_ip(gateway: &Gateway) -> BTreeMap<u32, String> {
+type Links = BTreeMap<IfIndex, Link>;
+
+/// The point-to-point links, by the word of `ip`.
+fn links_by_ip(gateway: &Gateway) -> Links {
     let links: Vec<Value> =
         serde_json::from_str(&gateway.namespace.ip(&["-j", "address"])).unwrap();
-    let is_ours = |link: &&Value| link["flags"].as_array().unwrap().contains(&"POINTOPOINT".into());
+    let has = |link: &Value, flag: &str| link["flags"].as_array().unwrap().contains(&flag.into());
     let shown = |link: &Value| {
         let items = link["addr_info"].as_array().unwrap();
-        let inet = items.iter().find(|item| item["family"] == "inet");
-        let text = |key| inet.and_then(|item| item[key].as_str()).unwrap_or("none");
-        let name = link["ifname"].as_str().unwrap();
-        let index = link["ifindex"].as_u64().unwrap().try_into().unwrap();
-        (index, format!("{name} {}>{}", text("local"), text("address")))
+        let inet = items.iter().filter(|item| item["family"] == "inet").map(|item| {
+            let ip = |key: &str| Some(item[key].as_str()?.parse().unwrap());
+            LinkAddress { local: ip("local").unwrap(), remote: ip("address") }
+        });
+        let index = IfIndex(link["ifindex"].as_u64().unwrap().try_into().unwrap());
+        let name = link["ifname"].as_str().unwrap().to_owned();
+        let up = has(link, "UP") && has(link, "LOWER_UP");
+        (index, Link { name, up, addresses: inet.collect() })
     };
-    links.iter().filter(is_ours).map(shown).collect()
+    links.iter().filter(|link| has(link, "POINTOPOINT")).map(shown).collect()
 }
 
-/// The same of one node's link, by the word of the daemon.
-fn link_by_daemon(node: &Node) -> Option<(u32, String)> {
-    let (local, remote) = (node.local_ip?, node.remote_ip?);
-    Some((node.ifindex?, format!("{} {local}>{remote}", node.interface.as_ref()?)))
+/// The same, by what the daemon's core was told, which its recording holds.
+fn links_by_core(gateway: &Gateway) -> Links {
+    let mut links = Links::new();
+    // The last line may still be on its way.
+    for line in gateway.read("recording").split_inclusive('\n').filter(|l| l.ends_with('\n')) {
+        let Line::Input(input) = serde_json::from_str(line).unwrap() else { continue };
+        let Event::Links { changes, .. } = input.event else { continue };
+        for LinkChange { index, link } in changes {
+            match link {
+                Some(link) => links.insert(index, link),
+                None => links.remove(&index),
+            };
+        }
+    }
+    links
 }
 
-/// Six nodes up, three hundred foreign links beside them.
+/// Whether the daemon shows the node's link as it is.
+fn is_true(node: &Node, truth: &Links) -> bool {
+    let link = node.ifindex.and_then(|index| truth.get(&IfIndex(index)));
+    link.is_some_and(|link| {
+        let shown = node.local_ip.map(|local| LinkAddress { local, remote: node.remote_ip });
+        node.interface.as_ref() == Some(&link.name) && shown.as_ref() == link.addresses.first()
+    })
+}
+
+/// Six nodes up, three hundred foreign links beside them, and a recording.
 fn crowded() -> (Gateway, Status) {
     let mut gateway = Gateway::new();
     gateway.namespace.batch((0..FOREIGN).map(|n| format!("tuntap add mode tun name foreign{n}")));
     gateway.nodes(NODES);
-    gateway.start();
+    let recording = gateway.path("recording");
+    gateway.start_as(&["--record", recording.to_str().unwrap()]);
     let status = gateway.wait_until("six up", |status| {
         status.counts.get("up") == Some(&6) && status.kernel.links == NODES + FOREIGN
     });
@@ -83,11 +111,9 @@ fn after_the_storm(gateway: &Gateway, before: &Status) -> Status {
     let is_new = |node: &Node| node.pid != before.node(node.id).unwrap().pid;
     gateway.wait_until("the kernel's truth", |status| {
         let truth = links_by_ip(gateway);
-        let is_true = |node: &Node| {
-            link_by_daemon(node).is_some_and(|(index, link)| truth.get(&index) == Some(&link))
-        };
-        usize::try_from(status.kernel.links).unwrap() == truth.len()
-            && status.nodes.iter().all(|node| node.state == "up" && is_true(node))
+        links_by_core(gateway) == truth
+            && usize::try_from(status.kernel.links).unwrap() == truth.len()
+            && status.nodes.iter().all(|node| node.state == "up" && is_true(node, &truth))
             && status.nodes.iter().filter(|node| HIT.contains(&node.id)).all(is_new)
     })
 }
