@@ -2,17 +2,23 @@
 //! gives the same effects for it again, see `connexactl replay`. Passwords are not in it, only
 //! fingerprints that no other run can make.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::event::Input;
 use crate::core::policy::Policy;
+
+/// Lines that may wait for the disk: some ten seconds of the worst storm.
+const QUEUE: usize = 16 * 1024;
+/// How long the end waits for what is not written yet.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
 /// A line of a recording.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,8 +46,11 @@ pub struct RecordError {
 /// Writes a recording, in a thread of its own.
 #[derive(Debug)]
 pub struct Recorder {
-    lines: mpsc::Sender<Line>,
-    writer: JoinHandle<()>,
+    path: PathBuf,
+    /// None once the recording has ended: one with gaps would be none.
+    lines: Option<SyncSender<Line>>,
+    /// Closed by the writer's end.
+    written: mpsc::Receiver<()>,
 }
 
 impl Recorder {
@@ -56,36 +65,52 @@ impl Recorder {
         let file = options.open(path).map_err(failed)?;
         // One that was there before keeps its mode.
         file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
-        // Unbounded because the loop may not wait, and a recording with gaps would be none.
-        let (lines, theirs) = mpsc::channel();
+        let (lines, theirs) = mpsc::sync_channel(QUEUE);
+        let (at_end, written) = mpsc::channel();
+        let mut recorder = Recorder { path: path.to_owned(), lines: Some(lines), written };
         let path = path.to_owned();
-        let writer = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             if let Err(error) = write_all(file, &theirs) {
-                tracing::error!("The recording {} ends here: {error}", path.display());
+                note_end(&path, &error);
             }
+            drop(at_end);
         });
-        let recorder = Recorder { lines, writer };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         recorder.add(Line::Started { version, policy: Box::new(policy.clone()) });
         Ok(recorder)
     }
 
-    /// Records an input.
-    pub fn record(&self, input: &Input) {
+    /// Records an input. Where the disk can't keep up, the recording ends and the daemon goes on.
+    pub fn record(&mut self, input: &Input) {
         self.add(Line::Input(Box::new(input.clone())));
     }
 
-    fn add(&self, line: Line) {
-        // The writer has told why it ended.
-        let _ = self.lines.send(line);
+    fn add(&mut self, line: Line) {
+        let Some(lines) = &self.lines else { return };
+        match lines.try_send(line) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let why = format!("the disk is {QUEUE} lines behind; name a file on a quicker one");
+                note_end(&self.path, &why);
+                self.lines = None;
+            }
+            // The writer has told why it ended.
+            Err(TrySendError::Disconnected(_)) => self.lines = None,
+        }
     }
 
-    /// Ends the recording once all of it is written.
+    /// Ends the recording once all of it is written, or a second has gone by.
     pub fn finish(self) {
-        drop(self.lines);
-        // It told its error; a panic was told too.
-        let _ = self.writer.join();
+        let Some(lines) = self.lines else { return };
+        drop(lines);
+        if self.written.recv_timeout(FINISH_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            note_end(&self.path, &"the disk hangs, and the daemon's end does not wait for it");
+        }
     }
+}
+
+fn note_end(path: &Path, why: &dyn Display) {
+    tracing::error!("The recording {} ends here: {why}", path.display());
 }
 
 /// Each line is in the file as soon as the daemon has nothing more to say.
@@ -104,4 +129,51 @@ fn write_all(file: File, lines: &mpsc::Receiver<Line>) -> io::Result<()> {
 fn write_line(file: &mut impl Write, line: &Line) -> io::Result<()> {
     serde_json::to_writer(&mut *file, line)?;
     file.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::core::event::Event;
+    use crate::core::time::Now;
+
+    /// A recording on a disk that takes some kilobytes and then hangs: a pipe that nobody reads.
+    fn hanging() -> (Recorder, File) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recording");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        (Recorder::start(&path, &Policy::from(&Config::default())).unwrap(), pipe)
+    }
+
+    fn tick() -> Input {
+        Input { now: Now::default(), event: Event::Tick }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_does_not_hold_the_end_up() {
+        let (mut recorder, _pipe) = hanging();
+        for _ in 0..QUEUE / 2 {
+            recorder.record(&tick());
+        }
+        recorder.finish();
+    }
+
+    #[test]
+    fn a_disk_that_hangs_ends_the_recording_which_has_no_gaps() {
+        let (mut recorder, pipe) = hanging();
+        let mut recorded = 0;
+        while recorder.lines.is_some() {
+            recorder.record(&tick());
+            recorded += 1;
+        }
+        // The last one found no room; the first line is the start.
+        let mut lines = BufReader::new(pipe).lines().take(recorded);
+        assert!(lines.all(|line| serde_json::from_str::<Line>(&line.unwrap()).is_ok()));
+    }
 }

@@ -233,7 +233,7 @@ impl Supervisor {
 
     fn feed(&mut self, event: Event) {
         let input = Input { now: self.clock.now(), event };
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = &mut self.recorder {
             recorder.record(&input);
         }
         for effect in self.core.handle(input) {
