@@ -18,14 +18,16 @@ pub enum ReplayError {
     /// It does not begin like one.
     #[error("line 1 is not the start of a recording; make one by `connexad --record FILE`")]
     NoStart,
-    /// It was made by another build.
+    /// It was made by another version. Builds of one version can't be told apart.
     #[error("it was recorded by connexad {theirs} and this is {}; replay it by that build", env!("CARGO_PKG_VERSION"))]
     OtherBuild {
         /// The version in the recording.
         theirs: String,
     },
     /// A line of it is no input.
-    #[error("line {number} is not an input of this build: {problem}")]
+    #[error(
+        "line {number} is not an input of this build: {problem}; replay it by the build that recorded it"
+    )]
     Garbled {
         /// The line, from 1.
         number: usize,
@@ -40,11 +42,11 @@ pub enum ReplayError {
 /// When it can't be read or is not a recording of this build. A last line that is cut short, as
 /// a daemon leaves it that was killed, ends the recording.
 pub fn replay(recording: impl BufRead, out: &mut impl Write) -> Result<(), ReplayError> {
-    let mut lines = (1..).zip(recording.lines()).peekable();
+    let mut lines = (1..).zip(recording.split(b'\n')).peekable();
     let (_, first) = lines.next().ok_or(ReplayError::NoStart)?;
     let mut replay = Replay::start(&first?)?;
     while let Some((number, line)) = lines.next() {
-        match serde_json::from_str(&line?) {
+        match serde_json::from_slice(&line?) {
             Ok(Line::Input(input)) => replay.feed(*input, out)?,
             Ok(Line::Started { .. }) => return Err(ReplayError::NoStart),
             Err(problem) if problem.is_eof() && lines.peek().is_none() => break,
@@ -62,8 +64,8 @@ struct Replay {
 }
 
 impl Replay {
-    fn start(line: &str) -> Result<Self, ReplayError> {
-        match serde_json::from_str(line) {
+    fn start(line: &[u8]) -> Result<Self, ReplayError> {
+        match serde_json::from_slice(line) {
             Ok(Line::Started { version, policy }) if version == env!("CARGO_PKG_VERSION") => {
                 Ok(Replay { core: Core::new(*policy), states: BTreeMap::new(), inputs: 0 })
             }

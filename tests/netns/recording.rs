@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use connexa::core::event::{Event, Input};
+use connexa::core::time::Now;
+use connexa::recording::Line;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -70,6 +73,20 @@ fn a_recording_that_was_cut_short_is_replayed_to_its_end() {
     let whole = gateway.read("recording");
     fs::write(gateway.path("recording"), whole.trim_end().strip_suffix('}').unwrap()).unwrap();
     assert_eq!(replay(&gateway).2, Some(0));
+}
+
+#[test]
+fn a_recording_that_was_cut_inside_a_letter_is_replayed_to_its_end() {
+    let gateway = recorded();
+    let mut recording = gateway.read("recording").into_bytes();
+    let problem = Event::DesiredUnavailable("é".to_owned());
+    let input = Input { now: Now::default(), event: problem };
+    let line = serde_json::to_vec(&Line::Input(Box::new(input))).unwrap();
+    let cut = line.iter().position(|byte| !byte.is_ascii()).unwrap() + 1;
+    recording.extend(&line[..cut]);
+    fs::write(gateway.path("recording"), recording).unwrap();
+    let (_, told, exit) = replay(&gateway);
+    assert_eq!((told.as_str(), exit), ("", Some(0)));
 }
 
 #[test]
