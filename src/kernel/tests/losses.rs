@@ -1,6 +1,6 @@
 //! What is lost on the way, and lists that don't come out whole.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::truth::{by_core, by_ip};
 use super::{Core, RECEIVE_BUFFER, Session, in_namespace, ip, subscribed_socket, tuns};
+use crate::core::event::{Hearing, LinkChange};
+use crate::kernel::dump::{self, Reading};
+use crate::kernel::table::Table;
 
 /// Makes changes while the listener's socket has room for one; the rest of them are lost.
 fn lose(socket: &OwnedFd, changes: impl FnOnce()) {
@@ -114,40 +117,35 @@ fn lists_are_asked_for_until_one_is_whole() {
 fn an_index_that_is_used_again_is_told_as_another_link_though_changes_were_lost() {
     in_namespace(async || {
         ip(tuns("add", 0..1));
-        let mut core = Core::listening(RECEIVE_BUFFER);
-        core.next().await;
-        let index = *core.links.keys().next().unwrap();
-        let mut elsewhere = Command::new("unshare")
-            .args(["--net", "cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        lose(&subscribed_socket(), || there_and_back(&mut elsewhere));
-        let mut told = Vec::new();
-        while core.hearing.overruns == 0 {
-            let changes = core.next().await.into_iter().filter(|change| change.index == index);
-            told.extend(changes.map(|change| change.link.is_some()));
-        }
-        assert_eq!(told, [false, true]);
-        let _ = elsewhere.kill();
-        let _ = elsewhere.wait();
+        let mut session = Session::open(RECEIVE_BUFFER).unwrap();
+        let (mut table, mut hearing) = (Table::default(), Hearing::default());
+        dump::read(&mut session, &mut table, &mut hearing).await.unwrap();
+        let [LinkChange { index, .. }] = table.take_changes()[..] else { panic!("one link") };
+        lose(&subscribed_socket(), there_and_back);
+        while dump::read(&mut session, &mut table, &mut hearing).await.unwrap() != Reading::Whole {}
+        let changes = table.take_changes().into_iter().filter(|change| change.index == index);
+        assert_eq!(changes.map(|change| change.link.is_some()).collect::<Vec<_>>(), [false, true]);
+        assert!(hearing.overruns > 0, "{hearing:?}");
     });
 }
 
 /// A link keeps its index when it goes to another namespace and comes back; to this one, it is as
 /// if another link had got the index. What is made meanwhile overruns the buffer.
-fn there_and_back(elsewhere: &mut Child) {
+fn there_and_back() {
+    let mut elsewhere = Command::new("unshare");
+    elsewhere.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut elsewhere = elsewhere.spawn().unwrap();
     let there = elsewhere.id().to_string();
     let here = rustix::thread::gettid().as_raw_nonzero();
     // It is there once it answers from there.
-    let mut ready = [0];
     elsewhere.stdin.as_mut().unwrap().write_all(&[0]).unwrap();
-    std::io::Read::read_exact(elsewhere.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    elsewhere.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     ip([format!("link set ppp0 netns {there}")].into_iter().chain(tuns("add", 1..9)));
     let mut back = Command::new("nsenter");
     back.args(["--target", &there, "--net", "ip", "link", "set", "ppp0", "netns"]);
     assert!(back.arg(here.to_string()).status().unwrap().success());
+    drop(elsewhere.stdin.take());
+    assert!(elsewhere.wait().unwrap().success());
 }
 
 #[test]
