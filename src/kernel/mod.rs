@@ -47,7 +47,7 @@ pub enum KernelError {
     Refused(io::Error),
     /// Every list was interrupted by a change.
     #[error(
-        "rtnetlink: links or addresses change too quickly for a whole list of them; lists are asked for until one is whole, and until then what was missed before may be shown as it was; see what changes them"
+        "rtnetlink: links or addresses change too quickly for a whole list of them; until one is whole, what was missed before may be shown as it was; see what changes them"
     )]
     Restless,
     /// Changes were lost while links were listed.
