@@ -18,7 +18,7 @@ use super::table::Table;
 use crate::core::event::Hearing;
 
 /// A list that was torn by a change is asked for so many times in a row.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 4;
 
 /// The kernel lists a thousand links in some milliseconds; longer than this, seconds, it is stuck.
 const TIME_LIMIT: u64 = 10;
