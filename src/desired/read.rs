@@ -1,5 +1,7 @@
 //! One read of the database.
 
+use std::time::Duration;
+
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -9,6 +11,9 @@ use super::look::Look;
 use super::problem::{Problem, What};
 use super::query::{self, Query};
 use super::rows::{self, Judged, Row};
+
+/// Between the two looks that must agree on a transaction left unfinished.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
 
 /// What a read found.
 pub(super) struct Found {
@@ -24,7 +29,14 @@ pub(super) struct Found {
 pub(super) async fn read(settings: &Settings) -> Result<Found, Problem> {
     #[cfg(test)]
     super::tests::READS.with(|reads| reads.set(reads.get() + 1));
-    read_file(settings).await.map_err(|what| what.at(&settings.database.path))
+    let mut found = read_file(settings).await;
+    if matches!(found, Err(What::Unfinished)) {
+        // A commit that ends between SQLite's looks at journal and lock is taken for one by
+        // readers that may not write (hasHotJournal in pager.c); it is not there a moment later.
+        tokio::time::sleep(SECOND_LOOK).await;
+        found = read_file(settings).await;
+    }
+    found.map_err(|what| what.at(&settings.database.path))
 }
 
 async fn read_file(settings: &Settings) -> Result<Found, What> {
