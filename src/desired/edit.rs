@@ -265,7 +265,12 @@ impl Editor {
         let written = query.fetch_one(&mut self.connection).await.map_err(sqlite)?;
         for (place, (column, text)) in values.iter().enumerate() {
             let kept: Option<Vec<u8>> = written.try_get_unchecked(place).map_err(sqlite)?;
-            if kept.as_deref() != Some(text.as_bytes()) {
+            // A column of REAL ids gives 7.0 back for 7.
+            let same_id = || {
+                *column == self.columns.id
+                    && node_id(kept.as_deref()) == node_id(Some(text.as_bytes()))
+            };
+            if kept.as_deref() != Some(text.as_bytes()) && !same_id() {
                 let (table, column) = (self.table.clone(), column.clone());
                 return Err(EditError::Mangled { table, column });
             }
@@ -284,6 +289,7 @@ fn of(what: What, path: &std::path::Path) -> EditError {
         | What::Empty { .. }
         | What::NotSqlite
         | What::Schema(_)
+        | What::NoIds { .. }
         | What::Unfinished
         | What::Damaged(_) => EditError::Unusable(what.at(path)),
     }

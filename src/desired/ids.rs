@@ -52,7 +52,8 @@ pub(super) async fn read(
         let Some(id) = node_id(bytes.as_deref()) else { continue };
         let bytes = bytes.unwrap_or_default();
         let row_id = match kind.as_str() {
-            "integer" => RowId::Number(id.0.into()),
+            // SQLite takes 7 and 7.0 for equal.
+            "integer" | "real" => RowId::Number(id.0.into()),
             "blob" => RowId::Blob(bytes),
             _ => RowId::Text(String::from_utf8_lossy(&bytes).into_owned()),
         };

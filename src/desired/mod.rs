@@ -59,7 +59,7 @@ pub async fn read_once(settings: &Settings) -> Result<Vec<Candidate>, Problem> {
     Ok(read::read(settings).await?.judged.candidates)
 }
 
-/// The id that a text means, if a node can have it: digits, and blanks around them.
+/// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.
 pub fn node_id(text: &str) -> Option<NodeId> {
     rows::node_id(Some(text.as_bytes()))
 }

@@ -43,6 +43,19 @@ pub enum What {
     /// No such table, or not its columns.
     #[error(transparent)]
     Schema(SchemaError),
+    /// Rows are selected, and not one has an id that a node can have.
+    #[error(
+        "no selected row of table {table:?} has a whole number from 0 to {max} in column {column:?} (one has {shown:?}); correct them, or set database.columns.id to the column that numbers the nodes",
+        max = u32::MAX
+    )]
+    NoIds {
+        /// The table.
+        table: String,
+        /// The column of ids.
+        column: String,
+        /// One of the ids, as far as it can be shown.
+        shown: String,
+    },
     /// Another process holds a lock on it.
     #[error(
         "is locked by another process; it is read as soon as that lets go: look for a transaction left open"
@@ -73,6 +86,7 @@ impl What {
             | What::Empty { .. }
             | What::NotSqlite
             | What::Schema(_)
+            | What::NoIds { .. }
             | What::Damaged(_) => false,
         }
     }

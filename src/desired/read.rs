@@ -56,7 +56,16 @@ async fn candidates(look: &mut Look, settings: &Settings) -> Result<Found, What>
         .await
         .map_err(sqlite)?;
     let rows = rows.iter().map(row).collect::<Result<_, _>>().map_err(sqlite)?;
-    Ok(Found { judged: rows::judge(rows), wal: mode.eq_ignore_ascii_case("wal") })
+    let judged = rows::judge(rows);
+    if let ([], [shown, ..]) = (&*judged.candidates, &*judged.unusable_ids) {
+        // Not one node can be told apart: that is no empty table.
+        return Err(What::NoIds {
+            table: settings.database.table.clone(),
+            column: columns.id,
+            shown: shown.clone(),
+        });
+    }
+    Ok(Found { judged, wal: mode.eq_ignore_ascii_case("wal") })
 }
 
 /// Reads every row of the table, as of one instant.

@@ -90,9 +90,11 @@ fn invalid(id: NodeId, row: &Row, reason: Invalid) -> InvalidRow {
     }
 }
 
-/// Digits and nothing else, so that one number is one id: `7` and ` 7 ` are the same node.
+/// Digits and nothing else, so that one number is one id: `7` and ` 7 ` are the same node, and so
+/// is `7.0`, which a column of type REAL makes of it.
 pub(super) fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
-    let digits = std::str::from_utf8(column?).ok()?.trim();
+    let text = std::str::from_utf8(column?).ok()?.trim();
+    let digits = text.strip_suffix(".0").unwrap_or(text);
     let plain = digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok().map(NodeId))?
 }
@@ -143,6 +145,11 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_of_type_real_is_an_id() {
+        assert_eq!(judge(vec![row("7.0")]).candidates[0].id(), NodeId(7));
+    }
+
+    #[test]
     fn the_order_of_the_rows_is_kept() {
         let ids: Vec<_> = judge(vec![row("3"), row("1"), row("2")])
             .candidates
@@ -154,10 +161,10 @@ mod tests {
 
     #[test]
     fn ids_that_are_no_node_are_set_aside() {
-        let rows = ["", "x", "-1", "+1", "1.5", "4294967296"].map(row);
+        let rows = ["", "x", "-1", "+1", "1.5", ".0", "4294967296"].map(row);
         let null = Row { id: None, ..row("1") };
         let judged = judge(rows.into_iter().chain([null]).collect());
-        assert_eq!(judged.unusable_ids, ["", "x", "-1", "+1", "1.5", "4294967296", "NULL"]);
+        assert_eq!(judged.unusable_ids, ["", "x", "-1", "+1", "1.5", ".0", "4294967296", "NULL"]);
         assert_eq!(judged.candidates, []);
     }
 

@@ -110,9 +110,12 @@ fn of_config(error: &ConfigError) -> Exit {
 fn of_problem(problem: &Problem) -> Exit {
     match &problem.what {
         What::Rights(_) => Exit::Permission,
-        What::Missing | What::NotAFile | What::Empty { .. } | What::NotSqlite | What::Schema(_) => {
-            Exit::Config
-        }
+        What::Missing
+        | What::NotAFile
+        | What::Empty { .. }
+        | What::NotSqlite
+        | What::Schema(_)
+        | What::NoIds { .. } => Exit::Config,
         What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
     }
 }

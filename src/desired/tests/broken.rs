@@ -67,6 +67,25 @@ async fn a_missing_column_is_told_of_and_read_once_it_is_there() {
 }
 
 #[tokio::test]
+async fn a_table_whose_ids_are_all_unusable_is_told_of_and_is_no_empty_table() {
+    let mut bench = Bench::new();
+    let mut writer = writer(&bench.path(), Delete).await;
+    run(&mut writer, "CREATE TABLE nodes (id TEXT, n INT, ip, login, password, status)").await;
+    bench.start();
+    assert!(bench.ids().await.is_empty());
+    let row = "INSERT INTO nodes VALUES ('0b9c-7', 7, '10.9.0.1', 'a', 'p', 'online')";
+    run(&mut writer, row).await;
+    assert_eq!(
+        bench.problem().await,
+        "no selected row of table \"nodes\" has a whole number from 0 to 4294967295 in column \"id\" \
+         (one has \"0b9c-7\"); correct them, or set database.columns.id to the column that numbers \
+         the nodes"
+    );
+    bench.settings.send_modify(|settings| settings.database.columns.id = Some("n".into()));
+    assert_eq!(bench.ids().await, [7]);
+}
+
+#[tokio::test]
 async fn a_locked_file_is_told_of_and_read_once_it_is_let_go_without_a_change() {
     let mut bench = Bench::new();
     make(&bench.path(), Delete, &[1]).await;

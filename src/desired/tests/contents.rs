@@ -90,6 +90,15 @@ async fn ids_of_text_are_ordered_as_numbers() {
 }
 
 #[tokio::test]
+async fn ids_of_type_real_are_whole_numbers() {
+    let sql = "CREATE TABLE nodes (id REAL, ip, login, password, status);
+               INSERT INTO nodes VALUES (10, '10.9.0.1', 'a', 'p', 'online'),
+                                        (9, '10.9.0.1', 'a', 'p', 'online')";
+    let ids: Vec<u32> = told(sql, |_| ()).await.iter().map(|c| c.id().0).collect();
+    assert_eq!(ids, [9, 10]);
+}
+
+#[tokio::test]
 async fn rows_without_an_ip_are_no_candidates() {
     let sql = format!(
         "{TABLE}; INSERT INTO nodes VALUES (1, NULL, 'a', 'p', 'online'), (2, '', 'a', 'p', 'online')"
