@@ -109,7 +109,9 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Waits for the right to write, five seconds at most.
+    /// Waits for the right to write, five seconds at most. Foreign keys are not enforced, as
+    /// SQLite's default has it and with it the backend: rows of other tables that name a node
+    /// are theirs to keep.
     ///
     /// # Errors
     /// When the file, the table or its columns can't serve, or it stays locked.
@@ -123,6 +125,7 @@ impl Editor {
             .filename(&path)
             .create_if_missing(false)
             .busy_timeout(PATIENCE)
+            .foreign_keys(false)
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(sqlite)?;
         connection.execute("BEGIN IMMEDIATE").await.map_err(sqlite)?;

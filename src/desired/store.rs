@@ -51,6 +51,8 @@ pub(super) async fn write(database: &Database, batch: &Batch) -> Result<bool, Wh
         .filename(&database.path)
         .create_if_missing(false)
         .busy_timeout(PATIENCE)
+        // As SQLite's default has it and with it the backend.
+        .foreign_keys(false)
         .thread_name(|_| "write-back".to_owned())
         .disable_statement_logging();
     let mut connection = options.connect().await.map_err(|error| What::of_sqlite(&error))?;

@@ -219,6 +219,30 @@ fn a_node_of_several_rows_is_removed_whole_and_not_changed() {
 }
 
 #[test]
+fn a_node_with_an_id_of_type_real_is_added_changed_and_removed() {
+    let gateway = Gateway::without_database("");
+    gateway.sql("CREATE TABLE nodes (id REAL, ip, login, password, status)");
+    assert_eq!(done(&gateway, &[&ADD[..], &["--id", "7"]].concat(), "secret"), "node 7 added\n");
+    done(&gateway, &["set", "7", "--login", "c"], "");
+    assert_eq!(value(&gateway, "SELECT id || login FROM nodes"), "7.0c");
+    done(&gateway, &["remove", "7"], "");
+    assert_eq!(value(&gateway, "SELECT CAST(count(*) AS TEXT) FROM nodes"), "0");
+}
+
+/// SQLite leaves foreign keys unenforced unless asked, and Python's sqlite3 does not ask.
+#[test]
+fn a_node_that_other_tables_name_is_removed() {
+    let gateway = Gateway::new();
+    done(&gateway, &[&ADD[..], &["--id", "7"]].concat(), "secret");
+    gateway.sql(
+        "CREATE TABLE tests (node_id INTEGER, FOREIGN KEY (node_id) REFERENCES nodes(id)); \
+         INSERT INTO tests VALUES (7)",
+    );
+    done(&gateway, &["remove", "7"], "");
+    assert_eq!(value(&gateway, "SELECT CAST(count(*) AS TEXT) FROM tests"), "1");
+}
+
+#[test]
 fn a_table_that_would_alter_a_password_is_told_and_left_as_it_is() {
     let gateway = Gateway::without_database("");
     gateway.sql("CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip, login, password INTEGER, status)");
