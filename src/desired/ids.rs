@@ -41,9 +41,20 @@ pub(super) async fn read(
     table: &str,
     columns: &Columns,
 ) -> Result<BTreeMap<NodeId, Vec<RowId>>, What> {
+    read_where(connection, table, columns, "1").await
+}
+
+/// The same, of rows for which a condition in SQL holds.
+pub(super) async fn read_where(
+    connection: &mut SqliteConnection,
+    table: &str,
+    columns: &Columns,
+    condition: &str,
+) -> Result<BTreeMap<NodeId, Vec<RowId>>, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
-    let id = quoted(&columns.id);
-    let sql = format!("SELECT typeof({id}), CAST({id} AS TEXT) FROM main.{}", quoted(table));
+    let (id, table) = (quoted(&columns.id), quoted(table));
+    let sql =
+        format!("SELECT typeof({id}), CAST({id} AS TEXT) FROM main.{table} WHERE {condition}");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(sqlite)?;
     let mut ids: BTreeMap<NodeId, Vec<RowId>> = BTreeMap::new();
     for row in rows {

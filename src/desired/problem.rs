@@ -126,6 +126,14 @@ impl What {
         }
     }
 
+    /// Why SQLite refuses a statement, where it would refuse it at any other time as well.
+    pub(super) fn refusal(error: &sqlx::Error) -> Option<String> {
+        let database = error.as_database_error()?;
+        let code = database.code()?.parse::<u16>().ok()?;
+        // SQLITE_ERROR (a view, for one), SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH.
+        matches!(code & 0xff, 1 | 18 | 19 | 20).then(|| database.message().to_owned())
+    }
+
     pub(super) fn at(self, path: &Path) -> Problem {
         Problem { path: path.to_owned(), what: self }
     }

@@ -4,17 +4,19 @@
 //! of them after both migrations. `watchdog_events` is (ts, node_id, action, result, details), or
 //! (ts, event, details) since v7.4.3. Times are UTC as CURRENT_TIMESTAMP writes them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::ids;
+use super::ids::{self, RowId};
 use super::look::{self, names_of_columns};
 use super::problem::What;
 use super::query::quoted;
 use super::write_back::Fact;
 use crate::config::Database;
+use crate::node::NodeId;
 
 /// How long a lock of another process is waited for, within one try.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,14 +40,30 @@ const EVENT_COLUMNS: [(&str, &str); 6] = [
 /// What goes into one transaction.
 #[derive(Debug)]
 pub(super) struct Batch {
+    /// All nodes that are up: the rows of all others are to name no link, before anything else.
+    pub(super) only_up: Option<BTreeSet<NodeId>>,
     /// The newest fact of each node.
     pub(super) rows: Vec<Fact>,
     /// All facts, in order.
     pub(super) events: Vec<Fact>,
 }
 
-/// Writes facts of tunnels where there is a place for them; returns whether there is any.
-pub(super) async fn write(database: &Database, batch: &Batch) -> Result<bool, What> {
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// There is a column or a table for it.
+    pub(super) has_place: bool,
+    /// What SQLite refuses, and will refuse whenever it is asked, with its reason: one of each
+    /// table.
+    pub(super) refused: BTreeMap<String, String>,
+}
+
+/// Writes facts of tunnels where there is a place for them. A fact that is refused for good is
+/// left out: others have nothing to do with it.
+///
+/// # Errors
+/// When nothing was written, and may be later.
+pub(super) async fn write(database: &Database, batch: &Batch) -> Result<Written, What> {
     let size = look::check(&database.path).await?;
     let options = SqliteConnectOptions::new()
         .filename(&database.path)
@@ -67,45 +85,90 @@ async fn write_open(
     database: &Database,
     size: u64,
     batch: &Batch,
-) -> Result<bool, What> {
+) -> Result<Written, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
     let columns = look::columns(connection, database, size).await?;
-    let update = update(&names_of_columns(connection, &database.table).await?);
+    let found = names_of_columns(connection, &database.table).await?;
+    let update = update(&found);
     let insert = insert(&names_of_columns(connection, EVENTS).await?);
+    let mut written = Written::default();
     if update.is_none() && insert.is_none() {
-        return Ok(false);
+        return Ok(written);
     }
+    written.has_place = true;
     // Before the transaction, which is to be short.
     let ids = ids::read(connection, &database.table, &columns).await?;
+    let stale = match (&batch.only_up, has_link(&found)) {
+        (Some(up), Some(has_link)) => {
+            let linked = ids::read_where(connection, &database.table, &columns, &has_link).await?;
+            linked.into_iter().filter(|(node, _)| !up.contains(node)).collect()
+        }
+        (None, _) | (_, None) => BTreeMap::new(),
+    };
     connection.execute("BEGIN IMMEDIATE").await.map_err(sqlite)?;
     if let Some(set) = update {
         let (table, id) = (quoted(&database.table), quoted(&columns.id));
         let sql = format!("UPDATE main.{table} SET {set} WHERE {id} = ?4");
-        for fact in &batch.rows {
-            for row in ids.get(&fact.node).into_iter().flatten() {
-                let query = sqlx::query(AssertSqlSafe(sql.clone()))
-                    .bind(&fact.interface)
-                    .bind(fact.up)
-                    .bind(seconds(fact));
-                row.bind(query).execute(&mut *connection).await.map_err(sqlite)?;
+        let gone = stale.iter().map(|(_, rows)| (None, rows));
+        let facts = batch.rows.iter();
+        let facts = facts.filter_map(|fact| Some((Some(fact), ids.get(&fact.node)?)));
+        for (fact, rows) in gone.chain(facts) {
+            for row in rows {
+                let done = update_row(connection, &sql, fact, row).await;
+                written.take_in(&database.table, done)?;
             }
         }
     }
     if let Some(sql) = insert {
         for fact in &batch.events {
-            let details = format!("node={} {}: {}", fact.node, fact.interface, fact.reason);
-            sqlx::query(AssertSqlSafe(sql.clone()))
-                .bind(i64::from(fact.node.0))
-                .bind(fact.up)
-                .bind(seconds(fact))
-                .bind(details)
-                .execute(&mut *connection)
-                .await
-                .map_err(sqlite)?;
+            let done = insert_event(connection, &sql, fact).await;
+            written.take_in(EVENTS, done)?;
         }
     }
-    connection.execute("COMMIT").await.map_err(sqlite)?;
-    Ok(true)
+    // A trigger may have ended the transaction, which then has nothing left to be written.
+    let done = connection.execute("COMMIT").await.map(drop);
+    written.take_in(&database.table, done)?;
+    Ok(written)
+}
+
+impl Written {
+    /// Notes a refusal. Fails by what may be over later.
+    fn take_in(&mut self, table: &str, done: Result<(), sqlx::Error>) -> Result<(), What> {
+        let Err(error) = done else { return Ok(()) };
+        let why = What::refusal(&error).ok_or_else(|| What::of_sqlite(&error))?;
+        self.refused.entry(table.to_owned()).or_insert(why);
+        Ok(())
+    }
+}
+
+/// Without a fact: its tunnel is not up.
+async fn update_row(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    fact: Option<&Fact>,
+    row: &RowId,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .bind(fact.map(|fact| fact.interface.clone()))
+        .bind(fact.is_some_and(|fact| fact.up))
+        .bind(fact.map(seconds));
+    row.bind(query).execute(connection).await.map(drop)
+}
+
+async fn insert_event(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    fact: &Fact,
+) -> Result<(), sqlx::Error> {
+    let details = format!("node={} {}: {}", fact.node, fact.interface, fact.reason);
+    sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .bind(i64::from(fact.node.0))
+        .bind(fact.up)
+        .bind(seconds(fact))
+        .bind(details)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Seconds since 1970.
@@ -113,13 +176,27 @@ fn seconds(fact: &Fact) -> i64 {
     i64::try_from(fact.at.0 / 1000).unwrap_or(i64::MAX)
 }
 
+fn has(found: &[String], name: &str) -> bool {
+    found.iter().any(|column| column.eq_ignore_ascii_case(name))
+}
+
+/// Those of the columns `found` that name a link.
+fn link_columns(found: &[String]) -> impl Iterator<Item = &'static str> {
+    LINK_COLUMNS.into_iter().filter(|name| has(found, name))
+}
+
+/// Whether a row names a link, as a condition on the columns `found`.
+fn has_link(found: &[String]) -> Option<String> {
+    let links: Vec<String> =
+        link_columns(found).map(|name| format!("{name} IS NOT NULL")).collect();
+    (!links.is_empty()).then(|| links.join(" OR "))
+}
+
 /// What an UPDATE sets, of the columns `found`, by the values link, up, time.
 fn update(found: &[String]) -> Option<String> {
-    let has = |name: &&str| found.iter().any(|column| column.eq_ignore_ascii_case(name));
-    let links = LINK_COLUMNS.iter().filter(|name| has(name));
-    let links = links.map(|name| format!("{name} = CASE WHEN ?2 THEN ?1 END"));
+    let links = link_columns(found).map(|name| format!("{name} = CASE WHEN ?2 THEN ?1 END"));
     // It tells when the tunnel last came up, so its end changes nothing.
-    let time = has(&TIME_COLUMN).then(|| {
+    let time = has(found, TIME_COLUMN).then(|| {
         format!(
             "{TIME_COLUMN} = CASE WHEN ?2 THEN datetime(?3, 'unixepoch') ELSE {TIME_COLUMN} END"
         )
@@ -130,12 +207,11 @@ fn update(found: &[String]) -> Option<String> {
 
 /// An INSERT of an event into a table with the columns `found`.
 fn insert(found: &[String]) -> Option<String> {
-    let has = |name: &str| found.iter().any(|column| column.eq_ignore_ascii_case(name));
-    if !has("event") && !has("action") {
+    if !has(found, "event") && !has(found, "action") {
         return None;
     }
     let (columns, values): (Vec<&str>, Vec<&str>) =
-        EVENT_COLUMNS.iter().copied().filter(|(name, _)| has(name)).unzip();
+        EVENT_COLUMNS.iter().copied().filter(|(name, _)| has(found, name)).unzip();
     Some(format!(
         "INSERT INTO main.{EVENTS} ({}) VALUES ({})",
         columns.join(", "),

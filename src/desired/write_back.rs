@@ -4,14 +4,14 @@
 //! the work to be run beside. Facts are written together, some moments after the first of them.
 //! While the database can't be written they wait: the newest of each node, and so many others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::store::{self, Batch};
+use super::store::{self, Batch, Written};
 use super::{Problem, Settings};
 use crate::core::notice::Notice;
 use crate::core::time::Wall;
@@ -58,6 +58,12 @@ impl Fact {
             None
         }
     }
+
+    /// That a tunnel is up, as it is found to be.
+    pub fn of_up((node, interface, since): (NodeId, &str, Wall)) -> Self {
+        let reason = "found up".to_owned();
+        Fact { node, interface: interface.to_owned(), up: true, at: since, reason }
+    }
 }
 
 /// Takes facts, and never waits.
@@ -73,6 +79,8 @@ pub struct Reporter {
 struct Waiting {
     /// The newest of each node, for its row.
     rows: BTreeMap<NodeId, Fact>,
+    /// All nodes that were up when that was last told as a whole.
+    only_up: Option<BTreeSet<NodeId>>,
     /// All of them in order, for the table of events.
     events: VecDeque<Fact>,
     /// Events that gave way.
@@ -89,6 +97,12 @@ impl Waiting {
         }
     }
 
+    /// What is up as a whole; that is no event.
+    fn replace(&mut self, up: Vec<Fact>) {
+        self.only_up = Some(up.iter().map(|fact| fact.node).collect());
+        self.rows = up.into_iter().map(|fact| (fact.node, fact)).collect();
+    }
+
     /// The next transaction's worth.
     fn take(&mut self) -> Batch {
         let mut rows = Vec::new();
@@ -97,13 +111,16 @@ impl Waiting {
             rows.push(fact);
         }
         let most = self.events.len().min(MOST_AT_ONCE);
-        Batch { rows, events: self.events.drain(..most).collect() }
+        Batch { only_up: self.only_up.take(), rows, events: self.events.drain(..most).collect() }
     }
 
     /// What could not be written; newer facts stay as they are.
     fn put_back(&mut self, batch: Batch) {
-        for fact in batch.rows {
-            self.rows.entry(fact.node).or_insert(fact);
+        if self.only_up.is_none() {
+            self.only_up = batch.only_up;
+            for fact in batch.rows {
+                self.rows.entry(fact.node).or_insert(fact);
+            }
         }
         for fact in batch.events.into_iter().rev() {
             self.events.push_front(fact);
@@ -111,7 +128,7 @@ impl Waiting {
     }
 
     fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.events.is_empty()
+        self.only_up.is_none() && self.rows.is_empty() && self.events.is_empty()
     }
 }
 
@@ -119,6 +136,14 @@ impl Reporter {
     /// Has this written, if `database.write_back` is on by then.
     pub fn tell(&self, fact: Fact) {
         lock(&self.waiting).add(fact);
+        self.told.send_modify(|told| *told += 1);
+    }
+
+    /// Has written what is up as a whole: rows of all other nodes are to name no link. For the
+    /// daemon's start and the moment that write-back is switched on, when the database may hold
+    /// what was true long ago.
+    pub fn tell_all(&self, up: Vec<Fact>) {
+        lock(&self.waiting).replace(up);
         self.told.send_modify(|told| *told += 1);
     }
 
@@ -141,7 +166,13 @@ pub fn write_back(
     let waiting = Arc::new(Mutex::new(Waiting::default()));
     let (told, theirs) = watch::channel(0);
     let (ours, written) = watch::channel(0);
-    let writer = Writer { settings, waiting: waiting.clone(), complained: None, idle: false };
+    let writer = Writer {
+        settings,
+        waiting: waiting.clone(),
+        complained: None,
+        refused: BTreeMap::new(),
+        idle: false,
+    };
     (Reporter { waiting, told, written }, writer.run(theirs, ours))
 }
 
@@ -150,6 +181,8 @@ struct Writer {
     waiting: Arc<Mutex<Waiting>>,
     /// What was complained about last, until a write succeeds.
     complained: Option<Problem>,
+    /// What SQLite refused of each table, as warned of last.
+    refused: BTreeMap<String, String>,
     /// It was told that there is nothing to write to.
     idle: bool,
 }
@@ -189,8 +222,8 @@ impl Writer {
             );
         }
         match store::write(&settings.database, &batch).await {
-            Ok(wrote) => {
-                self.tell_of_success(wrote);
+            Ok(written) => {
+                self.tell_of_success(written);
                 Ok(())
             }
             Err(what) => {
@@ -201,17 +234,26 @@ impl Writer {
         }
     }
 
-    fn tell_of_success(&mut self, wrote: bool) {
+    fn tell_of_success(&mut self, written: Written) {
         if self.complained.take().is_some() {
             tracing::info!("The database is written again");
         }
-        if !wrote && !self.idle {
+        for (table, why) in written.refused {
+            if self.refused.get(&table) != Some(&why) {
+                tracing::warn!(
+                    "Table {table:?} refuses what database.write_back writes, which is given up: \
+                     {why}; change the table, or turn it off"
+                );
+                self.refused.insert(table, why);
+            }
+        }
+        if !written.has_place && !self.idle {
             tracing::warn!(
                 "database.write_back is on and the database has none of the columns ppp_iface, \
                  ppp_interface and last_ppp_up and no table watchdog_events: add some, or turn it off"
             );
         }
-        self.idle = !wrote;
+        self.idle = !written.has_place;
     }
 
     fn complain(&mut self, problem: Problem) {

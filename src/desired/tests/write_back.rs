@@ -168,6 +168,60 @@ async fn what_can_not_be_written_for_a_lock_is_written_after_it() {
 }
 
 #[tokio::test]
+async fn what_is_up_as_a_whole_is_no_event_and_leaves_no_other_row_a_link() {
+    let bench = Bench::new();
+    let rows = "INSERT INTO nodes (id, ppp_iface) VALUES (7, NULL), (8, 'ppp9'), (9, 'ppp0')";
+    let (mut writer, reporter) =
+        reporter(&bench, Delete, &format!("{NODES}; {rows}; {EVENTS}")).await;
+    reporter.tell(fact(9, true));
+    reporter.tell_all(vec![fact(7, true)]);
+    within(reporter.written()).await;
+    let links = "SELECT group_concat(id || coalesce(ppp_iface, '-'), ' ') FROM nodes";
+    assert_eq!(text(&mut writer, links).await, "7ppp3 8- 9-");
+    assert_eq!(text(&mut writer, "SELECT count(*) FROM watchdog_events").await, "1");
+}
+
+/// Two facts that the tables of `sql` don't take as they are, and what is left of them in links
+/// and events.
+async fn refused(sql: &str) -> String {
+    let bench = Bench::new();
+    let (mut writer, reporter) = reporter(&bench, Delete, sql).await;
+    told(&reporter, [fact(7, true), fact(8, true)]).await;
+    let left = "SELECT (SELECT count(ppp_iface) FROM nodes) || ' links, ' || \
+                (SELECT count(*) FROM watchdog_events) || ' events'";
+    text(&mut writer, left).await
+}
+
+#[tokio::test]
+async fn events_go_on_where_nodes_are_a_view() {
+    let sql = format!(
+        "{}; CREATE VIEW nodes AS SELECT * FROM servers; {EVENTS}",
+        NODES.replace("TABLE nodes", "TABLE servers")
+    );
+    assert_eq!(refused(&sql).await, "0 links, 2 events");
+}
+
+#[tokio::test]
+async fn rows_go_on_where_events_have_a_column_that_must_be_filled() {
+    let events = EVENTS.replace("details TEXT", "details TEXT, severity TEXT NOT NULL");
+    assert_eq!(refused(&format!("{NODES}; {ROW}; {events}")).await, "1 links, 0 events");
+}
+
+#[tokio::test]
+async fn a_row_that_a_constraint_refuses_costs_no_other() {
+    let nodes = NODES.replace("ppp_iface TEXT", "ppp_iface TEXT CHECK (id != 7)");
+    let other = ROW.replace("(7,", "(8,");
+    assert_eq!(refused(&format!("{nodes}; {ROW}; {other}; {EVENTS}")).await, "1 links, 2 events");
+}
+
+#[tokio::test]
+async fn a_trigger_that_ends_the_transaction_stops_nothing_for_ever() {
+    let trigger = "CREATE TRIGGER no AFTER UPDATE ON nodes BEGIN SELECT RAISE(ROLLBACK, 'no'); END";
+    let left = refused(&format!("{NODES}; {ROW}; {EVENTS}; {trigger}")).await;
+    assert_eq!(left, "0 links, 2 events");
+}
+
+#[tokio::test]
 async fn a_table_that_is_missing_for_a_while_costs_no_fact() {
     let bench = Bench::new();
     let (mut writer, reporter) = reporter(&bench, Delete, EVENTS).await;
