@@ -242,6 +242,7 @@ impl Supervisor {
         if !self.was_ready && self.core.is_ready() {
             self.was_ready = true;
             self.router.begin();
+            self.write_back_all();
             systemd::ready();
         }
     }
@@ -282,6 +283,14 @@ impl Supervisor {
             && let Some(fact) = desired::Fact::of(notice, self.clock.now().wall)
         {
             self.reporter.tell(fact);
+        }
+    }
+
+    /// What is up, and nothing else: tunnels may have come and gone while nobody wrote it.
+    fn write_back_all(&self) {
+        if self.config.database.write_back {
+            let up = self.core.up_tunnels();
+            self.reporter.tell_all(up.map(desired::Fact::of_up).collect());
         }
     }
 
@@ -353,7 +362,11 @@ impl Supervisor {
                 self.desired.send_replace(desired::Settings::from(&config));
                 self.router.configure(config.routing.table_base);
                 self.prober.configure(&config.probe);
+                let same_database = self.config.database == config.database;
                 self.config = config;
+                if self.was_ready && !same_database {
+                    self.write_back_all();
+                }
                 tracing::info!("Configuration reloaded");
             }
         }

@@ -209,6 +209,14 @@ impl Core {
         self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
     }
 
+    /// The tunnels that are up: node, link and since when.
+    pub fn up_tunnels(&self) -> impl Iterator<Item = (NodeId, &str, Wall)> + '_ {
+        self.up.iter().filter_map(|id| {
+            let tunnel = self.tunnels.get(id)?;
+            Some((*id, tunnel.call()?.interface.as_deref()?, tunnel.shown.1))
+        })
+    }
+
     /// How many tunnels are up.
     pub fn up_count(&self) -> usize {
         self.up.len()

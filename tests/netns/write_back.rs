@@ -66,6 +66,30 @@ fn while_the_backend_holds_a_lock_nothing_waits_and_the_fact_is_written_after_it
 }
 
 #[test]
+fn a_link_that_went_while_no_daemon_ran_goes_from_its_row() {
+    let (mut gateway, mut database) = gateway(true);
+    gateway.start().wait_state(1, "up");
+    gateway.end(Signal::TERM);
+    database.execute("INSERT INTO nodes (id, ppp_iface) VALUES (8, 'ppp9')");
+    let node = gateway.start().wait_state(1, "up");
+    wait_text(&gateway, &mut database, "SELECT ppp_iface FROM nodes WHERE id = 8", None);
+    let one = database.text("SELECT ppp_iface FROM nodes WHERE id = 1");
+    assert_eq!(one, node.interface);
+}
+
+#[test]
+fn switched_on_by_a_reload_it_writes_what_is_up() {
+    let (mut gateway, mut database) = gateway(false);
+    let node = gateway.start().wait_state(1, "up");
+    gateway.configure("database.write_back = true");
+    gateway.signal(Signal::HUP);
+    let link = "SELECT ppp_iface FROM nodes WHERE last_ppp_up IS NOT NULL LIMIT 1";
+    let link = format!("SELECT ({link})");
+    wait_text(&gateway, &mut database, &link, node.interface.as_deref());
+    assert_eq!(database.text("SELECT count(*) || '' FROM watchdog_events").as_deref(), Some("0"));
+}
+
+#[test]
 fn what_was_told_last_is_written_before_the_daemon_ends() {
     let (mut gateway, mut database) = gateway(true);
     gateway.configure("database.write_back = true\ntunnel.keep_on_exit = false");
