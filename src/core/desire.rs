@@ -75,10 +75,13 @@ impl Core {
             .tunnels
             .entry(id)
             .or_insert_with(|| Tunnel::new(Want::Nothing, rank, Phase::Waiting, turn.now.wall));
-        if tunnel.want == want && tunnel.rank == rank {
+        let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
+        if tunnel.want == want {
+            if moved {
+                self.note(id, turn);
+            }
             return;
         }
-        tunnel.rank = rank;
         let old = std::mem::replace(&mut tunnel.want, want);
         let mut write = None;
         let redial = match (&old, &tunnel.want) {
