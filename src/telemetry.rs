@@ -167,7 +167,7 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::ProbeAnswered { node, interface, .. } => {
             Fields { node: Some(node.0), interface: Some(interface), ..Fields::default() }
         }
-        Notice::Quarantined { node, failure } => Fields {
+        Notice::Quarantined { node, failure, .. } => Fields {
             node: Some(node.0),
             state: Some("quarantined"),
             reason: Some(failure.message.clone()),

@@ -1,9 +1,12 @@
 //! The life of a run of pppd: found or spawned, heard, hung up, ended.
 
+use std::time::Duration;
+
 use super::effect::{Order, Signal};
 use super::event::{CallId, FoundCall, Pid, Word};
 use super::failure::{Failure, FailureKind, PppdExit, judge};
 use super::notice::Notice;
+use super::pool::QUARANTINE_REST;
 use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
 use super::{Core, Turn};
 use crate::config::InterfaceName;
@@ -136,7 +139,7 @@ impl Core {
             Phase::Stopping { call, why, .. } => (call, why),
             phase @ (Phase::Waiting
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid) => {
                 tunnel.phase = phase;
@@ -184,8 +187,13 @@ impl Core {
         let refused = failure.kind == FailureKind::AuthRefused;
         retries.refusals = if refused { retries.refusals.saturating_add(1) } else { 0 };
         if retries.refusals >= self.policy.quarantine_after {
-            tunnel.phase = Phase::Quarantined;
-            turn.tell(Notice::Quarantined { node: id, failure });
+            let has_place = self.pool.holds(id);
+            let until = (!has_place).then(|| turn.at() + QUARANTINE_REST);
+            tunnel.phase = Phase::Quarantined { until };
+            let told = Some((Duration::MAX, failure.clone()));
+            let repeated = retries.told == told;
+            retries.told = told;
+            turn.tell(Notice::Quarantined { node: id, failure, repeated });
             return;
         }
         let wait = curve.wait(retries.failures, dice);
@@ -209,7 +217,11 @@ impl Core {
             call.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
         }
         match &mut tunnel.phase {
-            Phase::Backoff { until } if *until <= at => tunnel.phase = Phase::Waiting,
+            Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
+                if *until <= at =>
+            {
+                tunnel.phase = Phase::Waiting;
+            }
             Phase::Calling(call) if due(call.deadline) => {
                 let failure = self.overdue(id);
                 self.hang_up(id, Why::GivenUp(failure), turn);
@@ -219,7 +231,7 @@ impl Core {
             | Phase::Stopping { .. }
             | Phase::Waiting
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid => {}
         }
@@ -284,8 +296,6 @@ fn pressed(call: &Call) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::Config;
     use crate::core::State;

@@ -13,6 +13,7 @@ use crate::node::{Node, NodeId};
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
     pub(super) fn desire(&mut self, candidates: Vec<Candidate>, turn: &mut Turn) {
+        self.pool.resize(self.policy.max_tunnels);
         let keep: BTreeSet<NodeId> = candidates.iter().map(Candidate::id).collect();
         let first = !self.known.database;
         if self.known.database_problem.take().is_some() || first {
@@ -122,7 +123,7 @@ impl Core {
         match tunnel.phase {
             Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
             Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),
-            Phase::Quarantined => {
+            Phase::Quarantined { .. } => {
                 tunnel.phase = Phase::Waiting;
                 turn.tell(Notice::Released { node: id });
             }
@@ -146,7 +147,7 @@ impl Core {
             (
                 Phase::Waiting
                 | Phase::Backoff { .. }
-                | Phase::Quarantined
+                | Phase::Quarantined { .. }
                 | Phase::Stopped
                 | Phase::Invalid,
                 _,

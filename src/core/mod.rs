@@ -268,8 +268,9 @@ impl Core {
             self.excuse_encryption();
         }
         self.outage.set_policy(policy.outage);
+        // The places change with the next read of the database, which the same configuration
+        // calls for: who loses one is decided by the order that it tells.
         self.policy = policy;
-        self.resize_pool(turn);
         if files_differ {
             for tunnel in self.tunnels.values() {
                 if let Want::Tunnel(node) = &tunnel.want {
@@ -326,7 +327,7 @@ impl Core {
                 | Phase::Calling(_)
                 | Phase::Stopping { .. }
                 | Phase::Backoff { .. }
-                | Phase::Quarantined
+                | Phase::Quarantined { .. }
                 | Phase::Stopped
                 | Phase::Invalid,
                 Want::Unknown | Want::Tunnel(_) | Want::Invalid(_) | Want::Nothing,

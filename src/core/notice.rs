@@ -39,6 +39,8 @@ pub enum HangUp {
     Retried,
     /// Somebody else's pppd runs for the node too.
     SecondPppd,
+    /// Better candidates have all places.
+    NoPlace,
     /// The daemon stops and `tunnel.keep_on_exit` is off.
     DaemonStops,
 }
@@ -52,6 +54,7 @@ impl fmt::Display for HangUp {
             HangUp::Stopped => "the operator stopped it",
             HangUp::Retried => "the operator asks for a retry",
             HangUp::SecondPppd => "another pppd runs for it",
+            HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
     }
@@ -147,12 +150,14 @@ pub enum Notice {
         /// The target.
         target: String,
     },
-    /// No more tries until something changes.
+    /// No more tries until something changes, or for long where it yields its place.
     Quarantined {
         /// The node.
         node: NodeId,
         /// Why.
         failure: Failure,
+        /// The same was told before.
+        repeated: bool,
     },
     /// The daemon hangs up.
     HangingUp {
@@ -247,7 +252,9 @@ impl Notice {
     /// How loud it is.
     pub fn level(&self) -> Level {
         match self {
-            Notice::Quarantined { .. } | Notice::HostUnfit(_) | Notice::Invalid(_) => Level::Error,
+            Notice::Quarantined { repeated: false, .. }
+            | Notice::HostUnfit(_)
+            | Notice::Invalid(_) => Level::Error,
             Notice::Down { .. }
             | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
@@ -262,6 +269,7 @@ impl Notice {
                 repeated: false,
             } => Level::Warning,
             Notice::Retrying { repeated: true, .. }
+            | Notice::Quarantined { repeated: true, .. }
             | Notice::Restarted {
                 outcome: RestartOutcome::Failed { .. } | RestartOutcome::NotReady(_),
                 repeated: true,
@@ -315,7 +323,7 @@ impl fmt::Display for Notice {
             Notice::ProbeAnswered { node, interface, target } => {
                 write!(f, "Node {node}: {target} answers again through {interface}")
             }
-            Notice::Quarantined { node, failure } => {
+            Notice::Quarantined { node, failure, .. } => {
                 write!(
                     f,
                     "Node {node} is quarantined: {failure}; correct its row, or run `connexactl retry {node}`"

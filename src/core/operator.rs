@@ -46,7 +46,7 @@ impl Core {
         }
         match &tunnel.phase {
             Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopping { why: Why::Itself | Why::GivenUp(_), .. } => true,
             Phase::Calling(Call { standing: Standing::Up(..), .. }) | Phase::Stopped => false,
             Phase::Calling(_)
@@ -88,7 +88,7 @@ impl Core {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.retries = Retries::default();
         match tunnel.phase {
-            Phase::Backoff { .. } | Phase::Quarantined => tunnel.phase = Phase::Waiting,
+            Phase::Backoff { .. } | Phase::Quarantined { .. } => tunnel.phase = Phase::Waiting,
             Phase::Stopping { why: ref mut why @ (Why::Itself | Why::GivenUp(_)), .. } => {
                 *why = Why::Unwanted(HangUp::Retried);
             }

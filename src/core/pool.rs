@@ -3,14 +3,22 @@
 //! A node keeps its place while it is up, comes up, or fails now and then. One that keeps failing
 //! yields it as soon as another candidate could dial at once, and after its wait it queues for a
 //! place again, behind all that have not failed. Without a limit everybody holds a place.
+//!
+//! A quarantined node has no wait of its own, for its account may be locked by more tries. One
+//! that has yielded its place waits for [`QUARANTINE_REST`], and is dialled once when its turn
+//! comes: refused again, it is back in quarantine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::backoff::Curve;
-use super::notice::Notice;
-use super::tunnel::{Phase, Tunnel, Want};
+use super::notice::{HangUp, Notice};
+use super::tunnel::{Phase, Tunnel, Want, Why};
 use super::{Core, Turn};
 use crate::node::{Node, NodeId};
+
+/// How long a quarantined node is left alone once it has yielded its place.
+pub(super) const QUARANTINE_REST: Duration = Duration::from_secs(3600);
 
 /// What a node has to do with places just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,8 @@ pub(super) enum Claim {
     Nothing,
     /// Its pppd runs, which takes a place whoever began it.
     Runs,
+    /// Its pppd leaves: what place it has it keeps, and what it lost it does not get back by that.
+    Leaves,
     /// It could dial at once.
     Ready {
         /// Its place in the order of candidates.
@@ -29,25 +39,28 @@ pub(super) enum Claim {
     /// It waits after a failure.
     Waits,
     /// It keeps failing: its wait is the longest there is, or only a change ends it.
-    KeepsFailing,
+    KeepsFailing {
+        /// Its place in the order of candidates.
+        rank: u32,
+    },
 }
 
 impl Claim {
     pub(super) fn of(tunnel: &Tunnel, is_stopped: bool, curve: &Curve) -> Self {
+        let rank = tunnel.rank;
         match (&tunnel.phase, &tunnel.want) {
             _ if is_stopped => Claim::Nothing,
             (_, Want::Nothing | Want::Invalid(_)) => Claim::Nothing,
-            (Phase::Calling(_) | Phase::Stopping { .. }, Want::Tunnel(_) | Want::Unknown) => {
-                Claim::Runs
-            }
+            (Phase::Calling(_), Want::Tunnel(_) | Want::Unknown) => Claim::Runs,
+            (Phase::Stopping { .. }, Want::Tunnel(_) | Want::Unknown) => Claim::Leaves,
             (_, Want::Unknown) | (Phase::Stopped | Phase::Invalid, _) => Claim::Nothing,
             (Phase::Waiting, Want::Tunnel(_)) => {
-                Claim::Ready { rank: tunnel.rank, has_failed: tunnel.retries.failures > 0 }
+                Claim::Ready { rank, has_failed: tunnel.retries.failures > 0 }
             }
-            (Phase::Quarantined, Want::Tunnel(_)) => Claim::KeepsFailing,
+            (Phase::Quarantined { .. }, Want::Tunnel(_)) => Claim::KeepsFailing { rank },
             (Phase::Backoff { .. }, Want::Tunnel(_)) => {
                 if curve.full(tunnel.retries.failures) >= curve.max {
-                    Claim::KeepsFailing
+                    Claim::KeepsFailing { rank }
                 } else {
                     Claim::Waits
                 }
@@ -75,8 +88,8 @@ pub(super) struct Pool {
     /// How many there are; `None` is no limit.
     places: Option<usize>,
     holders: BTreeSet<NodeId>,
-    /// Holders that keep failing.
-    failing: BTreeSet<NodeId>,
+    /// Holders that keep failing, with their ranks.
+    failing: BTreeMap<NodeId, u32>,
     /// Who could dial at once and has no place: those that have not failed by rank, the others in
     /// turn behind them.
     queue: BTreeSet<(u64, u32, NodeId)>,
@@ -93,7 +106,7 @@ impl Pool {
         Pool {
             places,
             holders: BTreeSet::new(),
-            failing: BTreeSet::new(),
+            failing: BTreeMap::new(),
             queue: BTreeSet::new(),
             queued: BTreeMap::new(),
             bench: BTreeMap::new(),
@@ -101,7 +114,7 @@ impl Pool {
         }
     }
 
-    fn resize(&mut self, places: u32) {
+    pub(super) fn resize(&mut self, places: u32) {
         self.places = Pool::new(places).places;
     }
 
@@ -143,13 +156,14 @@ impl Pool {
                 self.holders.insert(id);
                 self.leave_queue(id);
             }
+            Claim::Leaves => {}
             Claim::Ready { .. } if self.holds(id) => {}
             Claim::Ready { rank, has_failed } => self.wait(id, rank, has_failed),
             Claim::Waits => drop(self.leave_queue(id)),
-            Claim::KeepsFailing => {
+            Claim::KeepsFailing { rank } => {
                 self.leave_queue(id);
                 if self.holds(id) {
-                    self.failing.insert(id);
+                    self.failing.insert(id, rank);
                 }
             }
         }
@@ -194,13 +208,22 @@ impl Pool {
         Some((turn, rank))
     }
 
+    fn worst_that_fails(&self) -> Option<NodeId> {
+        self.failing.iter().max_by_key(|(id, rank)| (**rank, **id)).map(|(id, _)| *id)
+    }
+
+    fn take_place(&mut self, from: NodeId) {
+        self.holders.remove(&from);
+        self.failing.remove(&from);
+    }
+
     /// Gives the next place away, if there is one and somebody waits for it.
     fn next(&mut self) -> Option<Change> {
         let &(turn, rank, to) = self.queue.first()?;
         let is_full = self.places.is_some_and(|places| self.holders.len() >= places);
-        let from = if is_full { Some(self.failing.pop_first()?) } else { None };
+        let from = if is_full { Some(self.worst_that_fails()?) } else { None };
         if let Some(from) = from {
-            self.holders.remove(&from);
+            self.take_place(from);
         }
         self.leave_queue(to);
         self.holders.insert(to);
@@ -209,12 +232,6 @@ impl Pool {
 }
 
 impl Core {
-    /// The number of places was configured anew.
-    pub(super) fn resize_pool(&mut self, turn: &mut Turn) {
-        self.pool.resize(self.policy.max_tunnels);
-        self.trim_pool(turn);
-    }
-
     /// Gives free places, and those of nodes that keep failing, to candidates that wait for one.
     pub(super) fn fill_pool(&mut self, turn: &mut Turn) {
         // What already runs comes first, and is not known yet.
@@ -224,12 +241,22 @@ impl Core {
         while let Some(change) = self.pool.next() {
             if let Some(from) = change.from {
                 self.tell_yield(from, &change, turn);
+                self.rest_without_place(from, turn);
             }
             match change.node {
                 Some(node) => self.want(change.to, Want::Tunnel(node), change.rank, turn),
                 None => self.note(change.to, turn),
             }
         }
+    }
+
+    /// A quarantined node is tried again where it does not sit on a place.
+    fn rest_without_place(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        if let Phase::Quarantined { until } = &mut tunnel.phase {
+            *until = Some(turn.at() + QUARANTINE_REST);
+        }
+        self.note(id, turn);
     }
 
     /// Once when a place is yielded; not while those that fail take turns.
@@ -240,8 +267,8 @@ impl Core {
         }
     }
 
-    /// More hold a place than there are: tunnels that are not up go first, then the last in the
-    /// order of candidates.
+    /// More hold a place than there are: those that are not up lose theirs first, then the last in
+    /// the order of candidates. They queue for another, with their failures.
     pub(super) fn trim_pool(&mut self, turn: &mut Turn) {
         let excess = self.pool.excess();
         if excess == 0 || !self.known.database {
@@ -254,12 +281,10 @@ impl Core {
             })
             .collect();
         holders.sort_unstable();
-        for (_, rank, id) in holders.into_iter().rev().take(excess) {
-            let Some(Want::Tunnel(node)) = self.tunnels.get(&id).map(|tunnel| &tunnel.want) else {
-                continue;
-            };
-            self.pool.sit(node.clone(), rank);
-            self.want(id, Want::Nothing, rank, turn);
+        for (_, _, id) in holders.into_iter().rev().take(excess) {
+            self.hang_up(id, Why::Unwanted(HangUp::NoPlace), turn);
+            self.pool.take_place(id);
+            self.rest_without_place(id, turn);
         }
     }
 }
@@ -307,8 +332,18 @@ mod tests {
     fn who_keeps_failing_yields_to_who_waits() {
         let mut pool = pool(2, 3);
         fill(&mut pool);
-        pool.note(NodeId(2), Claim::KeepsFailing);
+        pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
         assert_eq!(fill(&mut pool), [(Some(2), 3)]);
+    }
+
+    #[test]
+    fn of_several_that_keep_failing_the_last_in_the_order_yields() {
+        let mut pool = pool(2, 2);
+        fill(&mut pool);
+        pool.note(NodeId(1), Claim::KeepsFailing { rank: 9 });
+        pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+        pool.sit(candidate(3), 3);
+        assert_eq!(fill(&mut pool), [(Some(1), 3)]);
     }
 
     #[test]
@@ -323,7 +358,7 @@ mod tests {
     fn who_keeps_failing_keeps_the_place_while_nobody_else_wants_it() {
         let mut pool = pool(2, 2);
         fill(&mut pool);
-        pool.note(NodeId(2), Claim::KeepsFailing);
+        pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
         assert!(fill(&mut pool).is_empty() && pool.holds(NodeId(2)));
     }
 
@@ -331,12 +366,12 @@ mod tests {
     fn who_comes_back_queues_behind_those_that_have_not_failed() {
         let mut pool = pool(1, 3);
         fill(&mut pool);
-        pool.note(NodeId(1), Claim::KeepsFailing);
+        pool.note(NodeId(1), Claim::KeepsFailing { rank: 2 });
         fill(&mut pool);
         pool.note(NodeId(1), Claim::Ready { rank: 1, has_failed: true });
-        pool.note(NodeId(2), Claim::KeepsFailing);
+        pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
         assert_eq!(fill(&mut pool), [(Some(2), 3)]);
-        pool.note(NodeId(3), Claim::KeepsFailing);
+        pool.note(NodeId(3), Claim::KeepsFailing { rank: 2 });
         assert_eq!(fill(&mut pool), [(Some(3), 1)]);
     }
 

@@ -98,11 +98,13 @@ fn node(id: NodeId, tunnel: &Tunnel, now: Now) -> api::Node {
         Standing::NoLink | Standing::Link(_) => None,
     });
     let next_attempt = match &tunnel.phase {
-        Phase::Backoff { until } => Some(on_the_wall(*until, now)),
+        Phase::Backoff { until } | Phase::Quarantined { until: Some(until) } => {
+            Some(on_the_wall(*until, now))
+        }
         Phase::Waiting
         | Phase::Calling(_)
         | Phase::Stopping { .. }
-        | Phase::Quarantined
+        | Phase::Quarantined { until: None }
         | Phase::Stopped
         | Phase::Invalid => None,
     };

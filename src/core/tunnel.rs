@@ -102,7 +102,7 @@ pub(super) struct Retries {
     /// Authentication refusals in a row.
     pub(super) refusals: u32,
     pub(super) last: Option<Failure>,
-    /// What the last retry notice said: its wait at full length, and its failure.
+    /// What the last notice of a failure said: the wait at full length, and the failure.
     pub(super) told: Option<(Duration, Failure)>,
 }
 
@@ -118,9 +118,19 @@ impl Retries {
 pub(super) enum Phase {
     Waiting,
     Calling(Call),
-    Stopping { call: Call, why: Why, stage: Stage, until: Monotonic },
-    Backoff { until: Monotonic },
-    Quarantined,
+    Stopping {
+        call: Call,
+        why: Why,
+        stage: Stage,
+        until: Monotonic,
+    },
+    Backoff {
+        until: Monotonic,
+    },
+    /// `until` is set once it has yielded its place.
+    Quarantined {
+        until: Option<Monotonic>,
+    },
     Stopped,
     Invalid,
 }
@@ -243,7 +253,7 @@ impl Tunnel {
             Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
             Phase::Waiting
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid => None,
         }
@@ -256,8 +266,9 @@ impl Tunnel {
     /// When this tunnel must be looked at without an event.
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         match &self.phase {
-            Phase::Waiting | Phase::Quarantined | Phase::Stopped | Phase::Invalid => None,
+            Phase::Waiting | Phase::Stopped | Phase::Invalid => None,
             Phase::Backoff { until } => Some(*until),
+            Phase::Quarantined { until } => *until,
             Phase::Calling(call) => {
                 [call.deadline, call.settle, call.tell_by()].into_iter().flatten().min()
             }
@@ -274,7 +285,7 @@ impl Phase {
             Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
             Phase::Waiting
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid => None,
         }
@@ -287,7 +298,7 @@ impl Phase {
             other @ (Phase::Waiting
             | Phase::Stopping { .. }
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid) => other,
         };
@@ -301,7 +312,7 @@ impl Phase {
             | Phase::Waiting
             | Phase::Calling(_)
             | Phase::Backoff { .. }
-            | Phase::Quarantined
+            | Phase::Quarantined { .. }
             | Phase::Stopped
             | Phase::Invalid => false,
         }
@@ -317,7 +328,7 @@ impl Phase {
             },
             Phase::Stopping { .. } => State::Stopping,
             Phase::Backoff { .. } => State::Backoff,
-            Phase::Quarantined => State::Quarantined,
+            Phase::Quarantined { .. } => State::Quarantined,
             Phase::Stopped => State::Stopped,
             Phase::Invalid => State::Invalid,
         }

@@ -1,5 +1,5 @@
-//! More candidates than places: random ones are broken, mended, reordered and told to stop, and
-//! the places are watched.
+//! More candidates than places: random ones are broken, mended, refused, reordered, removed and
+//! spoiled, places are added and taken away, and who has one is watched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use connexa::core::Core;
 use connexa::core::effect::{Effect, Order};
 use connexa::core::event::{
-    Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, Link, LinkAddress, LinkChange, Word,
+    Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, InvalidRow, Link, LinkAddress,
+    LinkChange, Word,
 };
 use connexa::core::failure::PppdExit;
-use connexa::core::notice::Notice;
+use connexa::core::notice::{HangUp, Notice};
 use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
-use connexa::node::{Login, Node, NodeId, Secret, ServerAddr};
+use connexa::node::{Invalid, Login, Node, NodeId, Secret, ServerAddr};
 use proptest::prelude::*;
 
 use crate::schedules::HEALED_WITHIN;
@@ -23,7 +24,7 @@ use crate::world::policy;
 const DIAL: u64 = 1000;
 const NODES: u32 = 12;
 
-/// A core, and servers of which some never answer.
+/// A core, and servers of which some never answer and some refuse the password.
 struct Play {
     core: Core,
     policy: Policy,
@@ -31,12 +32,18 @@ struct Play {
     agenda: BTreeMap<(u64, u64), Event>,
     serial: u64,
     broken: BTreeSet<u32>,
+    refused: BTreeSet<u32>,
+    gone: BTreeSet<u32>,
+    spoiled: BTreeSet<u32>,
     order: Vec<u32>,
     calls: BTreeMap<CallId, u32>,
     leaving: BTreeSet<CallId>,
     most: usize,
     dials: Vec<u32>,
     hung_up: Vec<u32>,
+    reasons: Vec<String>,
+    /// Tunnels that were up and were hung up against the rules.
+    wronged: Vec<u32>,
     yields: u32,
 }
 
@@ -50,12 +57,17 @@ impl Play {
             agenda: BTreeMap::new(),
             serial: 0,
             broken: broken.into_iter().collect(),
+            refused: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            spoiled: BTreeSet::new(),
             order: (1..=NODES).collect(),
             calls: BTreeMap::new(),
             leaving: BTreeSet::new(),
             most: 0,
             dials: Vec::new(),
             hung_up: Vec::new(),
+            reasons: Vec::new(),
+            wronged: Vec::new(),
             yields: 0,
         };
         play.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
@@ -65,20 +77,63 @@ impl Play {
     }
 
     fn read(&mut self) {
-        let candidates = self.order.iter().map(|id| Candidate::Node(node(*id))).collect();
+        let rows = self.order.iter().filter(|id| !self.gone.contains(id));
+        let candidate = |id: &u32| match self.spoiled.contains(id) {
+            true => invalid(*id),
+            false => Candidate::Node(node(*id)),
+        };
+        let candidates = rows.map(candidate).collect();
         self.feed(Event::Desired(candidates));
+    }
+
+    fn limit(&self) -> usize {
+        match self.policy.max_tunnels {
+            0 => NODES as usize,
+            places => places as usize,
+        }
+    }
+
+    fn configure_places(&mut self, places: u32) {
+        self.policy.max_tunnels = places;
+        self.feed(Event::Policy(Box::new(self.policy.clone())));
+    }
+
+    /// Those that would come up if they had a place.
+    fn working(&self) -> usize {
+        let works = |id: &u32| {
+            ![&self.broken, &self.refused, &self.gone, &self.spoiled]
+                .iter()
+                .any(|set| set.contains(id))
+        };
+        (1..=NODES).filter(works).count()
+    }
+
+    /// Whether the rules call for the end of a tunnel that is up: its row can't be dialled, or the
+    /// places are fewer than the tunnels and those that stay are better candidates.
+    fn may_be_hung_up(&self, id: u32, before: &BTreeSet<u32>) -> bool {
+        if self.gone.contains(&id) || self.spoiled.contains(&id) {
+            return true;
+        }
+        let rank = |id: u32| self.order.iter().position(|other| *other == id);
+        before.len() > self.limit() && self.up().iter().all(|stays| rank(*stays) < rank(id))
     }
 
     fn feed(&mut self, event: Event) {
         let now = Now { at: Monotonic(self.now), wall: Wall(self.now), dice: self.serial };
+        let before = self.up();
         for effect in self.core.handle(Input { now, event }) {
             match effect {
                 Effect::Pppd(Order::Dial { call, node }) => self.dial(call, node.0),
                 Effect::Pppd(Order::Signal { call, .. }) if self.leaving.insert(call) => {
-                    self.hung_up.push(self.calls[&call]);
+                    let id = self.calls[&call];
+                    self.hung_up.push(id);
+                    if before.contains(&id) && !self.may_be_hung_up(id, &before) {
+                        self.wronged.push(id);
+                    }
                     self.end(call, 100);
                 }
                 Effect::Tell(Notice::Yields { .. }) => self.yields += 1,
+                Effect::Tell(Notice::Down { reason, .. }) => self.reasons.push(reason),
                 _ => {}
             }
         }
@@ -95,6 +150,9 @@ impl Play {
         self.calls.insert(call, id);
         if self.broken.contains(&id) {
             return self.later(DIAL, Event::Exited { call, exit: PppdExit::Code(16) });
+        }
+        if self.refused.contains(&id) {
+            return self.later(DIAL, Event::Exited { call, exit: PppdExit::Code(19) });
         }
         self.later(DIAL / 2, Event::Said { call, word: Word::Interface(format!("ppp{id}")) });
         let [local, remote] = [100, 1].map(|last| Ipv4Addr::new(10, 50, 0, last));
@@ -153,6 +211,10 @@ impl Play {
         states.map(|(id, _)| id.0).collect()
     }
 
+    fn dials_of(&self, id: u32) -> usize {
+        self.dials.iter().filter(|dialled| **dialled == id).count()
+    }
+
     fn ask(&mut self, id: u32, ask: Ask) {
         self.feed(Event::Asked { node: NodeId(id), ask });
     }
@@ -169,6 +231,12 @@ fn node(id: u32) -> Node {
     }
 }
 
+fn invalid(id: u32) -> Candidate {
+    let reason = Invalid::NotIpv4("nowhere".into());
+    let [ip, login, status] = ["nowhere", "admin", "speed_ok"].map(str::to_owned);
+    Candidate::Invalid(InvalidRow { id: NodeId(id), ip, login, status, reason })
+}
+
 fn link(id: u32, link: Option<Link>) -> Event {
     let changes = vec![LinkChange { index: IfIndex(id), link }];
     Event::Links { changes, hearing: Hearing::default() }
@@ -181,6 +249,11 @@ enum Turmoil {
     Mend(u32),
     Reorder(Vec<u32>),
     Wait(u64),
+    Refuse(u32),
+    Remove(u32),
+    Restore(u32),
+    Spoil(u32),
+    Places(u32),
 }
 
 fn turmoil() -> impl Strategy<Value = Turmoil> {
@@ -192,11 +265,50 @@ fn turmoil() -> impl Strategy<Value = Turmoil> {
     ]
 }
 
+fn upheaval() -> impl Strategy<Value = Turmoil> {
+    prop_oneof![
+        5 => turmoil(),
+        1 => (1..=NODES).prop_map(Turmoil::Refuse),
+        1 => (1..=NODES).prop_map(Turmoil::Remove),
+        2 => (1..=NODES).prop_map(Turmoil::Restore),
+        1 => (1..=NODES).prop_map(Turmoil::Spoil),
+        1 => (0..=NODES).prop_map(Turmoil::Places),
+    ]
+}
+
 impl Play {
     fn suffer(&mut self, turmoil: Turmoil) {
         match turmoil {
             Turmoil::Break(id) => self.break_down(id),
-            Turmoil::Mend(id) => drop(self.broken.remove(&id)),
+            Turmoil::Mend(id) => {
+                self.broken.remove(&id);
+                // A quarantine that costs no place ends by the operator only.
+                if self.refused.remove(&id) {
+                    self.ask(id, Ask::Retry);
+                }
+            }
+            Turmoil::Refuse(id) => {
+                self.break_down(id);
+                self.broken.remove(&id);
+                self.refused.insert(id);
+            }
+            Turmoil::Remove(id) => {
+                self.gone.insert(id);
+                self.read();
+            }
+            Turmoil::Restore(id) => {
+                self.gone.remove(&id);
+                self.spoiled.remove(&id);
+                self.read();
+            }
+            Turmoil::Spoil(id) => {
+                self.spoiled.insert(id);
+                self.read();
+            }
+            Turmoil::Places(places) => {
+                self.configure_places(places);
+                self.read();
+            }
             Turmoil::Reorder(order) => {
                 self.order = order;
                 self.read();
@@ -220,6 +332,17 @@ proptest! {
         prop_assert_eq!(play.up().len(), working.min(places as usize));
         prop_assert!(play.most <= places as usize, "{} at once", play.most);
         prop_assert_eq!(play.hung_up, Vec::<u32>::new());
+    }
+
+    #[test]
+    fn whatever_rows_passwords_and_places_do_no_tunnel_falls_but_by_the_rules(
+        places in 0..NODES, schedule in prop::collection::vec(upheaval(), 0..80),
+    ) {
+        let mut play = Play::new(places, []);
+        schedule.into_iter().for_each(|upheaval| play.suffer(upheaval));
+        play.run_for(HEALED_WITHIN * NODES);
+        prop_assert_eq!(play.up().len(), play.working().min(play.limit()));
+        prop_assert_eq!(play.wronged, Vec::<u32>::new());
     }
 
     #[test]
@@ -286,8 +409,85 @@ fn a_stopped_node_holds_no_place() {
 fn fewer_places_hang_up_the_last_candidates_only() {
     let mut play = Play::new(5, []);
     play.run_for(HEALED_WITHIN);
-    play.policy.max_tunnels = 2;
-    play.feed(Event::Policy(Box::new(play.policy.clone())));
+    play.configure_places(2);
+    play.read();
     play.run_for(HEALED_WITHIN);
     assert_eq!((play.up(), play.hung_up), (BTreeSet::from([1, 2]), vec![5, 4, 3]));
+    assert_eq!(play.reasons, [(); 3].map(|()| HangUp::NoPlace.to_string()));
+}
+
+#[test]
+fn fewer_places_of_another_selection_are_given_by_that_selection() {
+    let mut play = Play::new(10, []);
+    play.run_for(HEALED_WITHIN);
+    play.configure_places(5);
+    play.gone = (1..=5).chain(11..=NODES).collect();
+    play.read();
+    play.run_for(HEALED_WITHIN);
+    assert_eq!(play.up(), (6..=10).collect());
+    assert_eq!(play.hung_up.iter().copied().collect::<BTreeSet<_>>(), (1..=5).collect());
+}
+
+/// Nodes 1 and 2, and no other.
+fn two(places: u32, refused: impl IntoIterator<Item = u32>) -> Play {
+    let mut play = Play::new(places, 1..=NODES);
+    play.gone = (3..=NODES).collect();
+    play.read();
+    play.run_for(HEALED_WITHIN);
+    play.broken.clear();
+    play.refused = refused.into_iter().collect();
+    play.dials.clear();
+    (1..=2).for_each(|id| play.ask(id, Ask::Retry));
+    play
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_quarantined_candidate_that_has_yielded_is_tried_again_after_an_hour() {
+    let mut play = two(1, [1]);
+    play.run_for(HOUR / 2);
+    assert_eq!((play.up(), play.dials_of(1)), (BTreeSet::from([2]), 3));
+    play.break_down(2);
+    play.run_for(HOUR * 2);
+    assert!((4..=5).contains(&play.dials_of(1)), "{} dials", play.dials_of(1));
+    play.refused.clear();
+    play.run_for(HOUR * 2);
+    assert_eq!(play.up(), BTreeSet::from([1]));
+}
+
+#[test]
+fn a_quarantined_candidate_is_not_tried_while_no_place_is_free() {
+    let mut play = two(1, [1]);
+    play.run_for(HOUR * 10);
+    assert_eq!((play.up(), play.dials_of(1)), (BTreeSet::from([2]), 3));
+    assert_eq!(play.core.next_deadline(), None);
+}
+
+#[test]
+fn candidates_that_are_all_refused_are_each_tried_once_an_hour_at_most() {
+    let mut play = two(1, [1, 2]);
+    play.run_for(HOUR * 10);
+    for id in [1, 2] {
+        assert!((4..=13).contains(&play.dials_of(id)), "{} dials", play.dials_of(id));
+    }
+}
+
+#[test]
+fn without_a_limit_a_quarantine_does_not_end_by_itself() {
+    let mut play = two(0, [1]);
+    play.run_for(HOUR * 10);
+    assert_eq!(play.dials_of(1), 3);
+}
+
+#[test]
+fn who_loses_its_place_keeps_its_failures() {
+    let mut play = two(2, [2]);
+    play.run_for(HOUR / 2);
+    for places in [1, 2] {
+        play.configure_places(places);
+        play.read();
+        play.run_for(HOUR / 4);
+    }
+    assert_eq!((play.in_state("quarantined"), play.dials_of(2)), (BTreeSet::from([2]), 3));
 }
