@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use csv::{Reader, StringRecord};
+use csv::{ReaderBuilder, StringRecord};
 
 use super::arguments::DEFAULT_STATUS;
 use super::problem::NodeError;
@@ -52,12 +52,14 @@ impl Column {
 /// # Errors
 /// When it can't be read, or with the faults of all its lines.
 pub(super) fn read(path: &Path) -> Result<Vec<Imported>, NodeError> {
-    let failed = |source| NodeError::NoFile { path: path.to_owned(), source };
-    if path == Path::new("-") {
-        parse(path, io::stdin().lock())
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes)
     } else {
-        parse(path, File::open(path).map_err(failed)?)
-    }
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|source| NodeError::NoFile { path: path.to_owned(), source })?;
+    parse(path, &bytes)
 }
 
 /// Adds all nodes in one transaction.
@@ -102,35 +104,60 @@ pub(super) async fn add(
     Ok(ids)
 }
 
-fn parse(path: &Path, source: impl Read) -> Result<Vec<Imported>, NodeError> {
-    let failed = |source| NodeError::NoFile { path: path.to_owned(), source };
-    let mut reader = Reader::from_reader(source);
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Imported>, NodeError> {
+    // The mark that Windows puts before UTF-8.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut lines = Lines { bytes, at: 0, number: 1 };
+    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
     let mut faults = Faults::default();
-    let columns = match reader.headers() {
-        Ok(names) => columns(names).map_err(|fault| faults.only(path, 1, &fault))?,
-        Err(error) => return Err(csv_error(path, error)),
-    };
+    let mut header = None;
     let mut nodes = Vec::new();
     let mut record = StringRecord::new();
     loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut record) {
-            Ok(false) => return faults.end(path, nodes),
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                match imported(line, &columns, &record) {
-                    Ok(node) => nodes.push(node),
-                    Err(fault) => faults.add(line, &fault),
-                }
+        let line = lines.of_record_at(reader.position().byte());
+        match (reader.read_record(&mut record), &header) {
+            (Ok(false), Some(_)) => return faults.end(path, nodes),
+            (Ok(false), None) => return Err(faults.only(path, 1, "is missing: the file is empty")),
+            (Ok(true), None) => {
+                let columns = columns(&record).map_err(|fault| faults.only(path, line, &fault))?;
+                header = Some(columns);
             }
-            Err(error) => {
-                let line = error.position().map_or(line, csv::Position::line);
-                match what_of(error) {
-                    Ok(fault) => faults.add(line, &fault),
-                    Err(error) => return Err(failed(error)),
-                }
-            }
+            (Ok(true), Some(columns)) => match imported(line, columns, &record) {
+                Ok(node) => nodes.push(node),
+                Err(fault) => faults.add(line, &fault),
+            },
+            (Err(error), Some(_)) => faults.add(line, &what_of(&error)),
+            (Err(error), None) => return Err(faults.only(path, line, &what_of(&error))),
         }
+    }
+}
+
+/// Numbers of lines. The reader counts the end of a line, and empty lines, as part of what comes
+/// after them.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    /// Up to here …
+    at: usize,
+    /// … lies before this line.
+    number: u64,
+}
+
+impl Lines<'_> {
+    /// The line in which a record begins that the reader sees at this place, which is not before
+    /// the last one.
+    fn of_record_at(&mut self, place: u64) -> u64 {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(place..).unwrap_or_default();
+        let begin = place + rest.iter().take_while(|byte| is_end(byte)).count();
+        let passed = self.bytes.get(self.at..begin).unwrap_or_default();
+        // An end of line is one of "\n", "\r\n" and "\r".
+        let lone = passed.windows(2).filter(|two| matches!(two, [b'\r', next] if *next != b'\n'));
+        let feeds = passed.iter().filter(|byte| **byte == b'\n').count();
+        let ends = feeds + lone.count() + usize::from(passed.ends_with(b"\r"));
+        self.number += u64::try_from(ends).unwrap_or(u64::MAX);
+        self.at = begin.max(self.at);
+        self.number
     }
 }
 
@@ -138,8 +165,10 @@ fn columns(names: &StringRecord) -> Result<Vec<Column>, String> {
     const KNOWN: &str = "it names the columns ip, login, password, and where wanted id, status, \
                          mppe, separated by commas";
     let mut columns = Vec::new();
-    for name in names {
-        let column = Column::named(name).ok_or(format!("unknown column {name:?}; {KNOWN}"))?;
+    for (number, name) in (1..).zip(names) {
+        // Not shown: where the header is missing, it may be a password.
+        let unknown = || format!("column {number} has no name that is known; {KNOWN}");
+        let column = Column::named(name).ok_or_else(unknown)?;
         if columns.contains(&column) {
             return Err(format!("column {name:?} is there twice; {KNOWN}"));
         }
@@ -181,27 +210,19 @@ fn imported(line: u64, columns: &[Column], record: &StringRecord) -> Result<Impo
     Ok(node)
 }
 
-fn csv_error(path: &Path, error: csv::Error) -> NodeError {
-    let line = error.position().map_or(1, csv::Position::line);
-    match what_of(error) {
-        Ok(fault) => Faults::default().only(path, line, &fault),
-        Err(source) => NodeError::NoFile { path: path.to_owned(), source },
-    }
-}
-
-/// What is wrong with a line, or why the file can't be read.
-fn what_of(error: csv::Error) -> Result<String, io::Error> {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => Err(error),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => Ok(format!(
+/// What is wrong with a record.
+fn what_of(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
             "has {len} fields where the first line has {expected_len}; put fields with commas in quotes"
-        )),
-        csv::ErrorKind::Utf8 { .. } => Ok("is not UTF-8 text; save the file as UTF-8".to_owned()),
-        // Ours are read only, and read as they are.
-        csv::ErrorKind::Seek
+        ),
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text; save the file as UTF-8".to_owned(),
+        // Ours are read from memory only, and read as they are.
+        csv::ErrorKind::Io(_)
+        | csv::ErrorKind::Seek
         | csv::ErrorKind::Serialize(_)
         | csv::ErrorKind::Deserialize { .. }
-        | _ => Ok("is not CSV".to_owned()),
+        | _ => "is not CSV".to_owned(),
     }
 }
 
@@ -297,8 +318,33 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_numbered_as_an_editor_numbers_them() {
+        let lines = |text: &str| -> Vec<String> {
+            let fault = fault(text);
+            fault.split(" | ").map(|fault| fault.split(':').next().unwrap().to_owned()).collect()
+        };
+        for end in ["\n", "\r\n", "\r"] {
+            for mark in ["", "\u{feff}"] {
+                // Faults in lines 3, 6 and 7, the last without an end.
+                let text = ["ip,login,password", "10.9.0.1,a,p", "x,a,p", "", "", "x,a,p", "y,b"];
+                let text = format!("{mark}{}", text.join(end));
+                assert_eq!(lines(&text), ["line 3", "line 6", "line 7"], "{text:?}");
+                let late_header = format!("{end}{end}ip,login,password{end}x,a,p");
+                assert_eq!(lines(&late_header), ["line 4"], "{late_header:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_nothing_lacks_its_first_line() {
+        assert!(fault("").starts_with("line 1: is missing"));
+    }
+
+    #[test]
     fn no_fault_shows_a_password() {
         for text in [
+            "10.9.0.1,admin,hunter2\n",
+            "10.9.0.1;admin;hunter2\n",
             "ip,login,password\n10.9.0.1,a,@/hunter2\n",
             "ip,login,password\n10.9.0.1,a,\"hunter2\n\"\n",
             "ip,login,password\n10.9.0.1,a,hunter2,x\n",
@@ -310,7 +356,8 @@ mod tests {
     #[test]
     fn a_header_that_does_not_name_the_columns_is_told_with_those_it_takes() {
         assert!(fault("ip,login\n").starts_with("line 1: column password is missing; "));
-        assert!(fault("ip;login\n").starts_with("line 1: unknown column \"ip;login\"; "));
+        let unknown = fault("ip;login\n");
+        assert!(unknown.starts_with("line 1: column 1 has no name that is known; "), "{unknown}");
         assert!(fault("ip,ip\n").starts_with("line 1: column \"ip\" is there twice; "));
     }
 
