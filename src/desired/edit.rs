@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -14,7 +15,7 @@ use super::problem::{Problem, What};
 use super::query::quoted;
 use super::rows::node_id;
 use super::schema::Columns;
-use crate::node::{Login, Mppe, NodeId, Secret, ServerAddr};
+use crate::node::{Invalid, Login, Mppe, NodeId, Secret, ServerAddr};
 
 /// How long a lock of another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +32,24 @@ pub struct Fields {
     /// The status.
     pub status: Option<String>,
     /// The encryption.
-    pub mppe: Option<Mppe>,
+    pub mppe: Option<MppeColumn>,
+}
+
+/// What the mppe column of a row is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MppeColumn {
+    /// NULL: `tunnel.mppe` says.
+    Default,
+    /// A choice of its own.
+    Is(Mppe),
+}
+
+impl FromStr for MppeColumn {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "default" { Ok(MppeColumn::Default) } else { text.parse().map(MppeColumn::Is) }
+    }
 }
 
 /// Why rows were not changed.
@@ -145,7 +163,7 @@ impl Editor {
         }
         let mut values = self.values(fields)?;
         if let Some(id) = id {
-            values.push((self.columns.id.clone(), id.to_string()));
+            values.push((self.columns.id.clone(), Some(id.to_string())));
         }
         let names: Vec<String> = values.iter().map(|(column, _)| quoted(column)).collect();
         let sql = format!(
@@ -224,21 +242,25 @@ impl Editor {
         self.ids.get(&id).map(Vec::as_slice).ok_or_else(unknown)
     }
 
-    /// Columns with their new text.
-    fn values(&self, fields: &Fields) -> Result<Vec<(String, String)>, EditError> {
+    /// Columns with their new text, or `None` for NULL.
+    fn values(&self, fields: &Fields) -> Result<Vec<(String, Option<String>)>, EditError> {
         let columns = &self.columns;
         let mut values = Vec::new();
         let mut put = |column: &str, text: Option<String>| {
-            values.extend(text.map(|text| (column.to_owned(), text)));
+            values.extend(text.map(|text| (column.to_owned(), Some(text))));
         };
         put(&columns.ip, fields.server.map(|server| server.to_string()));
         put(&columns.login, fields.login.as_ref().map(|login| login.as_str().to_owned()));
         put(&columns.password, fields.password.as_ref().map(|secret| secret.reveal().to_owned()));
         put(&columns.status, fields.status.clone());
         if let Some(mppe) = fields.mppe {
-            let column = columns.mppe.as_deref();
+            let column = columns.mppe.clone();
             let column = column.ok_or_else(|| EditError::NoMppe(self.table.clone()))?;
-            put(column, Some(mppe.to_string()));
+            let text = match mppe {
+                MppeColumn::Default => None,
+                MppeColumn::Is(mppe) => Some(mppe.to_string()),
+            };
+            values.push((column, text));
         }
         Ok(values)
     }
@@ -248,7 +270,7 @@ impl Editor {
     async fn write(
         &mut self,
         sql: String,
-        values: &[(String, String)],
+        values: &[(String, Option<String>)],
         row: Option<RowId>,
     ) -> Result<Option<Vec<u8>>, EditError> {
         let texts: Vec<String> = values
@@ -268,12 +290,11 @@ impl Editor {
         let written = query.fetch_one(&mut self.connection).await.map_err(sqlite)?;
         for (place, (column, text)) in values.iter().enumerate() {
             let kept: Option<Vec<u8>> = written.try_get_unchecked(place).map_err(sqlite)?;
+            let wanted = text.as_deref().map(str::as_bytes);
             // A column of REAL ids gives 7.0 back for 7.
-            let same_id = || {
-                *column == self.columns.id
-                    && node_id(kept.as_deref()) == node_id(Some(text.as_bytes()))
-            };
-            if kept.as_deref() != Some(text.as_bytes()) && !same_id() {
+            let same_id =
+                || *column == self.columns.id && node_id(kept.as_deref()) == node_id(wanted);
+            if kept.as_deref() != wanted && !same_id() {
                 let (table, column) = (self.table.clone(), column.clone());
                 return Err(EditError::Mangled { table, column });
             }

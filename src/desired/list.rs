@@ -48,9 +48,12 @@ impl fmt::Display for ListedId {
 
 /// Tells of each row what is known of it.
 pub(super) fn list(rows: &[Row], selected: &[bool]) -> Vec<Listed> {
+    // As the daemon counts, which sees those that are selected.
     let mut counts: BTreeMap<NodeId, u32> = BTreeMap::new();
-    for id in rows.iter().filter_map(|row| node_id(row.id.as_deref())) {
-        *counts.entry(id).or_default() += 1;
+    for (row, _) in rows.iter().zip(selected).filter(|(_, selected)| **selected) {
+        if let Some(id) = node_id(row.id.as_deref()) {
+            *counts.entry(id).or_default() += 1;
+        }
     }
     let list_one = |(row, selected): (&Row, &bool)| {
         let shown = |column: &Option<Vec<u8>>| rows::shown(column.as_deref().unwrap_or_default());
@@ -59,7 +62,7 @@ pub(super) fn list(rows: &[Row], selected: &[bool]) -> Vec<Listed> {
                 let id = row.id.as_ref().map_or("NULL".to_owned(), |_| shown(&row.id));
                 (ListedId::Other(id), Some(NO_ID.to_owned()))
             }
-            Some(id) if counts.get(&id) != Some(&1) => {
+            Some(id) if *selected && counts.get(&id).is_some_and(|&count| count > 1) => {
                 (ListedId::Node(id), Some(Invalid::DuplicateId.to_string()))
             }
             Some(id) => {
@@ -82,3 +85,26 @@ pub(super) fn list(rows: &[Row], selected: &[bool]) -> Vec<Listed> {
 /// What is told of an id that no node can have.
 const NO_ID: &str =
     "its id is no whole number from 0 to 4294967295; correct it, or set database.columns.id";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_counts_as_taken_twice_among_selected_rows_only() {
+        let column = |text: &str| Some(text.as_bytes().to_vec());
+        let row = || Row {
+            id: column("7"),
+            ip: column("10.9.0.2"),
+            login: column("admin"),
+            password: column("secret"),
+            ..Row::default()
+        };
+        let problems = |selected: [bool; 2]| {
+            let listed = list(&[row(), row()], &selected);
+            listed.iter().map(|row| row.problem.is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(problems([true, false]), [false, false]);
+        assert_eq!(problems([true, true]), [true, true]);
+    }
+}

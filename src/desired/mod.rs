@@ -25,7 +25,7 @@ mod store;
 mod write_back;
 
 pub use create::{CreateError, create};
-pub use edit::{EditError, Editor, Fields};
+pub use edit::{EditError, Editor, Fields, MppeColumn};
 pub use follow::follow;
 pub use list::{Listed, ListedId};
 pub use problem::{Problem, What};

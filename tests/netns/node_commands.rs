@@ -229,6 +229,23 @@ fn a_node_with_an_id_of_type_real_is_added_changed_and_removed() {
     assert_eq!(value(&gateway, "SELECT CAST(count(*) AS TEXT) FROM nodes"), "0");
 }
 
+#[test]
+fn an_encryption_of_its_own_is_taken_back_by_default() {
+    let gateway = Gateway::new();
+    gateway.sql("ALTER TABLE nodes ADD COLUMN mppe TEXT");
+    done(&gateway, &[&ADD[..], &["--id", "7", "--mppe", "off"]].concat(), "secret");
+    assert_eq!(value(&gateway, "SELECT mppe FROM nodes"), "off");
+    done(&gateway, &["set", "7", "--mppe", "default"], "");
+    assert_eq!(value(&gateway, "SELECT typeof(mppe) FROM nodes"), "null");
+}
+
+#[test]
+fn a_node_named_twice_is_removed_once() {
+    let gateway = Gateway::new();
+    done(&gateway, &[&ADD[..], &["--id", "7"]].concat(), "secret");
+    assert_eq!(done(&gateway, &["remove", "7", "7"], ""), "node 7 removed\n");
+}
+
 /// SQLite leaves foreign keys unenforced unless asked, and Python's sqlite3 does not ask.
 #[test]
 fn a_node_that_other_tables_name_is_removed() {

@@ -66,7 +66,7 @@ pub struct Added {
     /// Its status
     #[arg(long, default_value = DEFAULT_STATUS)]
     status: String,
-    /// Its encryption, require or off; tunnel.mppe where none is given
+    /// Its encryption, require or off; tunnel.mppe where none is given, or default
     #[arg(long)]
     mppe: Option<String>,
     #[command(flatten)]
@@ -88,7 +88,7 @@ pub struct Changed {
     /// Its status
     #[arg(long, group = "change")]
     status: Option<String>,
-    /// Its encryption, require or off
+    /// Its encryption, require or off, or default for what tunnel.mppe says
     #[arg(long, group = "change")]
     mppe: Option<String>,
     /// Ask for a new password

@@ -9,10 +9,12 @@ mod problem;
 pub use arguments::{NodeArguments, NodeCommand};
 pub use problem::NodeError;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::config;
-use crate::desired::{self, Editor, Fields, Listed, ListedId, Settings};
+use crate::desired::{self, Editor, Fields, Listed, ListedId, Problem, Settings};
 use crate::node::NodeId;
 use arguments::{Added, Changed};
 
@@ -34,9 +36,10 @@ pub async fn node(arguments: &NodeArguments, as_json: bool) -> Result<String, No
             ("added", import::add(&settings, file, &nodes).await?)
         }
     };
-    // Of what is no candidate nothing would be dialled, and nobody would be told why.
-    let rows = if done == "removed" { Vec::new() } else { desired::list(&settings).await? };
-    tell(done, &ids, &rows, as_json)
+    // Of what is no candidate nothing would be dialled, and nobody would be told why. The change
+    // is made, whether that can be looked up or not.
+    let rows = if done == "removed" { Ok(Vec::new()) } else { desired::list(&settings).await };
+    tell(done, &ids, rows, as_json)
 }
 
 async fn init(settings: &Settings, as_json: bool) -> Result<String, NodeError> {
@@ -77,13 +80,13 @@ async fn set(settings: &Settings, change: &Changed) -> Result<Vec<NodeId>, NodeE
 }
 
 async fn remove(settings: &Settings, nodes: &[u32]) -> Result<Vec<NodeId>, NodeError> {
-    let ids: Vec<NodeId> = nodes.iter().copied().map(NodeId).collect();
+    let ids: BTreeSet<NodeId> = nodes.iter().copied().map(NodeId).collect();
     let mut editor = Editor::begin(settings).await?;
     for id in &ids {
         editor.remove(*id).await?;
     }
     editor.commit().await?;
-    Ok(ids)
+    Ok(ids.into_iter().collect())
 }
 
 fn find(rows: &[Listed], id: NodeId, settings: &Settings) -> Result<(), NodeError> {
@@ -99,32 +102,62 @@ fn find(rows: &[Listed], id: NodeId, settings: &Settings) -> Result<(), NodeErro
 fn tell(
     done: &'static str,
     ids: &[NodeId],
-    rows: &[Listed],
+    rows: Result<Vec<Listed>, Problem>,
     as_json: bool,
 ) -> Result<String, NodeError> {
     #[derive(Serialize)]
     struct Done<'a> {
         done: &'static str,
         nodes: &'a [NodeId],
-        not_selected: &'a [NodeId],
+        /// `None` where the rows could not be read after the change.
+        not_selected: Option<Vec<NodeId>>,
     }
-    let is_left_out =
-        |id: &&NodeId| rows.iter().any(|row| row.id == ListedId::Node(**id) && !row.selected);
-    let not_selected: Vec<NodeId> = ids.iter().filter(is_left_out).copied().collect();
+    let not_selected = rows.map(|rows| not_selected(ids, &rows));
     if as_json {
-        let done = Done { done, nodes: ids, not_selected: &not_selected };
+        let done = Done { done, nodes: ids, not_selected: not_selected.ok() };
         return super::json(&done).map_err(NodeError::Json);
     }
     let mut text = match ids {
         [id] => format!("node {id} {done}\n"),
         ids => format!("{} nodes {done}\n", ids.len()),
     };
-    if let Some(first) = not_selected.first() {
-        text.push_str(&format!(
+    match not_selected.as_deref() {
+        Ok([]) => {}
+        Ok([first, ..]) => text.push_str(&format!(
             "{} of them will not be dialled, such as node {first}: section [selection] of the \
              configuration does not take its status\n",
-            not_selected.len()
-        ));
+            not_selected.iter().flatten().count()
+        )),
+        Err(problem) => {
+            text.push_str(&format!("whether they will be dialled is not known: {problem}\n"));
+        }
     }
     Ok(text)
+}
+
+/// Those of the nodes that the selection leaves out.
+fn not_selected(ids: &[NodeId], rows: &[Listed]) -> Vec<NodeId> {
+    let id_of = |row: &Listed| match row.id {
+        ListedId::Node(id) if !row.selected => Some(id),
+        ListedId::Node(_) | ListedId::Other(_) => None,
+    };
+    let left_out: BTreeSet<NodeId> = rows.iter().filter_map(id_of).collect();
+    ids.iter().filter(|id| left_out.contains(id)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::desired::What;
+
+    #[test]
+    fn a_change_is_told_though_the_rows_can_not_be_read_after_it() {
+        let unreadable = || Err(Problem { path: Path::new("/c.db").into(), what: What::Locked });
+        let text = tell("added", &[NodeId(7)], unreadable(), false).unwrap();
+        assert!(text.starts_with("node 7 added\nwhether they will be dialled is not known: /c.db"));
+        let json = tell("added", &[NodeId(7)], unreadable(), true).unwrap();
+        assert!(json.contains("\"not_selected\": null"), "{json}");
+    }
 }
