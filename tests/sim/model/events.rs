@@ -59,7 +59,11 @@ impl Model {
         let row = |id: &NodeId| rows.and_then(|rows| rows.get(id));
         let ids: BTreeSet<NodeId> =
             rows.into_iter().flat_map(BTreeMap::keys).chain(old.keys()).copied().collect();
-        let changed: Vec<NodeId> = ids.into_iter().filter(|id| row(id) != old.get(id)).collect();
+        // A row that only moves in the order changes nothing of what was seen of its node.
+        let content =
+            |row: Option<&(usize, Candidate)>| row.map(|(_, candidate)| candidate.clone());
+        let is_changed = |id: &NodeId| content(row(id)) != content(old.get(id));
+        let changed: Vec<NodeId> = ids.into_iter().filter(is_changed).collect();
         let afresh: Vec<NodeId> = changed
             .iter()
             .filter(|id| match (row(id), old.get(id)) {
