@@ -1,7 +1,7 @@
 //! The database's file, found and watched wherever its name leads.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
@@ -13,19 +13,23 @@ const QUIET: Duration = Duration::from_millis(5);
 /// … or when it has lasted this long.
 const LONGEST_BURST: Duration = Duration::from_millis(50);
 
+/// Symbolic links followed at most, as the kernel does (MAXSYMLINKS).
+const MOST_LINKS: usize = 40;
+
 /// A database file under watch, with its log and its journal.
 pub(super) struct WatchedFile {
     path: PathBuf,
-    /// The file that `path` means, past symbolic links: its log and journal lie beside it.
-    real: PathBuf,
+    /// The file's name, and each that symbolic links lead to from there. Beside the last one lie
+    /// its log and its journal.
+    way: Vec<PathBuf>,
     watch: Watch,
 }
 
 impl WatchedFile {
     pub(super) async fn new(path: &Path) -> Self {
-        let real = resolve(path).await;
-        let watch = Watch::new(interests(path, &real));
-        let mut file = WatchedFile { path: path.to_owned(), real, watch };
+        let way = way(path).await;
+        let watch = Watch::new(interests(&way));
+        let mut file = WatchedFile { path: path.to_owned(), way, watch };
         file.find_again().await;
         file
     }
@@ -33,13 +37,13 @@ impl WatchedFile {
     /// Watches another file if the links now lead there.
     pub(super) async fn find_again(&mut self) {
         loop {
-            let real = resolve(&self.path).await;
-            if real == self.real {
+            let way = way(&self.path).await;
+            if way == self.way {
                 return;
             }
-            self.watch = Watch::new(interests(&self.path, &real));
+            self.watch = Watch::new(interests(&way));
             // Once more: the links may have changed before the watch was set.
-            self.real = real;
+            self.way = way;
         }
     }
 
@@ -57,19 +61,42 @@ impl WatchedFile {
     }
 }
 
-async fn resolve(path: &Path) -> PathBuf {
-    tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.to_owned())
+async fn way(path: &Path) -> Vec<PathBuf> {
+    let first = path.to_owned();
+    let walked = tokio::task::spawn_blocking(move || {
+        let steps = std::iter::successors(Some(first), |path| past_first_link(path));
+        steps.take(MOST_LINKS).collect()
+    });
+    walked.await.unwrap_or_else(|_| vec![path.to_owned()])
+}
+
+/// The same place, named without the first symbolic link in its name; `None` if there is none.
+fn past_first_link(path: &Path) -> Option<PathBuf> {
+    let mut walked = PathBuf::new();
+    let mut ahead = path.components();
+    while let Some(step) = ahead.next() {
+        match step {
+            Component::ParentDir => drop(walked.pop()),
+            Component::Prefix(_)
+            | Component::RootDir
+            | Component::CurDir
+            | Component::Normal(_) => walked.push(step),
+        }
+        if let Ok(target) = std::fs::read_link(&walked) {
+            let target = walked.parent()?.join(target);
+            let rest = ahead.as_path();
+            // To join nothing would append a slash.
+            return Some(if rest.as_os_str().is_empty() { target } else { target.join(rest) });
+        }
+    }
+    None
 }
 
 /// Of log and journal the rights are left out: run by root, SQLite sets their owner whenever it
 /// opens one, as it does to read. The `-shm` file is left out whole: it is memory that readers
 /// change, too.
-fn interests(path: &Path, real: &Path) -> Vec<Interest> {
-    let mut files = vec![path];
-    if real != path {
-        files.push(real);
-    }
-    files.into_iter().filter_map(with_log_and_journal).flatten().collect()
+fn interests(way: &[PathBuf]) -> Vec<Interest> {
+    way.iter().filter_map(|file| with_log_and_journal(file)).flatten().collect()
 }
 
 fn with_log_and_journal(file: &Path) -> Option<[Interest; 2]> {

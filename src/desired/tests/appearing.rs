@@ -125,6 +125,31 @@ async fn a_link_led_elsewhere_is_followed() {
 }
 
 #[tokio::test]
+async fn a_link_in_the_middle_of_others_that_is_led_elsewhere_is_followed() {
+    let mut bench = Bench::new();
+    for folder in ["links", "1", "2"] {
+        std::fs::create_dir(bench.beside(folder)).unwrap();
+    }
+    make(&bench.beside("1/real.db"), Delete, &[1]).await;
+    make(&bench.beside("2/real.db"), Delete, &[2]).await;
+    let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+    // c.db leads to links/file, and that to real.db in the folder that links/now leads to.
+    link("links/file", bench.path()).unwrap();
+    link("now/real.db", bench.beside("links/file")).unwrap();
+    link("../1", bench.beside("links/now")).unwrap();
+    bench.start();
+    assert_eq!(bench.ids().await, [1]);
+    link("../2", bench.beside("links/next")).unwrap();
+    std::fs::rename(bench.beside("links/next"), bench.beside("links/now")).unwrap();
+    assert_eq!(bench.ids().await, [2]);
+    link("../1/real.db", bench.beside("links/next")).unwrap();
+    std::fs::rename(bench.beside("links/next"), bench.beside("links/file")).unwrap();
+    assert_eq!(bench.ids().await, [1]);
+    add(&mut writer(&bench.beside("1/real.db"), Delete).await, 3, "online").await;
+    assert_eq!(bench.ids().await, [1, 3]);
+}
+
+#[tokio::test]
 async fn settings_that_are_sent_again_are_answered_again() {
     let mut bench = Bench::new();
     make(&bench.path(), Delete, &[1]).await;
