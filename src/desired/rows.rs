@@ -104,8 +104,13 @@ fn text<'a>(what: &str, column: Option<&'a [u8]>) -> Result<&'a str, Invalid> {
     std::str::from_utf8(column.unwrap_or_default()).map_err(|_| Invalid::NotText(what.to_owned()))
 }
 
+/// Bytes of a column that are shown at most: beyond them lies nothing that anybody reads.
+const LONGEST_SHOWN: usize = 255;
+
 pub(super) fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    let (shown, rest) = bytes.split_at(bytes.len().min(LONGEST_SHOWN));
+    let text = String::from_utf8_lossy(shown);
+    if rest.is_empty() { text.into_owned() } else { format!("{text}…") }
 }
 
 #[cfg(test)]
