@@ -115,6 +115,100 @@ fn a_database_that_is_deleted_costs_no_tunnel() {
     assert_eq!((status.nodes[0].state.as_str(), status.nodes[0].pid), ("up", pid));
 }
 
+/// What is done to the file while node 1 is up costs no tunnel, and once it is undone, a row that
+/// comes is dialled.
+fn costs_no_tunnel(harm: impl FnOnce(&Gateway), undo: impl FnOnce(&Gateway)) {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    harm(&gateway);
+    gateway.wait_until("a problem", |status| status.database.problem.is_some());
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    undo(&gateway);
+    gateway.wait_until("no problem", |status| status.database.problem.is_none());
+    gateway.nodes(2);
+    gateway.wait_state(2, "up");
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    assert_eq!(gateway.logged("hanging up"), 0, "{}", gateway.log());
+}
+
+#[test]
+fn a_database_that_is_deleted_and_made_anew_with_the_same_rows_costs_no_tunnel() {
+    costs_no_tunnel(
+        |gateway| fs::remove_file(gateway.path("connexa.db")).unwrap(),
+        |gateway| {
+            // Filled elsewhere: an empty table in its place would mean no nodes.
+            let next = gateway.path("next.db");
+            Database::open(&next).execute(&format!(
+                "{SCHEMA} INSERT INTO nodes (id, ip, login, password, status) \
+                 VALUES (1, '10.9.0.1', 'admin', 'secret', 'speed_ok')"
+            ));
+            fs::rename(next, gateway.path("connexa.db")).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_database_that_is_cut_to_nothing_and_restored_costs_no_tunnel() {
+    costs_no_tunnel(
+        |gateway| {
+            fs::copy(gateway.path("connexa.db"), gateway.path("copy.db")).unwrap();
+            fs::write(gateway.path("connexa.db"), "").unwrap();
+        },
+        |gateway| drop(fs::copy(gateway.path("copy.db"), gateway.path("connexa.db")).unwrap()),
+    );
+}
+
+#[test]
+fn a_database_that_is_renamed_away_and_back_costs_no_tunnel() {
+    let [here, away] = ["connexa.db", "away.db"];
+    costs_no_tunnel(
+        |gateway| fs::rename(gateway.path(here), gateway.path(away)).unwrap(),
+        |gateway| fs::rename(gateway.path(away), gateway.path(here)).unwrap(),
+    );
+}
+
+#[test]
+fn a_view_whose_table_goes_costs_no_tunnel() {
+    costs_no_tunnel(
+        |gateway| {
+            gateway.sql(
+                "ALTER TABLE nodes RENAME TO servers; CREATE VIEW nodes AS SELECT * FROM gone",
+            );
+        },
+        |gateway| gateway.sql("DROP VIEW nodes; ALTER TABLE servers RENAME TO nodes"),
+    );
+}
+
+#[test]
+fn ids_that_become_unusable_cost_no_tunnel() {
+    costs_no_tunnel(
+        |gateway| {
+            gateway.sql(
+                "ALTER TABLE nodes RENAME TO servers; \
+                 CREATE VIEW nodes AS SELECT hex(randomblob(4)) || '-x' AS id, ip, login, password, status FROM servers",
+            );
+        },
+        |gateway| gateway.sql("DROP VIEW nodes; ALTER TABLE servers RENAME TO nodes"),
+    );
+}
+
+#[test]
+fn a_lock_that_outlasts_all_patience_is_told_and_costs_no_tunnel() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid;
+    let mut backend = Database::open(&gateway.path("connexa.db"));
+    // The commit before the lock sends the daemon to look.
+    backend.execute("UPDATE nodes SET status = 'online'; BEGIN EXCLUSIVE");
+    gateway.wait_log("is locked by another process");
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    backend.execute("COMMIT");
+    gateway.wait_until("no problem", |status| status.database.problem.is_none());
+    assert_eq!(gateway.wait_state(1, "up").pid, pid);
+    assert_eq!(gateway.logged("hanging up"), 0, "{}", gateway.log());
+}
+
 #[test]
 fn a_lock_that_is_held_for_seconds_only_delays() {
     let mut gateway = Gateway::new();

@@ -28,6 +28,7 @@ mod node_commands;
 mod operator;
 mod operator_socket;
 mod outage;
+mod pool;
 mod probe;
 mod processes;
 mod programs;

@@ -169,3 +169,56 @@ fn a_changed_column_that_matters_to_nobody_is_no_event() {
     gateway.wait_node(1, "its new status", |node| node.status.as_deref() == Some("online"));
     assert_eq!(gateway.wait_state(2, "up").pid, second);
 }
+
+#[test]
+fn a_table_that_is_made_anew_in_one_transaction_costs_no_tunnel() {
+    let mut gateway = Gateway::new();
+    let (first, second) = two_up(&mut gateway);
+    gateway.server("10.9.0.3", &json!({}));
+    gateway.sql(&format!(
+        "BEGIN; CREATE TABLE kept AS SELECT * FROM nodes; DROP TABLE nodes; {SCHEMA} \
+         INSERT INTO nodes SELECT * FROM kept; DROP TABLE kept; \
+         INSERT INTO nodes (id, ip, login, password, status) \
+         VALUES (3, '10.9.0.3', 'admin', 'secret', 'online'); COMMIT"
+    ));
+    gateway.wait_state(3, "up");
+    assert_eq!([1, 2].map(|id| gateway.wait_state(id, "up").pid), [first, second]);
+    assert_eq!(gateway.logged("hanging up"), 0, "{}", gateway.log());
+}
+
+#[test]
+fn a_table_without_row_ids_is_followed() {
+    let mut gateway = Gateway::without_database("");
+    gateway
+        .sql("CREATE TABLE nodes (id TEXT PRIMARY KEY, ip, login, password, status) WITHOUT ROWID");
+    gateway.start();
+    gateway.nodes(1);
+    gateway.wait_state(1, "up");
+}
+
+#[test]
+fn logins_that_pppd_can_not_be_told_are_said_to_be_such() {
+    let mut gateway = Gateway::new();
+    gateway.sql(
+        "INSERT INTO nodes (id, ip, login, password, status) VALUES \
+         (1, '10.9.0.1', 'ad' || char(0) || 'min', 'p', 'online'), \
+         (2, '10.9.0.2', printf('%.256c', 'a'), 'p', 'online')",
+    );
+    gateway.start();
+    for (id, reason) in [(1, "control character"), (2, "longer than 255 bytes")] {
+        let error = gateway.wait_state(id, "invalid").last_error.unwrap();
+        assert!(error.message.contains(reason), "{error:?}");
+    }
+}
+
+#[test]
+fn values_without_end_are_cut_short_where_they_are_shown() {
+    let mut gateway = Gateway::new();
+    gateway.sql(
+        "INSERT INTO nodes (id, ip, login, password, status) VALUES \
+         (1, printf('%.1000000c', '1'), 'admin', 'p', 'online')",
+    );
+    gateway.start();
+    let node = gateway.wait_state(1, "invalid");
+    assert!(node.ip.unwrap().ends_with("1…") && gateway.log().len() < 10_000);
+}
