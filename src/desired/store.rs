@@ -109,7 +109,7 @@ async fn write_open(
     if let Some(set) = update {
         let (table, id) = (quoted(&database.table), quoted(&columns.id));
         let sql = format!("UPDATE main.{table} SET {set} WHERE {id} = ?4");
-        let gone = stale.iter().map(|(_, rows)| (None, rows));
+        let gone = stale.values().map(|rows| (None, rows));
         let facts = batch.rows.iter();
         let facts = facts.filter_map(|fact| Some((Some(fact), ids.get(&fact.node)?)));
         for (fact, rows) in gone.chain(facts) {

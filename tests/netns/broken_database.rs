@@ -155,7 +155,9 @@ fn a_database_that_is_cut_to_nothing_and_restored_costs_no_tunnel() {
             fs::copy(gateway.path("connexa.db"), gateway.path("copy.db")).unwrap();
             fs::write(gateway.path("connexa.db"), "").unwrap();
         },
-        |gateway| drop(fs::copy(gateway.path("copy.db"), gateway.path("connexa.db")).unwrap()),
+        |gateway| {
+            fs::copy(gateway.path("copy.db"), gateway.path("connexa.db")).unwrap();
+        },
     );
 }
 

@@ -66,6 +66,23 @@ fn while_the_backend_holds_a_lock_nothing_waits_and_the_fact_is_written_after_it
 }
 
 #[test]
+fn a_table_that_refuses_every_event_is_told_once_and_the_rows_are_written() {
+    let (mut gateway, mut database) = gateway(true);
+    database.execute("ALTER TABLE watchdog_events RENAME TO old");
+    database.execute("CREATE TABLE watchdog_events (event TEXT, severity TEXT NOT NULL)");
+    let link = "SELECT ppp_iface FROM nodes";
+    gateway.start();
+    for _ in 0..2 {
+        let node = gateway.wait_state(1, "up");
+        wait_text(&gateway, &mut database, link, node.interface.as_deref());
+        gateway.connexactl(&["stop", "1"]).status().unwrap();
+        wait_text(&gateway, &mut database, link, None);
+        gateway.connexactl(&["start", "1"]).status().unwrap();
+    }
+    assert_eq!(gateway.logged("refuses what database.write_back writes"), 1, "{}", gateway.log());
+}
+
+#[test]
 fn a_link_that_went_while_no_daemon_ran_goes_from_its_row() {
     let (mut gateway, mut database) = gateway(true);
     gateway.start().wait_state(1, "up");

@@ -1,0 +1,100 @@
+use super::*;
+use crate::node::{Login, Secret, ServerAddr};
+
+fn candidate(id: u32) -> Node {
+    Node {
+        id: NodeId(id),
+        server: ServerAddr::parse("10.9.0.1").unwrap(),
+        login: Login::parse("admin").unwrap(),
+        password: Secret::parse("secret").unwrap(),
+        status: String::new(),
+        mppe: None,
+    }
+}
+
+/// A pool whose candidates 1, 2, … wait in this order.
+fn pool(places: u32, candidates: u32) -> Pool {
+    let mut pool = Pool::new(places);
+    (1..=candidates).for_each(|id| pool.sit(candidate(id), id));
+    pool
+}
+
+fn fill(pool: &mut Pool) -> Vec<(Option<u32>, u32)> {
+    std::iter::from_fn(|| pool.next())
+        .map(|change| (change.from.map(|from| from.0), change.to.0))
+        .collect()
+}
+
+#[test]
+fn free_places_go_by_rank() {
+    assert_eq!(fill(&mut pool(2, 3)), [(None, 1), (None, 2)]);
+}
+
+#[test]
+fn without_a_limit_everybody_has_a_place() {
+    assert_eq!(fill(&mut pool(0, 3)).len(), 3);
+}
+
+#[test]
+fn who_keeps_failing_yields_to_who_waits() {
+    let mut pool = pool(2, 3);
+    fill(&mut pool);
+    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    assert_eq!(fill(&mut pool), [(Some(2), 3)]);
+}
+
+#[test]
+fn of_several_that_keep_failing_the_last_in_the_order_yields() {
+    let mut pool = pool(2, 2);
+    fill(&mut pool);
+    pool.note(NodeId(1), Claim::KeepsFailing { rank: 9 });
+    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    pool.sit(candidate(3), 3);
+    assert_eq!(fill(&mut pool), [(Some(1), 3)]);
+}
+
+#[test]
+fn who_fails_now_and_then_keeps_the_place() {
+    let mut pool = pool(2, 3);
+    fill(&mut pool);
+    pool.note(NodeId(2), Claim::Waits);
+    assert_eq!(fill(&mut pool), []);
+}
+
+#[test]
+fn who_keeps_failing_keeps_the_place_while_nobody_else_wants_it() {
+    let mut pool = pool(2, 2);
+    fill(&mut pool);
+    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    assert!(fill(&mut pool).is_empty() && pool.holds(NodeId(2)));
+}
+
+#[test]
+fn who_comes_back_queues_behind_those_that_have_not_failed() {
+    let mut pool = pool(1, 3);
+    fill(&mut pool);
+    pool.note(NodeId(1), Claim::KeepsFailing { rank: 2 });
+    fill(&mut pool);
+    pool.note(NodeId(1), Claim::Ready { rank: 1, has_failed: true });
+    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    assert_eq!(fill(&mut pool), [(Some(2), 3)]);
+    pool.note(NodeId(3), Claim::KeepsFailing { rank: 2 });
+    assert_eq!(fill(&mut pool), [(Some(3), 1)]);
+}
+
+#[test]
+fn a_stopped_node_gives_its_place_back() {
+    let mut pool = pool(1, 2);
+    fill(&mut pool);
+    pool.note(NodeId(1), Claim::Nothing);
+    assert_eq!(fill(&mut pool), [(None, 2)]);
+}
+
+#[test]
+fn a_better_candidate_takes_no_place_from_one_that_is_up() {
+    let mut pool = pool(1, 1);
+    fill(&mut pool);
+    pool.note(NodeId(1), Claim::Runs);
+    pool.sit(candidate(7), 0);
+    assert_eq!(fill(&mut pool), []);
+}
