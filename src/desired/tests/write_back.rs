@@ -195,8 +195,9 @@ async fn refused(sql: &str) -> String {
 #[tokio::test]
 async fn events_go_on_where_nodes_are_a_view() {
     let sql = format!(
-        "{}; CREATE VIEW nodes AS SELECT * FROM servers; {EVENTS}",
-        NODES.replace("TABLE nodes", "TABLE servers")
+        "{}; {}; CREATE VIEW nodes AS SELECT * FROM servers; {EVENTS}",
+        NODES.replace("TABLE nodes", "TABLE servers"),
+        ROW.replace("INTO nodes", "INTO servers"),
     );
     assert_eq!(refused(&sql).await, "0 links, 2 events");
 }
