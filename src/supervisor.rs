@@ -38,6 +38,8 @@ const QUESTION_QUEUE: usize = 16;
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
 /// How long the end waits for the database to take what was told last; it may be locked.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end waits for the rules and routes of tunnels that went with it to be gone.
+const ROUTED_WITHIN: Duration = Duration::from_secs(1);
 /// How long the end waits for hooks.
 const HOOKS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -224,6 +226,7 @@ impl Supervisor {
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
         let _ = timeout(WRITTEN_WITHIN, self.reporter.written()).await;
+        self.router.finish(ROUTED_WITHIN).await;
         self.hooks.finish(HOOKS_WITHIN).await;
         let verb = if self.core.up_count() == 1 { "stays" } else { "stay" };
         let tunnels = control::api::counted(self.core.up_count(), "tunnel");

@@ -2,25 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-use futures::channel::mpsc::UnboundedReceiver;
-use futures::{FutureExt, StreamExt, TryStreamExt};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use futures::TryStreamExt;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{AsyncSocket, SocketAddr};
-use rtnetlink::{Error, Handle, IpVersion, MulticastGroup, RouteMessageBuilder};
+use netlink_sys::AsyncSocket;
+use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder};
 use rustix::io::Errno;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::plan::{Plan, Route, Rule, Selector};
 use crate::core::event::IfIndex;
 
 /// Marks rules and routes as ours; not given to anybody in iproute2's rt_protos.
 const OURS: u8 = 201;
+
+/// For one look. The kernel answers at once; thousands of tunnels take some seconds.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Why rules and routes are not as wanted.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub(super) enum RoutingError {
          another routing.table_base"
     )]
     Taken(u32),
+    /// The kernel owes an answer.
+    #[error("Routes of tunnels: the kernel did not answer within {} s; it is asked again", LIMIT.as_secs())]
+    Silent,
     /// The kernel refused.
     #[error("Routes of tunnels: can't {what}: {source}; connexad needs CAP_NET_ADMIN")]
     Refused {
@@ -48,62 +54,21 @@ fn refused(what: impl Into<String>) -> impl FnOnce(Error) -> RoutingError {
     move |source| RoutingError::Refused { what: what.into(), source }
 }
 
-/// A socket that asks, and hears of changes by others.
-pub(super) struct Socket {
-    handle: Handle,
-    changes: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    /// Ends with this.
-    _connection: JoinSet<()>,
-}
-
-impl Socket {
-    /// Subscribes to changes of IPv4 rules and routes.
-    pub(super) fn open() -> Result<Self, RoutingError> {
-        let groups = [MulticastGroup::Ipv4Rule, MulticastGroup::Ipv4Route];
-        let (mut connection, handle, changes) =
-            rtnetlink::new_multicast_connection(&groups).map_err(RoutingError::Socket)?;
-        // Lets the kernel pick our routes out of its list; older ones list all, which is as good.
-        let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(connection);
-        Ok(Socket { handle, changes, _connection: tasks })
-    }
-
-    /// Returns when rules, or routes of ours or in these tables, have changed; `false` when the
-    /// socket is of no more use.
-    pub(super) async fn disturbed(&mut self, tables: &BTreeSet<u32>) -> bool {
-        while let Some((message, _)) = self.changes.next().await {
-            if matters(&message.payload, tables) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Forgets the changes that have come so far.
-    pub(super) fn skip(&mut self) {
-        while self.changes.next().now_or_never().flatten().is_some() {}
-    }
-}
-
-fn matters(payload: &NetlinkPayload<RouteNetlinkMessage>, tables: &BTreeSet<u32>) -> bool {
-    #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
-    match payload {
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
-        ) => is_ours(route.header.protocol) || tables.contains(&table_of(route)),
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_),
-        )
-        | NetlinkPayload::Overrun(_) => true,
-        _ => false,
-    }
+/// Makes the kernel's rules and routes those of the plan, by a socket of its own.
+pub(super) async fn reconcile(plan: &Plan) -> Result<(), RoutingError> {
+    // Nothing is heard by it that was not asked for.
+    let (mut connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
+    // Lets the kernel pick our routes out of its list; older ones list all, which is as good.
+    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    timeout(LIMIT, carry_out(&handle, plan)).await.unwrap_or(Err(RoutingError::Silent))
 }
 
 /// Removes what is ours and not wanted, and adds what is wanted and not there. Does all it can;
-/// the first failure is told.
-pub(super) async fn reconcile(socket: &mut Socket, plan: &Plan) -> Result<(), RoutingError> {
-    let handle = &socket.handle;
+/// the first failure is told. A list that is torn by a change is no harm: the change is heard, and
+/// the next look mends what this one got wrong.
+async fn carry_out(handle: &Handle, plan: &Plan) -> Result<(), RoutingError> {
     let (rules, routes) = (rules(handle).await?, routes(handle).await?);
     let mut outcome = Ok(());
     for rule in rules.difference(&plan.rules) {
@@ -167,7 +132,7 @@ async fn routes(handle: &Handle) -> Result<BTreeSet<Route>, RoutingError> {
     Ok(list.iter().filter_map(our_route).collect())
 }
 
-fn is_ours(protocol: RouteProtocol) -> bool {
+pub(super) fn is_ours(protocol: RouteProtocol) -> bool {
     u8::from(protocol) == OURS
 }
 
@@ -208,7 +173,7 @@ fn our_route(message: &RouteMessage) -> Option<Route> {
 }
 
 /// The table's number; beyond 255 it stands in an attribute.
-fn table_of(message: &RouteMessage) -> u32 {
+pub(super) fn table_of(message: &RouteMessage) -> u32 {
     let long = message.attributes.iter().find_map(|attribute| {
         let RouteAttribute::Table(table) = attribute else { return None };
         Some(*table)

@@ -6,6 +6,7 @@
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
 mod kernel;
+mod listen;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,18 +14,21 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use kernel::Socket;
+use kernel::RoutingError;
+use listen::{Interest, Listener};
 
 use crate::core::event::IfIndex;
 use crate::core::notice::Notice;
 use crate::node::NodeId;
 
-/// Changes of rules and routes by others come in crowds; they are looked at together.
+/// Changes come in crowds; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// After a look that went wrong. A link that goes in the middle of it is such a case.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// After a look that went wrong. A link that goes in the middle of it is such a case; what lasts is
+/// looked at ever more rarely.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// A tunnel that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ struct Wanted {
     /// Whether running tunnels were looked for: before that, routes may be those of a tunnel that
     /// is up.
     known: bool,
+    /// The daemon ends: one more look, and no other.
+    ending: bool,
     passages: BTreeMap<NodeId, Passage>,
 }
 
@@ -68,6 +74,12 @@ impl Router {
         self.0.send_modify(|wanted| wanted.known = true);
     }
 
+    /// Returns once the kernel has what was wanted last, or a look has failed, within `limit`.
+    pub async fn finish(&self, limit: Duration) {
+        self.0.send_modify(|wanted| wanted.ending = true);
+        let _ = timeout(limit, self.0.closed()).await;
+    }
+
     /// Takes in that a tunnel came up or went down.
     pub fn note(&self, notice: &Notice) {
         #[allow(
@@ -88,57 +100,70 @@ impl Router {
     }
 }
 
-/// Keeps the kernel's rules and routes as wanted, until the router is gone.
+/// Keeps the kernel's rules and routes as wanted, until the end.
 async fn run(mut wanted: watch::Receiver<Wanted>) {
-    if wanted.wait_for(|wanted| wanted.known).await.is_err() {
+    let known = wanted.wait_for(|wanted| wanted.known || wanted.ending).await;
+    if !known.is_ok_and(|wanted| wanted.known) {
         return;
     }
-    let mut socket = None;
+    let mut listener = None;
     let mut problems = Problems::default();
+    let mut pause = FIRST_PAUSE;
     loop {
-        let (plan, is_on) = {
+        let (plan, is_on, is_last) = {
             let wanted = wanted.borrow_and_update();
-            (plan::make(&wanted), wanted.table_base.is_some())
+            (plan::make(&wanted), wanted.table_base.is_some(), wanted.ending)
         };
-        let outcome = match &mut socket {
-            Some(socket) => kernel::reconcile(socket, &plan).await,
-            None => match Socket::open() {
-                Ok(opened) => kernel::reconcile(socket.insert(opened), &plan).await,
-                Err(error) => Err(error),
-            },
-        };
+        let outcome = look(&mut listener, &plan, is_on).await;
+        let looked = Instant::now();
         let failed = outcome.is_err();
         problems.tell(plan.refused.iter().cloned(), outcome.err().map(|error| error.to_string()));
-        if failed || !is_on {
-            // A new one knows nothing of an old one's trouble; none is needed without routes.
-            socket = None;
+        if is_last {
+            return;
         }
         if !failed && !is_on {
             // What an earlier daemon left is gone; tunnels that come and go change nothing now.
-            if wanted.wait_for(|wanted| wanted.table_base.is_some()).await.is_err() {
+            let on = wanted.wait_for(|wanted| wanted.table_base.is_some() || wanted.ending).await;
+            if on.is_err() {
                 return;
             }
             continue;
         }
-        let tables = plan.tables();
+        let interest = Interest::of(&plan);
         tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return },
-            () = disturbed(&mut socket, &tables), if socket.is_some() => {}
-            () = sleep(TRY_AGAIN), if failed => {}
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                sleep_until(looked + SETTLE).await;
+            }
+            () = disturbed(&mut listener, &interest) => sleep(SETTLE).await,
+            () = sleep(pause), if failed => {}
         }
+        pause = if failed { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
     }
 }
 
-/// Returns a moment after somebody has changed rules or routes that matter here.
-async fn disturbed(socket: &mut Option<Socket>, tables: &BTreeSet<u32>) {
-    let Some(open) = socket else { return std::future::pending().await };
-    let alive = open.disturbed(tables).await;
-    if !alive {
-        *socket = None;
+/// Listens before it looks: what changes later is heard.
+async fn look(
+    listener: &mut Option<Listener>,
+    plan: &plan::Plan,
+    is_on: bool,
+) -> Result<(), RoutingError> {
+    match listener {
+        _ if !is_on => *listener = None,
+        Some(open) => open.skip(),
+        None => *listener = Some(Listener::open()?),
     }
-    sleep(SETTLE).await;
-    if let Some(open) = socket {
-        open.skip();
+    kernel::reconcile(plan).await
+}
+
+/// Returns when somebody has changed what matters here.
+async fn disturbed(listener: &mut Option<Listener>, interest: &Interest) {
+    let Some(open) = listener else { return std::future::pending().await };
+    if open.disturbed(interest).await.is_err() {
+        // The next look opens another.
+        *listener = None;
     }
 }
 

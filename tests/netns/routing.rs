@@ -13,9 +13,11 @@ fn rules(gateway: &Gateway) -> Vec<String> {
     ours.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The interface that a packet with these properties leaves by.
+/// The interface that a packet with these properties leaves by; nothing where it has no way.
 fn way(gateway: &Gateway, properties: &[&str]) -> String {
-    let answer = gateway.namespace.ip(&[&["route", "get", "198.51.100.1"], properties].concat());
+    let mut command = gateway.namespace.command("ip");
+    let output = command.args(["route", "get", "198.51.100.1"]).args(properties).output().unwrap();
+    let answer = String::from_utf8(output.stdout).unwrap();
     let mut words = answer.split_whitespace().skip_while(|word| *word != "dev");
     words.nth(1).unwrap_or_default().to_owned()
 }
@@ -77,8 +79,7 @@ fn rules_and_routes_that_somebody_deletes_are_put_back() {
     gateway.namespace.ip(&["rule", "flush"]);
     gateway.namespace.ip(&["route", "flush", "table", "1002"]);
     wait_rules(&gateway, 6);
-    let link = interface(&gateway, 2);
-    gateway.wait_for("the route", || (way(&gateway, &["mark", "1002"]) == link).then_some(()));
+    wait_way(&gateway, 2);
 }
 
 #[test]
@@ -114,4 +115,109 @@ fn rules_go_when_the_key_is_taken_out_of_the_configuration() {
     gateway.configure("");
     gateway.signal(Signal::HUP);
     wait_rules(&gateway, 0);
+}
+
+/// Waits until packets with the node's mark leave through its tunnel.
+fn wait_way(gateway: &Gateway, id: u32) {
+    let link = interface(gateway, id);
+    let mark = (1000 + id).to_string();
+    gateway.wait_for("its route", || (way(gateway, &["mark", &mark]) == link).then_some(()));
+}
+
+/// Changes of a tunnel's link that are over before the core takes it for down. The kernel drops the
+/// link's routes with them and tells nobody.
+fn survives(change: impl Fn(&str) -> [String; 2]) {
+    let gateway = two_up();
+    wait_way(&gateway, 1);
+    gateway.namespace.batch(change(&interface(&gateway, 1)));
+    wait_way(&gateway, 1);
+    assert_eq!(rules(&gateway).len(), 6);
+}
+
+#[test]
+fn a_route_lost_with_an_address_that_comes_back_at_once_is_put_back() {
+    survives(|link| {
+        let address = format!("10.50.0.100 peer 10.50.0.1 dev {link}");
+        [format!("address del {address}"), format!("address add {address}")]
+    });
+}
+
+#[test]
+fn a_route_lost_with_a_link_that_is_down_for_a_blink_is_put_back() {
+    survives(|link| [format!("link set {link} down"), format!("link set {link} up")]);
+}
+
+#[test]
+fn a_daemon_that_takes_its_tunnels_with_it_leaves_no_rule() {
+    let keys = format!("{ROUTED}\ntunnel.keep_on_exit = false");
+    let mut gateway = Gateway::configured(&keys);
+    gateway.nodes(3);
+    gateway.start().wait_until("three up", |s| s.counts.get("up") == Some(&3));
+    wait_rules(&gateway, 9);
+    gateway.end(Signal::TERM);
+    assert_eq!(rules(&gateway), Vec::<String>::new());
+}
+
+#[test]
+fn a_route_of_somebody_else_in_the_way_is_told_and_ours_follows_when_it_goes() {
+    let mut gateway = Gateway::configured(ROUTED);
+    gateway.namespace.ip(&["route", "add", "default", "dev", "lo", "table", "1001"]);
+    gateway.nodes(1);
+    gateway.start().wait_log("table 1001 has a default route of somebody else");
+    gateway.namespace.ip(&["route", "del", "default", "dev", "lo", "table", "1001"]);
+    wait_way(&gateway, 1);
+    gateway.wait_log("Routes of tunnels are as wanted again");
+}
+
+#[test]
+fn another_base_after_a_reload_moves_rules_and_routes() {
+    let gateway = two_up();
+    gateway.configure("routing.table_base = 1050");
+    gateway.signal(Signal::HUP);
+    moved(&gateway);
+}
+
+#[test]
+fn another_base_after_a_time_without_a_daemon_moves_rules_and_routes() {
+    let mut gateway = two_up();
+    gateway.end(Signal::TERM);
+    gateway.configure("routing.table_base = 1050");
+    gateway.start();
+    moved(&gateway);
+}
+
+/// Tables 1051 and 1052 serve the two tunnels, 1001 and 1002 are empty.
+fn moved(gateway: &Gateway) {
+    gateway.wait_for("the new rules", || {
+        let rules = rules(gateway);
+        let new = rules.iter().all(|rule| rule.contains("lookup 105"));
+        (new && rules.len() == 6).then_some(())
+    });
+    for id in [1, 2] {
+        let mark = (1050 + id).to_string();
+        assert_eq!(way(gateway, &["mark", &mark]), interface(gateway, id));
+    }
+    assert_eq!(ours(gateway, "default").len(), 2);
+}
+
+/// Routes to `what` that bear our protocol.
+fn ours(gateway: &Gateway, what: &str) -> Vec<String> {
+    let text = gateway.namespace.ip(&["route", "show", "table", "all", "proto", "201"]);
+    text.lines().filter(|line| line.starts_with(what)).map(str::to_owned).collect()
+}
+
+#[test]
+fn without_a_base_after_a_time_without_a_daemon_ours_goes_and_the_rest_stays() {
+    let mut gateway = two_up();
+    gateway.end(Signal::TERM);
+    assert_eq!((rules(&gateway).len(), ours(&gateway, "default").len()), (6, 2));
+    gateway.namespace.ip(&["rule", "add", "fwmark", "1001", "lookup", "1001", "priority", "500"]);
+    gateway.namespace.ip(&["route", "add", "192.0.2.0/24", "dev", "lo", "table", "1001"]);
+    gateway.configure("");
+    gateway.start();
+    gateway.wait_for("an end of ours", || ours(&gateway, "").is_empty().then_some(()));
+    wait_rules(&gateway, 1);
+    assert!(rules(&gateway)[0].starts_with("500:"), "{:?}", rules(&gateway));
+    let theirs = gateway.namespace.ip(&["route", "show", "table", "1001"]);
+    assert!(theirs.contains("192.0.2.0/24"), "{theirs}");
 }

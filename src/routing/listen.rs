@@ -1,0 +1,119 @@
+//! Hears of changes of IPv4 rules and routes by others.
+//!
+//! What is unread waits in the kernel's buffer, and an overrun of it is a change like any other. So
+//! nothing grows here, and answers to requests, which come by another socket, are never lost in it.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use futures::FutureExt;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE};
+use rustix::io::Errno;
+
+use super::kernel::{RoutingError, is_ours, table_of};
+use super::plan::Plan;
+use crate::core::event::IfIndex;
+
+/// A change is one message, well below a page.
+const DATAGRAM: usize = 16 * 1024;
+
+/// The listening socket.
+pub(super) struct Listener {
+    socket: TokioSocket,
+    datagram: Vec<u8>,
+}
+
+/// Whose changes matter.
+#[derive(Debug, Default)]
+pub(super) struct Interest {
+    tables: BTreeSet<u32>,
+    links: BTreeSet<IfIndex>,
+}
+
+impl Interest {
+    /// What a plan's routes depend on.
+    pub(super) fn of(plan: &Plan) -> Self {
+        Interest {
+            tables: plan.routes.iter().map(|route| route.table).collect(),
+            links: plan.routes.iter().map(|route| route.index).collect(),
+        }
+    }
+
+    fn has(&self, payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
+        match payload {
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
+            ) => self.has_route(route),
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_),
+            )
+            | NetlinkPayload::Overrun(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A link that goes down, or loses its address, takes its routes with it and no message tells
+    /// of them (fib_flush in the kernel's net/ipv4/fib_frontend.c). But the routes that the kernel
+    /// keeps for the address itself are told of when the link or the address comes back.
+    fn has_route(&self, route: &RouteMessage) -> bool {
+        is_ours(route.header.protocol)
+            || self.tables.contains(&table_of(route))
+            || route.attributes.iter().any(|attribute| {
+                let RouteAttribute::Oif(index) = attribute else { return false };
+                self.links.contains(&IfIndex(*index))
+            })
+    }
+}
+
+impl Listener {
+    /// Subscribes.
+    pub(super) fn open() -> Result<Self, RoutingError> {
+        let mut socket = TokioSocket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
+        let groups = SocketAddr::new(0, RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE);
+        socket.socket_mut().bind(&groups).map_err(RoutingError::Socket)?;
+        Ok(Listener { socket, datagram: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// Returns when something has changed that matters.
+    ///
+    /// # Errors
+    /// When the socket is of no more use.
+    pub(super) async fn disturbed(&mut self, interest: &Interest) -> io::Result<()> {
+        loop {
+            self.datagram.clear();
+            match self.socket.recv_from(&mut self.datagram).await {
+                // A sender other than the kernel has a number.
+                Ok(sender) if sender.port_number() != 0 => {}
+                Ok(_) => {
+                    // What can't be understood may matter.
+                    let message = NetlinkMessage::deserialize(&self.datagram);
+                    if message.is_ok_and(|message| !interest.has(&message.payload)) {
+                        continue;
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Forgets the changes that have come so far: a look that follows sees them.
+    pub(super) fn skip(&mut self) {
+        loop {
+            self.datagram.clear();
+            let heard = self.socket.recv_from(&mut self.datagram).now_or_never();
+            if heard.is_none_or(|heard| heard.is_err()) {
+                break;
+            }
+        }
+    }
+}
