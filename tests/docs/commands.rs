@@ -84,7 +84,7 @@ impl Host {
     fn command(&self, line: &str) -> Command {
         let sandbox = self.gateway.path("");
         let mut command = self.gateway.namespace.command("sh");
-        command.arg("-c").arg(MOUNTS).arg(&sandbox).args(["sh", "-c", line]);
+        command.arg("-c").arg(MOUNTS).arg(&sandbox).args(["bash", "-o", "pipefail", "-c", line]);
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", sandbox.join("bin").display());
         command.env("PATH", path).stdin(Stdio::null()).current_dir(env!("CARGO_MANIFEST_DIR"));
         for name in ["CONNEXA_DB", "NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC"] {

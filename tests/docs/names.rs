@@ -186,6 +186,26 @@ fn every_lab_scenario_that_is_named_exists() {
 }
 
 #[test]
+fn whatever_stands_for_a_command_that_is_not_run_exists() {
+    let source = source();
+    let shown = pages::all().into_iter().flat_map(|page| page.commands());
+    none(shown.filter_map(|shown| {
+        let why = shown.not_run?;
+        let scenario = why.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        let scenario = scenario.map(|(name, _)| format!("tests/lab/scenarios/{name}.sh"));
+        let words = why.split([' ', ',', ';']);
+        let paths = words.clone().filter(|word| word.contains('/')).map(str::to_owned);
+        let mut paths = paths.chain(scenario).filter(|path| !project(path).exists());
+        let mut tests = words
+            .filter(|word| word.contains('_') && !word.contains('/'))
+            .filter(|name| !source.contains(&format!("fn {name}(")))
+            .map(str::to_owned);
+        let missing = paths.next().or_else(|| tests.next())?;
+        Some(format!("{}: there is no {missing}", shown.place))
+    }));
+}
+
+#[test]
 fn every_make_target_that_is_named_exists() {
     let makefile = text_of("Makefile");
     let refuse = |line: &str| {

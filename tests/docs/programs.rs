@@ -97,6 +97,7 @@ fn a_command_line_that_the_programs_do_not_take_is_found() {
         "connexactl statsu",
         "connexactl status --jsno",
         "connexad --onec",
+        "connexactl status --password-stdin",
         "echo | connexactl node",
     ] {
         let longer = format!("{line} x");
