@@ -8,17 +8,24 @@ use crate::config::Config;
 const CHECK: &str = "reverse_path";
 const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
 
+/// The filter looks the way back up with the answer's own address as source, so the rule by source
+/// address lets it pass. Of tunnels that share a local address, only the first one's rule is found.
+const SHARED: &str =
+    "of tunnels with one local address, all but one lose what comes back (routing.table_base)";
+const UNROUTED: &str = "answers that come through a tunnel are dropped where no route of the host leads to the target \
+                        by it (probe.target)";
+
 /// Makes no finding where nothing in the configuration sends traffic against the main routes.
 pub(super) async fn check(config: &Config) -> Option<Finding> {
-    let key = if config.routing.table_base.is_some() {
-        "routing.table_base"
+    let lost = if config.routing.table_base.is_some() {
+        SHARED
     } else if config.probe.target.is_some() {
-        "probe.target"
+        UNROUTED
     } else {
         return None;
     };
     let (all, new) = tokio::join!(filter_of("all"), filter_of("default"));
-    Some(judge(all, new, key))
+    Some(judge(all, new, lost))
 }
 
 /// `rp_filter` of these interfaces: 0 is off, 1 strict, 2 loose.
@@ -28,8 +35,8 @@ async fn filter_of(interfaces: &str) -> Option<u8> {
 }
 
 /// The kernel takes the greater of `all` and the interface's own, which begins as `default`
-/// (ip-sysctl.rst). The strict filter drops what comes in by another way than the main routes say.
-fn judge(all: Option<u8>, new: Option<u8>, key: &str) -> Finding {
+/// (ip-sysctl.rst). The strict filter drops what comes in by another way than it would be answered by.
+fn judge(all: Option<u8>, new: Option<u8>, lost: &str) -> Finding {
     let Some((all, new)) = all.zip(new) else {
         let remedy = "see that net.ipv4.conf.*.rp_filter is not 1";
         return Finding::warning(CHECK, "rp_filter can't be read", remedy);
@@ -39,10 +46,7 @@ fn judge(all: Option<u8>, new: Option<u8>, key: &str) -> Finding {
             let name = if all == 1 { "all" } else { "default" };
             Finding::warning(
                 CHECK,
-                format!(
-                    "net.ipv4.conf.{name}.rp_filter is 1: with {key}, answers that come through a \
-                     tunnel are dropped"
-                ),
+                format!("net.ipv4.conf.{name}.rp_filter is 1: {lost}"),
                 "sysctl -w net.ipv4.conf.all.rp_filter=2, and the same in /etc/sysctl.d",
             )
         }
@@ -64,7 +68,7 @@ mod tests {
             (2, 1, Verdict::Ok),
             (1, 2, Verdict::Ok),
         ] {
-            let finding = judge(Some(all), Some(new), "routing.table_base");
+            let finding = judge(Some(all), Some(new), SHARED);
             assert_eq!(finding.verdict, verdict, "all {all}, default {new}: {}", finding.message);
         }
     }
