@@ -152,6 +152,15 @@ fn fields(notice: &Notice) -> Fields<'_> {
             pid: *pid,
             ..Fields::default()
         },
+        Notice::Renamed { node, index, interface, .. } => Fields {
+            node: Some(node.0),
+            interface: Some(interface),
+            index: Some(index.0),
+            ..Fields::default()
+        },
+        Notice::OutOfSight { node, pid } => {
+            Fields { node: Some(node.0), pid: *pid, ..Fields::default() }
+        }
         Notice::Retrying { node, failure, .. } => Fields {
             node: Some(node.0),
             state: Some("backoff"),

@@ -35,7 +35,7 @@ impl Core {
         if tunnel.call().is_some_and(|call| call.id != call_id) {
             return self.found_second(found, turn);
         }
-        let FoundCall { pid, interface, dialled, .. } = found;
+        let FoundCall { pid, interface, renamed, dialled, .. } = found;
         if tunnel.call().is_none() {
             let deadline = turn.at() + self.policy.dial_timeout;
             let call = Call::new(call_id, Some(pid), self.inputs, deadline);
@@ -46,6 +46,9 @@ impl Core {
             }
             tunnel.phase = Phase::Calling(Call { dialled, ..call });
             self.calls.insert(call_id, id);
+        }
+        if let Some(call) = tunnel.call_mut() {
+            call.had_link |= interface.is_some() || renamed;
         }
         if let Some(name) = interface {
             self.said(call_id, Word::Interface(name), turn);
@@ -217,10 +220,15 @@ impl Core {
             call.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
         }
         match &mut tunnel.phase {
-            Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
+Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
                 if *until <= at =>
             {
                 tunnel.phase = Phase::Waiting;
+            }
+            Phase::Calling(call) if due(call.deadline) && call.is_out_of_sight() => {
+                call.deadline = None;
+                self.dialing.finish(call.id);
+                turn.tell(Notice::OutOfSight { node: id, pid: call.pid });
             }
             Phase::Calling(call) if due(call.deadline) => {
                 let failure = self.overdue(id);
@@ -348,6 +356,25 @@ mod tests {
         stage.find(5);
         assert_eq!(stage.state(), "stopping");
         assert!(!stage.core.is_drained());
+    }
+
+    #[test]
+    fn a_found_call_whose_link_has_another_name_is_left_alone_until_it_has_its_own_again() {
+        let mut stage = Stage::adopting();
+        stage.name_link();
+        stage.desire_rival();
+        stage.wait(Duration::from_secs(60));
+        assert_eq!((stage.state().as_str(), stage.state_of_rival()), ("dialing", "dialing"));
+        assert!(stage.was_told("no link has the name"), "{:?}", stage.told);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_found_call_that_never_had_a_link_is_given_up_in_time() {
+        let mut stage = Stage::adopting();
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(stage.state(), "stopping");
     }
 
     #[test]

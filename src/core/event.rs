@@ -228,6 +228,9 @@ pub struct FoundCall {
     pub pid: Pid,
     /// Its link's name, where its pid file has one.
     pub interface: Option<String>,
+    /// That name is the link of another process by now, so its own has been renamed; `interface`
+    /// is `None` then.
+    pub renamed: bool,
     /// What it was dialled with, by the node's files, where they tell.
     pub dialled: Option<Dialled>,
 }
@@ -290,6 +293,9 @@ pub enum Probed {
         /// The target has answered by another tunnel after the first of them was lost, and before
         /// the last one was sent.
         elsewhere: bool,
+        /// The target has answered some tunnel, before the last of them was sent, and that was not
+        /// told with losses yet.
+        answered: bool,
     },
 }
 

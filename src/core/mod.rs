@@ -69,8 +69,8 @@ pub struct Core {
     seconds: Seconds,
     /// Nodes that the operator has stopped, whether the database wants them or not.
     stopped: BTreeSet<NodeId>,
-    /// A tunnel was hung up for its probes though the target answered nowhere, and none was answered
-    /// since.
+    /// A tunnel was hung up for its probes though the target answered nowhere, and no loss was told
+    /// since that came after an answer.
     trial: bool,
     known: Known,
     hearing: Hearing,

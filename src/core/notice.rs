@@ -115,6 +115,24 @@ pub enum Notice {
         /// pppd.
         pid: Option<Pid>,
     },
+    /// The link of a tunnel that is up has another name.
+    Renamed {
+        /// The node.
+        node: NodeId,
+        /// The link's index.
+        index: IfIndex,
+        /// Its name before.
+        from: String,
+        /// Its name.
+        interface: String,
+    },
+    /// A tunnel was found, and no link has the name that its link had.
+    OutOfSight {
+        /// The node.
+        node: NodeId,
+        /// pppd.
+        pid: Option<Pid>,
+    },
     /// A dial failed or a tunnel fell; the next try is set.
     Retrying {
         /// The node.
@@ -256,6 +274,7 @@ impl Notice {
             | Notice::HostUnfit(_)
             | Notice::Invalid(_) => Level::Error,
             Notice::Down { .. }
+            | Notice::OutOfSight { .. }
             | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
             | Notice::SecondPppd { .. }
@@ -275,6 +294,7 @@ impl Notice {
                 repeated: true,
             } => Level::Debug,
             Notice::Up { .. }
+            | Notice::Renamed { .. }
             | Notice::ProbeAnswered { .. }
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
@@ -304,6 +324,21 @@ impl fmt::Display for Notice {
             }
             Notice::Down { node, interface, reason, .. } => {
                 write!(f, "Tunnel for node {node} is DOWN on {interface}: {reason}")
+            }
+            Notice::Renamed { node, from, interface, .. } => {
+                write!(f, "Node {node}: its link {from} is named {interface} now")
+            }
+            Notice::OutOfSight { node, pid } => {
+                write!(f, "Node {node}: its pppd")?;
+                if let Some(pid) = pid {
+                    write!(f, " (pid {pid})")?;
+                }
+                write!(
+                    f,
+                    " runs, but no link has the name that its link had, and the tunnel is left as it is: \
+                     give the link that name back, or dial anew by `connexactl stop {node}` and \
+                     `connexactl start {node}`"
+                )
             }
             Notice::Retrying { node, wait, attempt, failure, .. } => {
                 write!(

@@ -25,6 +25,7 @@ impl Core {
             && call.standing == Standing::NoLink
         {
             call.standing = Standing::Link(index);
+            call.deadline.get_or_insert(turn.at() + self.policy.dial_timeout);
             self.host.acquit(self.inputs);
         }
         self.reconcile(id, turn);
@@ -36,10 +37,15 @@ impl Core {
             return;
         };
         let Some(index) = call.link() else { return };
-        if let Some(name) = self.links.name(index) {
-            call.interface = Some(name.to_owned());
-        }
         let is_up = matches!(call.standing, Standing::Up(..));
+        if let Some(name) = self.links.name(index)
+            && call.interface.as_deref() != Some(name)
+            && let Some(from) = call.interface.replace(name.to_owned())
+            && is_up
+        {
+            let interface = name.to_owned();
+            turn.tell(Notice::Renamed { node: id, index, from, interface });
+        }
         let settled = call.settle.is_some_and(|settle| settle <= turn.at());
         match self.links.sight(index) {
             Sight::Full(addresses) => self.rise(id, index, addresses, turn),

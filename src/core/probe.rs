@@ -2,7 +2,8 @@
 //!
 //! A tunnel is hung up when it has carried the target before and the target answers elsewhere. Where
 //! it answers nowhere it may be the target that is down, so one tunnel is dialled again as a trial,
-//! and the others are left as they are until a probe is answered.
+//! and the others are left as they are until a probe is answered. Of a tunnel that was taken over
+//! nobody knows what it carried: it is dialled again once when the target answers elsewhere.
 
 use super::event::{CallId, Probed};
 use super::failure::{Failure, FailureKind};
@@ -14,10 +15,15 @@ use crate::node::NodeId;
 impl Core {
     /// Probes through the tunnel of a call have shown something.
     pub(super) fn probed(&mut self, call: CallId, probed: Probed, turn: &mut Turn) {
+        // Whatever became of the call meanwhile. An answer itself ends no trial: losses of probes
+        // that were sent before it may be on their way.
+        if let Probed::Lost { answered: true, .. } = probed {
+            self.trial = false;
+        }
         let Some(&id) = self.calls.get(&call) else { return };
         match probed {
             Probed::Answered { target } => self.probe_answered(id, call, target, turn),
-            Probed::Lost { target, count, elsewhere } => {
+            Probed::Lost { target, count, elsewhere, .. } => {
                 if let Some(failure) = self.probes_lost(id, call, target, count, elsewhere, turn) {
                     self.hang_up(id, Why::GivenUp(failure), turn);
                 }
@@ -33,7 +39,6 @@ impl Core {
             return;
         }
         tunnel.carried = Some(target.clone());
-        self.trial = false;
         if std::mem::take(&mut call.silence_told) {
             let interface = call.interface.clone().unwrap_or_default();
             turn.tell(Notice::ProbeAnswered { node: id, interface, target });
@@ -56,7 +61,8 @@ impl Core {
             return None;
         }
         let interface = call.interface.clone().unwrap_or_default();
-        let spared = if tunnel.carried.as_ref() != Some(&target) {
+        let unknown = tunnel.carried.is_none() && call.is_adopted();
+        let spared = if tunnel.carried.as_ref() != Some(&target) && !(unknown && elsewhere) {
             Spared::NeverAnswered
         } else if !elsewhere && self.trial {
             Spared::AnswersNowhere
@@ -86,7 +92,11 @@ mod tests {
     }
 
     fn lose(stage: &mut Stage, call: CallId, elsewhere: bool) {
-        let probed = Probed::Lost { target: "10.0.0.1".into(), count: 3, elsewhere };
+        lose_after(stage, call, elsewhere, false);
+    }
+
+    fn lose_after(stage: &mut Stage, call: CallId, elsewhere: bool, answered: bool) {
+        let probed = Probed::Lost { target: "10.0.0.1".into(), count: 3, elsewhere, answered };
         stage.feed(Event::Probed { call, probed });
     }
 
@@ -191,8 +201,44 @@ mod tests {
         assert!(stage.was_told("it answers through no tunnel"), "{:?}", stage.told);
         answer(&mut stage, second);
         assert!(stage.was_told("10.0.0.1 answers again through ppp0"), "{:?}", stage.told);
-        lose(&mut stage, second, false);
+        lose_after(&mut stage, second, false, true);
         assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_loss_of_what_was_sent_before_the_target_came_back_is_no_reason_for_another_trial() {
+        let mut stage = after_a_trial();
+        let call = stage.call;
+        answer(&mut stage, call);
+        lose(&mut stage, call, false);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn an_answer_that_was_no_news_ends_a_trial() {
+        let mut stage = after_a_trial();
+        let call = stage.call;
+        lose_after(&mut stage, call, false, true);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_tunnel_that_was_taken_over_dead_is_dialled_again_once() {
+        let mut stage = Stage::adopting();
+        stage.name_link();
+        stage.link(true, true);
+        let call = stage.call;
+        lose(&mut stage, call, false);
+        assert_eq!(stage.state(), "up");
+        lose(&mut stage, call, true);
+        assert_eq!(stage.state(), "stopping");
+        stage.no_link();
+        stage.exit(PppdExit::Unseen);
+        stage.wait_for_deadline();
+        stage.link(true, true);
+        let second = stage.call;
+        lose(&mut stage, second, true);
+        assert_eq!(stage.state(), "up");
     }
 
     #[test]

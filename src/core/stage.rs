@@ -55,7 +55,14 @@ impl Stage {
             mppe: Some(Mppe::Require),
         });
         stage.call = CallId::Found(0);
-        let found = FoundCall { call: stage.call, node: NODE, pid: 7, interface: None, dialled };
+        let found = FoundCall {
+            call: stage.call,
+            node: NODE,
+            pid: 7,
+            interface: None,
+            renamed: false,
+            dialled,
+        };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![found]));
         stage.desire(Some(candidate("secret")));
@@ -138,7 +145,16 @@ impl Stage {
     /// A pppd of the node is found running.
     pub(super) fn find(&mut self, number: u64) {
         let (call, pid) = (CallId::Found(number), 7);
-        let found = FoundCall { call, node: NODE, pid, interface: None, dialled: None };
+        let found =
+            FoundCall { call, node: NODE, pid, interface: None, renamed: false, dialled: None };
+        self.feed(Event::Found(vec![found]));
+    }
+
+    /// The pid file of the call that was found tells of its link.
+    pub(super) fn name_link(&mut self) {
+        let (call, interface) = (self.call, Some("ppp0".to_owned()));
+        let found =
+            FoundCall { call, node: NODE, pid: 7, interface, renamed: false, dialled: None };
         self.feed(Event::Found(vec![found]));
     }
 

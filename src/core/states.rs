@@ -28,7 +28,7 @@ const EVENTS: [Happening; 16] = [
     ("its probes are lost, and the target answers elsewhere", |s| {
         let (call, target) = (s.call, "10.0.0.1".to_owned());
         s.feed(Event::Probed { call, probed: Probed::Answered { target: target.clone() } });
-        let probed = Probed::Lost { target, count: 3, elsewhere: true };
+        let probed = Probed::Lost { target, count: 3, elsewhere: true, answered: false };
         s.feed(Event::Probed { call, probed });
     }),
     ("pppd ends, or can't be started", |s| s.end(s.call, PppdExit::Code(16))),

@@ -165,6 +165,8 @@ pub(super) struct Call {
     /// Whom an adopted call was made to, where that is known.
     pub(super) dialled: Option<Dialled>,
     pub(super) standing: Standing,
+    /// Its pid file has told of a link when it was found.
+    pub(super) had_link: bool,
     /// Number of the input that began it: older links aren't its own.
     pub(super) began: u64,
     /// Give up then; `None` once up.
@@ -207,6 +209,7 @@ impl Call {
             pid,
             dialled: None,
             standing: Standing::NoLink,
+            had_link: false,
             began,
             deadline: Some(deadline),
             settle: None,
@@ -226,6 +229,11 @@ impl Call {
     /// Whether it was adopted and goes elsewhere than the row says by now.
     pub(super) fn is_for_another(&self, node: &Node, mppe: Mppe) -> bool {
         self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, mppe))
+    }
+
+    /// Whether it is a tunnel, as far as is known, whose link is not to be found.
+    pub(super) fn is_out_of_sight(&self) -> bool {
+        self.had_link && self.standing == Standing::NoLink
     }
 
     pub(super) fn link(&self) -> Option<IfIndex> {

@@ -28,6 +28,7 @@ struct Held {
     node: NodeId,
     pid: Pid,
     interface: Option<String>,
+    renamed: bool,
     dialled: Option<Dialled>,
     process: Arc<Process>,
 }
@@ -45,7 +46,9 @@ impl Calls {
                 let process = Arc::new(started.process);
                 let (pid, output) = (started.pid, started.output);
                 let own = Own { call, node, pid, process: process.clone(), output };
-                self.held.insert(call, Held { node, pid, interface: None, dialled: None, process });
+                let (interface, renamed, dialled) = (None, false, None);
+                let held = Held { node, pid, interface, renamed, dialled, process };
+                self.held.insert(call, held);
                 self.tasks.spawn(follow::own(own, self.events.clone()));
             }
             Ok(Err(failure)) => self.not_spawned(call, failure).await,
@@ -123,7 +126,7 @@ impl Calls {
 
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
-        let Sighting { node, pid, interface, dialled, pidfd } = sighting;
+        let Sighting { node, pid, interface, renamed, dialled, pidfd } = sighting;
         let Some(pidfd) = pidfd else {
             let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
             if interface.is_none() || held.interface == interface || held.node != node {
@@ -145,7 +148,7 @@ impl Calls {
         let call = CallId::Found(self.found);
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone()));
-        let held = Held { node, pid, interface, dialled, process };
+        let held = Held { node, pid, interface, renamed, dialled, process };
         let told = held.tell(call);
         self.held.insert(call, held);
         told
@@ -155,11 +158,11 @@ impl Calls {
 impl Held {
     /// The call as one that was found; nothing for our own.
     fn tell(&self, call: CallId) -> Option<FoundCall> {
-        let Held { node, pid, .. } = *self;
+        let Held { node, pid, renamed, .. } = *self;
         match call {
             CallId::Found(_) => {
                 let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
-                Some(FoundCall { call, node, pid, interface, dialled })
+                Some(FoundCall { call, node, pid, interface, renamed, dialled })
             }
             CallId::Dialled(_) => None,
         }

@@ -42,6 +42,8 @@ pub(super) struct Sighting {
     pub(super) pid: Pid,
     /// Its link's name, once it has one.
     pub(super) interface: Option<String>,
+    /// That name is another's link by now.
+    pub(super) renamed: bool,
     /// What it was dialled with, where that is told.
     pub(super) dialled: Option<Dialled>,
     /// The process, unless it is one that is held already.
@@ -105,7 +107,10 @@ fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
         };
         let pidfd = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd) };
         if pidfd.is_some() || held.contains(&pid) {
-            sightings.push(Sighting { node, pid, interface, dialled: None, pidfd });
+            let theirs = |link: &String| is_of_another(&paths.run_dir, link, pid);
+            let renamed = interface.as_ref().is_some_and(theirs);
+            let interface = interface.filter(|_| !renamed);
+            sightings.push(Sighting { node, pid, interface, renamed, dialled: None, pidfd });
         }
     }
     sightings
@@ -133,7 +138,8 @@ fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, Loo
         }
         if let Some(pidfd) = recognise(*pid, *node, pppd) {
             let (node, pid, pidfd) = (*node, *pid, Some(pidfd));
-            sightings.push(Sighting { node, pid, interface: None, dialled: None, pidfd });
+            let (interface, renamed, dialled) = (None, false, None);
+            sightings.push(Sighting { node, pid, interface, renamed, dialled, pidfd });
         }
     }
     Ok(sightings)
@@ -142,9 +148,10 @@ fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, Loo
 /// Adds what other files tell of those that are new.
 fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> Vec<Sighting> {
     let new = |sighting: &&mut Sighting| sighting.pidfd.is_some();
-    if sightings.iter_mut().any(|s| s.pidfd.is_some() && s.interface.is_none()) {
+    let nameless = |s: &Sighting| s.pidfd.is_some() && s.interface.is_none() && !s.renamed;
+    if sightings.iter().any(nameless) {
         let links = links(&paths.run_dir);
-        for sighting in sightings.iter_mut().filter(new).filter(|s| s.interface.is_none()) {
+        for sighting in sightings.iter_mut().filter(|sighting| nameless(sighting)) {
             sighting.interface = links.get(&sighting.pid).map(|(_, link)| link.clone());
         }
     }
@@ -183,6 +190,12 @@ fn links(run_dir: &Path) -> BTreeMap<Pid, (SystemTime, String)> {
         }
     }
     links
+}
+
+/// Whether a link of this name is another process's. pppd writes `LINK.pid` when it names its link,
+/// whosever that name was before it was renamed.
+fn is_of_another(run_dir: &Path, link: &str, pid: Pid) -> bool {
+    named(&run_dir.join(format!("{link}.pid"))).is_some_and(|other| other != pid)
 }
 
 /// What the node's files say that a call is dialled with.

@@ -102,6 +102,7 @@ pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
         node: sighting.node,
         pid: sighting.pid,
         interface: sighting.interface,
+        renamed: sighting.renamed,
         dialled: sighting.dialled,
     });
     Ok(calls.collect())

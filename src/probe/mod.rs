@@ -61,7 +61,7 @@ impl Prober {
         });
     }
 
-    /// Takes in that a tunnel came up or went down.
+    /// Takes in that a tunnel came up or went down, or its link has another name.
     pub fn note(&self, notice: &Notice) {
         #[allow(
             clippy::wildcard_enum_match_arm,
@@ -73,6 +73,11 @@ impl Prober {
                 let rise = wanted.rises;
                 let passage = Passage { call: *call, interface: interface.clone(), rise };
                 wanted.passages.insert(*node, passage);
+            }),
+            Notice::Renamed { node, interface, .. } => self.0.send_modify(|wanted| {
+                if let Some(passage) = wanted.passages.get_mut(node) {
+                    passage.interface.clone_from(interface);
+                }
             }),
             Notice::Down { node, .. } => {
                 self.0.send_if_modified(|wanted| wanted.passages.remove(node).is_some());
@@ -114,6 +119,8 @@ struct Probing {
     tally: Tally,
     /// When the next probe is sent.
     due: Instant,
+    /// When the newest one was sent.
+    sent: Instant,
     /// The one that is under way.
     running: Option<AbortHandle>,
     /// How many in a row this host could not send.
@@ -130,6 +137,8 @@ struct Probes {
     tunnels: BTreeMap<NodeId, Probing>,
     running: Running,
     last_answer: Option<Instant>,
+    /// The first answer that the core was not told of with losses.
+    answered: Option<Instant>,
 }
 
 /// Probes tunnels as wanted, until the prober is gone.
@@ -167,6 +176,7 @@ impl Probes {
             self.tunnels.clear();
             self.running = Running::new();
             self.last_answer = None;
+            self.answered = None;
         }
         let is_on = self.probe.target.is_some();
         self.tunnels.retain(|node, probing| {
@@ -182,6 +192,7 @@ impl Probes {
                 passage: passage.clone(),
                 tally: Tally::default(),
                 due: Instant::now() + offset(*node, interval),
+                sent: Instant::now(),
                 running: None,
                 unsent: 0,
             });
@@ -202,6 +213,7 @@ impl Probes {
         for (node, probing) in idle.filter(|(_, probing)| probing.due <= now) {
             // After a sleep of the host, what was missed is not made up for.
             probing.due = (probing.due + self.probe.interval.get()).max(now);
+            probing.sent = now;
             probing.tally.sent(now, self.last_answer);
             let (node, rise) = (*node, probing.passage.rise);
             let interface = probing.passage.interface.clone();
@@ -223,11 +235,13 @@ impl Probes {
         let probed = match outcome {
             Outcome::Answered => {
                 self.last_answer = Some(Instant::now());
+                self.answered = self.answered.or(self.last_answer);
                 probing.tally.answered(loss).then_some(Probed::Answered { target })
             }
             Outcome::Lost => probing.tally.lost(loss).map(|elsewhere| {
                 let count = probing.tally.losses();
-                Probed::Lost { target, count, elsewhere }
+                let answered = self.answered.take_if(|at| *at < probing.sent).is_some();
+                Probed::Lost { target, count, elsewhere, answered }
             }),
             Outcome::Unsent(error) => {
                 probing.tell_trouble(node, &target, &error);

@@ -80,7 +80,7 @@ impl Router {
         let _ = timeout(limit, self.0.closed()).await;
     }
 
-    /// Takes in that a tunnel came up or went down.
+    /// Takes in that a tunnel came up or went down, or its link has another name.
     pub fn note(&self, notice: &Notice) {
         #[allow(
             clippy::wildcard_enum_match_arm,
@@ -92,6 +92,11 @@ impl Router {
                     Passage { index: *index, interface: interface.clone(), local: *local };
                 self.0.send_modify(|wanted| drop(wanted.passages.insert(*node, passage)));
             }
+            Notice::Renamed { node, interface, .. } => self.0.send_modify(|wanted| {
+                if let Some(passage) = wanted.passages.get_mut(node) {
+                    passage.interface.clone_from(interface);
+                }
+            }),
             Notice::Down { node, .. } => {
                 self.0.send_if_modified(|wanted| wanted.passages.remove(node).is_some());
             }

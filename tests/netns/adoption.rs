@@ -92,6 +92,42 @@ fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
     assert_eq!(gateway.dialled(1), 1);
 }
 
+/// A daemon that gives dials up soon, and the tunnel of node 1, whose link was renamed.
+fn with_a_renamed_link() -> (Gateway, connexa::control::api::Node) {
+    let mut gateway = Gateway::configured("tunnel.dial_timeout = \"1s\"");
+    gateway.nodes(1);
+    let before = gateway.start().wait_state(1, "up");
+    gateway.namespace.ip(&["link", "set", "ppp0", "name", "wan0"]);
+    gateway.wait_node(1, "renamed", |node| node.interface.as_deref() == Some("wan0"));
+    (gateway, before)
+}
+
+#[test]
+fn a_tunnel_whose_link_was_renamed_is_left_alone_by_the_next_daemon() {
+    let (mut gateway, before) = with_a_renamed_link();
+    gateway.end(Signal::TERM);
+    gateway.start().wait_log("runs, but no link has the name that its link had");
+    assert_eq!(gateway.wait_state(1, "dialing").pid, before.pid);
+    gateway.namespace.ip(&["link", "set", "wan0", "name", "ppp0"]);
+    let after = gateway.wait_state(1, "up");
+    assert_eq!((after.pid, after.ifindex), (before.pid, before.ifindex));
+    assert_eq!(gateway.dialled(1), 1);
+}
+
+#[test]
+fn a_link_that_has_the_name_of_a_renamed_one_by_now_is_not_taken_for_it() {
+    let (mut gateway, first) = with_a_renamed_link();
+    gateway.nodes(2);
+    let second = gateway.wait_state(2, "up");
+    assert_eq!(second.interface.as_deref(), Some("ppp0"));
+    gateway.end(Signal::TERM);
+    gateway.start().wait_log("Node 1: its pppd");
+    assert_eq!(gateway.wait_state(1, "dialing").pid, first.pid);
+    let after = gateway.wait_state(2, "up");
+    assert_eq!((after.pid, after.ifindex), (second.pid, second.ifindex));
+    assert_eq!((gateway.dialled(1), gateway.dialled(2)), (1, 1));
+}
+
 #[test]
 fn a_tunnel_whose_password_changed_meanwhile_is_dialled_again_once() {
     let mut gateway = Gateway::new();

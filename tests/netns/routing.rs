@@ -221,3 +221,32 @@ fn without_a_base_after_a_time_without_a_daemon_ours_goes_and_the_rest_stays() {
     let theirs = gateway.namespace.ip(&["route", "show", "table", "1001"]);
     assert!(theirs.contains("192.0.2.0/24"), "{theirs}");
 }
+
+#[test]
+fn a_tunnel_whose_link_is_renamed_is_found_by_its_new_name() {
+    let gateway = two_up();
+    gateway.namespace.ip(&["link", "set", &interface(&gateway, 1), "name", "wan0"]);
+    gateway.wait_for("the new name's rule", || {
+        rules(&gateway).iter().any(|rule| rule.contains("oif wan0 ")).then_some(())
+    });
+    wait_rules(&gateway, 6);
+    assert_eq!(interface(&gateway, 1), "wan0");
+    assert_eq!(way(&gateway, &["oif", "wan0"]), "wan0");
+}
+
+#[test]
+fn traffic_of_a_tunnel_that_is_down_does_not_leave_by_another_way_where_the_operator_forbids_it() {
+    let gateway = two_up();
+    gateway.namespace.batch(
+        ["tuntap add wan mode tun", "link set wan up", "route add default dev wan"]
+            .map(str::to_owned),
+    );
+    gateway.namespace.ip(&["rule", "add", "fwmark", "1001", "priority", "11000", "unreachable"]);
+    assert_eq!(way(&gateway, &["mark", "1001"]), interface(&gateway, 1));
+    gateway.sql("DELETE FROM nodes WHERE id = 1");
+    wait_rules(&gateway, 3);
+    assert_eq!(way(&gateway, &["mark", "1001"]), "");
+    assert_eq!(way(&gateway, &["mark", "1002"]), interface(&gateway, 2));
+    gateway.namespace.ip(&["rule", "del", "fwmark", "1001", "priority", "11000"]);
+    assert_eq!(way(&gateway, &["mark", "1001"]), "wan");
+}

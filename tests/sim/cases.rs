@@ -47,7 +47,14 @@ fn found(mppe: Mppe) -> Event {
     let server = Ipv4Addr::new(10, 9, 0, 1);
     let dialled = Dialled { server, login: "admin".into(), password: None, mppe: Some(mppe) };
     let dialled = Some(dialled);
-    Event::Found(vec![FoundCall { call: FOUND, node: NODE, pid: 7, interface: None, dialled }])
+    Event::Found(vec![FoundCall {
+        call: FOUND,
+        node: NODE,
+        pid: 7,
+        interface: None,
+        renamed: false,
+        dialled,
+    }])
 }
 
 fn link(link: Option<Link>) -> Event {

@@ -45,8 +45,8 @@ pub struct Model {
     last_up: Option<Time>,
     /// Nodes through which a probe was answered.
     carried: BTreeSet<NodeId>,
-    /// A tunnel was given up though the probes' target answered nowhere, and nobody has answered
-    /// since.
+    /// A tunnel was given up though the probes' target answered nowhere, and no loss came after an
+    /// answer since.
     trial: bool,
     /// Due in this turn.
     due: Due,
@@ -99,6 +99,8 @@ struct Call {
     /// The server whose only dial this is.
     slot: Option<ServerAddr>,
     claim: Option<String>,
+    /// Its pid file has told of a link.
+    has_named: bool,
     link: Option<u32>,
     up: Option<(Addresses, Time)>,
     was_up: bool,
@@ -217,6 +219,8 @@ impl Model {
                     self.due.signals.push((call.id, ending.signal));
                     *ending = Ending { next: now + grace, signal: Signal::Kill, ..*ending };
                 }
+            } else if call.is_out_of_sight() && call.give_up.is_some_and(|at| at <= now) {
+                (call.give_up, call.slot) = (None, None);
             } else if call.give_up.is_some_and(|at| at <= now) {
                 let was_up = call.was_up;
                 let kind = if was_up { FailureKind::LinkLost } else { FailureKind::Timeout };

@@ -45,7 +45,14 @@ async fn a_running_call_is_found_at_the_start_and_its_end_is_told() {
     let interface = Some("ppp7".to_owned());
     assert_eq!(
         found,
-        [FoundCall { call, node: NodeId(2), pid: pppd.pid, interface, dialled: None }]
+        [FoundCall {
+            call,
+            node: NodeId(2),
+            pid: pppd.pid,
+            interface,
+            renamed: false,
+            dialled: None
+        }]
     );
 
     work.ask(signal(call, Signal::Terminate));
@@ -58,11 +65,28 @@ async fn a_call_made_by_hand_is_found_and_its_link_is_told_when_it_has_one() {
     let (mut work, _) = stage.work().await;
     let pppd = stage.by_hand(2);
     let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
-    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface: None, dialled: None }]);
+    assert_eq!(
+        work.found().await,
+        [FoundCall { call, node, pid, interface: None, renamed: false, dialled: None }]
+    );
 
     fs::write(stage.pid_file(2), format!("{pid}\nppp7\n")).unwrap();
     let interface = Some("ppp7".to_owned());
-    assert_eq!(work.found().await, [FoundCall { call, node, pid, interface, dialled: None }]);
+    assert_eq!(
+        work.found().await,
+        [FoundCall { call, node, pid, interface, renamed: false, dialled: None }]
+    );
+}
+
+#[tokio::test]
+async fn a_link_name_that_is_another_pppds_by_now_is_not_taken_for_its_own() {
+    let stage = stage();
+    let pppd = stage.by_hand(2);
+    wait_for(&stage.pid_file(2));
+    fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
+    fs::write(stage.path("run/ppp7.pid"), "1\n").unwrap();
+    let found = stage.work().await.1;
+    assert_eq!((found[0].interface.as_deref(), found[0].renamed), (None, true));
 }
 
 #[tokio::test]
@@ -117,7 +141,10 @@ async fn found_after(spoil: impl FnOnce(&Stage, &Path)) {
     fs::write(stage.path("run/ppp7.pid"), format!("{}\n", pppd.pid)).unwrap();
     let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
     let interface = Some("ppp7".to_owned());
-    assert_eq!(stage.work().await.1, [FoundCall { call, node, pid, interface, dialled: None }]);
+    assert_eq!(
+        stage.work().await.1,
+        [FoundCall { call, node, pid, interface, renamed: false, dialled: None }]
+    );
 }
 
 #[tokio::test]

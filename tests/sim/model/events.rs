@@ -122,6 +122,7 @@ impl Model {
 
     fn name_link(&mut self, id: NodeId, found: &FoundCall) {
         if let Some(name) = &found.interface {
+            self.calls.entry(id).and_modify(|call| call.has_named = true);
             self.claim(id, name);
         }
         self.look(id);
@@ -154,22 +155,24 @@ impl Model {
     }
 
     fn take_probe(&mut self, id: CallId, probed: &Probed) {
+        // Whatever became of the call.
+        if let Probed::Lost { answered: true, .. } = probed {
+            self.trial = false;
+        }
         let up = |call: &Call| call.id == id && call.up.is_some() && call.ending.is_none();
         let Some(node) = self.calls.iter().find(|(_, call)| up(call)).map(|(id, _)| *id) else {
             return;
         };
         match probed {
-            Probed::Answered { .. } => {
-                self.carried.insert(node);
-                self.trial = false;
-            }
-            Probed::Lost { elsewhere, .. } if self.carried.contains(&node) => {
-                if *elsewhere || !self.trial {
+            Probed::Answered { .. } => drop(self.carried.insert(node)),
+            Probed::Lost { elsewhere, .. } => {
+                // Nobody knows what one that was found has carried.
+                let proven = *elsewhere && matches!(id, CallId::Found(_));
+                if proven || self.carried.contains(&node) && (*elsewhere || !self.trial) {
                     self.trial |= !elsewhere;
                     self.hang_up(node, Why::GivenUp(FailureKind::ProbeFailed));
                 }
             }
-            Probed::Lost { .. } => {}
         }
     }
 

@@ -14,6 +14,7 @@ impl Call {
             dialled: None,
             slot: None,
             claim: None,
+            has_named: false,
             link: None,
             up: None,
             was_up: false,
@@ -24,6 +25,11 @@ impl Call {
             plain: None,
             vague: None,
         }
+    }
+
+    /// It was found, and the link that it had is nowhere: it is left alone.
+    pub(super) fn is_out_of_sight(&self) -> bool {
+        matches!(self.id, CallId::Found(_)) && self.has_named && self.link.is_none()
     }
 }
 
@@ -86,6 +92,7 @@ impl Model {
         {
             told.owner = Some(call.id);
             (call.link, call.claim) = (Some(*index), None);
+            call.give_up.get_or_insert(self.now + self.policy.dial_timeout.as_millis() as u64);
             self.host = Host { fit: self.inputs, ..Host::default() };
         }
     }

@@ -38,7 +38,7 @@ pub enum Action {
     AddressChanges(u32),
     KernelOverrun,
     ProbeAnswered(u32),
-    ProbesLost(u32, bool),
+    ProbesLost { node: u32, elsewhere: bool, answered: bool },
     Asked(u32, Ask),
     NewPolicy(u8),
     DaemonCrashes,
@@ -107,15 +107,17 @@ pub fn any_action() -> impl Strategy<Value = Action> {
         1 => (0..400_000_u32).prop_map(Action::TimeLeaps),
     ];
     let daemon = prop_oneof![
-        3 => node().prop_map(Action::ProbeAnswered),
-        4 => (node(), any::<bool>()).prop_map(|(n, elsewhere)| Action::ProbesLost(n, elsewhere)),
+        6 => node().prop_map(Action::ProbeAnswered),
+        8 => (node(), any::<bool>(), any::<bool>()).prop_map(
+            |(node, elsewhere, answered)| Action::ProbesLost { node, elsewhere, answered }
+        ),
         3 => (node(), ask).prop_map(|(n, ask)| Action::Asked(n, ask)),
         1 => any::<u8>().prop_map(Action::NewPolicy),
         1 => Just(Action::DaemonCrashes),
         1 => (0..8_u32).prop_map(Action::DaemonCrashesAfterOrders),
         1 => any::<bool>().prop_map(|keep| Action::DaemonStops { keep }),
     ];
-    prop_oneof![6 => rows, 4 => links, 5 => host, 4 => daemon]
+    prop_oneof![6 => rows, 4 => links, 5 => host, 6 => daemon]
 }
 
 impl World {
@@ -171,9 +173,9 @@ impl World {
             Action::ProbeAnswered(node) => {
                 self.probe(node, Probed::Answered { target: "10.0.0.1".into() });
             }
-            Action::ProbesLost(node, elsewhere) => {
+            Action::ProbesLost { node, elsewhere, answered } => {
                 let target = "10.0.0.1".into();
-                self.probe(node, Probed::Lost { target, count: 3, elsewhere });
+                self.probe(node, Probed::Lost { target, count: 3, elsewhere, answered });
             }
             Action::Asked(node, ask) => {
                 let event = Event::Asked { node: NodeId(node), ask };

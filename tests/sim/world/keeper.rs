@@ -31,7 +31,8 @@ struct Held {
 impl Held {
     fn tell(&self, call: CallId) -> Option<FoundCall> {
         let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
-        let told = FoundCall { call, node: self.node, pid: self.pid, interface, dialled };
+        let (node, pid, renamed) = (self.node, self.pid, false);
+        let told = FoundCall { call, node, pid, interface, renamed, dialled };
         matches!(call, CallId::Found(_)).then_some(told)
     }
 }
