@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::backend::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
@@ -72,6 +72,12 @@ impl Hooks {
                 self.up.insert(*node, facts.clone());
                 let reason = if *adopted { "adopted" } else { "dialled" };
                 (*node, true, facts, reason.to_owned(), &hooks.up)
+            }
+            Notice::Renamed { node, interface, .. } => {
+                if let Some(facts) = self.up.get_mut(node) {
+                    facts.interface.clone_from(interface);
+                }
+                return;
             }
             Notice::Down { node, reason, .. } => {
                 let Some(facts) = self.up.remove(node) else { return };
@@ -168,7 +174,18 @@ async fn carry_out(job: Job, slots: Arc<Semaphore>) -> NodeId {
 
 async fn run_one(job: &Job) -> Result<(), String> {
     let told = |error: CommandError| error.to_string();
-    let mut child = start_with(&job.argv, &job.environment()).map_err(told)?;
+    // Where the program lies on a mount that hangs, so does its start.
+    let starting = job.clone();
+    let mut starting = spawn_blocking(move || start_with(&starting.argv, &starting.environment()));
+    let started = match timeout(job.limit, &mut starting).await {
+        Ok(started) => started,
+        Err(_) => {
+            let (node, name) = (job.node, job.name());
+            tracing::warn!(NODE_ID = node.0, "Node {node}: {name} hangs in its start");
+            starting.await
+        }
+    };
+    let mut child = started.map_err(|error| error.to_string())?.map_err(told)?;
     let about = format!("{} of node {}", job.name(), job.node);
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async move {

@@ -83,7 +83,11 @@ pub(crate) async fn log_lines(about: &str, stream: Option<impl AsyncRead + Unpin
         tracing::info!("{about}: {}", String::from_utf8_lossy(&line).escape_debug());
     }
     // An error is an end as well.
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    let mut first = [0];
+    if stream.read(&mut first).await.is_ok_and(|more| more > 0) {
+        tracing::info!("{about}: what it says beyond {} KiB is left out", OUTPUT_LIMIT / 1024);
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
 }
 
 /// The numbers of the sockets that listen on the port; an error says why they can't be seen.

@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
+use crate::namespace::lives;
 
 /// Both hooks run this, with their own name as `$0`; `LOG` is a file of the sandbox.
 fn with_hooks(script: &str) -> Gateway {
@@ -71,4 +72,36 @@ fn a_daemon_that_takes_its_tunnels_with_it_runs_their_hooks_first() {
     gateway.start().wait_state(1, "up");
     gateway.end(Signal::TERM);
     assert_eq!(gateway.read("hooks.log").lines().count(), 1);
+}
+
+#[test]
+fn what_a_hook_that_hangs_has_started_ends_with_it() {
+    let mut gateway = with_hooks("sleep 60 & echo $! >>LOG; wait");
+    gateway.nodes(1);
+    gateway.start().wait_log("took longer than 1s");
+    let sleep: u32 = wait_lines(&gateway, 1)[0].parse().unwrap();
+    gateway.wait_for("its end", || (!lives(sleep)).then_some(()));
+}
+
+#[test]
+fn the_rest_of_much_output_is_left_out_and_that_is_told_once() {
+    let mut gateway = with_hooks("yes hello | head -n 4000; echo >>LOG");
+    gateway.nodes(1);
+    gateway.start();
+    wait_lines(&gateway, 1);
+    gateway.wait_log("hooks.up of node 1: what it says beyond 16 KiB is left out");
+    assert_eq!(gateway.logged("is left out"), 1);
+}
+
+#[test]
+fn a_tunnel_whose_link_was_renamed_goes_by_its_new_name() {
+    let mut gateway = with_hooks(TELLING);
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    wait_lines(&gateway, 1);
+    gateway.namespace.ip(&["link", "set", "ppp0", "name", "wan0"]);
+    gateway.wait_log("Node 1: its link ppp0 is named wan0 now");
+    gateway.sql("DELETE FROM nodes");
+    let lines = wait_lines(&gateway, 2);
+    assert!(lines[1].starts_with("down 1 wan0 "), "{lines:?}");
 }
