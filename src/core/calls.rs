@@ -220,7 +220,7 @@ impl Core {
             call.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
         }
         match &mut tunnel.phase {
-Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
+            Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
                 if *until <= at =>
             {
                 tunnel.phase = Phase::Waiting;
