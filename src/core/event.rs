@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,8 +139,8 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Candidate {
-    /// It can be dialled.
-    Node(Node),
+    /// It can be dialled. Shared, so that a table of thousands is compared and handed on quickly.
+    Node(Arc<Node>),
     /// It can't.
     Invalid(InvalidRow),
 }

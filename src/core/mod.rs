@@ -50,7 +50,7 @@ use timers::Timers;
 pub use tunnel::State;
 use tunnel::{Call, Phase, Tunnel, Want};
 
-use crate::node::{Node, NodeId};
+use crate::node::NodeId;
 
 /// The state of everything, in memory.
 #[derive(Debug)]
@@ -284,7 +284,7 @@ impl Core {
     /// theirs are compared with the row alone from now on.
     fn excuse_encryption(&mut self) {
         for tunnel in self.tunnels.values_mut() {
-            let says_nothing = matches!(&tunnel.want, Want::Tunnel(Node { mppe: None, .. }));
+            let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
             if says_nothing
                 && let Some(call) = tunnel.call_mut()
                 && let Some(dialled) = &mut call.dialled

@@ -9,6 +9,7 @@
 //! comes: refused again, it is back in quarantine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::Curve;
@@ -77,7 +78,7 @@ struct Change {
     rank: u32,
     has_failed: bool,
     /// Its row, where it has no tunnel yet.
-    node: Option<Node>,
+    node: Option<Arc<Node>>,
     /// Who yields it; `None` for one that was free.
     from: Option<NodeId>,
 }
@@ -95,7 +96,7 @@ pub(super) struct Pool {
     queue: BTreeSet<(u64, u32, NodeId)>,
     queued: BTreeMap<NodeId, (u64, u32)>,
     /// Rows of those in the queue that have no tunnel.
-    bench: BTreeMap<NodeId, Node>,
+    bench: BTreeMap<NodeId, Arc<Node>>,
     turns: u64,
 }
 
@@ -170,7 +171,7 @@ impl Pool {
     }
 
     /// A candidate without a tunnel waits for a place.
-    pub(super) fn sit(&mut self, node: Node, rank: u32) {
+    pub(super) fn sit(&mut self, node: Arc<Node>, rank: u32) {
         self.wait(node.id, rank, false);
         self.bench.insert(node.id, node);
     }
@@ -183,7 +184,7 @@ impl Pool {
     }
 
     /// Takes a candidate without a tunnel off the bench: its row and rank.
-    pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Node, u32)> {
+    pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Arc<Node>, u32)> {
         let node = self.bench.remove(&id)?;
         let (_, rank) = self.leave_queue(id)?;
         Some((node, rank))

@@ -71,7 +71,7 @@ impl Stage {
 
     /// Another node of the same server is wanted too.
     pub(super) fn desire_rival(&mut self) {
-        let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") });
+        let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") }.into());
         self.feed(Event::Desired(vec![rival, candidate("secret")]));
     }
 
@@ -171,7 +171,7 @@ impl Stage {
 
     pub(super) fn desire(&mut self, candidate: Option<Candidate>) {
         let rival = self.core.tunnels.contains_key(&RIVAL);
-        let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }));
+        let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }.into()));
         self.feed(Event::Desired(rival.into_iter().chain(candidate).collect()));
     }
 
@@ -248,7 +248,7 @@ fn node(password: &str) -> Node {
 }
 
 pub(super) fn candidate(password: &str) -> Candidate {
-    Candidate::Node(node(password))
+    Candidate::Node(node(password).into())
 }
 
 pub(super) fn invalid() -> Candidate {

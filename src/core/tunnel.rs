@@ -1,5 +1,6 @@
 //! One node's tunnel: what is wanted of it and where it stands.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ pub(super) enum Want {
     /// Nobody knows yet: found running before the database was read.
     Unknown,
     /// A tunnel.
-    Tunnel(Node),
+    Tunnel(Arc<Node>),
     /// A tunnel, and the row can't be dialled.
     Invalid(InvalidRow),
     /// Nothing any more.

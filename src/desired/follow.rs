@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::file::WatchedFile;
+use super::lines::Lines;
 use super::problem::Problem;
 use super::read::{self, Found};
 use crate::core::event::{Candidate, Event};
@@ -38,7 +39,13 @@ const SECOND_LOOKS: [Duration; 4] = [
 /// `settings` were sent, changed or not; [`Event::DesiredUnavailable`] when it can't be read.
 /// Returns when nobody receives `events` any more.
 pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
-    let mut follower = Follower { settings, events, told: None, complained_about: Vec::new() };
+    let mut follower = Follower {
+        settings,
+        events,
+        lines: Lines::default(),
+        told: None,
+        complained_about: Vec::new(),
+    };
     while follower.follow_file().await.is_ok() {}
 }
 
@@ -48,6 +55,7 @@ struct Deaf;
 struct Follower {
     settings: watch::Receiver<Settings>,
     events: mpsc::Sender<Event>,
+    lines: Lines,
     /// What was told last under these settings.
     told: Option<Result<Vec<Candidate>, Problem>>,
     /// Ids of rows that can't be nodes, as warned of last.
@@ -63,7 +71,7 @@ impl Follower {
         let mut pace = Pace::default();
         loop {
             let started = Instant::now();
-            let found = read::read(&settings).await;
+            let found = read::read(&settings, &mut self.lines).await;
             let took = started.elapsed();
             tracing::debug!("Database read in {took:.1?}");
             let rested = Instant::now() + (took * REST).min(LONGEST_REST);

@@ -14,6 +14,7 @@ mod edit;
 mod file;
 mod follow;
 mod ids;
+mod lines;
 mod list;
 mod look;
 mod problem;
@@ -56,7 +57,7 @@ impl From<&Config> for Settings {
 /// # Errors
 /// When the file, the table or its columns can't be read.
 pub async fn read_once(settings: &Settings) -> Result<Vec<Candidate>, Problem> {
-    Ok(read::read(settings).await?.judged.candidates)
+    Ok(read::read(settings, &mut lines::Lines::default()).await?.judged.candidates)
 }
 
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.

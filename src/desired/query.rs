@@ -10,8 +10,9 @@ pub(super) struct Query {
     pub(super) values: Vec<String>,
 }
 
-/// Reads id, ip, login, password, status and mppe (NULL where there is no such column), each as
-/// text or NULL, whatever its type.
+/// Reads one text, a line of JSON for each row: its id, ip, login, password, status and mppe (null
+/// where there is no such column), each as text or null, whatever its type. NULL where there is no
+/// row. SQLite makes that text several times as quickly as it hands over six values a row.
 ///
 /// A row is a candidate when its status matches one of `statuses` and none of `exclude`, and its
 /// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same, and so
@@ -22,19 +23,19 @@ pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) 
         .map(|rank| format!(" WHEN {status} = ? COLLATE NOCASE THEN {rank}"))
         .collect();
     let rank = if whens.is_empty() {
-        String::new()
+        "0".to_owned()
     } else {
-        format!("CASE{whens} ELSE {} END, ", selection.priority.len())
+        format!("CASE{whens} ELSE {} END", selection.priority.len())
     };
     let sql = format!(
-        "SELECT {id}, {ip}, {login}, {password}, {status}, {mppe} FROM main.{table} \
-         WHERE {selected} \
-         ORDER BY {rank}CAST({id} AS INTEGER), {id}, {ip}, {login}, {password}, {status}, {mppe}",
+        "SELECT group_concat(line, char(10) ORDER BY rank, number, line) FROM (\
+         SELECT json_array({id}, {ip}, {login}, {password}, {status}, {mppe}) AS line, \
+         {rank} AS rank, CAST({id} AS INTEGER) AS number FROM main.{table} WHERE {selected})",
         table = quoted(table),
         selected = selected(&ip, &status, selection),
     );
     let values =
-        [&selection.statuses, &selection.exclude, &selection.priority].into_iter().flatten();
+        [&selection.priority, &selection.statuses, &selection.exclude].into_iter().flatten();
     Query { sql, values: values.cloned().collect() }
 }
 

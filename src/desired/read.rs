@@ -6,11 +6,12 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Settings;
+use super::lines::Lines;
 use super::list::{self, Listed};
 use super::look::Look;
 use super::problem::{Problem, What};
 use super::query::{self, Query};
-use super::rows::{self, Judged, Row};
+use super::rows::{Judged, Row};
 
 /// Between the two looks that must agree on a transaction left unfinished.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
@@ -22,41 +23,46 @@ pub(super) struct Found {
     pub(super) wal: bool,
 }
 
-/// Reads the candidates, as of one instant.
+/// Reads the candidates, as of one instant. `known` is what was read last.
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
-pub(super) async fn read(settings: &Settings) -> Result<Found, Problem> {
+pub(super) async fn read(settings: &Settings, known: &mut Lines) -> Result<Found, Problem> {
     #[cfg(test)]
     super::tests::READS.with(|reads| reads.set(reads.get() + 1));
-    let mut found = read_file(settings).await;
+    let mut found = read_file(settings, known).await;
     if matches!(found, Err(What::Unfinished)) {
         // A commit that ends between SQLite's looks at journal and lock is taken for one by
         // readers that may not write (hasHotJournal in pager.c); it is not there a moment later.
         tokio::time::sleep(SECOND_LOOK).await;
-        found = read_file(settings).await;
+        found = read_file(settings, known).await;
     }
     found.map_err(|what| what.at(&settings.database.path))
 }
 
-async fn read_file(settings: &Settings) -> Result<Found, What> {
+async fn read_file(settings: &Settings, known: &mut Lines) -> Result<Found, What> {
     let mut look = Look::begin(&settings.database).await?;
-    let result = candidates(&mut look, settings).await;
+    let result = candidates(&mut look, settings, known).await;
     look.end().await;
     result
 }
 
-async fn candidates(look: &mut Look, settings: &Settings) -> Result<Found, What> {
+async fn candidates(
+    look: &mut Look,
+    settings: &Settings,
+    known: &mut Lines,
+) -> Result<Found, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
     let columns = look.columns(&settings.database).await?;
     let query = query::candidates(&settings.database.table, &columns, &settings.selection);
     let rows = fetch(&mut look.connection, query).await?;
+    let text = rows.first().map(|row| row.try_get_unchecked(0)).transpose().map_err(sqlite)?;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
         .fetch_one(&mut look.connection)
         .await
         .map_err(sqlite)?;
-    let rows = rows.iter().map(row).collect::<Result<_, _>>().map_err(sqlite)?;
-    let judged = rows::judge(rows);
+    known.take_in(text.flatten().unwrap_or_default()).map_err(|e| What::Other(e.to_string()))?;
+    let judged = known.judged();
     if let ([], [shown, ..]) = (&*judged.candidates, &*judged.unusable_ids) {
         // Not one node can be told apart: that is no empty table.
         return Err(What::NoIds {

@@ -26,42 +26,60 @@ pub(super) struct Judged {
     pub(super) unusable_ids: Vec<String>,
 }
 
-/// Judges rows in their order. An id of several rows is one candidate that can't be dialled, in
-/// the place of its first row.
-pub(super) fn judge(rows: Vec<Row>) -> Judged {
+/// What one row comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Candidate(Candidate),
+    /// Its id is none that a node can have; as far as it can be shown.
+    NoId(String),
+}
+
+/// Judges a row by itself.
+pub(super) fn judge(row: &Row) -> Judgement {
+    let Some(id) = node_id(row.id.as_deref()) else {
+        return Judgement::NoId(row.id.as_deref().map_or("NULL".to_owned(), shown));
+    };
+    Judgement::Candidate(match node(id, row) {
+        Ok(node) => Candidate::Node(node.into()),
+        Err(reason) => Candidate::Invalid(invalid(id, row, reason)),
+    })
+}
+
+/// What rows come to together, in their order. An id of several rows is one candidate that can't
+/// be dialled, in the place of its first row.
+pub(super) fn together(rows: &[Judgement]) -> Judged {
     let mut judged = Judged::default();
     let mut places: BTreeMap<NodeId, usize> = BTreeMap::new();
     for row in rows {
-        let Some(id) = node_id(row.id.as_deref()) else {
-            judged.unusable_ids.push(row.id.as_deref().map_or("NULL".to_owned(), shown));
-            continue;
-        };
-        match places.get(&id).and_then(|place| judged.candidates.get_mut(*place)) {
-            Some(first) => {
-                let row = invalid(id, &row, Invalid::DuplicateId);
-                *first = Candidate::Invalid(match first {
-                    Candidate::Invalid(kept) => InvalidRow { reason: row.reason, ..kept.clone() },
-                    Candidate::Node(node) => InvalidRow {
-                        ip: node.server.to_string(),
-                        login: node.login.as_str().to_owned(),
-                        status: node.status.clone(),
-                        ..row
-                    },
-                });
+        let candidate = match row {
+            Judgement::Candidate(candidate) => candidate,
+            Judgement::NoId(shown) => {
+                judged.unusable_ids.push(shown.clone());
+                continue;
             }
+        };
+        match places.get(&candidate.id()).and_then(|place| judged.candidates.get_mut(*place)) {
+            Some(first) => *first = Candidate::Invalid(duplicate(first)),
             None => {
-                places.insert(id, judged.candidates.len());
-                judged.candidates.push(candidate(id, &row));
+                places.insert(candidate.id(), judged.candidates.len());
+                judged.candidates.push(candidate.clone());
             }
         }
     }
     judged
 }
 
-fn candidate(id: NodeId, row: &Row) -> Candidate {
-    match node(id, row) {
-        Ok(node) => Candidate::Node(node),
-        Err(reason) => Candidate::Invalid(invalid(id, row, reason)),
+fn duplicate(first: &Candidate) -> InvalidRow {
+    let reason = Invalid::DuplicateId;
+    match first {
+        Candidate::Invalid(row) => InvalidRow { reason, ..row.clone() },
+        Candidate::Node(node) => InvalidRow {
+            id: node.id,
+            ip: node.server.to_string(),
+            login: node.login.as_str().to_owned(),
+            status: node.status.clone(),
+            reason,
+        },
     }
 }
 
@@ -129,8 +147,12 @@ mod tests {
         }
     }
 
+    fn judged(rows: impl IntoIterator<Item = Row>) -> Judged {
+        together(&rows.into_iter().map(|row| judge(&row)).collect::<Vec<_>>())
+    }
+
     fn reason(row: Row) -> Invalid {
-        match judge(vec![row]).candidates.remove(0) {
+        match judged([row]).candidates.remove(0) {
             Candidate::Invalid(row) => row.reason,
             Candidate::Node(node) => panic!("valid: {node:?}"),
         }
@@ -138,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_good_row_is_a_node() {
-        let judged = judge(vec![row("7")]);
+        let judged = judged([row("7")]);
         assert!(
             matches!(&judged.candidates[..], [Candidate::Node(node)] if node.id == NodeId(7) && node.mppe.is_none())
         );
@@ -146,21 +168,18 @@ mod tests {
 
     #[test]
     fn an_id_may_be_text_with_blanks() {
-        assert_eq!(judge(vec![row(" 7 ")]).candidates[0].id(), NodeId(7));
+        assert_eq!(judged([row(" 7 ")]).candidates[0].id(), NodeId(7));
     }
 
     #[test]
     fn a_whole_number_of_type_real_is_an_id() {
-        assert_eq!(judge(vec![row("7.0")]).candidates[0].id(), NodeId(7));
+        assert_eq!(judged([row("7.0")]).candidates[0].id(), NodeId(7));
     }
 
     #[test]
     fn the_order_of_the_rows_is_kept() {
-        let ids: Vec<_> = judge(vec![row("3"), row("1"), row("2")])
-            .candidates
-            .iter()
-            .map(Candidate::id)
-            .collect();
+        let ids: Vec<_> =
+            judged([row("3"), row("1"), row("2")]).candidates.iter().map(Candidate::id).collect();
         assert_eq!(ids, [NodeId(3), NodeId(1), NodeId(2)]);
     }
 
@@ -168,7 +187,7 @@ mod tests {
     fn ids_that_are_no_node_are_set_aside() {
         let rows = ["", "x", "-1", "+1", "1.5", ".0", "4294967296"].map(row);
         let null = Row { id: None, ..row("1") };
-        let judged = judge(rows.into_iter().chain([null]).collect());
+        let judged = judged(rows.into_iter().chain([null]));
         assert_eq!(judged.unusable_ids, ["", "x", "-1", "+1", "1.5", ".0", "4294967296", "NULL"]);
         assert_eq!(judged.candidates, []);
     }
@@ -176,7 +195,7 @@ mod tests {
     #[test]
     fn an_id_of_two_rows_can_not_be_dialled_and_shows_its_first_row() {
         let second = Row { ip: Some(b"10.9.0.3".to_vec()), ..row("7") };
-        let judged = judge(vec![row("7"), row("8"), second]);
+        let judged = judged([row("7"), row("8"), second]);
         assert_eq!(judged.candidates.len(), 2);
         assert!(matches!(
             &judged.candidates[0],
@@ -206,7 +225,7 @@ mod tests {
     #[test]
     fn the_mppe_column_is_read_and_may_be_empty() {
         let with = |mppe: &str| Row { mppe: Some(mppe.into()), ..row("7") };
-        let mppe = |row| match judge(vec![row]).candidates.remove(0) {
+        let mppe = |row| match judged([row]).candidates.remove(0) {
             Candidate::Node(node) => node.mppe,
             Candidate::Invalid(row) => panic!("{}", row.reason),
         };

@@ -34,7 +34,7 @@ fn node() -> Node {
 }
 
 fn desired(node: Node) -> Event {
-    Event::Desired(vec![Candidate::Node(node)])
+    Event::Desired(vec![Candidate::Node(node.into())])
 }
 
 fn invalid() -> Event {
@@ -175,13 +175,13 @@ fn a_daemon_that_stops_restarts_no_backend() {
 /// Another node of another server, dialled along with the first.
 fn another() -> Candidate {
     let server = ServerAddr::parse("10.9.0.2").unwrap();
-    Candidate::Node(Node { id: NodeId(2), server, ..node() })
+    Candidate::Node(Node { id: NodeId(2), server, ..node() }.into())
 }
 
 #[test]
 fn a_call_older_than_the_proof_that_the_host_is_fit_says_nothing_against_it() {
     let mut core = core(policy());
-    feed(&mut core, 0, Event::Desired(vec![Candidate::Node(node()), another()]));
+    feed(&mut core, 0, Event::Desired(vec![Candidate::Node(node().into()), another()]));
     feed(&mut core, 1, Event::Said { call: DIALLED, word: Word::Interface("ppp0".into()) });
     feed(&mut core, 2, link(Some(Link { name: "ppp0".into(), up: false, addresses: vec![] })));
     let exit = Event::Exited { call: CallId::Dialled(2), exit: PppdExit::Code(4) };

@@ -80,7 +80,7 @@ impl Play {
         let rows = self.order.iter().filter(|id| !self.gone.contains(id));
         let candidate = |id: &u32| match self.spoiled.contains(id) {
             true => invalid(*id),
-            false => Candidate::Node(node(*id)),
+            false => Candidate::Node(node(*id).into()),
         };
         let candidates = rows.map(candidate).collect();
         self.feed(Event::Desired(candidates));

@@ -15,7 +15,7 @@ fn candidate(id: u32) -> Node {
 /// A pool whose candidates 1, 2, … wait in this order.
 fn pool(places: u32, candidates: u32) -> Pool {
     let mut pool = Pool::new(places);
-    (1..=candidates).for_each(|id| pool.sit(candidate(id), id));
+    (1..=candidates).for_each(|id| pool.sit(candidate(id).into(), id));
     pool
 }
 
@@ -49,7 +49,7 @@ fn of_several_that_keep_failing_the_last_in_the_order_yields() {
     fill(&mut pool);
     pool.note(NodeId(1), Claim::KeepsFailing { rank: 9 });
     pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
-    pool.sit(candidate(3), 3);
+    pool.sit(candidate(3).into(), 3);
     assert_eq!(fill(&mut pool), [(Some(1), 3)]);
 }
 
@@ -95,6 +95,6 @@ fn a_better_candidate_takes_no_place_from_one_that_is_up() {
     let mut pool = pool(1, 1);
     fill(&mut pool);
     pool.note(NodeId(1), Claim::Runs);
-    pool.sit(candidate(7), 0);
+    pool.sit(candidate(7).into(), 0);
     assert_eq!(fill(&mut pool), []);
 }

@@ -63,7 +63,7 @@ pub(super) fn node(id: u32, row: &Row) -> Node {
 
 fn candidate(id: u32, row: &Row) -> Candidate {
     if row.valid {
-        return Candidate::Node(node(id, row));
+        return Candidate::Node(node(id, row).into());
     }
     Candidate::Invalid(InvalidRow {
         id: NodeId(id),
