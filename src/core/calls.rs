@@ -125,7 +125,9 @@ impl Core {
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
-        self.links.release(call_id);
+        if let Some((heir, index)) = self.links.release(call_id) {
+            self.bind(heir, index, turn);
+        }
         self.dialing.finish(call_id);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let (mut call, why) = match std::mem::replace(&mut tunnel.phase, Phase::Waiting) {

@@ -40,6 +40,7 @@ struct Tracked {
 #[derive(Debug)]
 struct Claim {
     call: CallId,
+    name: String,
     /// Links first seen before this input can't be the claimed one.
     not_before: u64,
 }
@@ -49,7 +50,9 @@ struct Claim {
 pub(super) struct Links {
     table: BTreeMap<IfIndex, Tracked>,
     by_name: BTreeMap<String, IfIndex>,
-    claims: BTreeMap<String, Claim>,
+    /// Of calls without a link, in the order in which they were heard. Two may want one name: that
+    /// of a call which has just ended, heard late, and of one that got its number.
+    claims: Vec<Claim>,
 }
 
 impl Links {
@@ -78,27 +81,36 @@ impl Links {
     /// `call` says that its link has this name. Returns the index once the kernel shows it; until
     /// then, [`Links::apply`] finds the call when the link appears.
     pub(super) fn claim(&mut self, call: CallId, name: &str, not_before: u64) -> Option<IfIndex> {
-        self.claims.retain(|_, claim| claim.call != call);
-        self.claims.insert(name.to_owned(), Claim { call, not_before });
-        self.bind(name)
+        self.claims.retain(|claim| claim.call != call);
+        self.claims.push(Claim { call, name: name.to_owned(), not_before });
+        self.bind(name).filter(|(owner, _)| *owner == call).map(|(_, index)| index)
     }
 
-    fn bind(&mut self, name: &str) -> Option<IfIndex> {
-        let claim = self.claims.get(name)?;
+    /// Gives the link of this name to who claims it, if nobody has it.
+    fn bind(&mut self, name: &str) -> Option<(CallId, IfIndex)> {
         let index = *self.by_name.get(name)?;
-        let tracked = self.table.get_mut(&index)?;
-        if tracked.owner.is_some() || tracked.first_seen < claim.not_before {
-            return None;
-        }
-        tracked.owner = Some(claim.call);
-        self.claims.remove(name);
-        Some(index)
+        let tracked = self.table.get_mut(&index).filter(|tracked| tracked.owner.is_none())?;
+        let is_for = |claim: &Claim| claim.name == name && claim.not_before <= tracked.first_seen;
+        let Claim { call, .. } = self.claims.remove(self.claims.iter().position(is_for)?);
+        tracked.owner = Some(call);
+        Some((call, index))
     }
 
-    /// `call` has ended and owns nothing any more. Its link stays marked, so that no later call
-    /// takes a link for its own that the kernel is still removing.
-    pub(super) fn release(&mut self, call: CallId) {
-        self.claims.retain(|_, claim| claim.call != call);
+    /// `call` has ended. Its link goes to another that claims it already and is returned with it;
+    /// else it stays marked, so that no later call takes a link for its own that the kernel is
+    /// still removing.
+    pub(super) fn release(&mut self, call: CallId) -> Option<(CallId, IfIndex)> {
+        self.claims.retain(|claim| claim.call != call);
+        let (&index, tracked) = (self.table.iter_mut()).find(|(_, t)| t.owner == Some(call))?;
+        let name = tracked.link.name.clone();
+        tracked.owner = None;
+        let heir = self.bind(&name);
+        if heir.is_none()
+            && let Some(tracked) = self.table.get_mut(&index)
+        {
+            tracked.owner = Some(call);
+        }
+        heir
     }
 
     /// What the kernel shows of a link.
@@ -176,6 +188,26 @@ mod tests {
         links.claim(CALL, "ppp0", 0);
         links.release(CALL);
         assert_eq!(links.claim(CallId::Dialled(2), "ppp0", 0), None);
+    }
+
+    const OTHER: CallId = CallId::Dialled(2);
+
+    #[test]
+    fn a_name_that_a_dead_call_claims_late_is_still_for_the_other() {
+        let mut links = Links::default();
+        links.claim(CALL, "ppp0", 0);
+        links.claim(OTHER, "ppp0", 0);
+        links.release(OTHER);
+        assert_eq!(links.apply(change(4, "ppp0"), 10), Some((CALL, IfIndex(4))));
+    }
+
+    #[test]
+    fn a_link_that_a_dead_call_got_by_a_late_claim_goes_to_the_other() {
+        let mut links = Links::default();
+        links.claim(OTHER, "ppp0", 0);
+        links.claim(CALL, "ppp0", 0);
+        links.apply(change(4, "ppp0"), 10);
+        assert_eq!(links.release(OTHER), Some((CALL, IfIndex(4))));
     }
 
     #[test]
