@@ -143,7 +143,7 @@ mod tests {
         let [family, table, name] = ["inet", "f", "input"].map(String::from);
         let chain =
             Chain { by: Filter::Nft, family, table, name, base: Some((Hook::In, true)), rules };
-        let ruleset = Ruleset { chains: vec![chain] };
+        let ruleset = Ruleset { chains: vec![chain], has_strangers_in_ours: false };
         let server = Server { address: [10, 0, 0, 1].into(), link: Some("eth0".into()) };
         let server = Some(&server);
         let packet = Packet { out: false, protocol: Protocol::Gre, server, state: "new" };

@@ -65,7 +65,7 @@ pub enum Done {
 /// When the filter's rules can't be read, or `into` names a chain that can't take the rules.
 pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, FirewallError> {
     match filter {
-        Filter::Iptables => Ok(iptables::apply(wish, "")),
+        Filter::Iptables => Ok(iptables::apply(wish, &tool::saved()?)),
         Filter::Nft => {
             let now = read()?;
             let mut places = into.to_vec();
@@ -119,6 +119,7 @@ pub fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, Firewa
 pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
     let is_meant = |one| filter.map_or_else(|| tool::has(one), |filter| filter == one);
     let mut done = Done::NothingThere;
+    let of_nft = if is_meant(Filter::Nft) { removal(&read()?)? } else { String::new() };
     if is_meant(Filter::Iptables) {
         let saved = tool::saved()?;
         if let Some(script) = iptables::remove(&saved) {
@@ -127,15 +128,16 @@ pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
         }
         for table in iptables::made_tables(&saved) {
             // The older iptables keeps a table that it has begun, which does nothing.
-            let _ = tool::transact(&format!("delete table ip {table}\n"));
+            if tool::has(Filter::Nft)
+                && nft::is_bare(&tool::listed()?, table).map_err(FirewallError::Garbled)?
+            {
+                tool::transact(&format!("delete table ip {table}\n"))?;
+            }
         }
     }
-    if is_meant(Filter::Nft) {
-        let script = removal(&read()?)?;
-        if !script.is_empty() {
-            tool::transact(&script)?;
-            done = Done::Removed;
-        }
+    if !of_nft.is_empty() {
+        tool::transact(&of_nft)?;
+        done = Done::Removed;
     }
     Ok(done)
 }
@@ -158,7 +160,7 @@ fn read() -> Result<Ruleset, FirewallError> {
     let mut all = Ruleset::default();
     let (nft, iptables) = (tool::has(Filter::Nft), tool::has(Filter::Iptables));
     if nft {
-        all = nft::read(&tool::listed()?).map_err(FirewallError::Garbled)?;
+        all = nft::read(&tool::listed()?, iptables).map_err(FirewallError::Garbled)?;
     }
     if iptables {
         all.chains.extend(iptables::read(&tool::saved()?).chains);
@@ -225,7 +227,7 @@ fn removal(now: &Ruleset) -> Result<String, FirewallError> {
     let (own, others): (Vec<&Chain>, Vec<&Chain>) = (now.chains.iter())
         .filter(|chain| chain.by == Filter::Nft)
         .partition(|chain| rules::is_own(chain));
-    if own.iter().any(|chain| !chain.rules.iter().all(|rule| rule.ours)) {
+    if now.has_strangers_in_ours {
         return Err(FirewallError::NotOurs);
     }
     if !own.is_empty() {

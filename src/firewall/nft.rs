@@ -4,33 +4,38 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::rules::MARK;
+use super::rules::{MARK, OWN_CHAINS, TABLE};
 use super::ruleset::{Chain, Condition, Hook, Net, Rule, Ruleset, Verdict};
 use super::tool::Filter;
 
-/// Reads what `nft -j list ruleset` says. What it has of other families, of tables that sleep and
-/// of tables that iptables manages is left out: those are read by its own tools.
+/// Reads what `nft -j list ruleset` says. Other families and tables that sleep are left out, and,
+/// where iptables' own tools are there to read them, its tables: nft shows their rules in part.
 ///
 /// # Errors
 /// The parser's words for what is no JSON.
-pub(super) fn read(json: &str) -> Result<Ruleset, serde_json::Error> {
+pub(super) fn read(json: &str, leave_iptables: bool) -> Result<Ruleset, serde_json::Error> {
     let all: Value = serde_json::from_str(json)?;
     let items = list(at(&all, &["nftables"]));
     let of_kind = |kind: &'static str| items.iter().filter_map(move |item| item.get(kind));
     let sleeps = |table: &&Value| {
-        list(&table["flags"]).iter().any(|flag| flag == "dormant") || table["flags"] == "dormant"
+        table["flags"] == "dormant" || list(&table["flags"]).contains(&"dormant".into())
     };
-    let asleep: Vec<_> =
-        of_kind("table").filter(sleeps).map(|t| (&t["family"], &t["name"])).collect();
+    let mut left: Vec<_> =
+        of_kind("table").filter(sleeps).map(|table| (&table["family"], &table["name"])).collect();
+    if leave_iptables {
+        let of_iptables = of_kind("chain").filter(|chain| is_of_iptables(chain));
+        left.extend(of_iptables.map(|chain| (&chain["family"], &chain["table"])));
+    }
     let counts =
-        |item: &&Value| is_ipv4(item) && !asleep.contains(&(&item["family"], &item["table"]));
+        |item: &&Value| is_ipv4(item) && !left.contains(&(&item["family"], &item["table"]));
     let helpers: Vec<_> = of_kind("ct helper")
         .filter(|helper| helper["type"] == "pptp")
         .map(|helper| (&helper["family"], &helper["table"], &helper["name"]))
         .collect();
-    let mut ruleset = Ruleset::default();
-    ruleset.chains.extend(of_kind("chain").filter(counts).map(chain));
-    ruleset.chains.retain(|chain| !is_of_iptables(chain));
+    let mut ruleset = Ruleset {
+        chains: of_kind("chain").filter(counts).map(chain).collect(),
+        has_strangers_in_ours: items.iter().any(is_stranger_in_ours),
+    };
     for found in of_kind("rule").filter(counts) {
         let is_its = |chain: &&mut Chain| {
             chain.family == found["family"]
@@ -46,18 +51,47 @@ pub(super) fn read(json: &str) -> Result<Ruleset, serde_json::Error> {
     Ok(ruleset)
 }
 
+/// Whether this table of the family ip has nothing but empty chains of iptables', as it begins them.
+///
+/// # Errors
+/// The parser's words for what is no JSON.
+pub(super) fn is_bare(json: &str, table: &str) -> Result<bool, serde_json::Error> {
+    let all: Value = serde_json::from_str(json)?;
+    let mut things = list(at(&all, &["nftables"]))
+        .iter()
+        .filter_map(|item| item.as_object()?.iter().next())
+        .filter(|(_, about)| about["family"] == "ip" && about["table"] == table)
+        .peekable();
+    Ok(things.peek().is_some()
+        && things.all(|(kind, about)| kind == "chain" && is_of_iptables(about)))
+}
+
 fn is_ipv4(item: &Value) -> bool {
     item["family"] == "ip" || item["family"] == "inet"
 }
 
-/// iptables-nft keeps its tables under the names of the older ones (iptables-nft(8)). A chain of
-/// the operator's own in such a table is iptables' too.
-fn is_of_iptables(chain: &Chain) -> bool {
-    let is_built_in =
-        ["INPUT", "OUTPUT", "PREROUTING", "POSTROUTING"].contains(&chain.name.as_str());
-    chain.family == "ip"
-        && ["filter", "mangle", "raw", "nat", "security"].contains(&chain.table.as_str())
-        && (is_built_in || chain.base.is_none())
+/// Whether it is a base chain of iptables-nft's, which keeps the tables and names of the older one.
+fn is_of_iptables(chain: &Value) -> bool {
+    let is =
+        |key: &str, names: &[&str]| chain[key].as_str().is_some_and(|name| names.contains(&name));
+    chain["family"] == "ip"
+        && chain.get("hook").is_some()
+        && is("table", &["filter", "mangle", "raw", "nat", "security"])
+        && is("name", &["INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"])
+}
+
+/// Whether it is in the table that has the name of ours, and is not ours.
+fn is_stranger_in_ours(item: &Value) -> bool {
+    let Some((kind, about)) = item.as_object().and_then(|item| item.iter().next()) else {
+        return false;
+    };
+    let is_ours = match kind.as_str() {
+        "chain" => about["name"].as_str().is_some_and(|name| OWN_CHAINS.contains(&name)),
+        "rule" => about["comment"] == MARK,
+        "ct helper" => about["name"] == "pptp",
+        _ => false,
+    };
+    about["family"] == "ip" && about["table"] == TABLE && !is_ours
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -237,7 +271,7 @@ mod tests {
         );
         let packet =
             Packet { out: false, protocol: Protocol::Tcp, server: None, state: "established" };
-        read(&json).unwrap().trouble(&packet).first().map(|(_, fate)| *fate)
+        read(&json, true).unwrap().trouble(&packet).first().map(|(_, fate)| *fate)
     }
 
     #[test]
@@ -287,6 +321,22 @@ mod tests {
             {"chain": {"family": "ip", "table": "f", "name": "input", "hook": "input", "policy": "drop"}},
             {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}},
             {"chain": {"family": "ip", "table": "filter", "name": "ufw-user-input"}}]}"#;
-        assert_eq!(read(json).unwrap(), Ruleset::default());
+        assert_eq!(read(json, true).unwrap(), Ruleset::default());
+    }
+
+    #[test]
+    fn a_table_with_a_name_of_iptables_and_chains_of_another_s_counts() {
+        let json = r#"{"nftables": [
+            {"chain": {"family": "ip", "table": "filter", "name": "input", "hook": "input", "policy": "drop"}}]}"#;
+        assert_eq!(read(json, true).unwrap().chains.len(), 1);
+    }
+
+    #[test]
+    fn a_table_with_a_chain_of_another_s_is_not_bare() {
+        let bare = r#"{"nftables": [{"table": {"family": "ip", "name": "raw"}},
+            {"chain": {"family": "ip", "table": "raw", "name": "OUTPUT", "hook": "output"}}MORE]}"#;
+        assert!(is_bare(&bare.replace("MORE", ""), "raw").unwrap());
+        let more = r#", {"chain": {"family": "ip", "table": "raw", "name": "mine"}}"#;
+        assert!(!is_bare(&bare.replace("MORE", more), "raw").unwrap());
     }
 }

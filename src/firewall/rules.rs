@@ -14,6 +14,9 @@ pub(super) fn is_own(chain: &Chain) -> bool {
     chain.family == "ip" && chain.table == TABLE
 }
 
+/// The chains in it.
+pub(super) const OWN_CHAINS: [&str; 4] = ["mss-forward", "mss-output", "calls", "helper"];
+
 /// What rules are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {

@@ -198,6 +198,8 @@ pub(super) struct Chain {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ruleset {
     pub(super) chains: Vec<Chain>,
+    /// nftables' table with the name of ours holds something that is not ours.
+    pub(super) has_strangers_in_ours: bool,
 }
 
 impl Ruleset {

@@ -235,6 +235,28 @@ fn iptables_rules_are_put_once_and_taken_away_byte_for_byte() {
 }
 
 #[test]
+fn what_is_printed_for_iptables_is_what_apply_puts() {
+    let host = Host::with_iptables();
+    let printed = host.told(&[&["print"], &IPTABLES]).1;
+    let twin = Host::with_iptables();
+    let mut restore = twin.0.command("iptables-restore");
+    let mut restore = restore.arg("--noflush").stdin(Stdio::piped()).spawn().unwrap();
+    restore.stdin.take().unwrap().write_all(printed.as_bytes()).unwrap();
+    assert!(restore.wait().unwrap().success());
+    host.done(&[&["apply"], &IPTABLES]);
+    assert_eq!(twin.iptables(), host.iptables());
+}
+
+#[test]
+fn a_chain_that_another_has_put_beside_ours_meanwhile_stays() {
+    let host = Host::with_iptables();
+    host.done(&[&["apply"], &IPTABLES]);
+    run(host.0.command("nft").args(["add", "chain", "ip", "raw", "mine"]));
+    host.done(&[&["remove"]]);
+    assert!(host.nft().contains("chain mine"), "{}", host.nft());
+}
+
+#[test]
 fn a_table_of_iptables_that_was_there_stays() {
     let host = Host::with_iptables();
     run(host
