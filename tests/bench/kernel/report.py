@@ -8,7 +8,9 @@ import sys
 from results import Results, count, mib, percentile, spread, table, us
 from targets import SIZES, US, targets
 
-POLLED, HALF_MINUTE = "`ip -j` every second", "`ip -j` every 30 s, as v7.4.6"
+HALF_MINUTE, RUNS = "`ip -j` every 30 s, as v7.4.6", 10
+MEASURES = {"event": "event to state", "storm": "flips held", "foreign": "a foreign link", "size": "memory and CPU to know them",
+            "resync": "full resync", "status": "status in a storm", "truth": "truth after a loss", "idle": "idle minute"}
 
 
 def events(results):
@@ -71,11 +73,32 @@ def left_out(results):
     for who, links, why in dict.fromkeys(seen):
         yield f"Left out: {who} with {links:,} links: {why}."
         yield ""
-    short = {f"{measure} ({found} runs)" for measure in ("event", "foreign", "storm", "truth") for links in SIZES
-             if 0 < (found := len(results.of(measure, "links", who=US, links=links))) < 10}
-    if short:
-        yield f"Ten runs of each but, for want of time: {', '.join(sorted(short))}."
+    fewer = list(fewer_runs(results))
+    if fewer:
+        yield "Ten runs of each, but for want of time fewer of:"
         yield ""
+        yield from fewer
+        yield ""
+
+
+def fewer_runs(results):
+    """Each measure of which some subject has fewer than ten runs, and how many those have."""
+    for measure, what in MEASURES.items():
+        sizes = {}
+        for links in SIZES:
+            if said := few(results.runs_of(measure, links)):
+                sizes.setdefault(said, []).append(f"{links:,}")
+        for said, links in sizes.items():
+            yield f"- {what}, {' and '.join(links)} links: {said}"
+
+
+def few(runs):
+    whos = {}
+    for who, number in runs.items():
+        whos.setdefault(number, []).append(who)
+    if len(whos) == 1 < len(runs):
+        return "".join(f"{number} of each" for number in whos if number < RUNS)
+    return "; ".join(f"{number} of {', '.join(names)}" for number, names in sorted(whos.items()) if number < RUNS)
 
 
 def status(results):

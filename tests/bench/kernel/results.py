@@ -1,4 +1,5 @@
 """The results of a run of measure.py, and how figures and tables are written."""
+import collections
 import json
 import math
 import statistics
@@ -19,6 +20,11 @@ class Results:
         """This percentile of each run."""
         wanted = {"measure": measure} | where
         return [percentile(row[key], percent) for row in self.rows if wanted.items() <= row.items()]
+
+    def runs_of(self, measure, links):
+        """How many there were of each subject; what has none is connexad's alone."""
+        return collections.Counter(row.get("who", "connexad") for row in self.rows
+                                   if row["measure"] == measure and row["links"] == links)
 
     def whos(self, measure, **where):
         return list(dict.fromkeys(self.of(measure, "who", **where)))
