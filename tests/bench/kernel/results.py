@@ -32,9 +32,6 @@ class Results:
     def median(self, *what, **where):
         return statistics.median(self.of(*what, **where) or [math.nan])
 
-    def why_not(self, who, links):
-        return next(iter(self.of("unfit", "why", who=who, links=links)), None)
-
 
 def percentile(figures, percent):
     """The nearest rank: a figure that was measured."""
