@@ -121,8 +121,9 @@ def main():
         with Group(links, folder, tools) as group:
             group.events(25)
             group.of_daemon(measures.resync)
-            group.each(15, measures.foreign)
             if links == MIDDLE:
+                group.each(50, measures.foreign)
+                group.each(65, measures.steady)
                 group.of_daemon(measures.status_in_storm)
                 group.each(100, group.storm)
                 idle(group, folder, tools)

@@ -9,7 +9,7 @@ from figures import cpu_ns, ms, pss_kb, rss_kb, tell
 from subjects import Unfit
 from world import IFF_UP, NODES
 
-SAMPLES, STORM_S, FLIPS = 30, 1.3, 2000
+SAMPLES, STORM_S, FLIPS, STEADY_RATE = 30, 1.3, 2000, 4000
 # Flips a second that are tried, from the most down; 0 is as fast as one thread can.
 RATES = (0, 8000, 4000, 2000, 1000, 500, 250)
 
@@ -71,14 +71,25 @@ def flip_seconds(world):
     return world.storm(400) / 400
 
 
+def steady(subject, links):
+    """What an event costs at a rate that all hold. One that loses some after all has no figure."""
+    drops = subject.drops()
+    computed = flips_cpu_us(subject, rate=STEADY_RATE)
+    tell("steady", who=subject.name, links=links, cpu_us=computed if subject.drops() == drops else None)
+
+
 def foreign(subject, links):
     """What changes of a link cost that is none of the nodes'."""
+    tell("foreign", who=subject.name, links=links, cpu_us=flips_cpu_us(subject, foreign=True))
+
+
+def flips_cpu_us(subject, **how):
     subject.settle()
     computed = cpu_ns(subject.pid)
-    subject.world.storm(FLIPS, foreign=True)
+    subject.world.storm(FLIPS, **how)
     subject.settle()
-    tell("foreign", who=subject.name, links=links, cpu_us=round((cpu_ns(subject.pid) - computed) / 1000 / FLIPS, 3))
     subject.output.forget()
+    return round((cpu_ns(subject.pid) - computed) / 1000 / FLIPS, 3)
 
 
 def size(subject, links, ready_s, computed):
