@@ -15,6 +15,7 @@ import truth  # noqa: E402
 from connexad import Connexad  # noqa: E402
 from figures import cpu_ms, cpu_ns, ms, rounds, tell, wake_ups  # noqa: E402
 from subjects import BareLoop, IpMonitor, Networkd, NetworkManager, Pyroute2, Unfit, Zebra  # noqa: E402
+from versions import tell_versions  # noqa: E402
 from world import World  # noqa: E402
 
 LISTENERS = (Connexad, BareLoop, IpMonitor, Pyroute2, Networkd, Zebra, NetworkManager)
@@ -22,7 +23,9 @@ POLLERS = (pollers.EverySecond, pollers.EveryHalfMinute)
 RUNS, IDLE_S, LOOKS = 10, 60, 10
 # The daemon looks at a changed database for half a minute; the threads for it end after ten seconds more.
 REST_S = 45
-MIDDLE = 1000
+MIDDLE, MOST, SIZES = 1000, 10_000, 3
+# When the last measure is to begin no more runs, counted from the start.
+ALL_S = 735
 
 
 class Group:
@@ -41,7 +44,8 @@ class Group:
                 continue
             computed = cpu_ns(subject.pid)
             self.subjects.append(subject)
-            if kind not in POLLERS:
+            # A daemon that records is another one.
+            if kind not in POLLERS and not options:
                 measures.size(subject, links, ready, computed)
 
     def __enter__(self):
@@ -95,6 +99,13 @@ def polls(links, folder, tools):
             tell("look", links=links, ms=pollers.look_ms(group.subjects[0].world))
 
 
+def sizes(links, folder, tools):
+    """Again from the start, all of them; with the most links, where that takes a minute, the daemon alone."""
+    for _ in range(SIZES - 1):
+        with Group(links, folder, tools, kinds=LISTENERS if links < MOST else (Connexad,)):
+            pass
+
+
 def idle(group, folder, tools):
     """All at once: each sleeps, so that none is in another's way. The pollers are not idle, and are shown for that."""
     with Group(group.links, folder, tools, kinds=POLLERS) as more:
@@ -117,19 +128,22 @@ def figures(subject, with_children):
 def main():
     connexad, bare_loop, packages, folder = map(os.path.abspath, sys.argv[1:])
     tools = {"connexad": connexad, "bare_loop": bare_loop, "packages": packages}
-    for links in (10, MIDDLE, 10_000):
+    began = time.monotonic()
+    tell_versions(packages)
+    for links in (10, MIDDLE, MOST):
         with Group(links, folder, tools) as group:
             group.events(25)
             group.of_daemon(measures.resync)
             if links == MIDDLE:
                 group.each(50, measures.foreign)
-                group.each(65, measures.steady)
+                group.each(70, measures.steady)
                 group.of_daemon(measures.status_in_storm)
                 group.each(100, group.storm)
                 idle(group, folder, tools)
         polls(links, folder, tools)
+        sizes(links, folder, tools)
     with Group(MIDDLE, folder, tools, record=True) as group:
-        runs = group.each(90, truth.after_loss)
+        runs = group.each(began + ALL_S - time.monotonic(), truth.after_loss)
         group.of_daemon(truth.after_loss, RUNS - runs)
 
 

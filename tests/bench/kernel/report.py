@@ -9,8 +9,11 @@ from results import Results, count, mib, percentile, spread, table, us
 from targets import MISSED, MONITOR, SIZES, US, cpu_target, targets
 
 HALF_MINUTE, RUNS = "`ip -j` every 30 s, as v7.4.6", 10
-MEASURES = {"event": "event to state", "steady": "4,000 flips a second", "storm": "flips held", "foreign": "a foreign link", "size": "memory and CPU to know them",
-            "resync": "full resync", "status": "status in a storm", "truth": "truth after a loss", "idle": "idle minute"}
+MEASURES = {
+    "event": "event to state", "steady": "4,000 flips a second", "storm": "flips held", "foreign": "a foreign link",
+    "size": "memory and CPU to know them", "resync": "full resync", "status": "status in a storm",
+    "truth": "truth after a loss", "idle": "idle minute",
+}
 
 
 def events(results):
@@ -130,7 +133,7 @@ def reasons(missed):
 def text(results):
     yield ("Ten tunnels of nodes and otherwise tun links without a process, on this host's own kernel, which has no PPP; a "
            "stand-in for pppd holds the tunnels. Each subject has a network namespace of its own with the same links, and "
-           "they take turns within each run.")
+           "they take turns within each run. Each of these links has an address.")
     yield ""
     yield from left_out(results)
     rows = list(targets(results))
@@ -155,6 +158,9 @@ def text(results):
     yield ""
     yield from table(("subject", "wake-ups", "CPU, ms"), idles(results))
     yield from METHOD
+    yield ""
+    versions = zip(results.of("version", "who"), results.of("version", "version"))
+    yield f"Versions: {'; '.join(f'{who}: {version}' for who, version in versions)}."
 
 
 # What the daemon was doing where a target is missed, by target; the build of which it was seen.

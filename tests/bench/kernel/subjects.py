@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 from figures import cpu_ns
@@ -33,8 +34,7 @@ class Subject:
 
     def __init__(self, world, folder, tools):
         self.world, self.tools, self.process = world, tools, None
-        self.folder = f"{folder}/{type(self).__name__.lower()}-{id(world)}"
-        os.mkdir(self.folder)
+        self.folder = tempfile.mkdtemp(prefix=f"{type(self).__name__.lower()}-", dir=folder)
         self.output = Output(f"{self.folder}/output")
 
     def start(self):
@@ -47,10 +47,11 @@ class Subject:
         while not self.is_ready():
             if self.process.poll() is not None:
                 raise Unfit(f"it ended at once: {self.last_words()}")
-            if time.monotonic() - began > self.patience:
-                raise Unfit(f"not ready within {self.patience} s, of which it computed {cpu_ns(self.pid) / 1e9:.1f} s")
+            now = time.monotonic()
+            if now - began > self.patience:
+                raise Unfit(f"not ready within {now - began:.0f} s, of which it computed {cpu_ns(self.pid) / 1e9:.1f} s")
             # To be asked is work for some.
-            time.sleep(0.02 + 2 * (time.monotonic() - asked))
+            time.sleep(min(0.02 + 2 * (now - asked), max(0, began + self.patience - now)))
             asked = time.monotonic()
         self.settle()
         return time.monotonic() - began
@@ -203,8 +204,12 @@ class Asked(Subject):
         return set(self.world.links().values()) <= self.table()
 
     def ask(self, *command):
-        done = subprocess.run(["nsenter", "--mount", "--target", str(self.pid), *command], check=False, text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            done = subprocess.run(["nsenter", "--mount", "--target", str(self.pid), *command], check=False, text=True,
+                                  timeout=self.patience, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            return ""
         return done.stdout
 
     def expect(self, links):

@@ -28,7 +28,8 @@ def enter(namespace):
 
 
 class World:
-    """`links` point-to-point links, of which ten are or will be tunnels of nodes, and two foreign ones, a veth pair."""
+    """`links` point-to-point links, each with an address, of which ten are or will be tunnels of nodes; and two foreign
+    ones, a veth pair."""
 
     def __init__(self, links, with_nodes=True):
         if libc.unshare(CLONE_NEWNET):
@@ -39,8 +40,10 @@ class World:
             # IPv6 would answer each flip with messages of its own.
             with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w", encoding="utf-8") as file:
                 file.write("1")
+            others = range(links - NODES)
             self.ip(["link set lo up", "link add veth0 type veth peer name veth1"]
-                    + [f"tuntap add mode tun name p{n}" for n in range(links - NODES)])
+                    + [f"tuntap add mode tun name p{n}" for n in others]
+                    + [f"address add 10.60.{n >> 8}.{n & 255} peer 10.50.0.1 dev p{n}" for n in others])
             self.tuns = [self.tunnel(b"ppp%d" % n) for n in range(NODES)] if with_nodes else []
         finally:
             enter(home)
