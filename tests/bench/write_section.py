@@ -35,9 +35,16 @@ def programs():
     folder = os.environ.get("CONNEXA_BIN", "")
     if os.path.realpath(folder) != os.path.realpath(f"{PROJECT}/target/release"):
         return os.environ.get("BENCH_BUILD", "programs of another folder")
-    described = subprocess.run(["git", "-C", PROJECT, "describe", "--always", "--dirty"],
-                               stdout=subprocess.PIPE, text=True, check=False)
-    return f"release build of {described.stdout.strip() or 'an unknown commit'}"
+    described = git("describe", "--always").stdout.strip()
+    if not described:
+        return "release build of an unknown commit"
+    # The page itself is what another section has just changed.
+    changed = git("diff", "--quiet", "HEAD", "--", ".", f":!{os.path.relpath(PAGE, PROJECT)}").returncode
+    return f"release build of commit {described}{' with changes' if changed else ''}"
+
+
+def git(*command):
+    return subprocess.run(["git", "-C", PROJECT, *command], stdout=subprocess.PIPE, text=True, check=False)
 
 
 def main():
