@@ -8,7 +8,7 @@ done
 # Without its comments, which hold the time, and the counters of the policies.
 rules() { iptables-save | sed '/^#/d; s/ \[[0-9]*:[0-9]*\]$//'; }
 before=$(rules)
-config 'tunnel.dial_timeout = "6s"
+config 'tunnel.dial_timeout = "10s"
 tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database
 node 2 10.9.0.2 admin secret speed_ok

@@ -18,7 +18,7 @@ table inet strict {
 RULES
 ruleset() { nft -s list ruleset; }
 before=$(ruleset)
-config 'tunnel.dial_timeout = "6s"
+config 'tunnel.dial_timeout = "10s"
 tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database
 node 2 10.9.0.2 admin secret speed_ok
