@@ -32,7 +32,9 @@ pub async fn observe(config: &Config) -> Result<api::Outage, OnceError> {
     let mut feed = |event| drop(core.handle(Input { now: Now::default(), event }));
     feed(Event::Links { changes: kernel::snapshot().await?, hearing: Hearing::default() });
     match desired::read_once(&desired::Settings::from(config)).await {
-        Ok(candidates) => feed(Event::Desired(candidates)),
+        Ok(candidates) => {
+            feed(Event::Desired { candidates, places: config.selection.max_tunnels });
+        }
         Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
     }
     feed(Event::Found(pppd::running(&config.paths)?));

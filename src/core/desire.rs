@@ -12,8 +12,8 @@ use crate::node::{Node, NodeId};
 
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
-    pub(super) fn desire(&mut self, candidates: Vec<Candidate>, turn: &mut Turn) {
-        self.pool.resize(self.policy.max_tunnels);
+    pub(super) fn desire(&mut self, candidates: Vec<Candidate>, places: u32, turn: &mut Turn) {
+        self.pool.resize(places);
         let keep: BTreeSet<NodeId> = candidates.iter().map(Candidate::id).collect();
         let first = !self.known.database;
         if self.known.database_problem.take().is_some() || first {

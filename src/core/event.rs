@@ -52,8 +52,14 @@ pub type Pid = u32;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The database was read: all candidates, most wanted first.
-    Desired(Vec<Candidate>),
+    /// The database was read.
+    Desired {
+        /// All candidates, most wanted first.
+        candidates: Vec<Candidate>,
+        /// Tunnels to hold up at once by the settings of this read, whose order says which; 0 is
+        /// all.
+        places: u32,
+    },
     /// The database can't be read; what was wanted stays wanted.
     DesiredUnavailable(String),
     /// The kernel told of links; the first of these is the whole table.

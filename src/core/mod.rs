@@ -123,14 +123,14 @@ impl Core {
     /// A core that knows nothing yet.
     pub fn new(policy: Policy) -> Self {
         let outage = Outage::new(policy.outage);
-        let pool = Pool::new(policy.max_tunnels);
         Core {
             policy,
             tunnels: BTreeMap::new(),
             calls: BTreeMap::new(),
             up: BTreeSet::new(),
             links: Links::default(),
-            pool,
+            // Without a limit: the first read of the database tells it.
+            pool: Pool::new(0),
             dialing: Dialing::default(),
             timers: Timers::default(),
             outage,
@@ -155,7 +155,7 @@ impl Core {
         let mut turn = Turn { now: input.now, effects: Vec::new() };
         let turn = &mut turn;
         match input.event {
-            Event::Desired(candidates) => self.desire(candidates, turn),
+            Event::Desired { candidates, places } => self.desire(candidates, places, turn),
             Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
             Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
             Event::Found(found) => self.found(found, turn),
@@ -268,8 +268,6 @@ impl Core {
             self.excuse_encryption();
         }
         self.outage.set_policy(policy.outage);
-        // The places change with the next read of the database, which the same configuration
-        // calls for: who loses one is decided by the order that it tells.
         self.policy = policy;
         if files_differ {
             for tunnel in self.tunnels.values() {

@@ -11,8 +11,6 @@ use crate::node::Mppe;
 /// The rules that the core goes by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Tunnels to hold up at once; 0 is all.
-    pub max_tunnels: u32,
     /// Dials under way at once on this host.
     pub dial_concurrency: u32,
     /// From the dial to addresses on the link.
@@ -78,7 +76,6 @@ impl From<&Config> for Policy {
         let tunnel = &config.tunnel;
         let backend = &config.backend;
         Policy {
-            max_tunnels: config.selection.max_tunnels,
             dial_concurrency: tunnel.dial_concurrency,
             dial_timeout: tunnel.dial_timeout.get(),
             stop_grace: tunnel.stop_grace.get(),

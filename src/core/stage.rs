@@ -72,7 +72,7 @@ impl Stage {
     /// Another node of the same server is wanted too.
     pub(super) fn desire_rival(&mut self) {
         let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") }.into());
-        self.feed(Event::Desired(vec![rival, candidate("secret")]));
+        self.feed(Event::Desired { candidates: vec![rival, candidate("secret")], places: 0 });
     }
 
     pub(super) fn state_of_rival(&self) -> &'static str {
@@ -172,7 +172,8 @@ impl Stage {
     pub(super) fn desire(&mut self, candidate: Option<Candidate>) {
         let rival = self.core.tunnels.contains_key(&RIVAL);
         let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }.into()));
-        self.feed(Event::Desired(rival.into_iter().chain(candidate).collect()));
+        let candidates = rival.into_iter().chain(candidate).collect();
+        self.feed(Event::Desired { candidates, places: 0 });
     }
 
     pub(super) fn ask(&mut self, ask: Ask) {

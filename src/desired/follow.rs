@@ -76,7 +76,7 @@ impl Follower {
             tracing::debug!("Database read in {took:.1?}");
             let rested = Instant::now() + (took * REST).min(LONGEST_REST);
             let again = pace.again(&found);
-            self.tell(found).await?;
+            self.tell(found, settings.selection.max_tunnels).await?;
             tokio::select! {
                 () = sent(&mut self.settings) => return Ok(()),
                 () = file.changed() => {
@@ -89,7 +89,7 @@ impl Follower {
         }
     }
 
-    async fn tell(&mut self, found: Result<Found, Problem>) -> Result<(), Deaf> {
+    async fn tell(&mut self, found: Result<Found, Problem>, places: u32) -> Result<(), Deaf> {
         let news = found.map(|found| {
             self.complain_about(found.judged.unusable_ids);
             found.judged.candidates
@@ -98,7 +98,7 @@ impl Follower {
             return Ok(());
         }
         let event = match &news {
-            Ok(candidates) => Event::Desired(candidates.clone()),
+            Ok(candidates) => Event::Desired { candidates: candidates.clone(), places },
             Err(problem) => Event::DesiredUnavailable(problem.to_string()),
         };
         self.told = Some(news);

@@ -33,14 +33,18 @@ fn node() -> Node {
     }
 }
 
+fn wanted(candidates: Vec<Candidate>) -> Event {
+    Event::Desired { candidates, places: 0 }
+}
+
 fn desired(node: Node) -> Event {
-    Event::Desired(vec![Candidate::Node(node.into())])
+    wanted(vec![Candidate::Node(node.into())])
 }
 
 fn invalid() -> Event {
     let ip = "nowhere".to_owned();
     let (login, status, reason) = ("admin".into(), String::new(), Invalid::NotIpv4(ip.clone()));
-    Event::Desired(vec![Candidate::Invalid(InvalidRow { id: NODE, ip, login, status, reason })])
+    wanted(vec![Candidate::Invalid(InvalidRow { id: NODE, ip, login, status, reason })])
 }
 
 fn found(mppe: Mppe) -> Event {
@@ -124,7 +128,7 @@ fn a_stopped_node_is_told_no_retry_when_its_pppd_ends() {
 #[test]
 fn a_row_that_is_back_is_dialled_when_the_pppd_of_the_old_one_ends() {
     let mut core = core_whose_pppd_leaves();
-    feed(&mut core, 4, Event::Desired(vec![]));
+    feed(&mut core, 4, wanted(vec![]));
     feed(&mut core, 4, desired(node()));
     let exit = PppdExit::Code(16);
     assert!(!tells_of_a_retry(&feed(&mut core, 5, Event::Exited { call: DIALLED, exit })));
@@ -181,7 +185,7 @@ fn another() -> Candidate {
 #[test]
 fn a_call_older_than_the_proof_that_the_host_is_fit_says_nothing_against_it() {
     let mut core = core(policy());
-    feed(&mut core, 0, Event::Desired(vec![Candidate::Node(node().into()), another()]));
+    feed(&mut core, 0, wanted(vec![Candidate::Node(node().into()), another()]));
     feed(&mut core, 1, Event::Said { call: DIALLED, word: Word::Interface("ppp0".into()) });
     feed(&mut core, 2, link(Some(Link { name: "ppp0".into(), up: false, addresses: vec![] })));
     let exit = Event::Exited { call: CallId::Dialled(2), exit: PppdExit::Code(4) };

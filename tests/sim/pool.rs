@@ -13,7 +13,6 @@ use connexa::core::event::{
 };
 use connexa::core::failure::PppdExit;
 use connexa::core::notice::{HangUp, Notice};
-use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
 use connexa::node::{Invalid, Login, Node, NodeId, Secret, ServerAddr};
 use proptest::prelude::*;
@@ -27,7 +26,8 @@ const NODES: u32 = 12;
 /// A core, and servers of which some never answer and some refuse the password.
 struct Play {
     core: Core,
-    policy: Policy,
+    /// As the next read tells them.
+    places: u32,
     now: u64,
     agenda: BTreeMap<(u64, u64), Event>,
     serial: u64,
@@ -49,10 +49,9 @@ struct Play {
 
 impl Play {
     fn new(places: u32, broken: impl IntoIterator<Item = u32>) -> Self {
-        let policy = Policy { max_tunnels: places, ..policy() };
         let mut play = Play {
-            core: Core::new(policy.clone()),
-            policy,
+            core: Core::new(policy()),
+            places,
             now: 0,
             agenda: BTreeMap::new(),
             serial: 0,
@@ -83,19 +82,14 @@ impl Play {
             false => Candidate::Node(node(*id).into()),
         };
         let candidates = rows.map(candidate).collect();
-        self.feed(Event::Desired(candidates));
+        self.feed(Event::Desired { candidates, places: self.places });
     }
 
     fn limit(&self) -> usize {
-        match self.policy.max_tunnels {
+        match self.places {
             0 => NODES as usize,
             places => places as usize,
         }
-    }
-
-    fn configure_places(&mut self, places: u32) {
-        self.policy.max_tunnels = places;
-        self.feed(Event::Policy(Box::new(self.policy.clone())));
     }
 
     /// Those that would come up if they had a place.
@@ -306,7 +300,7 @@ impl Play {
                 self.read();
             }
             Turmoil::Places(places) => {
-                self.configure_places(places);
+                self.places = places;
                 self.read();
             }
             Turmoil::Reorder(order) => {
@@ -384,7 +378,7 @@ fn candidates_that_all_fail_are_tried_no_more_often_than_their_waits_allow() {
     let mut play = Play::new(2, 1..=NODES);
     play.run_for(HEALED_WITHIN * NODES);
     let dials = play.dials.len();
-    play.run_for(play.policy.backoff.max * 10);
+    play.run_for(policy().backoff.max * 10);
     let most = (play.dials.len() - dials) as u32;
     // Jitter makes a wait a fifth shorter at most.
     assert!(most <= NODES * 13, "{most} dials in ten of the longest waits");
@@ -409,7 +403,7 @@ fn a_stopped_node_holds_no_place() {
 fn fewer_places_hang_up_the_last_candidates_only() {
     let mut play = Play::new(5, []);
     play.run_for(HEALED_WITHIN);
-    play.configure_places(2);
+    play.places = 2;
     play.read();
     play.run_for(HEALED_WITHIN);
     assert_eq!((play.up(), play.hung_up), (BTreeSet::from([1, 2]), vec![5, 4, 3]));
@@ -420,7 +414,7 @@ fn fewer_places_hang_up_the_last_candidates_only() {
 fn fewer_places_of_another_selection_are_given_by_that_selection() {
     let mut play = Play::new(10, []);
     play.run_for(HEALED_WITHIN);
-    play.configure_places(5);
+    play.places = 5;
     play.gone = (1..=5).chain(11..=NODES).collect();
     play.read();
     play.run_for(HEALED_WITHIN);
@@ -485,7 +479,7 @@ fn who_loses_its_place_keeps_its_failures() {
     let mut play = two(2, [2]);
     play.run_for(HOUR / 2);
     for places in [1, 2] {
-        play.configure_places(places);
+        play.places = places;
         play.read();
         play.run_for(HOUR / 4);
     }

@@ -160,6 +160,22 @@ async fn settings_that_are_sent_again_are_answered_again() {
 }
 
 #[tokio::test]
+async fn each_read_tells_the_places_of_its_own_settings() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1]).await;
+    bench.settings.send_modify(|settings| settings.selection.max_tunnels = 5);
+    bench.start();
+    let read = async {
+        while bench.events.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(read).await;
+    bench.settings.send_modify(|settings| settings.selection.max_tunnels = 2);
+    assert_eq!([bench.places().await, bench.places().await], [5, 2]);
+}
+
+#[tokio::test]
 async fn settings_that_name_another_file_are_followed() {
     let mut bench = Bench::new();
     make(&bench.path(), Delete, &[1]).await;

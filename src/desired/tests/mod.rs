@@ -73,9 +73,16 @@ impl Bench {
         self.candidates().await.iter().map(|candidate| candidate.id().0).collect()
     }
 
+    /// The places that are told next.
+    async fn places(&mut self) -> u32 {
+        let event = self.next().await;
+        let Event::Desired { places, .. } = event else { panic!("{event:?}") };
+        places
+    }
+
     async fn candidates(&mut self) -> Vec<Candidate> {
         let event = self.next().await;
-        let Event::Desired(candidates) = event else { panic!("{event:?}") };
+        let Event::Desired { candidates, .. } = event else { panic!("{event:?}") };
         candidates
     }
 
@@ -90,7 +97,7 @@ impl Bench {
     /// in between as unreadable.
     async fn until_ids(&mut self, wanted: &[u32]) {
         loop {
-            if let Event::Desired(candidates) = self.next().await {
+            if let Event::Desired { candidates, .. } = self.next().await {
                 let ids: Vec<u32> = candidates.iter().map(|c| c.id().0).collect();
                 if ids == wanted {
                     return;

@@ -12,7 +12,7 @@ use super::{Call, Model, Trouble, Why};
 impl Model {
     pub(super) fn take(&mut self, event: &Event) {
         match event {
-            Event::Desired(rows) => self.take_rows(rows),
+            Event::Desired { candidates, .. } => self.take_rows(candidates),
             Event::Links { changes, .. } => {
                 self.links_known = true;
                 changes.iter().for_each(|change| self.take_link(change));

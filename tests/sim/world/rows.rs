@@ -46,7 +46,7 @@ impl World {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(id, row)| (row.rank, **id));
         let candidates = rows.into_iter().map(|(id, row)| candidate(*id, row)).collect();
-        self.feed(Event::Desired(candidates));
+        self.feed(Event::Desired { candidates, places: 0 });
     }
 }
 
