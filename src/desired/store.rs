@@ -21,6 +21,9 @@ use crate::node::NodeId;
 /// How long a lock of another process is waited for, within one try.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Rows, or events, in one transaction at most: others want their turn to write.
+pub(super) const MOST_AT_ONCE: usize = 500;
+
 /// Columns of a node's row that name its link.
 const LINK_COLUMNS: [&str; 2] = ["ppp_iface", "ppp_interface"];
 const TIME_COLUMN: &str = "last_ppp_up";
@@ -62,7 +65,8 @@ pub(super) struct Written {
 /// left out: others have nothing to do with it.
 ///
 /// # Errors
-/// When nothing was written, and may be later.
+/// When not all was written, and may be later. What was, is harmless to write again, but for events
+/// where a trigger ends transactions: then there may be two of one.
 pub(super) async fn write(database: &Database, batch: &Batch) -> Result<Written, What> {
     let size = look::check(&database.path).await?;
     let options = SqliteConnectOptions::new()
@@ -86,7 +90,6 @@ async fn write_open(
     size: u64,
     batch: &Batch,
 ) -> Result<Written, What> {
-    let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
     let columns = look::columns(connection, database, size).await?;
     let found = names_of_columns(connection, &database.table).await?;
     let update = update(&found);
@@ -96,7 +99,7 @@ async fn write_open(
         return Ok(written);
     }
     written.has_place = true;
-    // Before the transaction, which is to be short.
+    // Before the transactions, which are to be short.
     let ids = ids::read(connection, &database.table, &columns).await?;
     let stale = match (&batch.only_up, has_link(&found)) {
         (Some(up), Some(has_link)) => {
@@ -105,43 +108,86 @@ async fn write_open(
         }
         (None, _) | (_, None) => BTreeMap::new(),
     };
-    connection.execute("BEGIN IMMEDIATE").await.map_err(sqlite)?;
-    if let Some(set) = update {
-        let (table, id) = (quoted(&database.table), quoted(&columns.id));
-        let sql = format!("UPDATE main.{table} SET {set} WHERE {id} = ?4");
-        let gone = stale.values().map(|rows| (None, rows));
-        let facts = batch.rows.iter();
-        let facts = facts.filter_map(|fact| Some((Some(fact), ids.get(&fact.node)?)));
-        for (fact, rows) in gone.chain(facts) {
-            for row in rows {
-                let done = update_row(connection, &sql, fact, row).await;
-                written.take_in(&database.table, done)?;
-            }
+    let (table, id) = (&database.table, quoted(&columns.id));
+    let update =
+        update.map(|set| format!("UPDATE main.{} SET {set} WHERE {id} = ?4", quoted(table)));
+    let (mut gone, mut changes) = (Vec::new(), Vec::new());
+    if let Some(sql) = &update {
+        let change = |row, fact| Change::Row { table, sql, row, fact };
+        gone.extend(stale.values().flatten().map(|row| change(row, None)));
+        for fact in &batch.rows {
+            let rows = ids.get(&fact.node).into_iter().flatten();
+            changes.extend(rows.map(|row| change(row, Some(fact))));
         }
     }
-    if let Some(sql) = insert {
-        for fact in &batch.events {
-            let done = insert_event(connection, &sql, fact).await;
-            written.take_in(EVENTS, done)?;
-        }
+    if let Some(sql) = &insert {
+        changes.extend(batch.events.iter().map(|fact| Change::Event { sql, fact }));
     }
-    // A trigger may have ended the transaction, which then has nothing left to be written.
-    let done = connection.execute("COMMIT").await.map(drop);
-    written.take_in(&database.table, done)?;
+    for some in gone.chunks(MOST_AT_ONCE) {
+        make(connection, some, &mut written).await?;
+    }
+    make(connection, &changes, &mut written).await?;
     Ok(written)
 }
 
-impl Written {
-    /// Notes a refusal. Fails by what may be over later.
-    fn take_in(&mut self, table: &str, done: Result<(), sqlx::Error>) -> Result<(), What> {
-        let Err(error) = done else { return Ok(()) };
+/// One statement's worth.
+enum Change<'a> {
+    /// A row takes in a fact; without one its tunnel is not up.
+    Row { table: &'a str, sql: &'a str, row: &'a RowId, fact: Option<&'a Fact> },
+    /// A fact becomes an event.
+    Event { sql: &'a str, fact: &'a Fact },
+}
+
+/// Makes changes in one transaction, but for those that are refused. What refuses one may undo
+/// those before it and end the transaction, as a trigger's RAISE(ROLLBACK) does: then each is made
+/// by itself.
+async fn make(
+    connection: &mut SqliteConnection,
+    changes: &[Change<'_>],
+    written: &mut Written,
+) -> Result<(), What> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
+    connection.execute("BEGIN IMMEDIATE").await.map_err(sqlite)?;
+    for change in changes {
+        let is_refused = change.make(connection, written).await?;
+        if is_refused && has_ended(connection).await {
+            for change in changes {
+                change.make(connection, written).await?;
+            }
+            return Ok(());
+        }
+    }
+    connection.execute("COMMIT").await.map(drop).map_err(sqlite)
+}
+
+/// Whether there is no transaction any more: this BEGIN takes no lock, and fails within one only.
+async fn has_ended(connection: &mut SqliteConnection) -> bool {
+    connection.execute("BEGIN").await.is_ok() && connection.execute("ROLLBACK").await.is_ok()
+}
+
+impl Change<'_> {
+    /// Whether it was refused, which is noted. Fails by what may be over later.
+    async fn make(
+        &self,
+        connection: &mut SqliteConnection,
+        written: &mut Written,
+    ) -> Result<bool, What> {
+        let (table, done) = match self {
+            Change::Row { table, sql, row, fact } => {
+                (*table, update_row(connection, sql, *fact, row).await)
+            }
+            Change::Event { sql, fact } => (EVENTS, insert_event(connection, sql, fact).await),
+        };
+        let Err(error) = done else { return Ok(false) };
         let why = What::refusal(&error).ok_or_else(|| What::of_sqlite(&error))?;
-        self.refused.entry(table.to_owned()).or_insert(why);
-        Ok(())
+        written.refused.entry(table.to_owned()).or_insert(why);
+        Ok(true)
     }
 }
 
-/// Without a fact: its tunnel is not up.
 async fn update_row(
     connection: &mut SqliteConnection,
     sql: &str,
@@ -185,10 +231,9 @@ fn link_columns(found: &[String]) -> impl Iterator<Item = &'static str> {
     LINK_COLUMNS.into_iter().filter(|name| has(found, name))
 }
 
-/// Whether a row names a link, as a condition on the columns `found`.
+/// Whether a row names a link, which neither NULL nor an empty text does, as a condition on the columns `found`.
 fn has_link(found: &[String]) -> Option<String> {
-    let links: Vec<String> =
-        link_columns(found).map(|name| format!("{name} IS NOT NULL")).collect();
+    let links: Vec<String> = link_columns(found).map(|name| format!("{name} <> ''")).collect();
     (!links.is_empty()).then(|| links.join(" OR "))
 }
 

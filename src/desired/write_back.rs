@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::store::{self, Batch, Written};
+use super::store::{self, Batch, MOST_AT_ONCE, Written};
 use super::{Problem, Settings};
 use crate::core::notice::Notice;
 use crate::core::time::Wall;
@@ -19,9 +19,6 @@ use crate::node::NodeId;
 
 /// How long facts are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// Facts in one transaction at most: others want their turn to write.
-const MOST_AT_ONCE: usize = 500;
 
 /// Events kept at most while the database can't be written; the oldest give way.
 const MOST_KEPT: usize = 10_000;

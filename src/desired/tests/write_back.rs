@@ -117,20 +117,47 @@ async fn events_are_written_into_the_older_table() {
     );
 }
 
+/// The file's change counter (sqlite.org/fileformat.html, 1.3.7).
+fn transactions(bench: &Bench) -> u32 {
+    let file = std::fs::read(bench.path()).unwrap();
+    u32::from_be_bytes(file[24..28].try_into().unwrap())
+}
+
 #[tokio::test]
 async fn a_crowd_of_facts_is_few_transactions() {
     let bench = Bench::new();
     let (writer, reporter) = reporter(&bench, Delete, &format!("{NODES}; {EVENTS}")).await;
-    // The file's change counter (sqlite.org/fileformat.html, 1.3.7).
-    let counter = || {
-        let file = std::fs::read(bench.path()).unwrap();
-        u32::from_be_bytes(file[24..28].try_into().unwrap())
-    };
     // The file may not be closed in this process while it has locks.
     writer.close().await.unwrap();
-    let before = counter();
+    let before = transactions(&bench);
     told(&reporter, (0..1200).map(|n| fact(n, true))).await;
-    assert_eq!(counter() - before, 3);
+    assert_eq!(transactions(&bench) - before, 3);
+}
+
+/// How many transactions it takes to leave 1200 rows without a link that had this one.
+async fn sweeps_of(link: &str) -> u32 {
+    let bench = Bench::new();
+    let rows = format!(
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 1200) \
+         INSERT INTO nodes (id, ppp_iface) SELECT i, '{link}' FROM n"
+    );
+    let (writer, reporter) = reporter(&bench, Delete, &format!("{NODES}; {rows}")).await;
+    // The file may not be closed in this process while it has locks.
+    writer.close().await.unwrap();
+    let before = transactions(&bench);
+    reporter.tell_all(vec![]);
+    within(reporter.written()).await;
+    transactions(&bench) - before
+}
+
+#[tokio::test]
+async fn a_crowd_of_rows_with_dead_links_is_several_transactions() {
+    assert_eq!(sweeps_of("ppp9").await, 3);
+}
+
+#[tokio::test]
+async fn rows_whose_link_is_an_empty_text_stay_as_they_are() {
+    assert_eq!(sweeps_of("").await, 0);
 }
 
 #[tokio::test]
@@ -221,6 +248,15 @@ async fn a_trigger_that_ends_the_transaction_stops_nothing_for_ever() {
     let trigger = "CREATE TRIGGER no AFTER UPDATE ON nodes BEGIN SELECT RAISE(ROLLBACK, 'no'); END";
     let left = refused(&format!("{NODES}; {ROW}; {EVENTS}; {trigger}")).await;
     assert_eq!(left, "0 links, 2 events");
+}
+
+#[tokio::test]
+async fn a_trigger_that_ends_the_transaction_costs_no_other_row() {
+    let trigger = "CREATE TRIGGER no AFTER UPDATE ON nodes WHEN NEW.id = 8 \
+                   BEGIN SELECT RAISE(ROLLBACK, 'no'); END";
+    let other = ROW.replace("(7,", "(8,");
+    let left = refused(&format!("{NODES}; {ROW}; {other}; {EVENTS}; {trigger}")).await;
+    assert_eq!(left, "1 links, 2 events");
 }
 
 #[tokio::test]
