@@ -282,10 +282,15 @@ impl Supervisor {
     }
 
     fn write_back(&self, notice: &Notice) {
-        if self.config.database.write_back
-            && let Some(fact) = desired::Fact::of(notice, self.clock.now().wall)
-        {
+        if !self.config.database.write_back {
+            return;
+        }
+        if let Some(fact) = desired::Fact::of(notice, self.clock.now().wall) {
             self.reporter.tell(fact);
+        } else if let Notice::Renamed { node, .. } = notice
+            && let Some(up) = self.core.up_tunnel(*node)
+        {
+            self.reporter.tell_name(desired::Fact::of_up(up));
         }
     }
 

@@ -211,10 +211,13 @@ impl Core {
 
     /// The tunnels that are up: node, link and since when.
     pub fn up_tunnels(&self) -> impl Iterator<Item = (NodeId, &str, Wall)> + '_ {
-        self.up.iter().filter_map(|id| {
-            let tunnel = self.tunnels.get(id)?;
-            Some((*id, tunnel.call()?.interface.as_deref()?, tunnel.shown.1))
-        })
+        self.up.iter().filter_map(|id| self.up_tunnel(*id))
+    }
+
+    /// The tunnel of this node, if it is up: node, link and since when.
+    pub fn up_tunnel(&self, id: NodeId) -> Option<(NodeId, &str, Wall)> {
+        let tunnel = self.tunnels.get(&id).filter(|_| self.up.contains(&id))?;
+        Some((id, tunnel.call()?.interface.as_deref()?, tunnel.shown.1))
     }
 
     /// How many tunnels are up.

@@ -136,6 +136,13 @@ impl Reporter {
         self.told.send_modify(|told| *told += 1);
     }
 
+    /// Has this written into the node's row only: the link of a tunnel that is up has another
+    /// name, which is no event.
+    pub fn tell_name(&self, fact: Fact) {
+        lock(&self.waiting).rows.insert(fact.node, fact);
+        self.told.send_modify(|told| *told += 1);
+    }
+
     /// Has written what is up as a whole: rows of all other nodes are to name no link. For the
     /// daemon's start and the moment that write-back is switched on, when the database may hold
     /// what was true long ago.

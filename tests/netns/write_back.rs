@@ -44,6 +44,14 @@ fn a_tunnel_that_ends_is_written_as_a_row_without_a_link_and_two_events() {
 }
 
 #[test]
+fn a_tunnel_whose_link_is_renamed_is_written_with_its_new_name() {
+    let (mut gateway, mut database) = gateway(true);
+    gateway.start().wait_state(1, "up");
+    gateway.namespace.ip(&["link", "set", "ppp0", "name", "wan0"]);
+    wait_text(&gateway, &mut database, "SELECT ppp_iface FROM nodes", Some("wan0"));
+}
+
+#[test]
 fn the_status_stays_the_backends_and_the_tunnel_stays_up() {
     let (mut gateway, mut database) = gateway(true);
     let before = database.text("SELECT status FROM nodes");

@@ -161,6 +161,19 @@ async fn rows_whose_link_is_an_empty_text_stay_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_link_that_has_another_name_is_written_and_is_no_event() {
+    let bench = Bench::new();
+    let (mut writer, reporter) =
+        reporter(&bench, Delete, &format!("{NODES}; {ROW}; {EVENTS}")).await;
+    told(&reporter, [fact(7, true)]).await;
+    reporter.tell_name(Fact { interface: "office".into(), ..fact(7, true) });
+    within(reporter.written()).await;
+    let row = "SELECT ppp_iface || ' ' || last_ppp_up FROM nodes";
+    assert_eq!(text(&mut writer, row).await, "office 2023-11-14 22:13:20");
+    assert_eq!(text(&mut writer, "SELECT count(*) FROM watchdog_events").await, "1");
+}
+
+#[tokio::test]
 async fn switched_off_it_writes_nothing() {
     let bench = Bench::new();
     let (mut writer, reporter) =
