@@ -28,7 +28,7 @@ pub enum State {
     Stopping,
     /// Waits before the next dial.
     Backoff,
-    /// Refused too often; waits for a change.
+    /// Refused too often; waits for a change, or for an hour where it has yielded its place.
     Quarantined,
     /// By the operator, until the operator starts it.
     Stopped,
