@@ -203,7 +203,7 @@ async fn due(wanted: Option<Resync>) {
 /// For the first one only, as below; the rest are counted where the hearing is shown.
 fn note_overrun(receive_buffer: u32) {
     tracing::warn!(
-        "rtnetlink: the kernel dropped link changes that were not read in time, so all links are read again; the receive buffer has {receive_buffer} bytes, running as root makes it 32 MiB"
+        "rtnetlink: the kernel dropped link changes that were not read in time, so all links are read again; the receive buffer has {receive_buffer} bytes; CAP_NET_ADMIN, or net.core.rmem_max = 16777216, makes it 32 MiB"
     );
 }
 
