@@ -54,8 +54,12 @@ fn refused(what: impl Into<String>) -> impl FnOnce(Error) -> RoutingError {
     move |source| RoutingError::Refused { what: what.into(), source }
 }
 
-/// Makes the kernel's rules and routes those of the plan, by a socket of its own.
-pub(super) async fn reconcile(plan: &Plan) -> Result<(), RoutingError> {
+/// Makes the kernel's rules and routes those of the plan, by a socket of its own. Returns what could
+/// not be done of it.
+///
+/// # Errors
+/// When the kernel's rules and routes can't be known.
+pub(super) async fn reconcile(plan: &Plan) -> Result<Vec<RoutingError>, RoutingError> {
     // Nothing is heard by it that was not asked for.
     let (mut connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
     // Lets the kernel pick our routes out of its list; older ones list all, which is as good.
@@ -66,20 +70,20 @@ pub(super) async fn reconcile(plan: &Plan) -> Result<(), RoutingError> {
 }
 
 /// Removes what is ours and not wanted, and adds what is wanted and not there. Does all it can;
-/// the first failure is told. A list that is torn by a change is no harm: the change is heard, and
+/// the failures are returned. A list that is torn by a change is no harm: the change is heard, and
 /// the next look mends what this one got wrong.
-async fn carry_out(handle: &Handle, plan: &Plan) -> Result<(), RoutingError> {
+async fn carry_out(handle: &Handle, plan: &Plan) -> Result<Vec<RoutingError>, RoutingError> {
     let (rules, routes) = (rules(handle).await?, routes(handle).await?);
-    let mut outcome = Ok(());
+    let mut failures = Vec::new();
     for rule in rules.difference(&plan.rules) {
         let removed = handle.rule().del(rule_message(rule)).execute().await;
         let removed = but(removed, &[Errno::NOENT, Errno::SRCH]);
-        outcome = outcome.and(removed.map_err(refused(format!("remove the rule {rule}"))));
+        failures.extend(removed.map_err(refused(format!("remove the rule {rule}"))).err());
     }
     for route in routes.difference(&plan.routes) {
         let removed = handle.route().del(route_message(route)).execute().await;
         let removed = but(removed, &[Errno::NOENT, Errno::SRCH, Errno::NODEV]);
-        outcome = outcome.and(removed.map_err(refused(format!("empty table {}", route.table))));
+        failures.extend(removed.map_err(refused(format!("empty table {}", route.table))).err());
     }
     for route in plan.routes.difference(&routes) {
         let added = handle.route().add(route_message(route)).execute().await;
@@ -87,15 +91,15 @@ async fn carry_out(handle: &Handle, plan: &Plan) -> Result<(), RoutingError> {
             Some(code) if code == Errno::EXIST.raw_os_error() => RoutingError::Taken(route.table),
             Some(_) | None => refused(format!("put a route into table {}", route.table))(error),
         });
-        outcome = outcome.and(added);
+        failures.extend(added.err());
     }
     for rule in plan.rules.difference(&rules) {
         let mut request = handle.rule().add();
         *request.message_mut() = rule_message(rule);
         let added = but(request.execute().await, &[Errno::EXIST]);
-        outcome = outcome.and(added.map_err(refused(format!("add the rule {rule}"))));
+        failures.extend(added.map_err(refused(format!("add the rule {rule}"))).err());
     }
-    outcome
+    Ok(failures)
 }
 
 /// These answers are as good as success.

@@ -121,8 +121,9 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
         };
         let outcome = look(&mut listener, &plan, is_on).await;
         let looked = Instant::now();
-        let failed = outcome.is_err();
-        problems.tell(plan.refused.iter().cloned(), outcome.err().map(|error| error.to_string()));
+        let failures = outcome.unwrap_or_else(|error| vec![error]);
+        let failed = !failures.is_empty();
+        problems.tell(plan.refused.iter().cloned(), failures.iter().map(ToString::to_string));
         if is_last {
             return;
         }
@@ -135,17 +136,21 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
             continue;
         }
         let interest = Interest::of(&plan);
-        tokio::select! {
+        let again = tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 sleep_until(looked + SETTLE).await;
+                false
             }
-            () = disturbed(&mut listener, &interest) => sleep(SETTLE).await,
-            () = sleep(pause), if failed => {}
-        }
-        pause = if failed { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+            () = disturbed(&mut listener, &interest) => {
+                sleep(SETTLE).await;
+                false
+            }
+            () = sleep(pause), if failed => true,
+        };
+        pause = if again { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
     }
 }
 
@@ -154,7 +159,7 @@ async fn look(
     listener: &mut Option<Listener>,
     plan: &plan::Plan,
     is_on: bool,
-) -> Result<(), RoutingError> {
+) -> Result<Vec<RoutingError>, RoutingError> {
     match listener {
         _ if !is_on => *listener = None,
         Some(open) => open.skip(),
@@ -176,32 +181,35 @@ async fn disturbed(listener: &mut Option<Listener>, interest: &Interest) {
 #[derive(Debug, Default)]
 struct Problems {
     refused: BTreeSet<String>,
-    /// The last look's error, and whether it was told.
-    last: Option<(String, bool)>,
+    /// The last look's failures, and whether each was told.
+    failures: BTreeMap<String, bool>,
+    /// A failure was told since all was as wanted.
+    told: bool,
 }
 
 impl Problems {
     /// A failure that does not come twice in a row is a link that went at that moment.
-    fn tell(&mut self, refused: impl Iterator<Item = String>, failure: Option<String>) {
+    fn tell(
+        &mut self,
+        refused: impl Iterator<Item = String>,
+        failures: impl Iterator<Item = String>,
+    ) {
         let refused: BTreeSet<String> = refused.collect();
         for problem in refused.difference(&self.refused) {
             tracing::error!("{problem}");
         }
         self.refused = refused;
-        self.last = match (failure, self.last.take()) {
-            (None, last) => {
-                if last.is_some_and(|(_, told)| told) {
-                    tracing::info!("Routes of tunnels are as wanted again");
-                }
-                None
+        let before = std::mem::take(&mut self.failures);
+        for failure in failures {
+            let lasts = before.contains_key(&failure);
+            if before.get(&failure) == Some(&false) {
+                tracing::error!("{failure}");
+                self.told = true;
             }
-            (Some(now), Some((before, told))) if now == before => {
-                if !told {
-                    tracing::error!("{now}");
-                }
-                Some((now, true))
-            }
-            (Some(now), _) => Some((now, false)),
-        };
+            self.failures.insert(failure, lasts);
+        }
+        if self.failures.is_empty() && std::mem::take(&mut self.told) {
+            tracing::info!("Routes of tunnels are as wanted again");
+        }
     }
 }

@@ -170,6 +170,19 @@ fn a_route_of_somebody_else_in_the_way_is_told_and_ours_follows_when_it_goes() {
 }
 
 #[test]
+fn each_route_of_somebody_else_in_the_way_is_told() {
+    let mut gateway = Gateway::configured(ROUTED);
+    for table in ["1001", "1002"] {
+        gateway.namespace.ip(&["route", "add", "default", "dev", "lo", "table", table]);
+    }
+    gateway.nodes(2);
+    gateway.start();
+    for table in ["1001", "1002"] {
+        gateway.wait_log(&format!("table {table} has a default route of somebody else"));
+    }
+}
+
+#[test]
 fn another_base_after_a_reload_moves_rules_and_routes() {
     let gateway = two_up();
     gateway.configure("routing.table_base = 1050");
