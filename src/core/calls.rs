@@ -75,12 +75,10 @@ impl Core {
                     && self.policy.peer.interface_name == InterfaceName::Node
                     && name != id.link_name() => {}
             Word::Interface(name) => {
-                if call.standing == Standing::NoLink {
-                    // A link older than the dial is another's; one of an adopted call is older.
-                    let not_before = if call.is_adopted() { 0 } else { call.began + 1 };
-                    if let Some(index) = self.links.claim(call_id, &name, not_before) {
-                        self.bind(call_id, index, turn);
-                    }
+                if call.standing == Standing::NoLink
+                    && let Some(index) = self.links.claim(call_id, &name, call.link_seen())
+                {
+                    self.bind(call_id, index, turn);
                 }
             }
             // Our own signal explains nothing.
@@ -227,10 +225,24 @@ impl Core {
             {
                 tunnel.phase = Phase::Waiting;
             }
-            Phase::Calling(call) if due(call.deadline) && call.is_out_of_sight() => {
-                call.deadline = None;
-                self.dialing.finish(call.id);
-                turn.tell(Notice::OutOfSight { node: id, pid: call.pid });
+            // Which links there are is not known yet.
+            Phase::Calling(call)
+                if due(call.deadline) && call.is_out_of_sight() && !self.known.links =>
+            {
+                call.deadline = Some(at + self.policy.dial_timeout);
+            }
+            Phase::Calling(call)
+                if due(call.deadline)
+                    && call.is_out_of_sight()
+                    && self.links.has_unowned(call.missed.unwrap_or(self.inputs)) =>
+            {
+                call.deadline = Some(at + self.policy.dial_timeout);
+                if call.missed.is_none() {
+                    call.missed = Some(self.inputs);
+                    self.links.claim_no_later(call.id, self.inputs);
+                    self.dialing.finish(call.id);
+                    turn.tell(Notice::OutOfSight { node: id, pid: call.pid });
+                }
             }
             Phase::Calling(call) if due(call.deadline) => {
                 let failure = self.overdue(id);
@@ -309,9 +321,9 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::core::State;
-    use crate::core::event::{Ask, Event};
+    use crate::core::event::{Ask, Event, IfIndex};
     use crate::core::policy::Policy;
-    use crate::core::stage::{Stage, candidate};
+    use crate::core::stage::{LINK, Stage, candidate};
     use crate::node::Mppe;
 
     /// An up tunnel whose link goes, and whose pppd ends by the daemon's signal only.
@@ -360,16 +372,54 @@ mod tests {
         assert!(!stage.core.is_drained());
     }
 
-    #[test]
-    fn a_found_call_whose_link_has_another_name_is_left_alone_until_it_has_its_own_again() {
+    /// A found call past its deadline, whose link ppp0 is named wan0.
+    fn out_of_sight() -> Stage {
         let mut stage = Stage::adopting();
         stage.name_link();
+        stage.show(LINK, Some("wan0"));
         stage.desire_rival();
         stage.wait(Duration::from_secs(60));
+        stage
+    }
+
+    #[test]
+    fn a_found_call_whose_link_has_another_name_is_left_alone_until_it_has_its_own_again() {
+        let mut stage = out_of_sight();
         assert_eq!((stage.state().as_str(), stage.state_of_rival()), ("dialing", "dialing"));
         assert!(stage.was_told("no link has the name"), "{:?}", stage.told);
         stage.link(true, true);
         assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_found_call_whose_link_goes_while_it_has_another_name_is_given_up_in_time() {
+        let mut stage = out_of_sight();
+        stage.show(LINK, None);
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_found_call_whose_link_is_gone_is_given_up_in_time() {
+        let mut stage = Stage::adopting();
+        stage.name_link();
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_new_link_with_the_name_that_a_found_call_waits_for_is_not_taken_for_its_own() {
+        let mut stage = out_of_sight();
+        stage.show(IfIndex(8), Some("ppp0"));
+        assert_eq!(stage.state(), "dialing");
+    }
+
+    #[test]
+    fn that_a_found_call_is_left_alone_is_told_once() {
+        let mut stage = out_of_sight();
+        stage.wait(Duration::from_secs(60));
+        let told = stage.told.iter().filter(|told| told.contains("no link has the name")).count();
+        assert_eq!((stage.state().as_str(), told), ("dialing", 1));
     }
 
     #[test]

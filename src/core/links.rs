@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use super::event::{CallId, IfIndex, Link, LinkChange};
 
@@ -41,8 +42,8 @@ struct Tracked {
 struct Claim {
     call: CallId,
     name: String,
-    /// Links first seen before this input can't be the claimed one.
-    not_before: u64,
+    /// Links first seen by other inputs can't be the claimed one.
+    seen: RangeInclusive<u64>,
 }
 
 /// The table. The index is the only key; names only lead from a call to its index once.
@@ -79,18 +80,36 @@ impl Links {
     }
 
     /// `call` says that its link has this name. Returns the index once the kernel shows it; until
-    /// then, [`Links::apply`] finds the call when the link appears.
-    pub(super) fn claim(&mut self, call: CallId, name: &str, not_before: u64) -> Option<IfIndex> {
+    /// then, [`Links::apply`] finds the call when the link appears. `seen` are the inputs that may
+    /// have shown it first.
+    pub(super) fn claim(
+        &mut self,
+        call: CallId,
+        name: &str,
+        seen: RangeInclusive<u64>,
+    ) -> Option<IfIndex> {
         self.claims.retain(|claim| claim.call != call);
-        self.claims.push(Claim { call, name: name.to_owned(), not_before });
+        self.claims.push(Claim { call, name: name.to_owned(), seen });
         self.bind(name).filter(|(owner, _)| *owner == call).map(|(_, index)| index)
+    }
+
+    /// The link that `call` claims is none that is first seen after this input.
+    pub(super) fn claim_no_later(&mut self, call: CallId, input: u64) {
+        for claim in self.claims.iter_mut().filter(|claim| claim.call == call) {
+            claim.seen = *claim.seen.start()..=input;
+        }
+    }
+
+    /// Whether there is a link of nobody that was first seen by this input or before.
+    pub(super) fn has_unowned(&self, input: u64) -> bool {
+        self.table.values().any(|tracked| tracked.owner.is_none() && tracked.first_seen <= input)
     }
 
     /// Gives the link of this name to who claims it, if nobody has it.
     fn bind(&mut self, name: &str) -> Option<(CallId, IfIndex)> {
         let index = *self.by_name.get(name)?;
         let tracked = self.table.get_mut(&index).filter(|tracked| tracked.owner.is_none())?;
-        let is_for = |claim: &Claim| claim.name == name && claim.not_before <= tracked.first_seen;
+        let is_for = |claim: &Claim| claim.name == name && claim.seen.contains(&tracked.first_seen);
         let Claim { call, .. } = self.claims.remove(self.claims.iter().position(is_for)?);
         tracked.owner = Some(call);
         Some((call, index))
@@ -152,6 +171,7 @@ mod tests {
     use super::*;
 
     const CALL: CallId = CallId::Dialled(1);
+    const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 
     fn change(index: u32, name: &str) -> LinkChange {
         let link = Link { name: name.into(), up: false, addresses: Vec::new() };
@@ -162,13 +182,13 @@ mod tests {
     fn a_link_seen_before_the_word_is_found_by_the_word() {
         let mut links = Links::default();
         links.apply(change(4, "ppp0"), 10);
-        assert_eq!(links.claim(CALL, "ppp0", 9), Some(IfIndex(4)));
+        assert_eq!(links.claim(CALL, "ppp0", 9..=u64::MAX), Some(IfIndex(4)));
     }
 
     #[test]
     fn a_link_seen_after_the_word_finds_its_call() {
         let mut links = Links::default();
-        assert_eq!(links.claim(CALL, "ppp0", 9), None);
+        assert_eq!(links.claim(CALL, "ppp0", 9..=u64::MAX), None);
         assert_eq!(links.apply(change(4, "ppp0"), 10), Some((CALL, IfIndex(4))));
     }
 
@@ -176,18 +196,29 @@ mod tests {
     fn a_link_older_than_the_call_is_not_its_own() {
         let mut links = Links::default();
         links.apply(change(4, "ppp0"), 8);
-        assert_eq!(links.claim(CALL, "ppp0", 9), None);
+        assert_eq!(links.claim(CALL, "ppp0", 9..=u64::MAX), None);
         links.apply(LinkChange { index: IfIndex(4), link: None }, 10);
         assert_eq!(links.apply(change(5, "ppp0"), 11), Some((CALL, IfIndex(5))));
+    }
+
+    #[test]
+    fn a_claim_that_has_had_its_time_takes_a_link_that_is_renamed_and_no_new_one() {
+        let mut links = Links::default();
+        links.apply(change(4, "wan0"), 8);
+        links.claim(CALL, "ppp0", ANY);
+        links.claim_no_later(CALL, 9);
+        assert_eq!(links.apply(change(5, "ppp0"), 10), None);
+        links.apply(LinkChange { index: IfIndex(5), link: None }, 11);
+        assert_eq!(links.apply(change(4, "ppp0"), 12), Some((CALL, IfIndex(4))));
     }
 
     #[test]
     fn the_link_of_a_dead_call_goes_to_no_other() {
         let mut links = Links::default();
         links.apply(change(4, "ppp0"), 1);
-        links.claim(CALL, "ppp0", 0);
+        links.claim(CALL, "ppp0", ANY);
         links.release(CALL);
-        assert_eq!(links.claim(CallId::Dialled(2), "ppp0", 0), None);
+        assert_eq!(links.claim(CallId::Dialled(2), "ppp0", ANY), None);
     }
 
     const OTHER: CallId = CallId::Dialled(2);
@@ -195,8 +226,8 @@ mod tests {
     #[test]
     fn a_name_that_a_dead_call_claims_late_is_still_for_the_other() {
         let mut links = Links::default();
-        links.claim(CALL, "ppp0", 0);
-        links.claim(OTHER, "ppp0", 0);
+        links.claim(CALL, "ppp0", ANY);
+        links.claim(OTHER, "ppp0", ANY);
         links.release(OTHER);
         assert_eq!(links.apply(change(4, "ppp0"), 10), Some((CALL, IfIndex(4))));
     }
@@ -204,8 +235,8 @@ mod tests {
     #[test]
     fn a_link_that_a_dead_call_got_by_a_late_claim_goes_to_the_other() {
         let mut links = Links::default();
-        links.claim(OTHER, "ppp0", 0);
-        links.claim(CALL, "ppp0", 0);
+        links.claim(OTHER, "ppp0", ANY);
+        links.claim(CALL, "ppp0", ANY);
         links.apply(change(4, "ppp0"), 10);
         assert_eq!(links.release(OTHER), Some((CALL, IfIndex(4))));
     }
@@ -213,7 +244,7 @@ mod tests {
     #[test]
     fn a_renamed_link_keeps_its_call() {
         let mut links = Links::default();
-        links.claim(CALL, "ppp0", 0);
+        links.claim(CALL, "ppp0", ANY);
         links.apply(change(4, "ppp0"), 1);
         assert_eq!(links.apply(change(4, "cx7"), 2), Some((CALL, IfIndex(4))));
         assert_eq!(links.name(IfIndex(4)), Some("cx7"));
@@ -223,7 +254,7 @@ mod tests {
     fn a_late_word_with_the_old_name_waits_for_the_new_one() {
         let mut links = Links::default();
         links.apply(change(4, "cx7"), 1);
-        assert_eq!(links.claim(CALL, "ppp0", 0), None);
-        assert_eq!(links.claim(CALL, "cx7", 0), Some(IfIndex(4)));
+        assert_eq!(links.claim(CALL, "ppp0", ANY), None);
+        assert_eq!(links.claim(CALL, "cx7", ANY), Some(IfIndex(4)));
     }
 }

@@ -25,7 +25,9 @@ impl Core {
             && call.standing == Standing::NoLink
         {
             call.standing = Standing::Link(index);
-            call.deadline.get_or_insert(turn.at() + self.policy.dial_timeout);
+            if call.missed.is_some() {
+                call.deadline = Some(turn.at() + self.policy.dial_timeout);
+            }
             self.host.acquit(self.inputs);
         }
         self.reconcile(id, turn);

@@ -19,7 +19,7 @@ use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 pub(super) const NODE: NodeId = NodeId(1);
 /// Has the same server, goes first, and only dials in the state `waiting`.
 const RIVAL: NodeId = NodeId(9);
-const LINK: IfIndex = IfIndex(7);
+pub(super) const LINK: IfIndex = IfIndex(7);
 
 /// A core with one node in it, brought into some state.
 pub(super) struct Stage {
@@ -214,15 +214,21 @@ impl Stage {
         let [local, remote] = [100, 1].map(|last| std::net::Ipv4Addr::new(10, 50, 0, last));
         let addresses = vec![LinkAddress { local, remote: Some(remote) }];
         let addresses = if with_addresses { addresses } else { vec![] };
-        self.change(Some(Link { name: "ppp0".into(), up, addresses }));
+        self.change(LINK, Some(Link { name: "ppp0".into(), up, addresses }));
     }
 
     pub(super) fn no_link(&mut self) {
-        self.change(None);
+        self.change(LINK, None);
     }
 
-    fn change(&mut self, link: Option<Link>) {
-        let changes = vec![LinkChange { index: LINK, link }];
+    /// The kernel shows a link that is not up, or none.
+    pub(super) fn show(&mut self, index: IfIndex, name: Option<&str>) {
+        let link = |name: &str| Link { name: name.into(), up: false, addresses: Vec::new() };
+        self.change(index, name.map(link));
+    }
+
+    fn change(&mut self, index: IfIndex, link: Option<Link>) {
+        let changes = vec![LinkChange { index, link }];
         self.feed(Event::Links { changes, hearing: Hearing::default() });
     }
 

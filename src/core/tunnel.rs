@@ -1,5 +1,6 @@
 //! One node's tunnel: what is wanted of it and where it stands.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,6 +171,9 @@ pub(super) struct Call {
     pub(super) had_link: bool,
     /// Number of the input that began it: older links aren't its own.
     pub(super) began: u64,
+    /// Number of the input by which its link should have been seen, and was not: later ones aren't
+    /// its own.
+    pub(super) missed: Option<u64>,
     /// Give up then; `None` once up.
     pub(super) deadline: Option<Monotonic>,
     /// Judge a half-set or vanished address then.
@@ -212,6 +216,7 @@ impl Call {
             standing: Standing::NoLink,
             had_link: false,
             began,
+            missed: None,
             deadline: Some(deadline),
             settle: None,
             up_since: None,
@@ -235,6 +240,12 @@ impl Call {
     /// Whether it is a tunnel, as far as is known, whose link is not to be found.
     pub(super) fn is_out_of_sight(&self) -> bool {
         self.had_link && self.standing == Standing::NoLink
+    }
+
+    /// The inputs that may have shown its link first. One of an adopted call is older than the call.
+    pub(super) fn link_seen(&self) -> RangeInclusive<u64> {
+        let first = if self.is_adopted() { 0 } else { self.began + 1 };
+        first..=self.missed.unwrap_or(u64::MAX)
     }
 
     pub(super) fn link(&self) -> Option<IfIndex> {

@@ -101,6 +101,8 @@ struct Call {
     claim: Option<String>,
     /// Its pid file has told of a link.
     has_named: bool,
+    /// Its link should have been seen by this input: later ones are not its own.
+    missed: Option<u64>,
     link: Option<u32>,
     up: Option<(Addresses, Time)>,
     was_up: bool,
@@ -211,6 +213,7 @@ impl Model {
 
     fn serve_deadlines(&mut self) {
         let (now, grace) = (self.now, self.grace());
+        let dial_timeout = self.policy.dial_timeout.as_millis() as u64;
         let ids: Vec<NodeId> = self.calls.keys().copied().collect();
         for id in ids {
             let Some(call) = self.calls.get_mut(&id) else { continue };
@@ -219,8 +222,19 @@ impl Model {
                     self.due.signals.push((call.id, ending.signal));
                     *ending = Ending { next: now + grace, signal: Signal::Kill, ..*ending };
                 }
-            } else if call.is_out_of_sight() && call.give_up.is_some_and(|at| at <= now) {
-                (call.give_up, call.slot) = (None, None);
+            } else if call.give_up.is_some_and(|at| at <= now)
+                && call.is_out_of_sight()
+                && !self.links_known
+            {
+                call.give_up = Some(now + dial_timeout);
+            } else if call.give_up.is_some_and(|at| at <= now)
+                && call.is_out_of_sight()
+                && self.links.values().any(|told| {
+                    told.owner.is_none() && told.since <= call.missed.unwrap_or(self.inputs)
+                })
+            {
+                call.missed.get_or_insert(self.inputs);
+                (call.give_up, call.slot) = (Some(now + dial_timeout), None);
             } else if call.give_up.is_some_and(|at| at <= now) {
                 let was_up = call.was_up;
                 let kind = if was_up { FailureKind::LinkLost } else { FailureKind::Timeout };

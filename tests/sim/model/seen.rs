@@ -15,6 +15,7 @@ impl Call {
             slot: None,
             claim: None,
             has_named: false,
+            missed: None,
             link: None,
             up: None,
             was_up: false,
@@ -27,7 +28,7 @@ impl Call {
         }
     }
 
-    /// It was found, and the link that it had is nowhere: it is left alone.
+    /// It was found, and the link that it had is nowhere: it is left alone while one of nobody's may be it.
     pub(super) fn is_out_of_sight(&self) -> bool {
         matches!(self.id, CallId::Found(_)) && self.has_named && self.link.is_none()
     }
@@ -89,10 +90,13 @@ impl Model {
         if let Some((index, told)) = youngest
             && told.owner.is_none()
             && (found || told.since > call.began)
+            && call.missed.is_none_or(|input| told.since <= input)
         {
             told.owner = Some(call.id);
             (call.link, call.claim) = (Some(*index), None);
-            call.give_up.get_or_insert(self.now + self.policy.dial_timeout.as_millis() as u64);
+            if call.missed.is_some() {
+                call.give_up = Some(self.now + self.policy.dial_timeout.as_millis() as u64);
+            }
             self.host = Host { fit: self.inputs, ..Host::default() };
         }
     }
