@@ -8,6 +8,7 @@
 mod backend;
 pub mod backoff;
 mod calls;
+mod deadlines;
 mod desire;
 mod dialing;
 pub mod effect;
