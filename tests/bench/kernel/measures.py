@@ -10,6 +10,8 @@ from subjects import Unfit
 from world import IFF_UP, NODES
 
 SAMPLES, STORM_S, FLIPS, STEADY_RATE = 30, 1.3, 2000, 4000
+# A loss this soon after a full read waits for the end of the daemon's cool-down, which is 0.1 s.
+COOL_DOWN_S = 0.15
 # Flips a second that are tried, from the most down; 0 is as fast as one thread can.
 RATES = (0, 8000, 4000, 2000, 1000, 500, 250)
 
@@ -117,6 +119,7 @@ def status_in_storm(daemon, links):
 
 def resync(daemon, links):
     """One message is lost, with nothing unread but a few: the time until what only a full read could show is told."""
+    time.sleep(COOL_DOWN_S)
     daemon.settle()
     world, sock = daemon.world, daemon.event_socket()
     size = sock.getsockopt(*BUFFER_SIZE) // 2
