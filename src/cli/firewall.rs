@@ -158,7 +158,7 @@ pub async fn firewall(
 ) -> Result<(String, Exit), FirewallCommandError> {
     match &arguments.command {
         FirewallCommand::Print(rules) => {
-            let filter = rules.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))?;
+            let filter = rules.filter()?;
             Ok((firewall::print(filter, &wish(rules).await?, &places(&rules.into))?, Exit::Done))
         }
         FirewallCommand::Apply(rules) => apply(rules).await,
@@ -167,6 +167,12 @@ pub async fn firewall(
             Ok((told(done).to_owned(), Exit::Done))
         }
         FirewallCommand::Check(asked) => check(asked, as_json).await,
+    }
+}
+
+impl RuleArguments {
+    fn filter(&self) -> Result<Filter, FirewallError> {
+        self.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))
     }
 }
 
@@ -180,7 +186,7 @@ impl From<FilterName> for Filter {
 }
 
 async fn apply(rules: &RuleArguments) -> Result<(String, Exit), FirewallCommandError> {
-    let filter = rules.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))?;
+    let filter = rules.filter()?;
     let wish = wish(rules).await?;
     let done = firewall::apply(filter, &wish, &places(&rules.into))?;
     let mut still = firewall::troubles(&wish.servers)?;

@@ -46,6 +46,12 @@ struct Claim {
     seen: RangeInclusive<u64>,
 }
 
+impl Claim {
+    fn is_for(&self, tracked: &Tracked) -> bool {
+        self.name == tracked.link.name && self.seen.contains(&tracked.first_seen)
+    }
+}
+
 /// The table. The index is the only key; names only lead from a call to its index once.
 #[derive(Debug, Default)]
 pub(super) struct Links {
@@ -109,8 +115,8 @@ impl Links {
     fn bind(&mut self, name: &str) -> Option<(CallId, IfIndex)> {
         let index = *self.by_name.get(name)?;
         let tracked = self.table.get_mut(&index).filter(|tracked| tracked.owner.is_none())?;
-        let is_for = |claim: &Claim| claim.name == name && claim.seen.contains(&tracked.first_seen);
-        let Claim { call, .. } = self.claims.remove(self.claims.iter().position(is_for)?);
+        let claimed = self.claims.iter().position(|claim| claim.is_for(tracked))?;
+        let call = self.claims.remove(claimed).call;
         tracked.owner = Some(call);
         Some((call, index))
     }
@@ -121,15 +127,10 @@ impl Links {
     pub(super) fn release(&mut self, call: CallId) -> Option<(CallId, IfIndex)> {
         self.claims.retain(|claim| claim.call != call);
         let (&index, tracked) = (self.table.iter_mut()).find(|(_, t)| t.owner == Some(call))?;
-        let name = tracked.link.name.clone();
-        tracked.owner = None;
-        let heir = self.bind(&name);
-        if heir.is_none()
-            && let Some(tracked) = self.table.get_mut(&index)
-        {
-            tracked.owner = Some(call);
-        }
-        heir
+        let claimed = self.claims.iter().position(|claim| claim.is_for(tracked))?;
+        let heir = self.claims.remove(claimed).call;
+        tracked.owner = Some(heir);
+        Some((heir, index))
     }
 
     /// What the kernel shows of a link.

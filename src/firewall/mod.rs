@@ -121,16 +121,14 @@ pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
     let mut done = Done::NothingThere;
     let of_nft = if is_meant(Filter::Nft) { removal(&read()?)? } else { String::new() };
     if is_meant(Filter::Iptables) {
-        let saved = tool::saved()?;
+        let (saved, has_nft) = (tool::saved()?, tool::has(Filter::Nft));
         if let Some(script) = iptables::remove(&saved) {
             tool::restore(&script)?;
             done = Done::Removed;
         }
         for table in iptables::made_tables(&saved) {
             // The older iptables keeps a table that it has begun, which does nothing.
-            if tool::has(Filter::Nft)
-                && nft::is_bare(&tool::listed()?, table).map_err(FirewallError::Garbled)?
-            {
+            if has_nft && nft::is_bare(&tool::listed()?, table).map_err(FirewallError::Garbled)? {
                 tool::transact(&format!("delete table ip {table}\n"))?;
             }
         }
