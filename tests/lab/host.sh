@@ -141,29 +141,42 @@ probe_kvm() {
   [[ $serial == *lab-probe-ok* ]]
 }
 
+# A scenario mostly waits, or keeps one processor busy with starting programs.
+guest_count() {
+  local count=1
+  ((${#scenarios[@]} < 4 || $(nproc) < 2)) || [[ $mode != qemu ]] || count=2
+  echo "${LAB_GUESTS:-$count}"
+}
+
+# run_in_qemu FOLDER: the guest's output and result go there.
+# Plain emulation translates a program anew for each address it is loaded at: norandmaps halves what a start costs.
 run_in_qemu() {
-  local accel machine shares=() tag
-  accel=$(choose_accel)
+  local machine shares=() tag processors=2 access
+  (($(guest_count) == 1)) || processors=1
   machine=(-accel kvm -cpu host)
   [[ $accel == kvm ]] || machine=(-accel tcg,thread=multi -cpu max)
-  local -A folder=([host]=/ [kernel]=$cache/kernel [layer]=$cache/layer [lab]=$run/lab)
+  local -A folder=([host]=/ [kernel]=$cache/kernel [layer]=$cache/layer [lab]=$run/lab [claims]=$run/claims)
   for tag in "${!folder[@]}"; do
-    shares+=(-fsdev "local,id=$tag,path=${folder[$tag]},security_model=none,readonly=on,multidevs=remap"
+    access=on
+    [[ $tag != claims ]] || access=off
+    shares+=(-fsdev "local,id=$tag,path=${folder[$tag]},security_model=none,readonly=$access,multidevs=remap"
       -device "virtio-9p-pci,fsdev=$tag,mount_tag=$tag")
   done
   exec timeout --foreground -k 5 "$time_limit" qemu-system-x86_64 -name "connexa-lab-$$" \
-    -machine q35 "${machine[@]}" -smp 2 -m 3G -nodefaults -display none -no-reboot \
+    -machine q35 "${machine[@]}" -smp "$processors" -m 2G -nodefaults -display none -no-reboot \
     -kernel "$cache/vmlinux" -initrd "$cache/initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off systemd.show_status=no" \
-    -serial "file:$run/console" "${shares[@]}" -device virtio-serial-pci \
-    -chardev "file,id=out,path=$run/out" -device virtserialport,chardev=out,name=out \
-    -chardev "file,id=result,path=$run/result" -device virtserialport,chardev=result,name=result \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off norandmaps systemd.show_status=no" \
+    -serial "file:$1/console" "${shares[@]}" -device virtio-serial-pci \
+    -chardev "file,id=out,path=$1/out" -device virtserialport,chardev=out,name=out \
+    -chardev "file,id=result,path=$1/result" -device virtserialport,chardev=result,name=result \
     </dev/null
 }
 
+# run_in_host FOLDER
 run_in_host() {
-  : >"$run/result"
-  exec timeout --foreground -k 5 "$time_limit" unshare --mount --propagation private "$here/nspawn" "$run" "$cache/layer"
+  : >"$1/result"
+  exec timeout --foreground -k 5 "$time_limit" unshare --mount --propagation private \
+    "$here/nspawn" "$run" "$1" "$cache/layer"
 }
 
 scenario_names() { (cd "$here/scenarios" && printf '%s\n' *.sh | sed 's/\.sh$//'); }
@@ -196,13 +209,16 @@ prepare() {
 
 # Everything the guest sees of this project is copied here, so that a build during the run changes nothing.
 stage_run() {
-  local lab=$run/lab root=$run/lab/root program unit terminal='' columns=120
+  local lab=$run/lab root=$run/lab/root program unit terminal='' columns=120 patience=1
+  # Emulated, on cores that others use too, everything may take its time.
+  [[ $accel != tcg ]] || patience=3
   if [[ -t 1 ]]; then
     terminal=yes
     columns=$(tput cols 2>/dev/null || echo 80)
   fi
   mkdir -p "$root/"{etc/ppp/peers,etc/supervisor,etc/systemd/journald.conf.d,srv/backend,var/log/supervisor}
   mkdir -p "$root/usr/local/"{bin,sbin}
+  mkdir "$run/claims" "$lab/claims"
   cp -a "$here/." "$lab/"
   cp -a "$project/tests/bench" "$lab/"
   cp -a "$here/units" "$root/etc/systemd/system"
@@ -228,6 +244,7 @@ LAB_OUT=\$(echo $out)
 LAB_RESULT=\$(echo $result)
 LAB_SCENARIOS='${scenarios[*]}'
 LAB_SCENARIO_LIMIT=300
+LAB_PATIENCE=$patience
 LAB_PLAY=$play
 LAB_TERMINAL=$terminal
 LAB_COLUMNS=$columns
