@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::json;
 use crate::config::{self, ConfigError};
-use crate::core::event::Candidate;
 use crate::desired::{self, Problem, Settings};
 use crate::exit::Exit;
 use crate::firewall::{self, Done, Filter, FirewallError, Place, Server, Trouble, Wish};
@@ -209,12 +208,9 @@ async fn servers(asked: &ServerArguments) -> Result<Vec<Server>, FirewallCommand
     let mut servers = asked.servers.clone();
     if asked.of_nodes {
         let config = config::load(asked.config.as_deref(), |_| ())?;
-        for candidate in desired::read_once(&Settings::from(&config)).await? {
-            match candidate {
-                Candidate::Node(node) => servers.push(node.server.ip()),
-                Candidate::Invalid(_) => {}
-            }
-        }
+        let rows = desired::read_once(&Settings::from(&config)).await?;
+        let nodes = rows.iter().filter_map(|row| row.candidate.node());
+        servers.extend(nodes.map(|node| node.server.ip()));
         // No server would mean any.
         if servers.is_empty() {
             return Err(FirewallCommandError::NoServer(config.database.path));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::effect::Order;
-use super::event::Candidate;
+use super::event::{Candidate, InvalidRow, Ranked};
 use super::notice::{HangUp, Notice};
 use super::policy::Policy;
 use super::tunnel::{Phase, Retries, Tunnel, Want, Why};
@@ -12,49 +12,65 @@ use crate::node::{Node, NodeId};
 
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
-    pub(super) fn desire(&mut self, candidates: Vec<Candidate>, places: u32, turn: &mut Turn) {
+    pub(super) fn desire(&mut self, candidates: Vec<Ranked>, places: u32, turn: &mut Turn) {
         self.pool.resize(places);
-        let keep: BTreeSet<NodeId> = candidates.iter().map(Candidate::id).collect();
         let first = !self.known.database;
         if self.known.database_problem.take().is_some() || first {
             turn.tell(self.database_read(&candidates));
         }
-        if first {
-            turn.order(Order::SweepFiles(keep.iter().copied().collect()));
+        let (old, new) = differing(&self.desired, &candidates);
+        let (old, new) = (old.to_vec(), new.to_vec());
+        self.desired = candidates;
+        self.part_with(&old, &new, turn);
+        for Ranked { rank, candidate } in new {
+            self.take_in(candidate, rank, turn);
         }
-        let gone: Vec<NodeId> =
-            self.tunnels.keys().filter(|id| !keep.contains(id)).copied().collect();
-        for id in gone {
-            self.want(id, Want::Nothing, 0, turn);
-        }
-        self.pool.clear_bench();
-        let mut servers = BTreeSet::new();
-        for (rank, candidate) in (0..).zip(candidates) {
-            match candidate {
-                Candidate::Node(node) => {
-                    servers.insert(node.server);
-                    if self.has_tunnel(node.id) || self.stopped.contains(&node.id) {
-                        self.want(node.id, Want::Tunnel(node), rank, turn);
-                    } else {
-                        self.pool.sit(node, rank);
-                    }
-                }
-                Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
-            }
-        }
-        self.dialing.keep_servers(&servers);
+        let nodes = self.desired.iter().filter_map(|row| row.candidate.node());
+        self.dialing.keep_servers(nodes.map(|node| node.server));
         self.known.database = true;
         self.trim_pool(turn);
+    }
+
+    /// Rows of `old` whose ids are not in `new` are no candidates any more. Of what was seen before
+    /// the first read, all is gone that is in no row.
+    fn part_with(&mut self, old: &[Ranked], new: &[Ranked], turn: &mut Turn) {
+        let keep: BTreeSet<NodeId> = new.iter().map(|row| row.candidate.id()).collect();
+        let gone: Vec<NodeId> = if self.known.database {
+            old.iter().map(|row| row.candidate.id()).filter(|id| !keep.contains(id)).collect()
+        } else {
+            turn.order(Order::SweepFiles(keep.iter().copied().collect()));
+            self.tunnels.keys().filter(|id| !keep.contains(id)).copied().collect()
+        };
+        for id in gone {
+            if self.tunnels.contains_key(&id) {
+                self.want(id, Want::Nothing, 0, turn);
+            }
+        }
+        for row in old {
+            self.pool.stand_up(row.candidate.id());
+        }
+    }
+
+    fn take_in(&mut self, candidate: Candidate, rank: u32, turn: &mut Turn) {
+        match candidate {
+            Candidate::Node(node)
+                if self.has_tunnel(node.id) || self.stopped.contains(&node.id) =>
+            {
+                self.want(node.id, Want::Tunnel(node), rank, turn);
+            }
+            Candidate::Node(node) => self.pool.sit(node, rank),
+            Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
+        }
     }
 
     fn has_tunnel(&self, id: NodeId) -> bool {
         self.tunnels.get(&id).is_some_and(|tunnel| tunnel.want != Want::Nothing)
     }
 
-    fn database_read(&self, candidates: &[Candidate]) -> Notice {
+    fn database_read(&self, candidates: &[Ranked]) -> Notice {
         let (mut nodes, mut stopped, mut invalid) = (0, 0, 0);
-        for candidate in candidates {
-            *match candidate {
+        for row in candidates {
+            *match &row.candidate {
                 Candidate::Node(node) if self.stopped.contains(&node.id) => &mut stopped,
                 Candidate::Node(_) => &mut nodes,
                 Candidate::Invalid(_) => &mut invalid,
@@ -100,7 +116,7 @@ impl Core {
             }
             (old, Want::Invalid(row)) => {
                 if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
-                    turn.tell(Notice::Invalid(row.clone()));
+                    turn.tell(Notice::Invalid(InvalidRow::clone(row)));
                     turn.order(Order::RemoveFiles(id));
                 }
                 false
@@ -191,6 +207,16 @@ impl Core {
             }
         }
     }
+}
+
+/// What is left of two lists without the rows in which they begin and end alike.
+fn differing<'a>(old: &'a [Ranked], new: &'a [Ranked]) -> (&'a [Ranked], &'a [Ranked]) {
+    let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());
+    let from_the_end = old.iter().rev().zip(new.iter().rev());
+    let same = from_the_end.take_while(|(old, new)| old == new).count();
+    let before = |list: &'a [Ranked]| list.get(..list.len() - same).unwrap_or_default();
+    (before(old), before(new))
 }
 
 /// What comes when a node has no pppd, or once the one it had is gone.

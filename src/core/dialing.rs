@@ -106,9 +106,15 @@ impl Dialing {
     }
 
     /// Forgets what is known of servers that no node has any more.
-    pub(super) fn keep_servers(&mut self, wanted: &BTreeSet<ServerAddr>) {
-        let gone: Vec<ServerAddr> =
-            self.servers.keys().filter(|server| !wanted.contains(server)).copied().collect();
+    pub(super) fn keep_servers(&mut self, wanted: impl Iterator<Item = ServerAddr>) {
+        let doubted = self.servers.iter().filter(|(_, server)| server.doubted.is_some());
+        let mut gone: BTreeSet<ServerAddr> = doubted.map(|(address, _)| *address).collect();
+        if gone.is_empty() {
+            return;
+        }
+        for server in wanted {
+            gone.remove(&server);
+        }
         gone.into_iter().for_each(|server| self.heard_of(server, true));
     }
 
@@ -208,7 +214,7 @@ mod tests {
         let mut dialing = queue(&[(1, 0, 1)]);
         dialing.heard_of(server(1), false);
         dialing.leave(NodeId(1));
-        dialing.keep_servers(&BTreeSet::new());
+        dialing.keep_servers(std::iter::empty());
         assert!(dialing.servers.is_empty() && dialing.doubted.is_empty());
     }
 }

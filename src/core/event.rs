@@ -54,8 +54,8 @@ pub type Pid = u32;
 pub enum Event {
     /// The database was read.
     Desired {
-        /// All candidates, most wanted first.
-        candidates: Vec<Candidate>,
+        /// All candidates, most wanted first: by rank, then by id.
+        candidates: Vec<Ranked>,
         /// Tunnels to hold up at once by the settings of this read, whose order says which; 0 is
         /// all.
         places: u32,
@@ -141,6 +141,16 @@ pub enum Ask {
     Retry,
 }
 
+/// A candidate and how much it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// The lowest is wanted most. Those of one rank are wanted in the order of their ids, so that
+    /// a row that comes or goes moves no other.
+    pub rank: u32,
+    /// The row.
+    pub candidate: Candidate,
+}
+
 /// A row of the database that may hold a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,7 +158,7 @@ pub enum Candidate {
     /// It can be dialled. Shared, so that a table of thousands is compared and handed on quickly.
     Node(Arc<Node>),
     /// It can't.
-    Invalid(InvalidRow),
+    Invalid(Arc<InvalidRow>),
 }
 
 impl Candidate {
@@ -157,6 +167,14 @@ impl Candidate {
         match self {
             Candidate::Node(node) => node.id,
             Candidate::Invalid(row) => row.id,
+        }
+    }
+
+    /// The node, if it can be dialled.
+    pub fn node(&self) -> Option<&Node> {
+        match self {
+            Candidate::Node(node) => Some(node),
+            Candidate::Invalid(_) => None,
         }
     }
 }

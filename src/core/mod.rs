@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backend::Backend;
 use dialing::Dialing;
 use effect::{Effect, Order};
-use event::{CallId, Event, Hearing, Input, LinkChange};
+use event::{CallId, Event, Hearing, Input, LinkChange, Ranked};
 use host::Host;
 use links::Links;
 use notice::Notice;
@@ -57,6 +57,8 @@ use crate::node::NodeId;
 #[derive(Debug)]
 pub struct Core {
     policy: Policy,
+    /// What the database wanted when it was read last.
+    desired: Vec<Ranked>,
     tunnels: BTreeMap<NodeId, Tunnel>,
     calls: BTreeMap<CallId, NodeId>,
     up: BTreeSet<NodeId>,
@@ -126,6 +128,7 @@ impl Core {
         let outage = Outage::new(policy.outage);
         Core {
             policy,
+            desired: Vec::new(),
             tunnels: BTreeMap::new(),
             calls: BTreeMap::new(),
             up: BTreeSet::new(),

@@ -176,13 +176,6 @@ impl Pool {
         self.bench.insert(node.id, node);
     }
 
-    /// Nobody without a tunnel waits any more.
-    pub(super) fn clear_bench(&mut self) {
-        for id in std::mem::take(&mut self.bench).into_keys() {
-            self.leave_queue(id);
-        }
-    }
-
     /// Takes a candidate without a tunnel off the bench: its row and rank.
     pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Arc<Node>, u32)> {
         let node = self.bench.remove(&id)?;

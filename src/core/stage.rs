@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::effect::{Effect, Order};
 use super::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
-    LinkAddress, LinkChange, Word,
+    LinkAddress, LinkChange, Ranked, Word,
 };
 use super::failure::{Failure, FailureKind, PppdExit};
 use super::policy::Policy;
@@ -72,7 +72,7 @@ impl Stage {
     /// Another node of the same server is wanted too.
     pub(super) fn desire_rival(&mut self) {
         let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") }.into());
-        self.feed(Event::Desired { candidates: vec![rival, candidate("secret")], places: 0 });
+        self.wanted(vec![rival, candidate("secret")]);
     }
 
     pub(super) fn state_of_rival(&self) -> &'static str {
@@ -172,7 +172,12 @@ impl Stage {
     pub(super) fn desire(&mut self, candidate: Option<Candidate>) {
         let rival = self.core.tunnels.contains_key(&RIVAL);
         let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }.into()));
-        let candidates = rival.into_iter().chain(candidate).collect();
+        self.wanted(rival.into_iter().chain(candidate).collect());
+    }
+
+    fn wanted(&mut self, candidates: Vec<Candidate>) {
+        let candidates = (0..).zip(candidates);
+        let candidates = candidates.map(|(rank, candidate)| Ranked { rank, candidate }).collect();
         self.feed(Event::Desired { candidates, places: 0 });
     }
 
@@ -259,11 +264,12 @@ pub(super) fn candidate(password: &str) -> Candidate {
 }
 
 pub(super) fn invalid() -> Candidate {
-    Candidate::Invalid(InvalidRow {
+    let row = InvalidRow {
         id: NODE,
         ip: "nowhere".into(),
         login: "admin".into(),
         status: "speed_ok".into(),
         reason: Invalid::NotIpv4("nowhere".into()),
-    })
+    };
+    Candidate::Invalid(row.into())
 }

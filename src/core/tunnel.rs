@@ -75,7 +75,7 @@ pub(super) enum Want {
     /// A tunnel.
     Tunnel(Arc<Node>),
     /// A tunnel, and the row can't be dialled.
-    Invalid(InvalidRow),
+    Invalid(Arc<InvalidRow>),
     /// Nothing any more.
     Nothing,
 }

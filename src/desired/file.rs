@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::watch::{Interest, Watch};
 
 /// A burst of changes is over when nothing more came for this long …
-const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(2);
 /// … or when it has lasted this long.
 const LONGEST_BURST: Duration = Duration::from_millis(50);
 

@@ -11,7 +11,7 @@ use super::file::WatchedFile;
 use super::lines::Lines;
 use super::problem::Problem;
 use super::read::{self, Found};
-use crate::core::event::{Candidate, Event};
+use crate::core::event::{Event, Ranked};
 
 /// After a read the file is left alone for this many times as long as the read took, at most
 /// [`LONGEST_REST`]: a constant writer must get its locks, too.
@@ -42,7 +42,7 @@ pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Ev
     let mut follower = Follower {
         settings,
         events,
-        lines: Lines::default(),
+        lines: Lines::new(&[]),
         told: None,
         complained_about: Vec::new(),
     };
@@ -57,7 +57,7 @@ struct Follower {
     events: mpsc::Sender<Event>,
     lines: Lines,
     /// What was told last under these settings.
-    told: Option<Result<Vec<Candidate>, Problem>>,
+    told: Option<Result<Vec<Ranked>, Problem>>,
     /// Ids of rows that can't be nodes, as warned of last.
     complained_about: Vec<String>,
 }
@@ -67,6 +67,7 @@ impl Follower {
     async fn follow_file(&mut self) -> Result<(), Deaf> {
         let settings = self.settings.borrow_and_update().clone();
         self.told = None;
+        self.lines = Lines::new(&settings.selection.priority);
         let mut file = WatchedFile::new(&settings.database.path).await;
         let mut pace = Pace::default();
         loop {

@@ -34,7 +34,7 @@ pub use schema::{Field, SchemaError};
 pub use write_back::{Fact, Reporter, write_back};
 
 use crate::config::{Config, Database, Selection};
-use crate::core::event::Candidate;
+use crate::core::event::Ranked;
 use crate::node::NodeId;
 
 /// The part of the configuration that says which nodes are wanted.
@@ -56,8 +56,9 @@ impl From<&Config> for Settings {
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
-pub async fn read_once(settings: &Settings) -> Result<Vec<Candidate>, Problem> {
-    Ok(read::read(settings, &mut lines::Lines::default()).await?.judged.candidates)
+pub async fn read_once(settings: &Settings) -> Result<Vec<Ranked>, Problem> {
+    let mut lines = lines::Lines::new(&settings.selection.priority);
+    Ok(read::read(settings, &mut lines).await?.judged.candidates)
 }
 
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.

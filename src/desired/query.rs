@@ -1,4 +1,4 @@
-//! The query that selects candidates, in their order, and the one that lists every row.
+//! The query that selects candidates, and the one that lists every row.
 
 use super::schema::Columns;
 use crate::config::Selection;
@@ -15,27 +15,18 @@ pub(super) struct Query {
 /// row. SQLite makes that text several times as quickly as it hands over six values a row.
 ///
 /// A row is a candidate when its status matches one of `statuses` and none of `exclude`, and its
-/// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same, and so
-/// does `priority`. The order is total but for rows that read the same in every column.
+/// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same. The rows
+/// come as SQLite finds them: [`super::lines`] puts them in order, for to sort all of them again
+/// because one has changed takes SQLite as long as to read them.
 pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) -> Query {
     let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);
-    let whens: String = (0..selection.priority.len())
-        .map(|rank| format!(" WHEN {status} = ? COLLATE NOCASE THEN {rank}"))
-        .collect();
-    let rank = if whens.is_empty() {
-        "0".to_owned()
-    } else {
-        format!("CASE{whens} ELSE {} END", selection.priority.len())
-    };
     let sql = format!(
-        "SELECT group_concat(line, char(10) ORDER BY rank, number, line) FROM (\
-         SELECT json_array({id}, {ip}, {login}, {password}, {status}, {mppe}) AS line, \
-         {rank} AS rank, CAST({id} AS INTEGER) AS number FROM main.{table} WHERE {selected})",
+        "SELECT group_concat(json_array({id}, {ip}, {login}, {password}, {status}, {mppe}), \
+         char(10)) FROM main.{table} WHERE {selected}",
         table = quoted(table),
-        selected = selected(&ip, &status, selection),
+        selected = selected(columns, selection),
     );
-    let values =
-        [&selection.priority, &selection.statuses, &selection.exclude].into_iter().flatten();
+    let values = [&selection.statuses, &selection.exclude].into_iter().flatten();
     Query { sql, values: values.cloned().collect() }
 }
 
@@ -48,7 +39,7 @@ pub(super) fn everything(table: &str, columns: &Columns, selection: &Selection) 
          FROM main.{table} \
          ORDER BY CAST({id} AS INTEGER), {id}, {ip}, {login}, {password}, {status}, {mppe}",
         table = quoted(table),
-        selected = selected(&ip, &status, selection),
+        selected = selected(columns, selection),
     );
     let values = [&selection.statuses, &selection.exclude].into_iter().flatten();
     Query { sql, values: values.cloned().collect() }
@@ -78,8 +69,10 @@ impl Texts {
     }
 }
 
-/// Whether a row is a candidate, with a `?` for each status and each exclusion.
-fn selected(ip: &str, status: &str, selection: &Selection) -> String {
+/// Whether a row is a candidate, with a `?` for each status and each exclusion. LIKE takes what it
+/// compares for text, whatever its type.
+fn selected(columns: &Columns, selection: &Selection) -> String {
+    let (ip, status) = (quoted(&columns.ip), quoted(&columns.status));
     let any_like = |patterns: &[String]| {
         if patterns.is_empty() {
             return "0".to_owned();
@@ -87,7 +80,7 @@ fn selected(ip: &str, status: &str, selection: &Selection) -> String {
         vec![format!("{status} LIKE ?"); patterns.len()].join(" OR ")
     };
     format!(
-        "({statuses}) AND NOT ({exclude}) AND {ip} IS NOT NULL AND {ip} != ''",
+        "({statuses}) AND NOT ({exclude}) AND CAST({ip} AS TEXT) != ''",
         statuses = any_like(&selection.statuses),
         exclude = any_like(&selection.exclude),
     )

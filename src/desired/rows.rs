@@ -1,8 +1,8 @@
 //! Rows of wild types become candidates.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use crate::core::event::{Candidate, InvalidRow};
+use crate::core::event::{Candidate, InvalidRow, Ranked};
 use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 /// A row as the query gives it: bytes of text, or `None` for NULL.
@@ -19,8 +19,8 @@ pub(super) struct Row {
 /// What the rows come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Judged {
-    /// In the order of the rows; each id once.
-    pub(super) candidates: Vec<Candidate>,
+    /// Most wanted first; each id once.
+    pub(super) candidates: Vec<Ranked>,
     /// Ids, as far as they can be shown, of rows that no node can be made of: no number from 0
     /// to 4294967295.
     pub(super) unusable_ids: Vec<String>,
@@ -29,50 +29,61 @@ pub(super) struct Judged {
 /// What one row comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    Candidate(Candidate),
+    Candidate(Ranked),
     /// Its id is none that a node can have; as far as it can be shown.
     NoId(String),
 }
 
-/// Judges a row by itself.
-pub(super) fn judge(row: &Row) -> Judgement {
+/// Judges a row by itself. Its rank is the place of its status among those of `priority`, which
+/// takes ASCII letters of either case as the same, as LIKE does; other statuses come after them.
+pub(super) fn judge(row: &Row, priority: &[String]) -> Judgement {
     let Some(id) = node_id(row.id.as_deref()) else {
         return Judgement::NoId(row.id.as_deref().map_or("NULL".to_owned(), shown));
     };
-    Judgement::Candidate(match node(id, row) {
+    let status = row.status.as_deref().unwrap_or_default();
+    let before = priority.iter().take_while(|other| !other.as_bytes().eq_ignore_ascii_case(status));
+    let rank = before.fold(0, |rank: u32, _| rank.saturating_add(1));
+    let candidate = match node(id, row) {
         Ok(node) => Candidate::Node(node.into()),
-        Err(reason) => Candidate::Invalid(invalid(id, row, reason)),
-    })
+        Err(reason) => Candidate::Invalid(invalid(id, row, reason).into()),
+    };
+    Judgement::Candidate(Ranked { rank, candidate })
 }
 
-/// What rows come to together, in their order. An id of several rows is one candidate that can't
-/// be dialled, in the place of its first row.
+/// What rows come to together. An id of several rows is one candidate that can't be dialled, in the
+/// place of the one that is wanted most, and of these of the first.
 pub(super) fn together(rows: &[Judgement]) -> Judged {
-    let mut judged = Judged::default();
-    let mut places: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut candidates = Vec::with_capacity(rows.len());
+    let mut unusable_ids = Vec::new();
     for row in rows {
-        let candidate = match row {
-            Judgement::Candidate(candidate) => candidate,
-            Judgement::NoId(shown) => {
-                judged.unusable_ids.push(shown.clone());
-                continue;
-            }
-        };
-        match places.get(&candidate.id()).and_then(|place| judged.candidates.get_mut(*place)) {
-            Some(first) => *first = Candidate::Invalid(duplicate(first)),
-            None => {
-                places.insert(candidate.id(), judged.candidates.len());
-                judged.candidates.push(candidate.clone());
-            }
+        match row {
+            Judgement::Candidate(row) => candidates.push((row.rank, row.candidate.id(), row)),
+            Judgement::NoId(shown) => unusable_ids.push(shown.clone()),
         }
     }
-    judged
+    candidates.sort_by_key(|(rank, id, _)| (*rank, *id));
+    let several = ids_of_several(candidates.iter().map(|(_, id, _)| *id).collect());
+    let mut told = BTreeSet::new();
+    let candidates = candidates.into_iter().filter_map(|(rank, id, row)| {
+        if !several.contains(&id) {
+            return Some(row.clone());
+        }
+        let candidate = Candidate::Invalid(duplicate(&row.candidate).into());
+        told.insert(id).then_some(Ranked { rank, candidate })
+    });
+    Judged { candidates: candidates.collect(), unusable_ids }
+}
+
+fn ids_of_several(mut ids: Vec<NodeId>) -> BTreeSet<NodeId> {
+    ids.sort_unstable();
+    let pairs = ids.iter().zip(ids.iter().skip(1));
+    pairs.filter(|(one, other)| one == other).map(|(id, _)| *id).collect()
 }
 
 fn duplicate(first: &Candidate) -> InvalidRow {
     let reason = Invalid::DuplicateId;
     match first {
-        Candidate::Invalid(row) => InvalidRow { reason, ..row.clone() },
+        Candidate::Invalid(row) => InvalidRow { reason, ..InvalidRow::clone(row) },
         Candidate::Node(node) => InvalidRow {
             id: node.id,
             ip: node.server.to_string(),
@@ -148,12 +159,12 @@ mod tests {
     }
 
     fn judged(rows: impl IntoIterator<Item = Row>) -> Judged {
-        together(&rows.into_iter().map(|row| judge(&row)).collect::<Vec<_>>())
+        together(&rows.into_iter().map(|row| judge(&row, &[])).collect::<Vec<_>>())
     }
 
     fn reason(row: Row) -> Invalid {
-        match judged([row]).candidates.remove(0) {
-            Candidate::Invalid(row) => row.reason,
+        match judged([row]).candidates.remove(0).candidate {
+            Candidate::Invalid(row) => row.reason.clone(),
             Candidate::Node(node) => panic!("valid: {node:?}"),
         }
     }
@@ -162,25 +173,25 @@ mod tests {
     fn a_good_row_is_a_node() {
         let judged = judged([row("7")]);
         assert!(
-            matches!(&judged.candidates[..], [Candidate::Node(node)] if node.id == NodeId(7) && node.mppe.is_none())
+            matches!(&judged.candidates[0].candidate, Candidate::Node(node) if node.id == NodeId(7) && node.mppe.is_none())
         );
     }
 
     #[test]
     fn an_id_may_be_text_with_blanks() {
-        assert_eq!(judged([row(" 7 ")]).candidates[0].id(), NodeId(7));
+        assert_eq!(judged([row(" 7 ")]).candidates[0].candidate.id(), NodeId(7));
     }
 
     #[test]
     fn a_whole_number_of_type_real_is_an_id() {
-        assert_eq!(judged([row("7.0")]).candidates[0].id(), NodeId(7));
+        assert_eq!(judged([row("7.0")]).candidates[0].candidate.id(), NodeId(7));
     }
 
     #[test]
-    fn the_order_of_the_rows_is_kept() {
-        let ids: Vec<_> =
-            judged([row("3"), row("1"), row("2")]).candidates.iter().map(Candidate::id).collect();
-        assert_eq!(ids, [NodeId(3), NodeId(1), NodeId(2)]);
+    fn the_order_is_that_of_ids() {
+        let rows = judged([row("3"), row("10"), row("2")]).candidates;
+        let ids: Vec<_> = rows.iter().map(|row| row.candidate.id().0).collect();
+        assert_eq!(ids, [2, 3, 10]);
     }
 
     #[test]
@@ -198,9 +209,8 @@ mod tests {
         let judged = judged([row("7"), row("8"), second]);
         assert_eq!(judged.candidates.len(), 2);
         assert!(matches!(
-            &judged.candidates[0],
-            Candidate::Invalid(InvalidRow { id: NodeId(7), ip, reason: Invalid::DuplicateId, .. })
-                if ip == "10.9.0.2"
+            &judged.candidates[0].candidate,
+            Candidate::Invalid(row) if row.reason == Invalid::DuplicateId && row.ip == "10.9.0.2"
         ));
     }
 
@@ -225,7 +235,7 @@ mod tests {
     #[test]
     fn the_mppe_column_is_read_and_may_be_empty() {
         let with = |mppe: &str| Row { mppe: Some(mppe.into()), ..row("7") };
-        let mppe = |row| match judged([row]).candidates.remove(0) {
+        let mppe = |row| match judged([row]).candidates.remove(0).candidate {
             Candidate::Node(node) => node.mppe,
             Candidate::Invalid(row) => panic!("{}", row.reason),
         };

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Config;
-use crate::core::event::Candidate;
+use crate::core::event::{Candidate, Ranked};
 use crate::desired::{self, Settings};
 
 const CHECK: &str = "database";
@@ -27,10 +27,10 @@ pub(super) async fn check(config: &Config) -> Finding {
     }
 }
 
-fn judge(path: &str, candidates: &[Candidate]) -> Finding {
+fn judge(path: &str, candidates: &[Ranked]) -> Finding {
     let invalid: Vec<String> = candidates
         .iter()
-        .filter_map(|candidate| match candidate {
+        .filter_map(|row| match &row.candidate {
             Candidate::Node(_) => None,
             Candidate::Invalid(row) => Some(format!("node {}: {}", row.id, row.reason)),
         })

@@ -7,7 +7,7 @@ use connexa::core::Core;
 use connexa::core::effect::{Effect, Order, Signal};
 use connexa::core::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
-    LinkChange, Word,
+    LinkChange, Ranked, Word,
 };
 use connexa::core::failure::PppdExit;
 use connexa::core::notice::Notice;
@@ -34,6 +34,8 @@ fn node() -> Node {
 }
 
 fn wanted(candidates: Vec<Candidate>) -> Event {
+    let candidates = (0..).zip(candidates);
+    let candidates = candidates.map(|(rank, candidate)| Ranked { rank, candidate }).collect();
     Event::Desired { candidates, places: 0 }
 }
 
@@ -44,7 +46,7 @@ fn desired(node: Node) -> Event {
 fn invalid() -> Event {
     let ip = "nowhere".to_owned();
     let (login, status, reason) = ("admin".into(), String::new(), Invalid::NotIpv4(ip.clone()));
-    wanted(vec![Candidate::Invalid(InvalidRow { id: NODE, ip, login, status, reason })])
+    wanted(vec![Candidate::Invalid(InvalidRow { id: NODE, ip, login, status, reason }.into())])
 }
 
 fn found(mppe: Mppe) -> Event {

@@ -32,7 +32,7 @@ pub struct Model {
     links_known: bool,
     running_known: bool,
     /// The selected rows with their ranks, once the database was read.
-    rows: Option<BTreeMap<NodeId, (usize, Candidate)>>,
+    rows: Option<BTreeMap<NodeId, (u32, Candidate)>>,
     stopped: BTreeSet<NodeId>,
     stopping: bool,
     trouble: BTreeMap<NodeId, Trouble>,

@@ -9,7 +9,7 @@ use connexa::core::Core;
 use connexa::core::effect::{Effect, Order};
 use connexa::core::event::{
     Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, InvalidRow, Link, LinkAddress,
-    LinkChange, Word,
+    LinkChange, Ranked, Word,
 };
 use connexa::core::failure::PppdExit;
 use connexa::core::notice::{HangUp, Notice};
@@ -76,12 +76,13 @@ impl Play {
     }
 
     fn read(&mut self) {
-        let rows = self.order.iter().filter(|id| !self.gone.contains(id));
+        let rows = (0..).zip(&self.order).filter(|(_, id)| !self.gone.contains(id));
         let candidate = |id: &u32| match self.spoiled.contains(id) {
             true => invalid(*id),
             false => Candidate::Node(node(*id).into()),
         };
-        let candidates = rows.map(candidate).collect();
+        let ranked = |(rank, id)| Ranked { rank, candidate: candidate(id) };
+        let candidates = rows.map(ranked).collect();
         self.feed(Event::Desired { candidates, places: self.places });
     }
 
@@ -228,7 +229,7 @@ fn node(id: u32) -> Node {
 fn invalid(id: u32) -> Candidate {
     let reason = Invalid::NotIpv4("nowhere".into());
     let [ip, login, status] = ["nowhere", "admin", "speed_ok"].map(str::to_owned);
-    Candidate::Invalid(InvalidRow { id: NodeId(id), ip, login, status, reason })
+    Candidate::Invalid(InvalidRow { id: NodeId(id), ip, login, status, reason }.into())
 }
 
 fn link(id: u32, link: Option<Link>) -> Event {

@@ -1,7 +1,6 @@
 //! Which rows are selected, in which order, from which tables.
 
 use super::*;
-use crate::core::event::InvalidRow;
 use crate::node::Invalid;
 use SqliteJournalMode::Delete;
 
@@ -132,7 +131,7 @@ async fn a_row_that_can_not_be_dialled_is_told_with_the_reason() {
     let candidates = told(&sql, |_| ()).await;
     assert!(matches!(
         &candidates[..],
-        [Candidate::Invalid(InvalidRow { reason: Invalid::Unusable(..), .. })]
+        [Candidate::Invalid(row)] if matches!(row.reason, Invalid::Unusable(..))
     ));
 }
 

@@ -83,7 +83,7 @@ impl Bench {
     async fn candidates(&mut self) -> Vec<Candidate> {
         let event = self.next().await;
         let Event::Desired { candidates, .. } = event else { panic!("{event:?}") };
-        candidates
+        candidates.into_iter().map(|row| row.candidate).collect()
     }
 
     /// The problem that is told next, without the file's path.
@@ -98,7 +98,7 @@ impl Bench {
     async fn until_ids(&mut self, wanted: &[u32]) {
         loop {
             if let Event::Desired { candidates, .. } = self.next().await {
-                let ids: Vec<u32> = candidates.iter().map(|c| c.id().0).collect();
+                let ids: Vec<u32> = candidates.iter().map(|row| row.candidate.id().0).collect();
                 if ids == wanted {
                     return;
                 }

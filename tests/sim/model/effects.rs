@@ -136,11 +136,11 @@ impl Model {
     /// A node that should have gone first.
     fn better(&self, node: NodeId) -> Option<NodeId> {
         let rows = self.rows.as_ref()?;
-        let (rank, _) = rows.get(&node)?;
+        let place = (rows.get(&node)?.0, node);
         let doubted = |id| self.node(id).is_none_or(|node| self.doubted.contains(&node.server));
         let idle = |id| self.node(id).is_some_and(|n| !self.dials().any(|s| s == n.server));
         rows.iter()
-            .filter(|(id, (other, _))| other < rank || doubted(node) && !doubted(**id))
+            .filter(|(id, (rank, _))| (*rank, **id) < place || doubted(node) && !doubted(**id))
             .map(|(id, _)| *id)
             .find(|id| !doubted(*id) && idle(*id) && self.state(*id) == Some("waiting"))
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connexa::core::effect::Signal;
-use connexa::core::event::{Ask, CallId, Candidate, Event, FoundCall, Probed, Word};
+use connexa::core::event::{Ask, CallId, Candidate, Event, FoundCall, Probed, Ranked, Word};
 use connexa::core::failure::{FailureKind, PppdExit};
 use connexa::node::{NodeId, ServerAddr};
 
@@ -49,9 +49,9 @@ impl Model {
         ids.into_iter().for_each(|id| self.look(id));
     }
 
-    fn take_rows(&mut self, rows: &[Candidate]) {
-        let new =
-            rows.iter().enumerate().map(|(rank, row)| (row.id(), (rank, row.clone()))).collect();
+    fn take_rows(&mut self, rows: &[Ranked]) {
+        let row = |row: &Ranked| (row.candidate.id(), (row.rank, row.candidate.clone()));
+        let new = rows.iter().map(row).collect();
         let old = self.rows.replace(new);
         let first = old.is_none();
         let old = old.unwrap_or_default();
@@ -60,8 +60,7 @@ impl Model {
         let ids: BTreeSet<NodeId> =
             rows.into_iter().flat_map(BTreeMap::keys).chain(old.keys()).copied().collect();
         // A row that only moves in the order changes nothing of what was seen of its node.
-        let content =
-            |row: Option<&(usize, Candidate)>| row.map(|(_, candidate)| candidate.clone());
+        let content = |row: Option<&(u32, Candidate)>| row.map(|(_, candidate)| candidate.clone());
         let is_changed = |id: &NodeId| content(row(id)) != content(old.get(id));
         let changed: Vec<NodeId> = ids.into_iter().filter(is_changed).collect();
         let afresh: Vec<NodeId> = changed

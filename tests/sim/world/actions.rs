@@ -148,7 +148,7 @@ impl World {
                 self.change_row(node, |row| row.mppe = mppe);
             }
             Action::ChangeRank(node) => {
-                let rank = self.roll(u64::from(NODES));
+                let rank = self.roll(u64::from(NODES)) as u32;
                 self.change_row(node, |row| row.rank = rank);
             }
             Action::SpoilRow(node) => self.change_row(node, |row| row.valid = false),

@@ -1,6 +1,6 @@
 //! The database.
 
-use connexa::core::event::{Candidate, Event, InvalidRow};
+use connexa::core::event::{Candidate, Event, InvalidRow, Ranked};
 use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 use super::{Happening, Way, World};
@@ -11,7 +11,7 @@ pub(super) struct Row {
     pub(super) server: usize,
     pub(super) mppe: Option<Mppe>,
     pub(super) status: u64,
-    pub(super) rank: u64,
+    pub(super) rank: u32,
     pub(super) valid: bool,
 }
 
@@ -22,7 +22,7 @@ impl World {
             server: id as usize % self.servers.len(),
             mppe: None,
             status: 0,
-            rank: u64::from(id),
+            rank: id,
             valid: true,
         }
     }
@@ -45,7 +45,9 @@ impl World {
         }
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(id, row)| (row.rank, **id));
-        let candidates = rows.into_iter().map(|(id, row)| candidate(*id, row)).collect();
+        let ranked =
+            |(id, row): (&u32, &Row)| Ranked { rank: row.rank, candidate: candidate(*id, row) };
+        let candidates = rows.into_iter().map(ranked).collect();
         self.feed(Event::Desired { candidates, places: 0 });
     }
 }
@@ -65,13 +67,14 @@ fn candidate(id: u32, row: &Row) -> Candidate {
     if row.valid {
         return Candidate::Node(node(id, row).into());
     }
-    Candidate::Invalid(InvalidRow {
+    let row = InvalidRow {
         id: NodeId(id),
         ip: "nowhere".into(),
         login: "admin".into(),
         status: format!("speed_{}", row.status),
         reason: Invalid::NotIpv4("nowhere".into()),
-    })
+    };
+    Candidate::Invalid(row.into())
 }
 
 fn server_address(server: usize) -> ServerAddr {
