@@ -4,6 +4,7 @@
 desired_nodes_report.py FILE: a JSON object a line.
 """
 import os
+import statistics
 import sys
 
 sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/kernel")
@@ -12,10 +13,10 @@ from results import Results, count, percentile, spread, table, us
 
 CHANGE_MS, READ_MS = 20, 100
 PROFILE = (
-    "Where the time goes where a changed row misses its target, seen with `perf record` on the daemon of commit c3b628f "
-    "during such changes: SQLite, which selects, orders and writes out all rows for each read, takes 43 % of the "
-    "computing; the loop's thread, which compares them with what was read and wanted before, 34 %; the rest is pppd's "
-    "`chap-secrets`, written anew after the change is told. Both grow with the table and not with the change.")
+    "Where the time goes where a changed row misses its target, seen with `perf record` on the daemon of commit 3a53511 "
+    "during such changes: SQLite, which selects and writes out all rows for each read, takes 28 % of the computing; the "
+    "loop's thread, which compares them with what was read and wanted before, 25 %; the rest is pppd's `chap-secrets`, "
+    "written anew after the change is told.")
 MODES = {"delete": "rollback journal", "wal": "write-ahead log"}
 
 
@@ -27,10 +28,11 @@ def targets(results, rows):
     for mode, name in MODES.items():
         told, read = (results.of(*what, mode=mode, rows=rows) for what in (("change", "told_ms"), ("read", "ms")))
         right = results.of("change", "right", mode=mode, rows=rows)
-        for what, slowest, limit in (("a changed row is acted on, the slowest", max(told), CHANGE_MS),
-                                     ("a full read, the slowest", max(read), READ_MS)):
-            yield (f"{what} of {len(told if limit == CHANGE_MS else read)}; {name}", us(slowest * 1000),
-                   f"under {limit} ms", "yes" if slowest < limit else "**missed**")
+        for what, taken, times, limit in (("a changed row is acted on, the median", statistics.median(told), told, CHANGE_MS),
+                                          ("a changed row is acted on, the slowest", max(told), told, CHANGE_MS),
+                                          ("a full read, the slowest", max(read), read, READ_MS)):
+            yield (f"{what} of {len(times)}; {name}", us(taken * 1000), f"under {limit} ms",
+                   "yes" if taken < limit else "**missed**")
         yield (f"changes that touched their node's file and no other; {name}", f"{sum(right)} of {len(right)}",
                "all", "yes" if all(right) and right else "**missed**")
 
@@ -59,7 +61,7 @@ def text(results):
     yield from table(("journal", "rows", "commit to acted on", "p99", "full read", "computed for a change", "start to read",
                       "PSS"), measures(results))
     yield ("*Commit to acted on*: from right before the commit of one row's new address, which can't be dialled, to the "
-           "line of the log about it, which the loop writes as its core takes the change in; 5 ms of it are the wait for "
+           "line of the log about it, which the loop writes as its core takes the change in; 2 ms of it are the wait for "
            "the end of a burst. *Full read*: by the daemon's own clock (`Database read in …`, level debug): open, "
            "columns, all rows, close. *Computed for a change*: all of its threads, until 0.7 s after; with a write-ahead "
            "log two more looks are in it. *Start to read*: from the start of the process. All files lie in memory "
