@@ -54,7 +54,7 @@ pub type Pid = u32;
 pub enum Event {
     /// The database was read.
     Desired {
-        /// All candidates, most wanted first: by rank, then by id.
+        /// All candidates, each id once, most wanted first: by rank, then by id.
         candidates: Vec<Ranked>,
         /// Tunnels to hold up at once by the settings of this read, whose order says which; 0 is
         /// all.

@@ -3,7 +3,7 @@
 use super::effect::Effect;
 use super::event::Ask;
 use super::notice::{HangUp, Notice};
-use super::tunnel::{Call, Phase, Retries, Standing, Why};
+use super::tunnel::{Call, Phase, Retries, Standing, Want, Why};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -61,6 +61,10 @@ impl Core {
             return;
         }
         if self.would_change(id, ask) {
+            // Its row may wait for a place while a pppd of an earlier row leaves.
+            if let Some((node, rank)) = self.pool.stand_up(id) {
+                self.want(id, Want::Tunnel(node), rank, turn);
+            }
             self.change(id, ask, turn);
         }
         self.reconcile(id, turn);
@@ -105,7 +109,8 @@ impl Core {
 mod tests {
     use super::*;
     use crate::core::State;
-    use crate::core::stage::Stage;
+    use crate::core::failure::PppdExit;
+    use crate::core::stage::{Stage, candidate};
 
     #[test]
     fn what_changes_nothing_is_not_told_and_costs_no_tries() {
@@ -122,6 +127,16 @@ mod tests {
         stage.told.clear();
         stage.ask(Ask::Stop);
         assert!(stage.told.is_empty(), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_node_stopped_while_its_row_waits_for_a_place_and_its_pppd_leaves_is_shown_as_stopped() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.prefer_rival(None);
+        stage.prefer_rival(Some(candidate("secret")));
+        stage.ask(Ask::Stop);
+        stage.exit(PppdExit::Code(5));
+        assert_eq!(stage.state(), "stopped", "{:?}", stage.told);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) enum Claim {
     Leaves,
     /// It could dial at once.
     Ready {
-        /// Its place in the order of candidates.
+        /// How much it is wanted: the lowest is wanted most, and of one rank the lowest id.
         rank: u32,
         /// Whether its last dials have failed.
         has_failed: bool,
@@ -41,7 +41,7 @@ pub(super) enum Claim {
     Waits,
     /// It keeps failing: its wait is the longest there is, or only a change ends it.
     KeepsFailing {
-        /// Its place in the order of candidates.
+        /// How much it is wanted: the lowest is wanted most, and of one rank the lowest id.
         rank: u32,
     },
 }

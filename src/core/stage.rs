@@ -71,8 +71,12 @@ impl Stage {
 
     /// Another node of the same server is wanted too.
     pub(super) fn desire_rival(&mut self) {
-        let rival = Candidate::Node(Node { id: RIVAL, ..node("secret") }.into());
-        self.wanted(vec![rival, candidate("secret")]);
+        self.wanted(vec![rival(), candidate("secret")], 0);
+    }
+
+    /// Another node of the same server is wanted more, and there is one place.
+    pub(super) fn prefer_rival(&mut self, to: Option<Candidate>) {
+        self.wanted([rival()].into_iter().chain(to).collect(), 1);
     }
 
     pub(super) fn state_of_rival(&self) -> &'static str {
@@ -171,14 +175,14 @@ impl Stage {
 
     pub(super) fn desire(&mut self, candidate: Option<Candidate>) {
         let rival = self.core.tunnels.contains_key(&RIVAL);
-        let rival = rival.then(|| Candidate::Node(Node { id: RIVAL, ..node("secret") }.into()));
-        self.wanted(rival.into_iter().chain(candidate).collect());
+        let rival = rival.then(self::rival);
+        self.wanted(rival.into_iter().chain(candidate).collect(), 0);
     }
 
-    fn wanted(&mut self, candidates: Vec<Candidate>) {
+    fn wanted(&mut self, candidates: Vec<Candidate>, places: u32) {
         let candidates = (0..).zip(candidates);
         let candidates = candidates.map(|(rank, candidate)| Ranked { rank, candidate }).collect();
-        self.feed(Event::Desired { candidates, places: 0 });
+        self.feed(Event::Desired { candidates, places });
     }
 
     pub(super) fn ask(&mut self, ask: Ask) {
@@ -257,6 +261,10 @@ fn node(password: &str) -> Node {
         status: "speed_ok".into(),
         mppe: None,
     }
+}
+
+fn rival() -> Candidate {
+    Candidate::Node(Node { id: RIVAL, ..node("secret") }.into())
 }
 
 pub(super) fn candidate(password: &str) -> Candidate {

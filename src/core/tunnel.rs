@@ -84,7 +84,7 @@ pub(super) enum Want {
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) want: Want,
-    /// Place in the order of candidates; low goes first.
+    /// How much it is wanted: low goes first, and of one rank the lowest id.
     pub(super) rank: u32,
     pub(super) phase: Phase,
     /// The state last shown and when it began.

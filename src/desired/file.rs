@@ -1,14 +1,15 @@
 //! The database's file, found and watched wherever its name leads.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::watch::{Interest, Watch};
 
-/// A burst of changes is over when nothing more came for this long …
+/// A burst of changes is over when nothing more came for this long and no transaction is being
+/// written …
 const QUIET: Duration = Duration::from_millis(2);
 /// … or when it has lasted this long.
 const LONGEST_BURST: Duration = Duration::from_millis(50);
@@ -56,9 +57,34 @@ impl WatchedFile {
     /// then are taken in.
     pub(super) async fn settle(&mut self, earliest: Instant) {
         let latest = Instant::now() + LONGEST_BURST;
-        while Instant::now() < latest && timeout(QUIET, self.changed()).await.is_ok() {}
+        loop {
+            let quiet = Instant::now() + QUIET;
+            // Between two flushes to the disk a commit is silent, for longer than that.
+            let end = if self.is_being_written().await { latest } else { quiet.min(latest) };
+            if timeout_at(end, self.changed()).await.is_err() {
+                break;
+            }
+        }
         sleep_until(earliest).await;
     }
+
+    /// A rollback journal is there. The end of its transaction deletes or empties it
+    /// (sqlite.org/pragma.html, `journal_mode`); where it is kept as it is, by PERSIST, each burst
+    /// counts as the longest.
+    async fn is_being_written(&self) -> bool {
+        let Some(journal) = self.way.last().and_then(|file| beside(file, "-journal")) else {
+            return false;
+        };
+        let about = tokio::fs::metadata(journal).await;
+        about.is_ok_and(|about| about.len() > 0)
+    }
+}
+
+/// A file that SQLite keeps beside the database.
+fn beside(database: &Path, suffix: &str) -> Option<PathBuf> {
+    let mut name: OsString = database.file_name()?.to_owned();
+    name.push(suffix);
+    Some(database.with_file_name(name))
 }
 
 async fn way(path: &Path) -> Vec<PathBuf> {
@@ -101,14 +127,36 @@ fn interests(way: &[PathBuf]) -> Vec<Interest> {
 
 fn with_log_and_journal(file: &Path) -> Option<[Interest; 2]> {
     let folder = file.parent()?;
-    let name = file.file_name()?;
-    let beside = |suffix: &str| {
-        let mut name: OsString = name.to_owned();
-        name.push(suffix);
-        name
-    };
+    let name = file.file_name()?.to_owned();
+    let names = ["-wal", "-journal"].map(|suffix| beside(file, suffix));
+    let names = names.iter().flatten().filter_map(|file| file.file_name().map(OsStr::to_owned));
     Some([
-        Interest::files(folder, vec![name.to_owned()]),
-        Interest::files(folder, vec![beside("-wal"), beside("-journal")]).without_rights(),
+        Interest::files(folder, vec![name]),
+        Interest::files(folder, names.collect()).without_rights(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+    use sqlx::{ConnectOptions, Executor};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_is_seen_while_it_is_written_and_no_longer() {
+        for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Truncate] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("c.db");
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let mut writer = options.journal_mode(mode).connect().await.unwrap();
+            writer.execute("CREATE TABLE nodes (id)").await.unwrap();
+            let file = WatchedFile::new(&path).await;
+            assert!(!file.is_being_written().await, "{mode:?}, before");
+            writer.execute("BEGIN; INSERT INTO nodes VALUES (1)").await.unwrap();
+            assert!(file.is_being_written().await, "{mode:?}, within");
+            writer.execute("COMMIT").await.unwrap();
+            assert!(!file.is_being_written().await, "{mode:?}, after");
+        }
+    }
 }

@@ -21,7 +21,7 @@ impl Lines {
     }
 
     /// Takes in the text of another read. Only what is between the first and the last line that
-    /// differ is judged.
+    /// differ is judged, and at most a line beside.
     ///
     /// # Errors
     /// When a line is no array of six texts.
@@ -68,14 +68,15 @@ const CHUNK: usize = 256;
 fn same_at_begin(one: &[u8], other: &[u8]) -> usize {
     let chunks = one.chunks_exact(CHUNK).zip(other.chunks_exact(CHUNK));
     let same = chunks.take_while(|(one, other)| one == other).count() * CHUNK;
-    let rest = one.iter().zip(other).skip(same);
+    let rest = one.split_at(same).1.iter().zip(other.split_at(same).1);
     same + rest.take_while(|(one, other)| one == other).count()
 }
 
 fn same_at_end(one: &[u8], other: &[u8]) -> usize {
     let chunks = one.rchunks_exact(CHUNK).zip(other.rchunks_exact(CHUNK));
     let same = chunks.take_while(|(one, other)| one == other).count() * CHUNK;
-    let rest = one.iter().rev().zip(other.iter().rev()).skip(same);
+    let (one, other) = (one.split_at(one.len() - same).0, other.split_at(other.len() - same).0);
+    let rest = one.iter().rev().zip(other.iter().rev());
     same + rest.take_while(|(one, other)| one == other).count()
 }
 

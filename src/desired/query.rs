@@ -16,7 +16,7 @@ pub(super) struct Query {
 ///
 /// A row is a candidate when its status matches one of `statuses` and none of `exclude`, and its
 /// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same. The rows
-/// come as SQLite finds them: [`super::lines`] puts them in order, for to sort all of them again
+/// come as SQLite finds them: [`super::rows::together`] puts them in order, for to sort all of them again
 /// because one has changed takes SQLite as long as to read them.
 pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) -> Query {
     let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);

@@ -144,8 +144,8 @@ probe_kvm() {
 # A scenario mostly waits, or keeps one processor busy with starting programs.
 guest_count() {
   local count=1
-  ((${#scenarios[@]} < 4 || $(nproc) < 2)) || [[ $mode != qemu ]] || count=2
-  echo "${LAB_GUESTS:-$count}"
+  ((${#scenarios[@]} < 4 || $(nproc) < 2)) || count=2
+  if [[ $mode == qemu && -z $play ]]; then echo "${LAB_GUESTS:-$count}"; else echo 1; fi
 }
 
 # run_in_qemu FOLDER: the guest's output and result go there.
@@ -243,7 +243,7 @@ stage_run() {
 LAB_OUT=\$(echo $out)
 LAB_RESULT=\$(echo $result)
 LAB_SCENARIOS='${scenarios[*]}'
-LAB_SCENARIO_LIMIT=300
+LAB_SCENARIO_LIMIT=$((200 * (1 + patience)))
 LAB_PATIENCE=$patience
 LAB_PLAY=$play
 LAB_TERMINAL=$terminal

@@ -209,7 +209,7 @@ skip() {
 
 not() { ! "$@"; }
 
-# wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds; an emulated machine has a multiple of the time
+# wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds; in plain emulation there is a multiple of the time
 wait_for() {
   local deadline=$((SECONDS + $1 * LAB_PATIENCE)) description=$2 seen
   shift 2

@@ -108,7 +108,7 @@ async fn rows_without_an_ip_are_no_candidates() {
 #[tokio::test]
 async fn numbers_and_blobs_are_read_as_the_text_they_show() {
     let sql = "CREATE TABLE nodes (id, ip, login, password, status);
-               INSERT INTO nodes VALUES ('7', CAST('10.9.0.1' AS BLOB), 42, 1234, 'online')";
+               INSERT INTO nodes VALUES ('7', CAST('10.9.0.1' AS BLOB), 42, 1234, CAST('online' AS BLOB))";
     let candidates = told(sql, |_| ()).await;
     let [Candidate::Node(node)] = &candidates[..] else { panic!("{candidates:?}") };
     assert_eq!((node.login.as_str(), node.password.reveal()), ("42", "1234"));

@@ -68,7 +68,7 @@ async fn a_burst_of_commits_takes_few_reads_and_ends_with_the_last() {
         bench.until_ids(&(1..=200).collect::<Vec<_>>()).await;
         let reads = reads() - before;
         // No two within the time that a burst is given, and few beyond.
-        let most = started.elapsed().as_millis() / 5 + 10;
+        let most = started.elapsed().as_millis() / 2 + 10;
         assert!(u128::from(reads) < most, "{reads} reads in {:?}", started.elapsed());
     }
 }

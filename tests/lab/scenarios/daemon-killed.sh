@@ -69,7 +69,8 @@ begun=$(systemctl show -p ExecMainStartTimestampMonotonic --value connexad)
 journalctl --sync
 taken=$(journal -o json NODE_ID=2 STATE=up "_PID=$(daemon_pid)" | tail -n1 | jq -r .__MONOTONIC_TIMESTAMP)
 echo "taken over $(((taken - begun) / 1000)) ms after the start of the daemon"
-expect "it was taken over within a second ($begun, $taken)" test "$begun" -lt "$taken" -a $((taken - begun)) -lt 1000000
+expect "it was taken over within a second, as this machine counts ($begun, $taken)" \
+  test "$begun" -lt "$taken" -a $((taken - begun)) -lt $((1000000 * LAB_PATIENCE))
 
 kill -INT "$ping"
 wait "$ping" || true

@@ -22,6 +22,7 @@ daemon_start
 wait_for 150 "fifty links have their addresses" fifty_addresses
 wait_for 10 "fifty tunnels are up" status_is 50 .counts.up
 echo "fifty tunnels after $((SECONDS - start)) s"
+journalctl --sync
 expect_equal "dials that failed" '' "$(journal -t connexad | grep -F ': retrying in ' || true)"
 expect_equal "the tries it took" '[1]' "$(status '[.nodes[].attempts] | unique | tojson')"
 
