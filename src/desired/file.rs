@@ -57,10 +57,10 @@ impl WatchedFile {
     /// then are taken in.
     pub(super) async fn settle(&mut self, earliest: Instant) {
         let latest = Instant::now() + LONGEST_BURST;
-        loop {
+        while Instant::now() < latest {
             let quiet = Instant::now() + QUIET;
             // Between two flushes to the disk a commit is silent, for longer than that.
-            let end = if self.is_being_written().await { latest } else { quiet.min(latest) };
+            let end = if self.is_being_written().await { latest } else { quiet };
             if timeout_at(end, self.changed()).await.is_err() {
                 break;
             }
