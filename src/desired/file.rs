@@ -72,19 +72,20 @@ impl WatchedFile {
     /// (sqlite.org/pragma.html, `journal_mode`); where it is kept as it is, by PERSIST, each burst
     /// counts as the longest.
     async fn is_being_written(&self) -> bool {
-        let Some(journal) = self.way.last().and_then(|file| beside(file, "-journal")) else {
+        let Some((file, name)) = self.way.last().and_then(|file| Some((file, file.file_name()?)))
+        else {
             return false;
         };
-        let about = tokio::fs::metadata(journal).await;
+        let about = tokio::fs::metadata(file.with_file_name(beside(name, "-journal"))).await;
         about.is_ok_and(|about| about.len() > 0)
     }
 }
 
-/// A file that SQLite keeps beside the database.
-fn beside(database: &Path, suffix: &str) -> Option<PathBuf> {
-    let mut name: OsString = database.file_name()?.to_owned();
+/// The name of a file that SQLite keeps beside the database of this name.
+fn beside(database: &OsStr, suffix: &str) -> OsString {
+    let mut name = database.to_owned();
     name.push(suffix);
-    Some(database.with_file_name(name))
+    name
 }
 
 async fn way(path: &Path) -> Vec<PathBuf> {
@@ -127,12 +128,11 @@ fn interests(way: &[PathBuf]) -> Vec<Interest> {
 
 fn with_log_and_journal(file: &Path) -> Option<[Interest; 2]> {
     let folder = file.parent()?;
-    let name = file.file_name()?.to_owned();
-    let names = ["-wal", "-journal"].map(|suffix| beside(file, suffix));
-    let names = names.iter().flatten().filter_map(|file| file.file_name().map(OsStr::to_owned));
+    let name = file.file_name()?;
     Some([
-        Interest::files(folder, vec![name]),
-        Interest::files(folder, names.collect()).without_rights(),
+        Interest::files(folder, vec![name.to_owned()]),
+        Interest::files(folder, vec![beside(name, "-wal"), beside(name, "-journal")])
+            .without_rights(),
     ])
 }
 

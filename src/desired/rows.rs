@@ -172,9 +172,10 @@ mod tests {
     #[test]
     fn a_good_row_is_a_node() {
         let judged = judged([row("7")]);
-        assert!(
-            matches!(&judged.candidates[0].candidate, Candidate::Node(node) if node.id == NodeId(7) && node.mppe.is_none())
-        );
+        let [Ranked { candidate: Candidate::Node(node), .. }] = &judged.candidates[..] else {
+            panic!("{judged:?}")
+        };
+        assert_eq!((node.id, node.mppe), (NodeId(7), None));
     }
 
     #[test]
@@ -210,7 +211,10 @@ mod tests {
         assert_eq!(judged.candidates.len(), 2);
         assert!(matches!(
             &judged.candidates[0].candidate,
-            Candidate::Invalid(row) if row.reason == Invalid::DuplicateId && row.ip == "10.9.0.2"
+            Candidate::Invalid(row)
+                if row.id == NodeId(7)
+                    && row.reason == Invalid::DuplicateId
+                    && row.ip == "10.9.0.2"
         ));
     }
 
