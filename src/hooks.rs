@@ -13,8 +13,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::backend::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
 use crate::backend::log_lines;
+use crate::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
 use crate::config;
 use crate::core::notice::Notice;
 use crate::node::NodeId;

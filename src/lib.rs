@@ -3,8 +3,10 @@
 //! The pure heart is [`core`]: events in, effects out, no clock and no I/O. Everything else
 //! either turns the outside world into events or carries effects out; [`supervisor`] joins them.
 
+mod atomic_file;
 pub mod backend;
 pub mod cli;
+mod command;
 pub mod config;
 pub mod control;
 pub mod core;
@@ -15,10 +17,12 @@ pub mod firewall;
 pub mod hooks;
 pub mod host;
 pub mod kernel;
+mod netlink;
 pub mod node;
 pub mod once;
 pub mod pppd;
 pub mod probe;
+mod process;
 pub mod recording;
 pub mod routing;
 pub mod signals;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use crate::atomic_file;
 use crate::config::Paths;
 use crate::node::NodeId;
-use crate::pppd::files;
 
 const ABOUT: &str = "# Nodes that the operator has stopped, one id a line. connexad writes this \
                      file; `connexactl start ID` takes a node off it.\n";
@@ -55,7 +55,7 @@ fn like(others: usize) -> String {
 /// Reads the list; a missing file is an empty one. What can be read counts, whatever is wrong
 /// with the rest.
 pub fn read(path: &Path) -> (BTreeSet<NodeId>, Option<Damaged>) {
-    let content = match files::read(path) {
+    let content = match atomic_file::read(path) {
         Ok(content) => content.unwrap_or_default(),
         Err(source) => {
             let path = path.to_owned();
@@ -176,7 +176,8 @@ async fn write_each(
     while wanted.changed().await.is_ok() {
         let Wanted { version, stopped } = wanted.borrow_and_update().clone();
         let path = file.clone();
-        let result = spawn_blocking(move || files::write(&path, text(&stopped).as_bytes())).await;
+        let result =
+            spawn_blocking(move || atomic_file::write(&path, text(&stopped).as_bytes())).await;
         let result = match result {
             Ok(result) => result.map_err(|error| error.to_string()),
             Err(error) => Err(format!("writing {} has failed: {error}", file.display())),

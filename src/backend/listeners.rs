@@ -13,18 +13,11 @@ use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
 };
+use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
-use netlink_sys::{Socket, SocketAddr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-/// The kernel's port number (netlink(7)).
-const KERNEL: u32 = 0;
-
-/// The kernel fills at most 32 KiB of a datagram with a list (linux/netlink.h).
-const DATAGRAM: usize = 64 * 1024;
-
-/// Messages in a datagram begin at multiples of this (NLMSG_ALIGNTO, linux/netlink.h).
-const ALIGNMENT: usize = 4;
+use crate::netlink::{self, Datagram};
 
 /// The kernel answers within the call that asks; only a bug there would take longer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -93,10 +86,7 @@ fn ask(socket: &Socket, sequence: u32, socket_id: SocketId) -> Result<(), Listen
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket
-        .send_to(&bytes, &SocketAddr::new(KERNEL, 0), 0)
-        .map(drop)
-        .map_err(failed("send a request"))
+    socket.send_to(&bytes, &netlink::kernel(), 0).map(drop).map_err(failed("send a request"))
 }
 
 /// Reads one list to its end.
@@ -106,11 +96,11 @@ fn read_list(
     port: u16,
     found: &mut Vec<Listener>,
 ) -> Result<(), ListenersError> {
-    let mut datagram = Vec::with_capacity(DATAGRAM);
+    let mut datagram = Datagram::new();
     loop {
-        datagram.clear();
-        let (_, sender) = socket.recv_from(&mut datagram, 0).map_err(failed("read the answer"))?;
-        if sender.port_number() == KERNEL && read_datagram(&datagram, sequence, port, found)? {
+        let received = socket.recv_from(datagram.buffer(), 0);
+        let (_, sender) = received.map_err(failed("read the answer"))?;
+        if netlink::is_kernel(&sender) && read_datagram(&mut datagram, sequence, port, found)? {
             return Ok(());
         }
     }
@@ -118,19 +108,14 @@ fn read_list(
 
 /// Returns whether the list is at its end.
 fn read_datagram(
-    datagram: &[u8],
+    datagram: &mut Datagram,
     sequence: u32,
     port: u16,
     found: &mut Vec<Listener>,
 ) -> Result<bool, ListenersError> {
-    let garbled = |error: String| failed("understand the answer")(io::Error::other(error));
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest)
-            .map_err(|error| garbled(error.to_string()))?;
+    let garbled = |error| failed("understand the answer")(io::Error::other(error));
+    while let Some(message) = datagram.next::<SockDiagMessage>().map_err(garbled)? {
         let (header, payload) = message.into_parts();
-        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
-        rest = rest.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
         if header.sequence_number != sequence {
             continue;
         }

@@ -1,6 +1,5 @@
 //! The backend: whether a restart can help, restarting it, and who holds its port.
 
-pub(crate) mod command;
 pub mod conflict;
 pub mod listeners;
 pub mod owner;
@@ -9,7 +8,6 @@ mod restart;
 pub mod target;
 pub mod unit;
 
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -18,13 +16,11 @@ use tokio::time::timeout;
 pub(crate) use restart::log_lines;
 pub use restart::restart;
 
+use crate::command;
 use crate::config::Backend;
 use crate::core::event::Judgement;
 use conflict::Conflict;
 use target::Target;
-
-/// Where proc(5) is mounted.
-pub(crate) const PROC: &str = "/proc";
 
 /// For one look: files in `/proc` hang where a process hangs in the kernel.
 pub(crate) const LOOK_WITHIN: Duration = Duration::from_secs(5);
@@ -37,7 +33,7 @@ pub async fn judge(backend: &Backend) -> Judgement {
         return Judgement::Clear;
     }
     let port = backend.port;
-    let look = spawn_blocking(move || port::look(port, Path::new(PROC)));
+    let look = spawn_blocking(move || port::look(port));
     match timeout(LOOK_WITHIN, look).await {
         Ok(Ok(Ok(listening))) => {
             let conflict = conflict_over(port, target, &listening).await;

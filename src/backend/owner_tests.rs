@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::Path;
+
 use super::*;
 
 /// A `/proc` of files.
@@ -8,13 +11,18 @@ impl Table {
         Table(tempfile::tempdir().unwrap())
     }
 
-    fn proc(&self) -> &Path {
+    fn folder(&self) -> &Path {
         self.0.path()
     }
 
+    fn proc(&self) -> Proc<'_> {
+        Proc::at(self.folder())
+    }
+
     fn file(self, pid: Pid, name: &str, content: &str) -> Self {
-        fs::create_dir_all(self.proc().join(pid.to_string())).unwrap();
-        fs::write(entry(self.proc(), pid, name), content).unwrap();
+        let process = self.folder().join(pid.to_string());
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join(name), content).unwrap();
         self
     }
 
@@ -100,8 +108,8 @@ fn a_process_in_the_cgroup_of_a_service_is_of_that_service() {
 fn what_was_started_from_our_own_service_is_nobodys() {
     let ours = "0::/system.slice/connexad.service\n";
     let table = Table::new().process(9, 1, "app\0").file(9, "cgroup", ours);
-    fs::create_dir(table.proc().join("self")).unwrap();
-    fs::write(table.proc().join("self/cgroup"), ours).unwrap();
+    fs::create_dir(table.folder().join("self")).unwrap();
+    fs::write(table.folder().join("self/cgroup"), ours).unwrap();
     assert_eq!(table.manager(9), Manager::Nobody);
 }
 
@@ -114,7 +122,8 @@ fn a_circle_of_parents_has_an_end() {
 #[test]
 fn a_command_line_is_shown_on_one_line_and_short() {
     let line = format!("python3\0a\nb\x1b[2J\0{}\0", "x".repeat(200));
-    let owner = of(Table::new().process(9, 1, &line).proc(), 9).unwrap();
+    let table = Table::new().process(9, 1, &line);
+    let owner = of(table.proc(), 9).unwrap();
     assert!(owner.command.starts_with(r"python3 a\nb\u{1b}[2J xxx"), "{}", owner.command);
     assert!(owner.command.ends_with('…') && owner.command.len() < 130, "{}", owner.command);
 }
@@ -132,7 +141,7 @@ fn nothing_of_an_environment_but_the_two_names_is_kept() {
 fn the_processes_that_hold_a_socket_are_found_by_its_number() {
     let table = Table::new();
     for (pid, link) in [(7, "socket:[41]"), (8, "socket:[41]"), (9, "pipe:[41]")] {
-        let files = table.proc().join(format!("{pid}/fd"));
+        let files = table.folder().join(format!("{pid}/fd"));
         fs::create_dir_all(&files).unwrap();
         std::os::unix::fs::symlink(link, files.join("3")).unwrap();
     }

@@ -1,10 +1,10 @@
 //! The backend's port: the sockets that listen on it, and the processes that hold them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::listeners::{self, Listener, ListenersError};
 use super::owner::{self, Owner};
+use crate::process::Proc;
 
 /// A socket that listens on the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,13 @@ pub struct Listening {
     pub owners: Vec<Owner>,
 }
 
-/// Looks who listens on the port; `proc` is where proc(5) is mounted.
+/// Looks who listens on the port.
 ///
 /// # Errors
 /// When the kernel does not tell who listens.
-pub fn look(port: u16, proc: &Path) -> Result<Vec<Listening>, ListenersError> {
+pub fn look(port: u16) -> Result<Vec<Listening>, ListenersError> {
     let listeners = listeners::on(port)?;
+    let proc = Proc::host();
     let inodes: BTreeSet<u32> = listeners.iter().map(|listener| listener.inode).collect();
     let mut holders = owner::holders(proc, &inodes);
     let listening = |listener: Listener| {

@@ -1,16 +1,15 @@
 //! Restarting the backend: its command, then its port.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::command::{CommandError, LAST_WORDS, end_within, shown, start};
 use super::listeners::{self, Listener};
 use super::port;
+use crate::command::{CommandError, LAST_WORDS, end_within, shown, start};
 use crate::config::Backend;
 use crate::core::event::{RestartFault, RestartOutcome};
 
@@ -111,7 +110,7 @@ async fn port_opens(port: u16, before: &BTreeSet<u32>) -> Result<(), String> {
 async fn what_is_seen(backend: &Backend) -> String {
     let number = backend.port;
     let waited = humantime::format_duration(backend.ready_timeout.get());
-    let seen = spawn_blocking(move || port::look(number, Path::new("/proc"))).await;
+    let seen = spawn_blocking(move || port::look(number)).await;
     let listening = seen.ok().and_then(Result::ok).unwrap_or_default();
     if listening.is_empty() {
         return format!(

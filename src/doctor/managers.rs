@@ -3,8 +3,8 @@
 use super::Finding;
 use super::supervisord::{self, Supervised};
 use super::systemd::{self, Service};
-use crate::backend::command::{CommandError, shown};
 use crate::backend::target::{self, Target};
+use crate::command::{CommandError, shown};
 use crate::config::Backend;
 
 const CHECK: &str = "two_managers";

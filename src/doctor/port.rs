@@ -1,24 +1,23 @@
 //! Who listens on the backend's port: one, seen, and the one that is restarted?
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Finding;
-use crate::backend::command::shown;
 use crate::backend::conflict::way_out;
 use crate::backend::owner::{Manager, Owner};
 use crate::backend::port::{self, Listening};
 use crate::backend::target::{self, Target};
-use crate::backend::{self, LOOK_WITHIN, PROC};
+use crate::backend::{self, LOOK_WITHIN};
+use crate::command::shown;
 use crate::config::Backend;
 use crate::core::event::Pid;
 
 pub(super) async fn check(backend: &Backend) -> Vec<Finding> {
     let number = backend.port;
-    let look = spawn_blocking(move || port::look(number, Path::new(PROC)));
+    let look = spawn_blocking(move || port::look(number));
     let seen = match timeout(LOOK_WITHIN, look).await {
         Ok(Ok(seen)) => seen.map_err(|error| error.to_string()),
         Ok(Err(_)) | Err(_) => Err(format!("can't see who listens on port {number}: /proc hangs")),

@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{ANSWER_WITHIN, supervisor_conf, systemd};
-use crate::backend::command::{CommandError, ask};
+use crate::command::{CommandError, ask};
 
 const ETC: &str = "/etc";
 

@@ -1,7 +1,7 @@
 //! What systemd would do with a service.
 
 use super::ANSWER_WITHIN;
-use crate::backend::command::{CommandError, ask};
+use crate::command::{CommandError, ask};
 
 /// A service, in systemctl's words; empty where that has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,16 +17,7 @@ use rustix::net::sockopt;
 
 use super::message::News;
 use super::{KernelError, filter};
-
-/// The kernel's port number (netlink(7)); nobody else can have it.
-const KERNEL: u32 = 0;
-
-/// The kernel fills at most 32 KiB of a datagram with a list (linux/netlink.h), and a change is
-/// one message.
-const DATAGRAM: usize = 64 * 1024;
-
-/// Messages in a datagram begin at multiples of this (NLMSG_ALIGNTO, linux/netlink.h).
-const ALIGNMENT: usize = 4;
+use crate::netlink::{self, Datagram};
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +55,8 @@ pub(super) enum Heard {
 /// it waits in the kernel's buffer, where a loss is noticed.
 pub(super) struct Session {
     socket: TokioSocket,
-    /// What was read last, and how much of it is understood.
-    datagram: Vec<u8>,
-    done: usize,
+    /// What was read last.
+    datagram: Datagram,
     sequence: u32,
     receive_buffer: u32,
 }
@@ -87,8 +77,7 @@ impl Session {
             .socket_mut()
             .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
             .map_err(failed("subscribe to link and address changes"))?;
-        let datagram = Vec::with_capacity(DATAGRAM);
-        Ok(Session { socket, datagram, done: 0, sequence: 0, receive_buffer })
+        Ok(Session { socket, datagram: Datagram::new(), sequence: 0, receive_buffer })
     }
 
     /// The receive buffer, in bytes as the kernel counts them.
@@ -107,7 +96,7 @@ impl Session {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         // The kernel takes a request in within the call, so this never waits.
-        match self.socket.socket_ref().send_to(&bytes, &SocketAddr::new(KERNEL, 0), 0) {
+        match self.socket.socket_ref().send_to(&bytes, &netlink::kernel(), 0) {
             Ok(_) => Ok(()),
             Err(source) => Err(KernelError::Socket { what: "send a request", source }),
         }
@@ -116,22 +105,15 @@ impl Session {
     /// The next thing that the kernel says. Dropping the future loses nothing.
     pub(super) async fn hear(&mut self) -> Result<Heard, KernelError> {
         loop {
-            while let Some(rest) = self.datagram.get(self.done..).filter(|rest| !rest.is_empty()) {
-                let Ok(message) = NetlinkMessage::<News>::deserialize(rest) else {
-                    // Where the next message begins, nobody knows.
-                    self.datagram.clear();
-                    return Ok(Heard::Undecodable);
-                };
-                let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
-                self.done = self.done.saturating_add(length.next_multiple_of(ALIGNMENT));
+            loop {
+                let Ok(message) = self.datagram.next() else { return Ok(Heard::Undecodable) };
+                let Some(message) = message else { break };
                 if let Some(heard) = self.understand(message)? {
                     return Ok(heard);
                 }
             }
-            self.datagram.clear();
-            self.done = 0;
-            match self.socket.recv_from(&mut self.datagram).await {
-                Ok(sender) if sender.port_number() == KERNEL => {}
+            match self.socket.recv_from(self.datagram.buffer()).await {
+                Ok(sender) if netlink::is_kernel(&sender) => {}
                 Ok(_) => self.datagram.clear(),
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
                     return Ok(Heard::Lost);
@@ -215,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_can_not_be_understood_hides_none_behind_it() {
         let mut session = Session::open(1).unwrap();
-        session.datagram = [removal(8), removal(16)].concat();
+        session.datagram.buffer().extend([removal(8), removal(16)].concat());
         assert!(matches!(session.hear().await.unwrap(), Heard::Undecodable));
         let next = session.hear().await.unwrap();
         assert!(matches!(next, Heard::Change(News::NoLink(IfIndex(4)))), "{next:?}");

@@ -8,13 +8,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::follow::{self, Ended, Own};
 use super::found::{self, LookError, Sighting};
-use super::process::Process;
 use super::spawn::{self, Programs};
 use crate::config::Paths;
 use crate::core::effect::Signal;
 use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
+use crate::process::Process;
 
 /// Every pppd that runs for a node.
 pub(super) struct Calls {
@@ -67,7 +67,10 @@ impl Calls {
     /// Signals a call; one that is gone is past caring.
     pub(super) fn signal(&self, call: CallId, signal: Signal) {
         if let Some(held) = self.held.get(&call) {
-            held.process.signal(signal);
+            held.process.signal(match signal {
+                Signal::Terminate => rustix::process::Signal::TERM,
+                Signal::Kill => rustix::process::Signal::KILL,
+            });
         }
     }
 

@@ -10,11 +10,11 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
 use super::lines::Lines;
-use super::process::Process;
 use super::words::{self, Said, Weight};
 use crate::core::event::{CallId, Event, Pid, Word};
 use crate::core::failure::PppdExit;
 use crate::node::NodeId;
+use crate::process::{Ending, Process};
 
 /// Bytes taken from the pipe at once.
 const SIP: usize = 4096;
@@ -68,7 +68,12 @@ async fn until_the_end(
         tracing::error!("what call {call} says is heard no more: a fault of connexad, report it");
     }
     process.gone().await;
-    (call, process.reap())
+    let exit = match process.reap() {
+        Ending::Code(code) => PppdExit::Code(code),
+        Ending::Signal(signal) => PppdExit::Signal(signal),
+        Ending::Unseen => PppdExit::Unseen,
+    };
+    (call, exit)
 }
 
 async fn hear(own: Own, events: mpsc::Sender<Event>) {
@@ -222,7 +227,7 @@ mod tests {
     async fn a_call_that_can_not_be_heard_is_still_reaped_and_its_end_told() {
         let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let pid = child.id();
-        let process = Process::new(crate::pppd::process::take_hold(pid).unwrap()).unwrap();
+        let process = Process::new(crate::process::take_hold(pid).unwrap()).unwrap();
         let call = CallId::Dialled(1);
         let fails = async { panic!("as no parser should") };
         let ended = until_the_end(call, Arc::new(process), fails).await;

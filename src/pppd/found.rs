@@ -23,12 +23,13 @@ use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use super::process::{lives, take_hold};
-use super::processes::{self, Caller};
-use super::{files, peer_file, secrets};
+use super::callers::{self, Caller};
+use super::{peer_file, secrets};
+use crate::atomic_file;
 use crate::config::Paths;
 use crate::core::event::{Dialled, Pid};
 use crate::node::NodeId;
+use crate::process::{Proc, lives, take_hold};
 
 /// A pid file holds a number and a name; more than this is none, in bytes.
 const LARGEST: u64 = 256;
@@ -117,7 +118,7 @@ fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
 }
 
 fn run_files(run_dir: &Path) -> Vec<String> {
-    files::names(run_dir).unwrap_or_else(|error| {
+    atomic_file::names(run_dir).unwrap_or_else(|error| {
         tracing::warn!("the pid files of running pppds can't be looked for: {error}");
         Vec::new()
     })
@@ -125,8 +126,8 @@ fn run_files(run_dir: &Path) -> Vec<String> {
 
 fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, LookError> {
     let failed = |error| LookError(format!("can't read /proc: {error}; mount it for connexad"));
-    let pids = processes::all().map_err(failed)?;
-    let callers: Vec<Caller> = pids.into_iter().filter_map(processes::caller).collect();
+    let pids = Proc::host().pids().map_err(failed)?;
+    let callers: Vec<Caller> = pids.into_iter().filter_map(callers::caller).collect();
     let mut sightings = Vec::new();
     for Caller { pid, parent, node } in &callers {
         // What pppd has forked looks like it until it runs a program of its own.
@@ -156,7 +157,7 @@ fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> Vec<Sighting> {
         }
     }
     if sightings.iter().any(|s| s.pidfd.is_some()) {
-        let secrets = files::read(&paths.ppp_dir.join("chap-secrets")).ok().flatten();
+        let secrets = atomic_file::read(&paths.ppp_dir.join("chap-secrets")).ok().flatten();
         let secrets = secrets.unwrap_or_default();
         for sighting in sightings.iter_mut().filter(new) {
             sighting.dialled = dialled(paths, sighting.node, &secrets);
@@ -200,7 +201,7 @@ fn is_of_another(run_dir: &Path, link: &str, pid: Pid) -> bool {
 
 /// What the node's files say that a call is dialled with.
 fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> Option<Dialled> {
-    let file = files::read(&paths.ppp_dir.join("peers").join(node.peer_name())).ok()??;
+    let file = atomic_file::read(&paths.ppp_dir.join("peers").join(node.peer_name())).ok()??;
     let dialled = peer_file::dialled(&String::from_utf8(file).ok()?)?;
     let password = secrets::password(secrets, node, &dialled.login);
     Some(Dialled { password, ..dialled })
@@ -234,15 +235,15 @@ fn read(path: &Path) -> Option<PidFile> {
 fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> Option<OwnedFd> {
     let pidfd = take_hold(pid).ok()?;
     let is_it = is_pppd(pid, pppd)
-        && processes::calls(pid, node)
-        && processes::is_root_as_we(pid)
-        && processes::is_here(pid);
+        && callers::calls(pid, node)
+        && Proc::host().has_our_rights(pid)
+        && Proc::host().is_here(pid);
     // Its number was its own all the while only if it lives still.
     (is_it && lives(&pidfd)).then_some(pidfd)
 }
 
 fn is_pppd(pid: Pid, pppd: &Path) -> bool {
-    processes::runs(pid, pppd, "pppd")
+    callers::runs(pid, pppd, "pppd")
 }
 
 #[cfg(test)]

@@ -9,18 +9,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::managers::Managers;
-use super::process::Process;
 use super::scene::{Findings, Lost, Orphan, Scene};
 use super::stale;
 use crate::config::Paths;
-use crate::core::effect::Signal;
 use crate::core::event::Pid;
 use crate::node::NodeId;
+use crate::process::Process;
 
 /// What ends by itself has this long for it, and many ends are looked at together.
 const GRACE: Duration = Duration::from_secs(3);
@@ -137,13 +137,13 @@ async fn end(orphans: &[Held], patience: Duration) {
             Lost::Manager => "has lost its call manager",
         };
         tracing::info!(NODE_ID = node.0, "Node {node}: pptp {pid} {what}; ending it");
-        process.signal(Signal::Terminate);
+        process.signal(Signal::TERM);
     }
     if timeout(patience, all_gone(orphans)).await.is_ok() {
         return;
     }
     for Held { node, pid, process, .. } in orphans.iter().filter(|orphan| orphan.process.lives()) {
         tracing::warn!(NODE_ID = node.0, "pptp {pid} ignored SIGTERM; sending SIGKILL");
-        process.signal(Signal::Kill);
+        process.signal(Signal::KILL);
     }
 }

@@ -12,8 +12,8 @@ use rustix::event::epoll;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::process::lives;
 use crate::core::event::Pid;
+use crate::process::lives;
 
 /// Those that are watched.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ mod tests {
 
     use tokio::time::timeout;
 
-    use super::super::process::take_hold;
     use super::*;
+    use crate::process::take_hold;
 
     const DEADLINE: Duration = Duration::from_secs(20);
 

@@ -4,16 +4,14 @@
 //! starts and signals what the batch asks for. File work and the start of a process may block,
 //! so they run beside the loop.
 
+mod callers;
 mod calls;
-pub(crate) mod files;
 mod follow;
 mod found;
 mod leftovers;
 mod lines;
 mod managers;
 mod peer_file;
-mod process;
-mod processes;
 mod quoting;
 mod scene;
 mod secrets;

@@ -9,13 +9,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::callers::{self, Caller};
 use super::peer_file;
-use super::process::{lives, take_hold};
-use super::processes::{self, Caller};
 use super::stale::{self, Of, PidFile};
 use crate::config::Paths;
 use crate::core::event::Pid;
 use crate::node::NodeId;
+use crate::process::{Proc, lives, take_hold};
 
 /// All that calls have at a moment.
 pub(super) struct Scene {
@@ -83,22 +83,23 @@ impl Scene {
     /// When `/proc` can't be read.
     pub(super) fn look(paths: &Paths) -> io::Result<Scene> {
         let pid_files = stale::pid_files(&paths.run_dir);
-        let own = processes::mount_namespace(std::process::id());
+        let proc = Proc::host();
+        let own = proc.mount_namespace(std::process::id());
         let mut callers = Vec::new();
         let mut calls: BTreeMap<PathBuf, Option<Remains>> = BTreeMap::new();
-        for pid in processes::all()? {
-            let Some(space) = processes::mount_namespace(pid) else { continue };
-            callers.extend(processes::caller(pid));
+        for pid in proc.pids()? {
+            let Some(space) = proc.mount_namespace(pid) else { continue };
+            callers.extend(callers::caller(pid));
             if Some(&space) == own.as_ref() {
                 continue;
             }
             let remains = calls.entry(space).or_insert_with(|| {
-                let node = peer_file::marked(&processes::mounts(pid))?;
+                let node = peer_file::marked(&proc.mounts(pid))?;
                 Some(Remains { node, members: BTreeMap::new() })
             });
             if let Some(remains) = remains {
-                let is_pptp = processes::runs(pid, &paths.pptp, "pptp");
-                let member = Member { parent: processes::parent(pid), is_pptp };
+                let is_pptp = callers::runs(pid, &paths.pptp, "pptp");
+                let member = Member { parent: proc.parent(pid), is_pptp };
                 remains.members.insert(pid, member);
             }
         }
@@ -212,10 +213,11 @@ fn hold(space: &Path, pptp: &Path, pids: impl IntoIterator<Item = Pid>) -> Vec<(
     let take = |pid: Pid| {
         let pidfd = take_hold(pid).ok()?;
         // Asked again, now that its number can't become another's unnoticed.
-        let is_it = processes::mount_namespace(pid).as_deref() == Some(space)
-            && processes::runs(pid, pptp, "pptp")
-            && processes::is_root_as_we(pid)
-            && processes::is_here(pid);
+        let proc = Proc::host();
+        let is_it = proc.mount_namespace(pid).as_deref() == Some(space)
+            && callers::runs(pid, pptp, "pptp")
+            && proc.has_our_rights(pid)
+            && proc.is_here(pid);
         (is_it && lives(&pidfd)).then_some((pid, pidfd))
     };
     pids.into_iter().filter_map(take).collect()

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::{Access, access};
 use tokio::net::unix::pipe;
 
-use super::process::{Process, take_hold};
 use crate::core::event::Pid;
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
+use crate::process::{Process, take_hold};
 
 /// The programs of a call.
 #[derive(Clone, Debug)]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
-use super::{files, found, processes};
+use super::{callers, found};
+use crate::atomic_file;
 use crate::node::NodeId;
 
 /// A pid file as it was when it was looked at.
@@ -61,7 +62,7 @@ impl Of {
 /// The pid files of our nodes and of links, whatever they are but folders.
 pub(super) fn pid_files(run_dir: &Path) -> Vec<PidFile> {
     // That it can't be read was told by the look at the start.
-    let names = files::names(run_dir).unwrap_or_default();
+    let names = atomic_file::names(run_dir).unwrap_or_default();
     let file = |name: String| {
         let (of, path) = (Of::read(&name)?, run_dir.join(&name));
         let file = fs::symlink_metadata(&path).ok().filter(|file| !file.is_dir())?;
@@ -76,9 +77,9 @@ impl PidFile {
     pub(super) fn names_nobody(&self, pppd: &Path) -> bool {
         let named = found::named(&self.path);
         match &self.of {
-            Of::Node(node) => !named.is_some_and(|pid| processes::calls(pid, *node)),
+            Of::Node(node) => !named.is_some_and(|pid| callers::calls(pid, *node)),
             Of::Link(link) => {
-                named.is_some_and(|pid| !processes::runs(pid, pppd, "pppd")) && is_gone(link)
+                named.is_some_and(|pid| !callers::runs(pid, pppd, "pppd")) && is_gone(link)
             }
         }
     }
@@ -104,10 +105,10 @@ impl PidFile {
 /// Ends what a daemon that died within [`PidFile::take_away`] has begun. Not to be called while
 /// one is at it.
 pub(super) fn finish(run_dir: &Path, pppd: &Path) {
-    for name in files::names(run_dir).unwrap_or_default() {
+    for name in atomic_file::names(run_dir).unwrap_or_default() {
         let Some(path) = of_aside(&name).map(|name| run_dir.join(name)) else { continue };
         let aside = run_dir.join(&name);
-        if found::named(&aside).is_some_and(|pid| processes::runs(pid, pppd, "pppd")) {
+        if found::named(&aside).is_some_and(|pid| callers::runs(pid, pppd, "pppd")) {
             put_back(&aside, &path);
         }
         let _ = fs::remove_file(&aside);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     fn listing(dir: &tempfile::TempDir) -> Vec<String> {
-        files::names(dir.path()).unwrap()
+        atomic_file::names(dir.path()).unwrap()
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Stage {
         shell.args(["-c", r#""$0" call "$1" > /dev/null 2>&1 & echo $!"#]).arg(self.path("pppd"));
         let said = shell.arg(NodeId(node).peer_name()).output().unwrap().stdout;
         let pid = String::from_utf8(said).unwrap().trim().parse().unwrap();
-        ByHand { pid, pidfd: process::take_hold(pid).unwrap() }
+        ByHand { pid, pidfd: crate::process::take_hold(pid).unwrap() }
     }
 
     fn pid_file(&self, node: u32) -> PathBuf {
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     fn peers(&self) -> Vec<String> {
-        let mut names = files::names(&self.path("ppp/peers")).unwrap();
+        let mut names = crate::atomic_file::names(&self.path("ppp/peers")).unwrap();
         names.sort();
         names
     }

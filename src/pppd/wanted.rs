@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::files::{self, FileError};
 use super::peer_file;
 use super::secrets::{self, Entry, Strangers};
+use crate::atomic_file::{self, FileError};
 use crate::config::InterfaceName;
 use crate::core::effect::Order;
 use crate::node::NodeId;
@@ -161,29 +161,31 @@ impl Round {
         let peers = self.ppp_dir.join("peers");
         let mut gone: Vec<String> = self.remove.iter().map(|id| id.peer_name()).collect();
         if self.sweep {
-            match files::names(&peers) {
+            match atomic_file::names(&peers) {
                 Ok(names) => gone.extend(names.into_iter().filter(|name| self.is_left_over(name))),
                 Err(error) => problems.leftovers.push(error),
             }
         }
         for name in gone {
-            problems.leftovers.extend(files::remove(&peers.join(name)).err());
+            problems.leftovers.extend(atomic_file::remove(&peers.join(name)).err());
         }
         for (id, text) in &self.write {
-            if let Err(error) = files::write_for_now(&peers.join(id.peer_name()), text.as_bytes()) {
+            if let Err(error) =
+                atomic_file::write_for_now(&peers.join(id.peer_name()), text.as_bytes())
+            {
                 problems.peers.insert(*id, error);
             }
         }
         let path = self.ppp_dir.join("chap-secrets");
         let edited =
-            files::edit(&path, |old| secrets::rewrite(old, &self.entries, &self.strangers));
+            atomic_file::edit(&path, |old| secrets::rewrite(old, &self.entries, &self.strangers));
         problems.secrets = edited.err();
         problems
     }
 
     /// Whether a file in `peers` is ours and of no use any more, drafts of a crashed write included.
     fn is_left_over(&self, name: &str) -> bool {
-        match files::of_draft(name) {
+        match atomic_file::of_draft(name) {
             Some(name) => NodeId::from_peer_name(name).is_some(),
             None => NodeId::from_peer_name(name).is_some_and(|id| !self.strangers.keep(Some(id))),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use futures::FutureExt;
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -18,14 +18,12 @@ use rustix::io::Errno;
 use super::kernel::{RoutingError, is_ours, table_of};
 use super::plan::Plan;
 use crate::core::event::IfIndex;
-
-/// A change is one message, well below a page.
-const DATAGRAM: usize = 16 * 1024;
+use crate::netlink::{self, Datagram};
 
 /// The listening socket.
 pub(super) struct Listener {
     socket: TokioSocket,
-    datagram: Vec<u8>,
+    datagram: Datagram,
 }
 
 /// Whose changes matter.
@@ -77,7 +75,7 @@ impl Listener {
         let mut socket = TokioSocket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
         let groups = SocketAddr::new(0, RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE);
         socket.socket_mut().bind(&groups).map_err(RoutingError::Socket)?;
-        Ok(Listener { socket, datagram: Vec::with_capacity(DATAGRAM) })
+        Ok(Listener { socket, datagram: Datagram::new() })
     }
 
     /// Returns when something has changed that matters.
@@ -86,18 +84,17 @@ impl Listener {
     /// When the socket is of no more use.
     pub(super) async fn disturbed(&mut self, interest: &Interest) -> io::Result<()> {
         loop {
-            self.datagram.clear();
-            match self.socket.recv_from(&mut self.datagram).await {
-                // A sender other than the kernel has a number.
-                Ok(sender) if sender.port_number() != 0 => {}
-                Ok(_) => {
+            loop {
+                match self.datagram.next() {
+                    Ok(Some(message)) if !interest.has(&message.payload) => {}
                     // What can't be understood may matter.
-                    let message = NetlinkMessage::deserialize(&self.datagram);
-                    if message.is_ok_and(|message| !interest.has(&message.payload)) {
-                        continue;
-                    }
-                    return Ok(());
+                    Ok(Some(_)) | Err(_) => return Ok(()),
+                    Ok(None) => break,
                 }
+            }
+            match self.socket.recv_from(self.datagram.buffer()).await {
+                Ok(sender) if netlink::is_kernel(&sender) => {}
+                Ok(_) => self.datagram.clear(),
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
                     return Ok(());
                 }
@@ -109,8 +106,7 @@ impl Listener {
     /// Forgets the changes that have come so far: a look that follows sees them.
     pub(super) fn skip(&mut self) {
         loop {
-            self.datagram.clear();
-            let heard = self.socket.recv_from(&mut self.datagram).now_or_never();
+            let heard = self.socket.recv_from(self.datagram.buffer()).now_or_never();
             if heard.is_none_or(|heard| heard.is_err()) {
                 break;
             }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use connexa::backend::listeners;
@@ -45,7 +44,7 @@ fn python(namespace: &Namespace) -> Command {
 }
 
 fn look(namespace: &Namespace) -> Vec<Listening> {
-    namespace.within(|| port::look(PORT, Path::new("/proc")).unwrap())
+    namespace.within(|| port::look(PORT).unwrap())
 }
 
 fn script(gateway: &Gateway, name: &str, text: &str) -> String {

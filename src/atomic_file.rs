@@ -43,7 +43,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
 ///
 /// # Errors
 /// When it can't be written; then it is as it was.
-pub(super) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError> {
+pub(crate) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(path, content).map_err(failed("write", path))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError
 ///
 /// # Errors
 /// When it can't be read or written; then it is as it was.
-pub(super) fn edit(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), FileError> {
+pub(crate) fn edit(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), FileError> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
@@ -77,7 +77,7 @@ pub(super) fn edit(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result
 ///
 /// # Errors
 /// When it is there and can't be removed.
-pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -88,7 +88,7 @@ pub(super) fn remove(path: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// When it can't be read.
-pub(super) fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, FileError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed("read", folder))?,
@@ -107,7 +107,7 @@ fn draft_name(name: &str) -> String {
 }
 
 /// The file that a draft was to become, for a name left behind by a crash.
-pub(super) fn of_draft(name: &str) -> Option<&str> {
+pub(crate) fn of_draft(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".connexad-new")
 }
 

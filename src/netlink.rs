@@ -1,0 +1,119 @@
+//! Netlink datagrams, cut into their messages (netlink(7)).
+
+use netlink_packet_core::{NetlinkDeserializable, NetlinkMessage};
+use netlink_sys::SocketAddr;
+
+/// The kernel's address; nobody else can have its number.
+pub(crate) fn kernel() -> SocketAddr {
+    SocketAddr::new(0, 0)
+}
+
+/// Whether a datagram came from the kernel, and not from a process that found our number.
+pub(crate) fn is_kernel(sender: &SocketAddr) -> bool {
+    sender.port_number() == 0
+}
+
+/// Messages in a datagram begin at multiples of this (NLMSG_ALIGNTO, linux/netlink.h).
+const ALIGNMENT: usize = 4;
+
+/// The kernel fills at most 32 KiB of a datagram with a list (linux/netlink.h), and a change is
+/// one message.
+const LARGEST: usize = 64 * 1024;
+
+/// A datagram, and how much of it is read.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    bytes: Vec<u8>,
+    done: usize,
+}
+
+/// A message that is none; where the next one begins, nobody knows.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the kernel's message can't be decoded: {0}")]
+pub(crate) struct Garbled(String);
+
+impl Datagram {
+    /// An empty one, with room for the largest.
+    pub(crate) fn new() -> Self {
+        Datagram { bytes: Vec::with_capacity(LARGEST), done: 0 }
+    }
+
+    /// Its bytes, for the next one to be put into; what was there is dropped.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        self.clear();
+        &mut self.bytes
+    }
+
+    /// Drops what is left of it.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.done = 0;
+    }
+
+    /// The next message; `None` at its end.
+    ///
+    /// # Errors
+    /// When that is none. What is left is dropped.
+    pub(crate) fn next<T: NetlinkDeserializable>(
+        &mut self,
+    ) -> Result<Option<NetlinkMessage<T>>, Garbled> {
+        let Some(rest) = self.bytes.get(self.done..).filter(|rest| !rest.is_empty()) else {
+            return Ok(None);
+        };
+        match NetlinkMessage::deserialize(rest) {
+            Ok(message) => {
+                let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
+                let length = length.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX);
+                self.done = self.done.saturating_add(length);
+                Ok(Some(message))
+            }
+            Err(error) => {
+                self.clear();
+                Err(Garbled(error.to_string()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::NetlinkPayload;
+    use netlink_packet_route::RouteNetlinkMessage;
+
+    use super::*;
+
+    /// A message of this type without a payload, with bytes behind it.
+    fn message(kind: u16, behind: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; 16];
+        bytes[..4].copy_from_slice(&16_u32.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        [&bytes, behind].concat()
+    }
+
+    fn next(
+        datagram: &mut Datagram,
+    ) -> Result<Option<NetlinkPayload<RouteNetlinkMessage>>, Garbled> {
+        datagram.next().map(|message| message.map(|message| message.payload))
+    }
+
+    #[test]
+    fn messages_come_one_by_one_and_then_no_more() {
+        // NLMSG_NOOP (linux/netlink.h).
+        let noop = message(1, &[]);
+        let mut datagram = Datagram::new();
+        datagram.buffer().extend([noop.clone(), noop].concat());
+        for _ in 0..2 {
+            assert!(matches!(next(&mut datagram), Ok(Some(NetlinkPayload::Noop))));
+        }
+        assert_eq!(next(&mut datagram), Ok(None));
+    }
+
+    #[test]
+    fn what_follows_a_garbled_message_is_dropped() {
+        let mut datagram = Datagram::new();
+        datagram.buffer().extend(message(1, &[1, 0, 0, 0]));
+        assert!(matches!(next(&mut datagram), Ok(Some(NetlinkPayload::Noop))));
+        assert!(next(&mut datagram).is_err());
+        assert_eq!(next(&mut datagram), Ok(None));
+    }
+}

@@ -1,0 +1,188 @@
+//! The one reader of proc(5).
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::core::event::Pid;
+
+/// More of one of its files is not read, bytes: a process chooses its own command line and
+/// environment.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Where proc(5) is mounted. What can't be read of a process, for it is gone or another's, is
+/// empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proc<'a>(&'a Path);
+
+impl Proc<'static> {
+    /// The processes of this host, or of this container.
+    pub(crate) fn host() -> Self {
+        Proc(Path::new("/proc"))
+    }
+}
+
+#[cfg(test)]
+impl<'a> Proc<'a> {
+    /// A folder that looks like it.
+    pub(crate) fn at(folder: &'a Path) -> Self {
+        Proc(folder)
+    }
+}
+
+impl Proc<'_> {
+    /// The numbers of all processes.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub(crate) fn pids(self) -> io::Result<Vec<Pid>> {
+        numbers(self.0)
+    }
+
+    /// The words of its command line.
+    pub(crate) fn command_line(self, pid: Pid) -> Vec<Vec<u8>> {
+        let line = read(&self.entry(pid, "cmdline"));
+        if line.is_empty() {
+            return Vec::new();
+        }
+        let line = line.strip_suffix(b"\0").unwrap_or(&line);
+        line.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The name that the process goes by, of which the kernel keeps 15 bytes.
+    pub(crate) fn name(self, pid: Pid) -> Vec<u8> {
+        let mut name = read(&self.entry(pid, "comm"));
+        name.pop_if(|last| *last == b'\n');
+        name
+    }
+
+    /// The program that it runs; ` (deleted)` follows where that file is gone.
+    pub(crate) fn program(self, pid: Pid) -> PathBuf {
+        fs::read_link(self.entry(pid, "exe")).unwrap_or_default()
+    }
+
+    /// The process that started it, or took it over.
+    pub(crate) fn parent(self, pid: Pid) -> Option<Pid> {
+        let status = read(&self.entry(pid, "status"));
+        let status = String::from_utf8_lossy(&status);
+        // Its name stands before, with line breaks escaped.
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+    }
+
+    /// A value of its environment as it was at its start. The rest may be secret, and is dropped.
+    pub(crate) fn variable(self, pid: Pid, name: &str) -> Option<Vec<u8>> {
+        let environment = read(&self.entry(pid, "environ"));
+        let mut variables = environment.split(|&byte| byte == 0);
+        variables
+            .find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .map(<[u8]>::to_vec)
+    }
+
+    /// Its control groups, as cgroups(7) lists them.
+    pub(crate) fn cgroups(self, pid: Pid) -> String {
+        text(&self.entry(pid, "cgroup"))
+    }
+
+    /// Those of the process that asks.
+    pub(crate) fn own_cgroups(self) -> String {
+        text(&self.0.join("self/cgroup"))
+    }
+
+    /// The numbers of the sockets that it holds.
+    pub(crate) fn sockets(self, pid: Pid) -> Vec<u32> {
+        let files = self.entry(pid, "fd");
+        let sockets = numbers::<u32>(&files).unwrap_or_default().into_iter().filter_map(|file| {
+            let target = fs::read_link(files.join(file.to_string())).ok()?;
+            socket(target.as_os_str().as_bytes())
+        });
+        sockets.collect()
+    }
+
+    /// Its mount namespace.
+    pub(crate) fn mount_namespace(self, pid: Pid) -> Option<PathBuf> {
+        fs::read_link(self.entry(pid, "ns/mnt")).ok()
+    }
+
+    /// Its mounts, in the order they were made.
+    pub(crate) fn mounts(self, pid: Pid) -> String {
+        text(&self.entry(pid, "mountinfo"))
+    }
+
+    /// Whether it runs with this process's rights.
+    pub(crate) fn has_our_rights(self, pid: Pid) -> bool {
+        let uid = fs::metadata(self.entry(pid, "")).map(|metadata| metadata.uid());
+        uid.is_ok_and(|uid| uid == rustix::process::geteuid().as_raw())
+    }
+
+    /// Whether it shares our network and numbers, as far as that can be read: a container beside us
+    /// may run the same programs.
+    pub(crate) fn is_here(self, pid: Pid) -> bool {
+        ["ns/net", "ns/pid"].iter().all(|space| {
+            let ours = fs::read_link(self.0.join("self").join(space));
+            match (fs::read_link(self.entry(pid, space)), ours) {
+                (Ok(theirs), Ok(ours)) => theirs == ours,
+                (Err(_), _) | (_, Err(_)) => true,
+            }
+        })
+    }
+
+    fn entry(self, pid: Pid, what: &str) -> PathBuf {
+        self.0.join(pid.to_string()).join(what)
+    }
+}
+
+/// The names in a folder that are numbers.
+fn numbers<T: std::str::FromStr>(folder: &Path) -> io::Result<Vec<T>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<T>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// The number in `socket:[NUMBER]`.
+fn socket(link: &[u8]) -> Option<u32> {
+    let number = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+fn text(file: &Path) -> String {
+    String::from_utf8_lossy(&read(file)).into_owned()
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What was read before an error is as good as a file that is shorter.
+    let _ = File::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_very_process_is_seen_as_it_is() {
+        let (proc, pid) = (Proc::host(), std::process::id());
+        assert_eq!(proc.program(pid), std::env::current_exe().unwrap());
+        assert_eq!(proc.parent(pid), Some(std::os::unix::process::parent_id()));
+        assert!(proc.has_our_rights(pid) && proc.is_here(pid));
+        assert!(proc.pids().unwrap().contains(&pid));
+        let words: Vec<String> = std::env::args().collect();
+        assert_eq!(
+            proc.command_line(pid),
+            words.iter().map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_empty() {
+        let (dir, pid) = (tempfile::tempdir().unwrap(), 7);
+        let proc = Proc::at(dir.path());
+        assert_eq!(proc.command_line(pid), Vec::<Vec<u8>>::new());
+        assert_eq!((proc.parent(pid), proc.name(pid)), (None, Vec::new()));
+        assert_eq!((proc.program(pid), proc.sockets(pid)), (PathBuf::new(), Vec::new()));
+    }
+}
