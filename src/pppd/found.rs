@@ -108,7 +108,7 @@ fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
         };
         let pidfd = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd) };
         if pidfd.is_some() || held.contains(&pid) {
-            let theirs = |link: &String| is_of_another(&paths.run_dir, link, pid);
+            let theirs = |link: &String| is_of_another(paths, link, pid);
             let renamed = interface.as_ref().is_some_and(theirs);
             let interface = interface.filter(|_| !renamed);
             sightings.push(Sighting { node, pid, interface, renamed, dialled: None, pidfd });
@@ -193,10 +193,29 @@ fn links(run_dir: &Path) -> BTreeMap<Pid, (SystemTime, String)> {
     links
 }
 
-/// Whether a link of this name is another process's. pppd writes `LINK.pid` when it names its link,
-/// whosever that name was before it was renamed.
-fn is_of_another(run_dir: &Path, link: &str, pid: Pid) -> bool {
-    named(&run_dir.join(format!("{link}.pid"))).is_some_and(|other| other != pid)
+/// Whether a link of this name is another pppd's by now. pppd writes `LINK.pid` when it names its
+/// link, whosever that name was before it was renamed. Pppds of other networks may write into the
+/// same folder, and any text may be left there: only a pppd that lives in our network, and whose
+/// own files give it no other link, can have a link of ours.
+fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> bool {
+    let run_dir = &paths.run_dir;
+    let Some(other) = named(&run_dir.join(format!("{link}.pid"))) else { return false };
+    let lives_here = || {
+        take_hold(other).is_ok_and(|pidfd| {
+            is_pppd(other, &paths.pppd) && processes::is_here(other) && lives(&pidfd)
+        })
+    };
+    other != pid && lives_here() && told_link(run_dir, other).as_deref() == Some(link)
+}
+
+/// The link that its own files give to a pppd: that of its node, or else the newest that names it.
+fn told_link(run_dir: &Path, pid: Pid) -> Option<String> {
+    let of_its_node = || {
+        let Caller { node, .. } = processes::caller(pid)?;
+        let file = read(&run_dir.join(format!("ppp-{}.pid", node.peer_name())))?;
+        file.interface.filter(|_| file.pid == pid)
+    };
+    of_its_node().or_else(|| links(run_dir).remove(&pid).map(|(_, link)| link))
 }
 
 /// What the node's files say that a call is dialled with.

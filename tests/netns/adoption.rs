@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::namespace::{Running, kill, lives};
+use crate::namespace::{Namespace, Running, kill, lives};
 
 /// Ends the daemon by `signal`, starts it again, and looks at its two tunnels.
 fn survives(signal: Signal) {
@@ -266,6 +266,59 @@ fn a_pid_file_that_names_somebody_else_loses_no_tunnel() {
     let (mut gateway, pid, pid_file) = up();
     fs::write(&pid_file, "1\nlo\n").unwrap();
     is_taken_over(&mut gateway, pid);
+}
+
+/// Node 1 is up, and a pppd in a network of its own that shares the run folder is up too: its first
+/// link is named ppp0 as well, so that it has written its number over `ppp0.pid`.
+fn beside_another_network() -> (Gateway, u32, Namespace) {
+    let (gateway, pid, _) = up();
+    let text = gateway.read("ppp/peers/connexa-node-1").replace("node-1", "node-9");
+    fs::write(gateway.path("ppp/peers/connexa-node-9"), text).unwrap();
+    let secrets = gateway.read("ppp/chap-secrets");
+    let secrets = secrets.clone() + &secrets.replace("node-1", "node-9");
+    fs::write(gateway.path("ppp/chap-secrets"), secrets).unwrap();
+    let elsewhere = Namespace::new();
+    let mut other = elsewhere.command(gateway.path("bin/pppd"));
+    assert!(other.args(["call", "connexa-node-9"]).status().unwrap().success());
+    gateway.wait_for("its link", || {
+        (gateway.read("dials.log").matches("\"up\"").count() == 2).then_some(())
+    });
+    assert_ne!(gateway.read("run/ppp0.pid"), format!("{pid}\n"));
+    (gateway, pid, elsewhere)
+}
+
+#[test]
+fn a_pppd_of_another_network_that_shares_the_run_folder_loses_no_tunnel() {
+    let (mut gateway, pid, _elsewhere) = beside_another_network();
+    is_taken_over(&mut gateway, pid);
+}
+
+#[test]
+fn a_pppd_of_another_network_that_has_ended_loses_no_tunnel() {
+    let (mut gateway, pid, elsewhere) = beside_another_network();
+    let text = gateway.read("run/ppp0.pid");
+    drop(elsewhere);
+    fs::write(gateway.path("run/ppp0.pid"), text).unwrap();
+    is_taken_over(&mut gateway, pid);
+}
+
+#[test]
+fn a_links_pid_file_that_names_another_nodes_pppd_loses_no_tunnel() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    gateway.start();
+    let [one, two] = [1, 2].map(|id| gateway.wait_state(id, "up"));
+    fs::copy(
+        gateway.path(&format!("run/{}.pid", two.interface.unwrap())),
+        gateway.path(&format!("run/{}.pid", one.interface.unwrap())),
+    )
+    .unwrap();
+    gateway.end(Signal::KILL);
+    gateway.start();
+    for (id, pid) in [(1, one.pid), (2, two.pid)] {
+        let node = gateway.wait_state(id, "up");
+        assert_eq!((node.pid, node.adopted, gateway.dialled(id)), (pid, true, 1));
+    }
 }
 
 #[test]
