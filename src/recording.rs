@@ -3,9 +3,9 @@
 //! fingerprints that no other run can make.
 
 use std::fmt::Display;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
@@ -54,21 +54,22 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording in this file, whose former content goes. Only root may read it.
+    /// Begins a recording in this file, or, where something has that name already, in the first free
+    /// of `FILE.1`, `FILE.2` and so on: nothing that is there is opened. Only root may read it.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// When no file can be made.
     pub fn start(path: &Path, policy: &Policy) -> Result<Self, RecordError> {
         let failed = |source| RecordError { path: path.to_owned(), source };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path).map_err(failed)?;
-        // One that was there before keeps its mode.
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        let (file, path) = create_free(path).map_err(failed)?;
+        tracing::info!("Recording to {}", path.display());
+        Ok(Recorder::write_to(file, path, policy))
+    }
+
+    fn write_to(file: File, path: PathBuf, policy: &Policy) -> Self {
         let (lines, theirs) = mpsc::sync_channel(QUEUE);
         let (at_end, written) = mpsc::channel();
-        let mut recorder = Recorder { path: path.to_owned(), lines: Some(lines), written };
-        let path = path.to_owned();
+        let mut recorder = Recorder { path: path.clone(), lines: Some(lines), written };
         std::thread::spawn(move || {
             if let Err(error) = write_all(file, &theirs) {
                 note_end(&path, &error);
@@ -77,7 +78,7 @@ impl Recorder {
         });
         let version = env!("CARGO_PKG_VERSION").to_owned();
         recorder.add(Line::Started { version, policy: Box::new(policy.clone()) });
-        Ok(recorder)
+        recorder
     }
 
     /// Records an input. Where the disk can't keep up, the recording ends and the daemon goes on.
@@ -107,6 +108,26 @@ impl Recorder {
             note_end(&self.path, &"the disk hangs, and the daemon's end does not wait for it");
         }
     }
+}
+
+/// Makes a file under this name, or under the first free one of those with a number behind it. A
+/// link or a pipe of that name counts as there (open(2), `O_EXCL`).
+fn create_free(path: &Path) -> io::Result<(File, PathBuf)> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let numbered = (1..=u32::MAX).map(|number| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    });
+    for free in std::iter::once(path.to_owned()).chain(numbered) {
+        match options.open(&free) {
+            Ok(file) => return Ok((file, free)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn note_end(path: &Path, why: &dyn Display) {
@@ -148,11 +169,26 @@ mod tests {
         let path = folder.path().join("recording");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
         let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        (Recorder::start(&path, &Policy::from(&Config::default())).unwrap(), pipe)
+        let recording = pipe.try_clone().unwrap();
+        (Recorder::write_to(recording, path, &Policy::from(&Config::default())), pipe)
     }
 
     fn tick() -> Input {
         Input { now: Now::default(), event: Event::Tick }
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_recording_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("there"), "precious").unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("there.1")).unwrap();
+        mknodat(CWD, path("there.2"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let policy = Policy::from(&Config::default());
+        let recorder = Recorder::start(&path("there"), &policy).unwrap();
+        assert_eq!(recorder.path, path("there.3"));
+        assert_eq!(std::fs::read_to_string(path("there")).unwrap(), "precious");
+        assert!(!path("nowhere").exists());
     }
 
     #[test]

@@ -29,7 +29,8 @@ struct Arguments {
     /// Tell what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Record all that the core is told to this file, for `connexactl replay`
+    /// Record all that the core is told to this file, for `connexactl replay`; where it exists, to
+    /// the first free of FILE.1, FILE.2 and so on
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Length of an outage window, e.g. 30s; overrides outage.interval

@@ -68,6 +68,18 @@ fn a_recording_holds_no_password_and_is_for_root_alone() {
 }
 
 #[test]
+fn a_second_run_records_beside_what_is_there() {
+    let mut gateway = recorded();
+    let first = gateway.read("recording");
+    let recording = gateway.path("recording");
+    gateway.start_as(&["--record", recording.to_str().unwrap()]).wait_state(1, "up");
+    gateway.end(Signal::TERM);
+    assert!(gateway.read("recording") == first, "the first recording was changed");
+    assert!(gateway.read("recording.1").lines().count() > 1);
+    gateway.wait_log(&format!("Recording to {}.1", recording.display()));
+}
+
+#[test]
 fn a_recording_that_was_cut_short_is_replayed_to_its_end() {
     let gateway = recorded();
     let whole = gateway.read("recording");
