@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use clock::Clock;
 
 use crate::config::{self, Config, ConfigError, Span};
+use crate::control::lock;
 use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
@@ -97,7 +98,7 @@ pub enum SupervisorError {
 /// # Errors
 /// When it can't begin, or a part of it fails.
 pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError> {
-    let only = socket::be_the_only(&config.paths)?;
+    let only = lock::be_the_only(&config.paths)?;
     tracing::info!("connexad {} starts", env!("CARGO_PKG_VERSION"));
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use connexa::cli;
 use connexa::config::{Config, Span};
+use connexa::control::socket::{self, SocketError};
 use connexa::exit::Exit;
 use connexa::once;
 use connexa::supervisor::{self, Options, SupervisorError};
@@ -83,6 +84,7 @@ fn obey(arguments: &Arguments, options: Options) -> Ended {
 }
 
 fn print_config(config: &Config) -> Ended {
+    socket::check(config).map_err(|error| (error.to_string(), Exit::Config))?;
     print(&toml::to_string(config).map_err(|error| (error.to_string(), Exit::Config))?);
     Ok(Exit::Done)
 }
@@ -129,6 +131,7 @@ fn run(options: Options, config: Config) -> Ended {
     let ended = ended.map_err(|error| {
         let exit = match &error {
             SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
+            SupervisorError::Socket(SocketError::Taken { .. }) => Exit::Config,
             SupervisorError::Socket(_)
             | SupervisorError::Signals(_)
             | SupervisorError::Record(_) => Exit::No,

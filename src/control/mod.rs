@@ -3,6 +3,7 @@
 mod answers;
 pub mod api;
 pub mod client;
+pub mod lock;
 pub mod question;
 pub mod server;
 pub mod socket;

@@ -1,14 +1,19 @@
-//! The socket file, and the lock that keeps a second daemon away.
+//! The socket file: made where nothing is, or in place of one that an earlier daemon left.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{FileType, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Mode, fchmod};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use crate::config::{Control, Paths};
+use super::lock::{self, Inode, Made, Only};
+use crate::config::{Config, Control};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// Why the socket can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,14 @@ pub enum SocketError {
     AlreadyRunning {
         /// The lock file.
         lock: PathBuf,
+    },
+    /// Something else stands where the socket is to be.
+    #[error("control.socket: {} is {what}, and nothing of others is replaced; name a path where nothing is", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        what: &'static str,
     },
     /// A file can't be made.
     #[error("can't {what} {}: {source}; check control.socket and that the daemon runs as root", path.display())]
@@ -32,81 +45,127 @@ pub enum SocketError {
 }
 
 impl SocketError {
+    pub(super) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        SocketError::File { what, path: path.to_owned(), source }
+    }
+
     /// Whether rights were missing.
     pub fn is_permission(&self) -> bool {
         match self {
-            SocketError::AlreadyRunning { .. } => false,
+            SocketError::AlreadyRunning { .. } | SocketError::Taken { .. } => false,
             SocketError::File { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
         }
     }
 }
 
-/// The one daemon: holds its lock while it lives.
-#[derive(Debug)]
-pub struct Only {
-    /// The lock goes with the file handle.
-    _lock: File,
-}
-
-/// Makes sure that this is the only daemon for these pppds. The lock stands beside pppd's pid
-/// files, which are what two daemons would fight for, whatever their sockets.
+/// Whether a daemon could have this configuration's socket, as far as that is seen without taking
+/// the lock: one that runs may be ours.
 ///
 /// # Errors
-/// When another one runs, or the lock file can't be made.
-pub fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
-    std::fs::create_dir_all(&paths.run_dir)
-        .map_err(|source| file_error("make the folder", &paths.run_dir, source))?;
-    let path = paths.run_dir.join("connexad.lock");
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| file_error("open", &path, source))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Only { _lock: lock }),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(SocketError::AlreadyRunning { lock: path }),
-        Err(errno) => Err(file_error("lock", &path, errno.into())),
+/// When something else stands there.
+pub fn check(config: &Config) -> Result<(), SocketError> {
+    let path = &config.control.socket;
+    let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    match lock::made(&config.paths) {
+        _ if !there.file_type().is_socket() => Err(taken(path, kind(there.file_type()))),
+        Made::This(inode) if inode == Inode::of(&there) => Ok(()),
+        Made::Unsaid => Ok(()),
+        Made::This(_) | Made::Nothing => Err(taken(path, ANOTHERS)),
     }
 }
 
-/// Opens the socket: root may read and write, and the group of the configuration, where it
-/// exists. It appears under its name with these rights already set.
+/// Opens the socket: root may read and write, and the group of the configuration, where it exists.
 ///
 /// # Errors
-/// When the socket can't be made.
-pub fn open(control: &Control, _only: &Only) -> Result<UnixListener, SocketError> {
+/// When something else stands there, or the socket can't be made.
+pub fn open(control: &Control, only: &Only) -> Result<UnixListener, SocketError> {
     let path = &control.socket;
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder)
-        .map_err(|source| file_error("make the folder", folder, source))?;
-    let new = path.with_extension("new");
-    let fail = |what| {
-        let path = path.clone();
-        move |source| SocketError::File { what, path, source }
-    };
-    // Left over by a daemon that died between bind and rename; usually not there.
-    let _ = std::fs::remove_file(&new);
-    let listener = UnixListener::bind(&new).map_err(fail("make the socket"))?;
-    let group = group_id(&control.group);
-    let mode = if group.is_some() { 0o660 } else { 0o600 };
-    std::os::unix::fs::chown(&new, None, group).map_err(fail("give a group to"))?;
-    std::fs::set_permissions(&new, Permissions::from_mode(mode))
-        .map_err(fail("set the mode of"))?;
-    std::fs::rename(&new, path).map_err(fail("put in place"))?;
-    if group.is_none() {
-        tracing::info!(
+        .map_err(|source| SocketError::file("make the folder", folder, source))?;
+    clear_the_place(path, only.made)?;
+    let failed = |what| move |source| SocketError::file(what, path, source);
+    only.remember(Made::Unsaid).map_err(failed("remember the socket"))?;
+    let socket = bind(path).map_err(failed("make the socket"))?;
+    let made = std::fs::symlink_metadata(path).map(|there| Made::This(Inode::of(&there)));
+    made.and_then(|made| only.remember(made)).map_err(failed("remember the socket"))?;
+    match group_id(&control.group) {
+        Some(group) => {
+            std::os::unix::fs::lchown(path, None, Some(group))
+                .map_err(failed("give a group to"))?;
+            std::fs::set_permissions(path, Permissions::from_mode(0o660))
+                .map_err(failed("set the mode of"))?;
+        }
+        None => tracing::info!(
             "Group {} is not in /etc/group: only root may use {}",
             control.group,
             path.display()
-        );
+        ),
     }
-    Ok(listener)
+    UnixListener::from_std(socket.into()).map_err(failed("listen on"))
 }
 
-fn file_error(what: &'static str, path: &Path, source: io::Error) -> SocketError {
-    SocketError::File { what, path: path.to_owned(), source }
+/// A listening socket that is root's alone from the moment its file exists: the file takes its mode
+/// from the socket (unix(7)).
+fn bind(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Removes the socket that an earlier daemon left, and nothing else.
+fn clear_the_place(path: &Path, made: Made) -> Result<(), SocketError> {
+    let there = match std::fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(SocketError::file("look at", path, source)),
+    };
+    if !there.file_type().is_socket() {
+        return Err(taken(path, kind(there.file_type())));
+    }
+    let is_ours = match made {
+        Made::Nothing => false,
+        Made::This(inode) => inode == Inode::of(&there),
+        Made::Unsaid => is_dead(path),
+    };
+    if !is_ours {
+        return Err(taken(path, ANOTHERS));
+    }
+    std::fs::remove_file(path)
+        .map_err(|source| SocketError::file("remove the old socket", path, source))
+}
+
+const ANOTHERS: &str = "a socket that connexad has not made";
+
+fn taken(path: &Path, what: &'static str) -> SocketError {
+    SocketError::Taken { path: path.to_owned(), what }
+}
+
+fn kind(there: FileType) -> &'static str {
+    if there.is_symlink() {
+        "a symbolic link"
+    } else if there.is_dir() {
+        "a folder"
+    } else if there.is_fifo() {
+        "a named pipe"
+    } else if there.is_file() {
+        "a file that exists already"
+    } else {
+        "a device"
+    }
+}
+
+/// Whether nobody listens on this socket any more.
+fn is_dead(path: &Path) -> bool {
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connect().is_err_and(|error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// The number of a group of this host, from `/etc/group` (group(5)).
@@ -120,16 +179,122 @@ fn group_id(name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener as Listener;
 
-    #[test]
-    fn a_second_daemon_is_turned_away_while_the_first_lives() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
-        let first = be_the_only(&paths).unwrap();
-        assert!(matches!(be_the_only(&paths), Err(SocketError::AlreadyRunning { .. })));
-        drop(first);
-        assert!(be_the_only(&paths).is_ok());
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+    use crate::config::Paths;
+
+    struct Host {
+        folder: tempfile::TempDir,
+        config: Config,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let run_dir = folder.path().join("run");
+            fs::create_dir(&run_dir).unwrap();
+            let control = Control { socket: run_dir.join("connexad.sock"), ..Control::default() };
+            let paths = Paths { run_dir, ..Paths::default() };
+            let config = Config { control, paths, ..Config::default() };
+            Host { folder, config }
+        }
+
+        fn socket(&self) -> &Path {
+            &self.config.control.socket
+        }
+
+        fn open(&self) -> Result<(UnixListener, Only), SocketError> {
+            let only = lock::be_the_only(&self.config.paths)?;
+            open(&self.config.control, &only).map(|listener| (listener, only))
+        }
+
+        fn is_refused(&self) -> bool {
+            matches!(check(&self.config), Err(SocketError::Taken { .. }))
+                && matches!(self.open(), Err(SocketError::Taken { .. }))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_daemon_that_died_is_made_anew() {
+        let host = Host::new();
+        drop(host.open().unwrap());
+        assert!(host.socket().exists());
+        check(&host.config).unwrap();
+        host.open().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_dead_socket_of_a_daemon_that_did_not_say_what_it_made_is_made_anew() {
+        let host = Host::new();
+        fs::write(host.folder.path().join("run/connexad.lock"), "").unwrap();
+        drop(Listener::bind(host.socket()).unwrap());
+        check(&host.config).unwrap();
+        host.open().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_is_left_as_it_is() {
+        let host = Host::new();
+        fs::write(host.socket(), "precious").unwrap();
+        assert!(host.is_refused());
+        assert_eq!(fs::read_to_string(host.socket()).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_symbolic_link_is_left_as_it_is_wherever_it_leads() {
+        let host = Host::new();
+        symlink(host.folder.path().join("nowhere"), host.socket()).unwrap();
+        assert!(host.is_refused());
+        assert!(fs::symlink_metadata(host.socket()).unwrap().is_symlink());
+    }
+
+    #[tokio::test]
+    async fn a_folder_and_a_pipe_are_left_as_they_are() {
+        let host = Host::new();
+        fs::create_dir(host.socket()).unwrap();
+        assert!(host.is_refused());
+        fs::remove_dir(host.socket()).unwrap();
+        mknodat(CWD, host.socket(), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(host.is_refused());
+    }
+
+    #[tokio::test]
+    async fn the_live_socket_of_another_program_goes_on() {
+        let host = Host::new();
+        let theirs = Listener::bind(host.socket()).unwrap();
+        assert!(host.is_refused());
+        std::os::unix::net::UnixStream::connect(host.socket()).unwrap();
+        theirs.accept().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_that_no_daemon_has_made_is_left() {
+        let host = Host::new();
+        drop(Listener::bind(host.socket()).unwrap());
+        assert!(host.is_refused());
+        assert!(host.socket().exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_beside_the_socket_is_left_as_it_is() {
+        let host = Host::new();
+        let beside = host.socket().with_extension("new");
+        fs::write(&beside, "precious").unwrap();
+        host.open().unwrap();
+        assert_eq!(fs::read_to_string(beside).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_closed_to_all_but_root_where_there_is_no_group() {
+        let mut host = Host::new();
+        host.config.control.group = "no such group".into();
+        let _open = host.open().unwrap();
+        assert_eq!(fs::metadata(host.socket()).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -46,6 +46,22 @@ fn the_effective_configuration_is_printed_and_reads_back() {
 }
 
 #[test]
+fn a_control_socket_where_something_else_stands_is_an_error_of_configuration() {
+    let gateway = Gateway::new();
+    let database = gateway.path("connexa.db");
+    gateway.configure(&format!("control.socket = \"{}\"", database.display()));
+    let before = std::fs::read(&database).unwrap();
+    for arguments in [&["--check-config"][..], &[]] {
+        let output = gateway.connexad(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        let told = String::from_utf8(output.stderr).unwrap();
+        let line = told.lines().last().unwrap();
+        assert!(line.contains("connexa.db is a file that exists already"), "{told}");
+    }
+    assert!(std::fs::read(&database).unwrap() == before, "the database was changed");
+}
+
+#[test]
 fn the_environment_names_the_database_before_the_file_does() {
     let gateway = Gateway::new();
     let mut command = gateway.connexad(&["--check-config"]);

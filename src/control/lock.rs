@@ -1,0 +1,174 @@
+//! The lock that keeps a second daemon away, and what it remembers: which socket file is ours.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::socket::SocketError;
+use crate::config::Paths;
+
+/// What the line in the lock file begins with.
+const MARK: &str = "connexad socket";
+const NOTHING: &str = "none";
+const UNSAID: &str = "unsaid";
+/// The line is no longer than this, in bytes.
+const LONGEST: u64 = 128;
+
+/// A socket file, by what no other file has while it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    pub(super) fn of(metadata: &std::fs::Metadata) -> Self {
+        Inode { device: metadata.dev(), number: metadata.ino() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (device, number) = text.split_once(' ')?;
+        Some(Inode { device: device.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// Which socket file daemons of these pppds have made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// None.
+    Nothing,
+    /// The last one made this file.
+    This(Inode),
+    /// A daemon may have made one and has not said which: it died at it, or was of before 0.2.
+    Unsaid,
+}
+
+impl Made {
+    fn parse(text: &str) -> Self {
+        let Some(rest) = text.strip_prefix(MARK) else { return Made::Unsaid };
+        match rest.trim() {
+            NOTHING => Made::Nothing,
+            inode => Inode::parse(inode).map_or(Made::Unsaid, Made::This),
+        }
+    }
+
+    fn line(self) -> String {
+        match self {
+            Made::Nothing => format!("{MARK} {NOTHING}\n"),
+            Made::This(Inode { device, number }) => format!("{MARK} {device} {number}\n"),
+            Made::Unsaid => format!("{MARK} {UNSAID}\n"),
+        }
+    }
+}
+
+/// The one daemon: holds its lock while it lives.
+#[derive(Debug)]
+pub struct Only {
+    lock: File,
+    pub(super) made: Made,
+}
+
+impl Only {
+    /// Remembers, for the next daemon, which socket file this one has made.
+    ///
+    /// # Errors
+    /// When the lock file can't be written.
+    pub(super) fn remember(&self, made: Made) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.write_all_at(made.line().as_bytes(), 0)
+    }
+}
+
+/// Makes sure that this is the only daemon for these pppds. The lock stands beside pppd's pid
+/// files, which are what two daemons would fight for, whatever their sockets.
+///
+/// # Errors
+/// When another one runs, or the lock file can't be made.
+pub fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
+    std::fs::create_dir_all(&paths.run_dir)
+        .map_err(|source| SocketError::file("make the folder", &paths.run_dir, source))?;
+    let path = file(paths);
+    let is_new = std::fs::symlink_metadata(&path).is_err();
+    let lock = open(&path, true).map_err(|source| SocketError::file("open", &path, source))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            return Err(SocketError::AlreadyRunning { lock: path });
+        }
+        Err(errno) => return Err(SocketError::file("lock", &path, errno.into())),
+    }
+    let said = read(&lock).map_err(|source| SocketError::file("read", &path, source))?;
+    let made = if is_new { Made::Nothing } else { said };
+    let only = Only { lock, made };
+    only.remember(made).map_err(|source| SocketError::file("write", &path, source))?;
+    Ok(only)
+}
+
+/// Which socket file was made last, without the lock.
+pub(super) fn made(paths: &Paths) -> Made {
+    match open(&file(paths), false) {
+        Ok(lock) => read(&lock).unwrap_or(Made::Unsaid),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Made::Nothing,
+        Err(_) => Made::Unsaid,
+    }
+}
+
+fn file(paths: &Paths) -> PathBuf {
+    paths.run_dir.join("connexad.lock")
+}
+
+fn open(path: &Path, write: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(write).create(write).truncate(false).mode(0o600);
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)
+}
+
+fn read(mut lock: &File) -> io::Result<Made> {
+    let mut text = Vec::new();
+    lock.rewind()?;
+    lock.take(LONGEST).read_to_end(&mut text)?;
+    Ok(Made::parse(&String::from_utf8_lossy(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_turned_away_while_the_first_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
+        let first = be_the_only(&paths).unwrap();
+        assert!(matches!(be_the_only(&paths), Err(SocketError::AlreadyRunning { .. })));
+        drop(first);
+        assert!(be_the_only(&paths).is_ok());
+    }
+
+    #[test]
+    fn the_next_daemon_knows_which_socket_was_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
+        let socket = Made::This(Inode { device: 7, number: u64::MAX });
+        for said in [Made::This(Inode { device: 1 << 40, number: 1 }), socket, Made::Unsaid] {
+            be_the_only(&paths).unwrap().remember(said).unwrap();
+            assert_eq!((be_the_only(&paths).unwrap().made, made(&paths)), (said, said));
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_got_no_socket_has_made_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
+        drop(be_the_only(&paths).unwrap());
+        assert_eq!(be_the_only(&paths).unwrap().made, Made::Nothing);
+    }
+
+    #[test]
+    fn the_empty_lock_of_an_older_daemon_says_nothing() {
+        assert_eq!(Made::parse(""), Made::Unsaid);
+    }
+}
