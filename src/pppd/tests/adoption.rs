@@ -84,9 +84,25 @@ async fn a_link_name_that_is_another_pppds_by_now_is_not_taken_for_its_own() {
     let pppd = stage.by_hand(2);
     wait_for(&stage.pid_file(2));
     fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
+    let other = stage.by_hand(3);
+    wait_for(&stage.pid_file(3));
+    fs::write(stage.pid_file(3), format!("{}\nppp7\n", other.pid)).unwrap();
+    fs::write(stage.path("run/ppp7.pid"), format!("{}\n", other.pid)).unwrap();
+    let found = stage.work().await.1;
+    let told = |node| found.iter().find(|found| found.node == NodeId(node)).unwrap();
+    assert_eq!((told(2).interface.as_deref(), told(2).renamed), (None, true));
+    assert_eq!((told(3).interface.as_deref(), told(3).renamed), (Some("ppp7"), false));
+}
+
+#[tokio::test]
+async fn a_link_name_stays_its_own_though_a_file_gives_it_to_a_process_that_is_no_pppd() {
+    let stage = stage();
+    let pppd = stage.by_hand(2);
+    wait_for(&stage.pid_file(2));
+    fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
     fs::write(stage.path("run/ppp7.pid"), "1\n").unwrap();
     let found = stage.work().await.1;
-    assert_eq!((found[0].interface.as_deref(), found[0].renamed), (None, true));
+    assert_eq!((found[0].interface.as_deref(), found[0].renamed), (Some("ppp7"), false));
 }
 
 #[tokio::test]
