@@ -202,7 +202,7 @@ fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> bool {
     let Some(other) = named(&run_dir.join(format!("{link}.pid"))) else { return false };
     let lives_here = || {
         take_hold(other).is_ok_and(|pidfd| {
-            is_pppd(other, &paths.pppd) && processes::is_here(other) && lives(&pidfd)
+            is_pppd(other, &paths.pppd) && Proc::host().is_here(other) && lives(&pidfd)
         })
     };
     other != pid && lives_here() && told_link(run_dir, other).as_deref() == Some(link)
@@ -211,7 +211,7 @@ fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> bool {
 /// The link that its own files give to a pppd: that of its node, or else the newest that names it.
 fn told_link(run_dir: &Path, pid: Pid) -> Option<String> {
     let of_its_node = || {
-        let Caller { node, .. } = processes::caller(pid)?;
+        let Caller { node, .. } = callers::caller(pid)?;
         let file = read(&run_dir.join(format!("ppp-{}.pid", node.peer_name())))?;
         file.interface.filter(|_| file.pid == pid)
     };
