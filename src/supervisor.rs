@@ -263,13 +263,13 @@ impl Supervisor {
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
             Effect::Pppd(order) => drop(self.pppd.send(order)),
-            Effect::JudgeBackend => self.judge_backend(),
-            Effect::RestartBackend if self.options.dry_run => {
+            Effect::JudgeBackend { question } => self.judge_backend(question),
+            Effect::RestartBackend { restart } if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
                 let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
-                self.answer_core(Event::BackendRestarted(outcome));
+                self.answer_core(Event::BackendRestarted { restart, outcome });
             }
-            Effect::RestartBackend => self.restart_backend(),
+            Effect::RestartBackend { restart } => self.restart_backend(restart),
             Effect::KeepStopped(stopped) if self.options.dry_run => {
                 let file = stopped::file(&self.config.paths);
                 tracing::info!(
@@ -322,23 +322,23 @@ impl Supervisor {
         let _ = self.events_in.try_send(event);
     }
 
-    fn judge_backend(&self) {
+    fn judge_backend(&self, question: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
         tokio::spawn(async move {
             let judgement = backend::judge(&backend).await;
             // Nobody to tell once the daemon has stopped.
-            let _ = events.send(Event::BackendJudged(judgement)).await;
+            let _ = events.send(Event::BackendJudged { question, judgement }).await;
         });
     }
 
-    fn restart_backend(&self) {
+    fn restart_backend(&self, restart: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
         tokio::spawn(async move {
             let outcome = backend::restart(&backend).await;
             // Nobody to tell once the daemon has stopped.
-            let _ = events.send(Event::BackendRestarted(outcome)).await;
+            let _ = events.send(Event::BackendRestarted { restart, outcome }).await;
         });
     }
 

@@ -17,6 +17,10 @@ use crate::core::event::{RestartFault, RestartOutcome};
 /// looked for; only after a restart, and for `ready_timeout` at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// For the look that explains why a restart is not ready: files in `/proc` hang where a process
+/// hangs in the kernel.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the lines of a restart command begin with.
 const ABOUT: &str = "backend restart";
 
@@ -110,8 +114,11 @@ async fn port_opens(port: u16, before: &BTreeSet<u32>) -> Result<(), String> {
 async fn what_is_seen(backend: &Backend) -> String {
     let number = backend.port;
     let waited = humantime::format_duration(backend.ready_timeout.get());
-    let seen = spawn_blocking(move || port::look(number)).await;
-    let listening = seen.ok().and_then(Result::ok).unwrap_or_default();
+    let look = spawn_blocking(move || port::look(number));
+    let seen = timeout(EXPLAIN_WITHIN, look).await;
+    let Some(listening) = seen.ok().and_then(Result::ok).and_then(Result::ok) else {
+        return format!("no new socket listens on port {number} {waited} after the restart");
+    };
     if listening.is_empty() {
         return format!(
             "nothing listens on port {number} {waited} after the restart; see its own log"

@@ -81,8 +81,10 @@ impl Replay {
             match effect {
                 Effect::Tell(notice) => writeln!(out, "{time} {notice}")?,
                 Effect::Pppd(order) => writeln!(out, "{time} ({order})")?,
-                Effect::JudgeBackend => writeln!(out, "{time} (look whose the backend's port is)")?,
-                Effect::RestartBackend => writeln!(out, "{time} (restart the backend)")?,
+                Effect::JudgeBackend { .. } => {
+                    writeln!(out, "{time} (look whose the backend's port is)")?;
+                }
+                Effect::RestartBackend { .. } => writeln!(out, "{time} (restart the backend)")?,
                 Effect::KeepStopped(_) => writeln!(out, "{time} (keep the list of stopped nodes)")?,
             }
         }

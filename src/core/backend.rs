@@ -48,26 +48,30 @@ impl Core {
     /// Looks whether a deadline of the outage rule has come.
     pub(super) fn close_window(&mut self, turn: &mut Turn) {
         match self.outage.expire(turn.at(), turn.now.wall) {
-            Some(Verdict::Empty { count, enough }) => {
+            Some(Verdict::Empty { count, question }) => {
                 // While a restart is held back the count stays where it is, and was told.
                 if self.backend.held.is_none() {
                     let of = self.outage.policy().windows;
                     turn.tell(Notice::EmptyWindow { count, of });
                 }
-                if enough {
-                    turn.effects.push(Effect::JudgeBackend);
+                if let Some(question) = question {
+                    turn.effects.push(Effect::JudgeBackend { question });
                 }
             }
-            Some(Verdict::Restart) => self.restart_backend(turn),
+            Some(Verdict::Restart(restart)) => self.restart_backend(restart, turn),
             Some(Verdict::RestartOverdue) => turn.tell(Notice::RestartOverdue),
             None => {}
         }
     }
 
-    pub(super) fn backend_judged(&mut self, judgement: Judgement, turn: &mut Turn) {
+    pub(super) fn backend_judged(&mut self, question: u64, judgement: Judgement, turn: &mut Turn) {
+        if !self.outage.awaits(question) {
+            return;
+        }
         let can_help = judgement == Judgement::Clear;
-        if self.outage.judged(can_help, turn.at(), turn.now.wall) {
-            self.restart_backend(turn);
+        let restart = self.outage.judged(question, can_help, turn.at(), turn.now.wall);
+        if let Some(restart) = restart {
+            self.restart_backend(restart, turn);
         }
         match judgement {
             Judgement::Clear => self.backend.held = None,
@@ -79,16 +83,26 @@ impl Core {
         }
     }
 
-    fn restart_backend(&mut self, turn: &mut Turn) {
+    fn restart_backend(&mut self, restart: u64, turn: &mut Turn) {
         turn.tell(Notice::Restarting { windows: self.outage.policy().windows });
-        turn.effects.push(Effect::RestartBackend);
+        turn.effects.push(Effect::RestartBackend { restart });
     }
 
-    pub(super) fn backend_restarted(&mut self, outcome: RestartOutcome, turn: &mut Turn) {
-        self.outage.restarted(turn.at());
+    pub(super) fn backend_restarted(
+        &mut self,
+        restart: u64,
+        outcome: RestartOutcome,
+        turn: &mut Turn,
+    ) {
+        if !self.outage.restarted(restart, turn.at()) {
+            return;
+        }
         let fault = Fault::of(&outcome);
         let repeated = fault.is_some() && fault == self.backend.fault;
         self.backend.fault = fault;
         turn.tell(Notice::Restarted { outcome, repeated });
     }
 }
+
+#[cfg(test)]
+mod tests;

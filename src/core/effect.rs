@@ -16,10 +16,17 @@ use crate::node::{Node, NodeId};
 pub enum Effect {
     /// Work for pppd's keeper.
     Pppd(Order),
-    /// Find out whether a backend restart can help.
-    JudgeBackend,
+    /// Find out, within [`JUDGE_WITHIN`](super::outage::JUDGE_WITHIN), whether a backend restart
+    /// can help.
+    JudgeBackend {
+        /// The number that the answer bears.
+        question: u64,
+    },
     /// Restart the backend and wait for its port.
-    RestartBackend,
+    RestartBackend {
+        /// The number that the report bears.
+        restart: u64,
+    },
     /// Remember, beyond this daemon's life, which nodes the operator has stopped.
     KeepStopped(BTreeSet<NodeId>),
     /// Tell people.

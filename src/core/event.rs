@@ -109,9 +109,19 @@ pub enum Event {
     /// `/dev/ppp`, pppd or pptp came, went or changed.
     HostChanged,
     /// Whether a backend restart can help, as the port's holder shows.
-    BackendJudged(Judgement),
+    BackendJudged {
+        /// The number of the question.
+        question: u64,
+        /// The answer.
+        judgement: Judgement,
+    },
     /// A backend restart is over.
-    BackendRestarted(RestartOutcome),
+    BackendRestarted {
+        /// The number of the restart.
+        restart: u64,
+        /// How it went.
+        outcome: RestartOutcome,
+    },
     /// The nodes that the operator has stopped, as an earlier daemon left them.
     Stopped(BTreeSet<NodeId>),
     /// The operator asks something of a node.

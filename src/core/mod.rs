@@ -169,8 +169,12 @@ impl Core {
             Event::Exited { call, exit } => self.exited(call, exit, turn),
             Event::Probed { call, probed } => self.probed(call, probed, turn),
             Event::HostChanged => self.host.changed(),
-            Event::BackendJudged(judgement) => self.backend_judged(judgement, turn),
-            Event::BackendRestarted(outcome) => self.backend_restarted(outcome, turn),
+            Event::BackendJudged { question, judgement } => {
+                self.backend_judged(question, judgement, turn);
+            }
+            Event::BackendRestarted { restart, outcome } => {
+                self.backend_restarted(restart, outcome, turn);
+            }
             Event::Stopped(stopped) => self.stopped_before(stopped, turn),
             Event::Asked { node, ask } => self.asked(node, ask, turn),
             Event::Policy(policy) => self.set_policy(*policy, turn),

@@ -2,9 +2,9 @@
 //!
 //! A window in which no tunnel was up at any moment is an empty one. So many empty windows in a
 //! row mean one restart of the backend, unless whoever holds its port makes that useless: then it is
-//! held back, and judged again after each further empty window. A tunnel coming up at any moment sets the count to zero.
-//! After a restart the next one needs windows twice as long, up to sixteen times, until a tunnel
-//! has been up once.
+//! held back, and judged again after each further empty window. A tunnel coming up at any moment
+//! sets the count to zero. After a restart the next one needs windows twice as long, up to sixteen
+//! times, until a tunnel has been up once.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::time::{Monotonic, Wall};
 const LONGEST_FACTOR: u32 = 16;
 
 /// How long it may take to find out whether a restart can help.
-const JUDGE_WITHIN: Duration = Duration::from_secs(5);
+pub const JUDGE_WITHIN: Duration = Duration::from_secs(10);
 
-/// A restart allows itself so much less than is allowed to it, so that its own report comes first.
+/// An answer may come so much later than its limit: a command that hangs is ended first.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a deadline brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A window was empty; `enough` when it was the last one needed: a restart is to be judged.
+    /// A window was empty.
     Empty {
         /// Empty windows in a row, this one included.
         count: u32,
-        /// Whether a restart is due, if it can help.
-        enough: bool,
+        /// When it was the last one needed: the number of the question whether a restart can help.
+        question: Option<u64>,
     },
-    /// Nobody could say in time whether a restart helps: the backend is to be restarted now.
-    Restart,
+    /// Nobody could say in time whether a restart helps: this one is to begin now.
+    Restart(u64),
     /// A restart has taken longer than it may; windows are counted again.
     RestartOverdue,
 }
@@ -42,7 +42,7 @@ enum Phase {
     /// A window is open.
     Window { ends: Monotonic },
     /// A restart is due; whether it can help is being found out.
-    Judging { until: Monotonic },
+    Judging { question: u64, until: Monotonic },
     /// The backend restarts; no window is open.
     Restarting { overdue: Monotonic },
 }
@@ -56,6 +56,8 @@ pub struct Outage {
     not_before: Option<Monotonic>,
     count: u32,
     factor: u32,
+    /// Questions so far, whether a restart can help.
+    questions: u64,
     /// A restart has begun and not reported back.
     restarting: bool,
     restarts: u64,
@@ -71,6 +73,7 @@ impl Outage {
             not_before: None,
             count: 0,
             factor: 1,
+            questions: 0,
             restarting: false,
             restarts: 0,
             last_restart: None,
@@ -106,7 +109,7 @@ impl Outage {
         match self.phase {
             Phase::Idle => None,
             Phase::Window { ends } => Some(ends),
-            Phase::Judging { until } => Some(until),
+            Phase::Judging { until, .. } => Some(until),
             Phase::Restarting { overdue } => Some(overdue),
         }
     }
@@ -126,10 +129,7 @@ impl Outage {
         match self.phase {
             Phase::Idle => None,
             Phase::Window { .. } => Some(self.close_window(at)),
-            Phase::Judging { .. } => {
-                self.begin_restart(at, wall);
-                Some(Verdict::Restart)
-            }
+            Phase::Judging { .. } => Some(Verdict::Restart(self.begin_restart(at, wall))),
             Phase::Restarting { .. } => {
                 self.restarting = false;
                 self.open_window(at);
@@ -138,29 +138,43 @@ impl Outage {
         }
     }
 
-    /// A restart that was due can help, or can't. True when it is to begin now: by the time that
-    /// this is known a tunnel may be up.
-    pub fn judged(&mut self, can_help: bool, at: Monotonic, wall: Wall) -> bool {
-        match self.phase {
-            Phase::Judging { .. } if can_help => {
-                self.begin_restart(at, wall);
-                true
-            }
-            Phase::Judging { .. } => {
-                self.open_window(at);
-                false
-            }
-            Phase::Idle | Phase::Window { .. } | Phase::Restarting { .. } => false,
-        }
+    /// Whether an answer to this question is still waited for: by the time that it comes, a tunnel
+    /// may be up, or a restart begun without it.
+    pub fn awaits(&self, question: u64) -> bool {
+        matches!(self.phase, Phase::Judging { question: asked, .. } if asked == question)
     }
 
-    /// The restart is over, well or not.
-    pub fn restarted(&mut self, at: Monotonic) {
+    /// The restart that was asked about can help, or can't. The number of the restart, when it is
+    /// to begin now.
+    pub fn judged(
+        &mut self,
+        question: u64,
+        can_help: bool,
+        at: Monotonic,
+        wall: Wall,
+    ) -> Option<u64> {
+        if !self.awaits(question) {
+            return None;
+        }
+        if can_help {
+            return Some(self.begin_restart(at, wall));
+        }
+        self.open_window(at);
+        None
+    }
+
+    /// A restart is over, well or not. False when a later one has begun since: what became of an
+    /// earlier one matters no more.
+    pub fn restarted(&mut self, restart: u64, at: Monotonic) -> bool {
+        if restart != self.restarts {
+            return false;
+        }
         self.restarting = false;
         match self.phase {
             Phase::Restarting { .. } => self.open_window(at),
             Phase::Idle | Phase::Window { .. } | Phase::Judging { .. } => {}
         }
+        true
     }
 
     fn open_window(&mut self, from: Monotonic) {
@@ -173,20 +187,23 @@ impl Outage {
         // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
         let enough = self.count >= self.policy.windows && !self.restarting;
         if enough {
-            self.phase = Phase::Judging { until: at + JUDGE_WITHIN };
+            self.questions += 1;
+            let (question, until) = (self.questions, at + JUDGE_WITHIN + REPORT_WITHIN);
+            self.phase = Phase::Judging { question, until };
         } else {
             self.open_window(at);
         }
-        Verdict::Empty { count: self.count, enough }
+        Verdict::Empty { count: self.count, question: enough.then_some(self.questions) }
     }
 
-    fn begin_restart(&mut self, at: Monotonic, wall: Wall) {
+    fn begin_restart(&mut self, at: Monotonic, wall: Wall) -> u64 {
         self.restarting = true;
         self.count = 0;
         self.factor = (self.factor * 2).min(LONGEST_FACTOR);
         self.restarts += 1;
         self.last_restart = Some(wall);
         self.phase = Phase::Restarting { overdue: at + self.policy.restart_limit + REPORT_WITHIN };
+        self.restarts
     }
 
     /// Empty windows in a row so far.

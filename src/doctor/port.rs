@@ -3,22 +3,23 @@
 use std::collections::BTreeMap;
 
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::Finding;
+use super::{ANSWER_WITHIN, Finding};
+use crate::backend;
 use crate::backend::conflict::way_out;
 use crate::backend::owner::{Manager, Owner};
 use crate::backend::port::{self, Listening};
 use crate::backend::target::{self, Target};
-use crate::backend::{self, LOOK_WITHIN};
 use crate::command::shown;
 use crate::config::Backend;
 use crate::core::event::Pid;
 
 pub(super) async fn check(backend: &Backend) -> Vec<Finding> {
+    let until = Instant::now() + ANSWER_WITHIN;
     let number = backend.port;
     let look = spawn_blocking(move || port::look(number));
-    let seen = match timeout(LOOK_WITHIN, look).await {
+    let seen = match timeout_at(until, look).await {
         Ok(Ok(seen)) => seen.map_err(|error| error.to_string()),
         Ok(Err(_)) | Err(_) => Err(format!("can't see who listens on port {number}: /proc hangs")),
     };
@@ -34,7 +35,7 @@ pub(super) async fn check(backend: &Backend) -> Vec<Finding> {
     vec![
         owner(number, &listening),
         listeners(number, &target, &listening),
-        conflict(number, target, &listening).await,
+        conflict(number, target, &listening, until).await,
     ]
 }
 
@@ -101,10 +102,10 @@ fn root(owner: &Owner, listening: &[Listening]) -> Pid {
     if siblings && owner.parent > 1 { owner.parent } else { owner.pid }
 }
 
-async fn conflict(port: u16, target: Target, listening: &[Listening]) -> Finding {
+async fn conflict(port: u16, target: Target, listening: &[Listening], until: Instant) -> Finding {
     const CHECK: &str = "restart_conflict";
     let shown = target.to_string();
-    match backend::conflict_over(port, target, listening).await {
+    match backend::conflict_over(port, target, listening, until).await {
         Some(conflict) => Finding::failed(CHECK, conflict.problem, conflict.remedy),
         None => Finding::ok(CHECK, format!("nobody is in the way of a restart of {shown}")),
     }

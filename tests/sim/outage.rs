@@ -87,6 +87,7 @@ impl Schedule {
         });
         let (mut restarts, mut judgements) = (Vec::new(), 0);
         let (mut judged_at, mut restarted_at) = (None, None);
+        let (mut asked, mut begun) = (0, 0);
         for (now, moment) in (0..).zip(&self.moments) {
             let at = Monotonic(now);
             if moment.flash {
@@ -94,18 +95,22 @@ impl Schedule {
             }
             outage.observe(moment.up, moment.wanted, at);
             if restarted_at == Some(now) {
-                outage.restarted(at);
+                outage.restarted(begun, at);
                 restarted_at = None;
             }
             if judged_at == Some(now) {
                 judged_at = None;
                 judgements += 1;
-                if outage.judged(self.can_help(judgements), at, Wall(0)) {
+                let can_help = self.can_help(judgements);
+                if let Some(restart) = outage.judged(asked, can_help, at, Wall(0)) {
+                    begun = restart;
                     restarts.push(now);
                     restarted_at = Some(now + self.restart);
                 }
             }
-            if let Some(Verdict::Empty { enough: true, .. }) = outage.expire(at, Wall(0)) {
+            let verdict = outage.expire(at, Wall(0));
+            if let Some(Verdict::Empty { question: Some(question), .. }) = verdict {
+                asked = question;
                 judged_at = Some(now + 1 + self.judging);
             }
         }

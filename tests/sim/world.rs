@@ -211,15 +211,16 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Pppd(order) => self.keeper_takes(order),
-            Effect::JudgeBackend => {
+            Effect::JudgeBackend { question } => {
                 let judgement = match self.roll(4) {
                     0 => Judgement::Held("the port is another's".into()),
                     _ => Judgement::Clear,
                 };
                 let took = self.roll(200);
-                self.later(took, Happening::Tell(Event::BackendJudged(judgement)));
+                let answer = Event::BackendJudged { question, judgement };
+                self.later(took, Happening::Tell(answer));
             }
-            Effect::RestartBackend => {
+            Effect::RestartBackend { restart } => {
                 self.restarts += 1;
                 let took = self.roll(3000);
                 let outcome = match self.roll(4) {
@@ -230,7 +231,8 @@ impl World {
                     },
                     _ => RestartOutcome::Ready(took),
                 };
-                self.later(took, Happening::Tell(Event::BackendRestarted(outcome)));
+                let report = Event::BackendRestarted { restart, outcome };
+                self.later(took, Happening::Tell(report));
             }
             Effect::KeepStopped(stopped) => self.keeper.stopped = stopped,
             Effect::Tell(notice) if self.records => self.notices.push(notice.to_string()),

@@ -21,9 +21,9 @@ fn second(n: u64) -> Monotonic {
 fn next_restart(outage: &mut Outage) -> u64 {
     loop {
         let at = outage.deadline().unwrap();
-        if let Some(Verdict::Empty { enough: true, .. }) = outage.expire(at, Wall(0)) {
-            assert!(outage.judged(true, at, Wall(0)));
-            outage.restarted(at);
+        if let Some(Verdict::Empty { question: Some(question), .. }) = outage.expire(at, Wall(0)) {
+            let restart = outage.judged(question, true, at, Wall(0)).unwrap();
+            outage.restarted(restart, at);
             return at.0 / 1000;
         }
     }
@@ -83,7 +83,7 @@ fn restart_still_running(windows: u64) -> Outage {
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
-    outage.judged(true, second(100), Wall(0));
+    outage.judged(1, true, second(100), Wall(0));
     outage.observe(true, true, second(101));
     outage.observe(false, true, second(102));
     for window in 1..=windows {
@@ -119,14 +119,14 @@ fn held() -> Outage {
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
-    assert!(!outage.judged(false, second(100), Wall(0)));
+    assert_eq!(outage.judged(1, false, second(100), Wall(0)), None);
     outage
 }
 
 #[test]
 fn a_restart_that_is_held_back_is_judged_again_after_the_next_window() {
     let verdict = held().expire(second(130), Wall(0));
-    assert_eq!(verdict, Some(Verdict::Empty { count: 3, enough: true }));
+    assert_eq!(verdict, Some(Verdict::Empty { count: 3, question: Some(2) }));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_tunnel_that_came_up_while_the_restart_was_judged_keeps_the_backend_running(
         outage.expire(second(at), Wall(0));
     }
     outage.observe(true, true, second(101));
-    assert!(!outage.judged(true, second(101), Wall(0)));
+    assert_eq!(outage.judged(1, true, second(101), Wall(0)), None);
 }
 
 #[test]
@@ -152,5 +152,5 @@ fn a_restart_that_nobody_judges_in_time_begins() {
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
-    assert_eq!(outage.expire(second(105), Wall(0)), Some(Verdict::Restart));
+    assert_eq!(outage.expire(second(115), Wall(0)), Some(Verdict::Restart(1)));
 }

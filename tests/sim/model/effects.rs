@@ -33,10 +33,10 @@ impl Model {
                     retries.insert(*node);
                 }
                 Effect::Tell(Notice::Quarantined { node, .. }) => drop(quarantines.insert(*node)),
-                Effect::RestartBackend => self.restarts()?,
+                Effect::RestartBackend { .. } => self.restarts()?,
                 Effect::Pppd(_)
                 | Effect::Tell(_)
-                | Effect::JudgeBackend
+                | Effect::JudgeBackend { .. }
                 | Effect::KeepStopped(_) => {}
             }
         }

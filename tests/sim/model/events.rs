@@ -38,8 +38,8 @@ impl Model {
             }
             Event::DesiredUnavailable(_)
             | Event::Spawned { .. }
-            | Event::BackendJudged(_)
-            | Event::BackendRestarted(_)
+            | Event::BackendJudged { .. }
+            | Event::BackendRestarted { .. }
             | Event::Tick => {}
         }
     }
