@@ -3,8 +3,9 @@
 use super::effect::Effect;
 use super::event::{Judgement, RestartFault, RestartOutcome};
 use super::notice::Notice;
-use super::outage::Verdict;
+use super::outage::{Tunnels, Verdict};
 use super::time::Monotonic;
+use super::tunnel::Phase;
 use super::{Core, Turn};
 
 /// What was told of the backend last, so that it isn't told again.
@@ -33,16 +34,40 @@ impl Fault {
 }
 
 impl Core {
-    /// Tells the outage rule whether a tunnel is up.
+    /// Tells the outage rule how the tunnels stand.
     pub(super) fn watch_outage(&mut self, at: Monotonic) {
-        if !self.known.enough() || self.stopping {
+        if !self.is_ready() || self.stopping {
             return;
         }
-        if !self.up.is_empty() {
-            self.backend = Backend::default();
+        let tunnels = if !self.up.is_empty() {
+            self.backend.fault = None;
+            Tunnels::Up
+        } else if self.is_in_doubt() {
+            Tunnels::InDoubt
+        } else {
+            // Until the database has been read, no node is wanted.
+            Tunnels::Down { wanted: self.known.database && self.pool.held() > 0 }
+        };
+        self.outage.observe(tunnels, at);
+        if self.outage.is_idle() {
+            self.backend.held = None;
         }
-        let wanted = self.pool.held() > 0;
-        self.outage.observe(!self.up.is_empty(), wanted, at);
+    }
+
+    /// Whether a tunnel may be up though no link shows it.
+    fn is_in_doubt(&self) -> bool {
+        self.calls.values().any(|id| match self.tunnels.get(id).map(|tunnel| &tunnel.phase) {
+            Some(Phase::Calling(call)) => call.is_out_of_sight(),
+            Some(
+                Phase::Waiting
+                | Phase::Stopping { .. }
+                | Phase::Backoff { .. }
+                | Phase::Quarantined { .. }
+                | Phase::Stopped
+                | Phase::Invalid,
+            )
+            | None => false,
+        })
     }
 
     /// Looks whether a deadline of the outage rule has come.
@@ -74,7 +99,7 @@ impl Core {
             self.restart_backend(restart, turn);
         }
         match judgement {
-            Judgement::Clear => self.backend.held = None,
+            Judgement::Clear => {}
             Judgement::Held(why) if self.backend.held.as_ref() == Some(&why) => {}
             Judgement::Held(why) => {
                 turn.tell(Notice::RestartHeld(why.clone()));
@@ -84,6 +109,7 @@ impl Core {
     }
 
     fn restart_backend(&mut self, restart: u64, turn: &mut Turn) {
+        self.backend.held = None;
         turn.tell(Notice::Restarting { windows: self.outage.policy().windows });
         turn.effects.push(Effect::RestartBackend { restart });
     }

@@ -335,8 +335,8 @@ impl fmt::Display for Notice {
                 }
                 write!(
                     f,
-                    " runs, but no link has the name that its link had, and the tunnel is left as it is: \
-                     give the link that name back, or dial anew by `connexactl stop {node}` and \
+                    " runs, but no link has the name that its link had, so whether the tunnel is up can't be told: \
+                     it is left as it is and is no outage; give the link that name back, or dial anew by `connexactl stop {node}` and \
                      `connexactl start {node}`"
                 )
             }

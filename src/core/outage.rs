@@ -13,6 +13,9 @@ use super::time::{Monotonic, Wall};
 
 const LONGEST_FACTOR: u32 = 16;
 
+/// Where the core's clock begins.
+const DAEMON_START: Monotonic = Monotonic(0);
+
 /// How long it may take to find out whether a restart can help.
 pub const JUDGE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -35,9 +38,23 @@ pub enum Verdict {
     RestartOverdue,
 }
 
+/// How the tunnels stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnels {
+    /// One is up.
+    Up,
+    /// None is seen to be up, and one may be: its pppd runs, and its link can't be told for sure.
+    InDoubt,
+    /// None is up.
+    Down {
+        /// Whether any is wanted.
+        wanted: bool,
+    },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A tunnel is up, or there is nothing to hold up.
+    /// A tunnel is up, or may be, or there is nothing to hold up.
     Idle,
     /// A window is open.
     Window { ends: Monotonic },
@@ -52,8 +69,6 @@ enum Phase {
 pub struct Outage {
     policy: OutagePolicy,
     phase: Phase,
-    /// No window opens before this: the start-up delay.
-    not_before: Option<Monotonic>,
     count: u32,
     factor: u32,
     /// Questions so far, whether a restart can help.
@@ -70,7 +85,6 @@ impl Outage {
         Outage {
             policy,
             phase: Phase::Idle,
-            not_before: None,
             count: 0,
             factor: 1,
             questions: 0,
@@ -85,23 +99,32 @@ impl Outage {
         self.policy = policy;
     }
 
-    /// Tells the rule how things stand: whether a tunnel is up, and whether any is wanted.
-    pub fn observe(&mut self, up: bool, wanted: bool, at: Monotonic) {
-        let not_before = *self.not_before.get_or_insert(at + self.policy.startup_delay);
-        if up {
-            self.factor = 1;
-        }
-        if up || !(wanted || self.policy.restart_with_no_nodes) {
+    /// Tells the rule how things stand.
+    pub fn observe(&mut self, tunnels: Tunnels, at: Monotonic) {
+        let is_empty = match tunnels {
+            Tunnels::Up => {
+                self.factor = 1;
+                false
+            }
+            Tunnels::InDoubt => false,
+            Tunnels::Down { wanted } => wanted || self.policy.restart_with_no_nodes,
+        };
+        if !is_empty {
             self.count = 0;
             self.phase = Phase::Idle;
         } else if self.phase == Phase::Idle {
-            self.open_window(at.max(not_before));
+            self.open_window(at.max(DAEMON_START + self.policy.startup_delay));
         }
     }
 
     /// Watches no more: the daemon stops, and its tunnels may go down on purpose.
     pub fn stop(&mut self) {
         self.phase = Phase::Idle;
+    }
+
+    /// Whether nothing is counted: a tunnel is up, or may be, or none is wanted.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
     }
 
     /// When the rule is next to be looked at. `None` while a tunnel is up.
@@ -228,7 +251,7 @@ impl Outage {
 
     /// False from the first empty window until a tunnel is up, or none is wanted.
     pub fn is_healthy(&self) -> bool {
-        self.phase == Phase::Idle || (self.count == 0 && self.factor == 1)
+        self.is_idle() || (self.count == 0 && self.factor == 1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connexa::core::outage::{Outage, Verdict};
+use connexa::core::outage::{Outage, Tunnels, Verdict};
 use connexa::core::policy::OutagePolicy;
 use connexa::core::time::{Monotonic, Wall};
 
@@ -91,9 +91,10 @@ impl Schedule {
         for (now, moment) in (0..).zip(&self.moments) {
             let at = Monotonic(now);
             if moment.flash {
-                outage.observe(true, moment.wanted, at);
+                outage.observe(Tunnels::Up, at);
             }
-            outage.observe(moment.up, moment.wanted, at);
+            let down = Tunnels::Down { wanted: moment.wanted };
+            outage.observe(if moment.up { Tunnels::Up } else { down }, at);
             if restarted_at == Some(now) {
                 outage.restarted(begun, at);
                 restarted_at = None;

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Config;
-use crate::core::event::{Event, Hearing, Input, Ranked};
+use crate::core::event::{
+    CallId, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkChange, Ranked,
+};
+use crate::core::failure::PppdExit;
 use crate::core::outage::JUDGE_WITHIN;
 use crate::core::policy::Policy;
-use crate::core::stage::candidate;
+use crate::core::stage::{NODE, candidate};
 use crate::core::time::{Now, Wall};
 
 /// A core with one node whose server never answers.
@@ -30,6 +33,15 @@ impl Play {
         let mut play = Play::new();
         play.see_host();
         play.want(true);
+        play
+    }
+
+    /// No node counts as an outage, too.
+    fn without_nodes() -> Self {
+        let mut play = Play::new();
+        let mut policy = Policy::from(&Config::default());
+        policy.outage.restart_with_no_nodes = true;
+        play.core = Core::new(policy);
         play
     }
 
@@ -148,4 +160,94 @@ fn a_judge_that_takes_all_its_time_is_waited_for() {
     play.wait(JUDGE_WITHIN);
     play.answer(question, held());
     assert_eq!((play.restarts.len(), play.was_told("held back")), (0, 1));
+}
+
+#[test]
+fn the_startup_delay_has_gone_by_when_the_database_is_read_late() {
+    let mut play = Play::new();
+    play.see_host();
+    play.wait(Duration::from_secs(60));
+    play.want(true);
+    play.until_question(1);
+    assert_eq!(play.at, Monotonic(150_000));
+}
+
+#[test]
+fn a_database_that_was_never_read_counts_as_one_without_nodes() {
+    let mut play = Play::without_nodes();
+    play.see_host();
+    play.until_question(1);
+    assert_eq!(play.at, Monotonic(100_000));
+}
+
+#[test]
+fn a_database_that_was_never_read_is_no_outage_where_no_node_is_none() {
+    let mut play = Play::new();
+    play.see_host();
+    assert_eq!(play.core.outage.deadline(), None);
+}
+
+#[test]
+fn nothing_is_counted_before_the_links_are_known() {
+    let mut play = Play::without_nodes();
+    play.feed(Event::Found(vec![]));
+    assert_eq!(play.core.outage.deadline(), None);
+}
+
+/// A pppd was found, and the link that it had has another name by now.
+fn in_doubt() -> Play {
+    let mut play = Play::new();
+    let link = Link { name: "wan0".into(), up: true, addresses: vec![] };
+    let changes = vec![LinkChange { index: IfIndex(7), link: Some(link) }];
+    play.feed(Event::Links { changes, hearing: Hearing::default() });
+    play.feed(Event::Found(vec![FoundCall {
+        call: CallId::Found(0),
+        node: NODE,
+        pid: 7,
+        interface: Some("ppp0".into()),
+        renamed: false,
+        dialled: None,
+    }]));
+    play.want(true);
+    for _ in 0..20 {
+        play.wait(Duration::from_secs(60));
+    }
+    play
+}
+
+#[test]
+fn nothing_is_restarted_while_a_running_pppd_has_a_link_that_can_not_be_told() {
+    let play = in_doubt();
+    assert_eq!((play.questions.len(), play.was_told("Zero PPP")), (0, 0), "{:?}", play.told);
+}
+
+#[test]
+fn what_is_in_doubt_is_told_once() {
+    assert_eq!(in_doubt().was_told("so whether the tunnel is up can't be told"), 1);
+}
+
+#[test]
+fn a_doubt_ends_with_its_pppd() {
+    let mut play = in_doubt();
+    play.feed(Event::Exited { call: CallId::Found(0), exit: PppdExit::Code(16) });
+    assert_eq!(play.was_told("Zero PPP"), 0);
+    play.until_question(1);
+}
+
+#[test]
+fn a_restart_that_was_held_back_is_not_shown_once_no_node_is_wanted() {
+    let mut play = Play::outage();
+    let question = play.until_question(1);
+    play.answer(question, held());
+    play.want(false);
+    assert_eq!(play.core.backend.held, None);
+}
+
+#[test]
+fn a_restart_that_begins_unjudged_is_not_shown_as_held_back() {
+    let mut play = Play::outage();
+    let question = play.until_question(1);
+    play.answer(question, held());
+    play.until_restart(1);
+    assert_eq!(play.core.backend.held, None);
 }

@@ -13,6 +13,9 @@ fn outage() -> Outage {
     })
 }
 
+/// None is up, and some are wanted.
+const DOWN: Tunnels = Tunnels::Down { wanted: true };
+
 fn second(n: u64) -> Monotonic {
     Monotonic(n * 1000)
 }
@@ -32,39 +35,65 @@ fn next_restart(outage: &mut Outage) -> u64 {
 #[test]
 fn three_empty_windows_after_the_startup_delay_mean_a_restart() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     assert_eq!(next_restart(&mut outage), 10 + 3 * 30);
+}
+
+#[test]
+fn the_startup_delay_counts_from_the_daemons_start() {
+    let mut outage = outage();
+    outage.observe(DOWN, second(60));
+    assert_eq!(next_restart(&mut outage), 60 + 3 * 30);
 }
 
 #[test]
 fn a_tunnel_that_was_up_within_a_window_starts_the_count_again() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     outage.expire(second(40), Wall(0));
     outage.expire(second(70), Wall(0));
-    outage.observe(true, true, second(80));
-    outage.observe(false, true, second(81));
+    outage.observe(Tunnels::Up, second(80));
+    outage.observe(DOWN, second(81));
     assert_eq!(next_restart(&mut outage), 81 + 3 * 30);
 }
 
 #[test]
 fn no_timer_runs_while_a_tunnel_is_up() {
     let mut outage = outage();
-    outage.observe(true, true, second(0));
+    outage.observe(Tunnels::Up, second(0));
     assert_eq!(outage.deadline(), None);
 }
 
 #[test]
 fn nothing_wanted_is_no_outage() {
     let mut outage = outage();
-    outage.observe(false, false, second(0));
+    outage.observe(Tunnels::Down { wanted: false }, second(0));
     assert_eq!(outage.deadline(), None);
+}
+
+#[test]
+fn a_tunnel_in_doubt_is_no_outage() {
+    let mut outage = outage();
+    outage.observe(DOWN, second(0));
+    outage.expire(second(40), Wall(0));
+    outage.observe(Tunnels::InDoubt, second(41));
+    assert_eq!((outage.deadline(), outage.count()), (None, 0));
+}
+
+#[test]
+fn a_tunnel_in_doubt_makes_no_window_short_again() {
+    let mut outage = outage();
+    outage.observe(DOWN, second(0));
+    let at = next_restart(&mut outage);
+    outage.observe(Tunnels::InDoubt, second(at + 1));
+    outage.observe(DOWN, second(at + 2));
+    assert_eq!(next_restart(&mut outage), at + 2 + 180);
 }
 
 #[test]
 fn each_restart_in_vain_doubles_the_windows_up_to_sixteen_times() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     let mut last = next_restart(&mut outage);
     let mut gaps = Vec::new();
     for _ in 0..6 {
@@ -79,13 +108,13 @@ fn each_restart_in_vain_doubles_the_windows_up_to_sixteen_times() {
 /// this many more windows have ended.
 fn restart_still_running(windows: u64) -> Outage {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
     outage.judged(1, true, second(100), Wall(0));
-    outage.observe(true, true, second(101));
-    outage.observe(false, true, second(102));
+    outage.observe(Tunnels::Up, second(101));
+    outage.observe(DOWN, second(102));
     for window in 1..=windows {
         outage.expire(second(102 + 30 * window), Wall(0));
     }
@@ -105,17 +134,17 @@ fn while_a_restart_runs_the_count_stays_at_its_limit() {
 #[test]
 fn a_tunnel_up_once_makes_windows_short_again() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     let at = next_restart(&mut outage);
-    outage.observe(true, true, second(at + 1));
-    outage.observe(false, true, second(at + 2));
+    outage.observe(Tunnels::Up, second(at + 1));
+    outage.observe(DOWN, second(at + 2));
     assert_eq!(next_restart(&mut outage), at + 2 + 90);
 }
 
 /// A restart is due, and held back.
 fn held() -> Outage {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
@@ -137,18 +166,18 @@ fn a_restart_that_is_held_back_counts_for_none() {
 #[test]
 fn a_tunnel_that_came_up_while_the_restart_was_judged_keeps_the_backend_running() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
-    outage.observe(true, true, second(101));
+    outage.observe(Tunnels::Up, second(101));
     assert_eq!(outage.judged(1, true, second(101), Wall(0)), None);
 }
 
 #[test]
 fn a_restart_that_nobody_judges_in_time_begins() {
     let mut outage = outage();
-    outage.observe(false, true, second(0));
+    outage.observe(DOWN, second(0));
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
