@@ -92,13 +92,14 @@ fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
     assert_eq!(gateway.dialled(1), 1);
 }
 
-/// A daemon that gives dials up soon, and the tunnel of node 1, whose link was renamed.
+/// The tunnel of node 1, whose link was renamed; the next daemon gives dials up soon.
 fn with_a_renamed_link() -> (Gateway, connexa::control::api::Node) {
-    let mut gateway = Gateway::configured("tunnel.dial_timeout = \"1s\"");
+    let mut gateway = Gateway::new();
     gateway.nodes(1);
     let before = gateway.start().wait_state(1, "up");
     gateway.namespace.ip(&["link", "set", "ppp0", "name", "wan0"]);
     gateway.wait_node(1, "renamed", |node| node.interface.as_deref() == Some("wan0"));
+    gateway.configure("tunnel = { dial_timeout = \"1s\", stop_grace = \"1s\" }");
     (gateway, before)
 }
 
@@ -348,11 +349,13 @@ fn a_pid_file_that_never_stops_changing_loses_no_tunnel() {
 #[test]
 fn a_dial_under_way_at_the_stop_is_taken_over() {
     let mut gateway = Gateway::new();
-    gateway.server("10.9.0.2", &json!({ "talk_ms": 3000 }));
+    gateway.server("10.9.0.2", &json!({ "answer": "silent" }));
     gateway.node(2, "10.9.0.2", "secret");
     let pid = gateway.start().wait_node(2, "its link", |node| node.ifindex.is_some()).pid;
     gateway.end(Signal::KILL);
-    let node = gateway.start().wait_state(2, "up");
+    gateway.start().wait_node(2, "taken over", |node| node.pid == pid && node.adopted);
+    gateway.server("10.9.0.2", &json!({}));
+    let node = gateway.wait_state(2, "up");
     assert_eq!((node.pid, node.adopted), (pid, true));
 }
 

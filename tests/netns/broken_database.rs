@@ -218,8 +218,8 @@ fn a_lock_that_is_held_for_seconds_only_delays() {
     let mut backend = Database::open(&gateway.path("connexa.db"));
     backend.execute("BEGIN EXCLUSIVE");
     gateway.start().wait_until("an answer", |status| !status.database.was_read);
-    let begun = std::time::Instant::now();
-    gateway.wait_for("three seconds", || (begun.elapsed().as_secs() >= 3).then_some(()));
+    // It was tried once in vain.
+    gateway.wait_log("is locked by another process");
     backend.execute("COMMIT");
     gateway.wait_state(1, "up");
 }

@@ -35,10 +35,13 @@ fn dials_to_many_servers_keep_to_the_hosts_cap() {
     let mut gateway = Gateway::configured("tunnel.dial_concurrency = 2");
     for id in 1..=6 {
         let ip = format!("10.9.0.{id}");
-        gateway.server(&ip, &json!({ "talk_ms": 300 }));
+        gateway.server(&ip, &json!({ "answer": "silent" }));
         gateway.node(id, &ip, "secret");
     }
-    gateway.start().wait_until("all up", |s| s.counts.get("up") == Some(&6));
+    gateway.start();
+    gateway.wait_for("two dials", || (gateway.dials().len() == 2).then_some(()));
+    (1..=6).for_each(|id| gateway.server(&format!("10.9.0.{id}"), &json!({})));
+    gateway.wait_until("all up", |s| s.counts.get("up") == Some(&6));
     assert_eq!(most_at_once(&gateway), 2);
 }
 

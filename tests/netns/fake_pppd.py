@@ -9,7 +9,8 @@ Called as pppd is: `pppd call NAME [nodetach]`. It finds everything from its own
   SANDBOX/dials.log                                 one JSON object for each start, up and end of a call
 
 Keys of a server's file, all optional:
-  answer          accept (default), gone (also ends calls that are up), silent, talk (says all, does nothing)
+  answer          accept (default), gone (also ends calls that are up), silent (until it is something else),
+                  talk (says all, does nothing)
   exit            a code to exit with at once, saying nothing
   password        the one that is accepted (default "secret")
   local, remote   addresses given (default 10.50.0.100 and 10.50.0.1); remote null: none
@@ -282,8 +283,9 @@ class Call:
             self.end(HANGUP, "anon warn[open_inetsock:pptp_callmgr.c:352]: connect: No route to host",
                      f"anon fatal[callmgr_main:pptp_callmgr.c:133]: Could not open control connection to {self.ip}",
                      "Modem hangup", "Connection terminated.")
-        if server.get("answer") == "silent":
-            self.wait()
+        while server.get("answer") == "silent":
+            self.wait(0.05)
+            server = server_of(self.ip)
         self.wait(server.get("talk_ms", 20) / 1000)
         self.authenticate(server)
         self.come_up(server)

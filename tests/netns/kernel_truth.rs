@@ -68,7 +68,8 @@ fn is_true(node: &Node, truth: &Links) -> bool {
 
 /// Six nodes up, three hundred foreign links beside them, and a recording.
 fn crowded() -> (Gateway, Status) {
-    let mut gateway = Gateway::new();
+    // A pppd whose link somebody deleted is not told so, and is ended after this grace.
+    let mut gateway = Gateway::configured("tunnel.stop_grace = \"1s\"");
     gateway.namespace.batch((0..FOREIGN).map(|n| format!("tuntap add mode tun name foreign{n}")));
     gateway.nodes(NODES);
     let recording = gateway.path("recording");

@@ -41,11 +41,12 @@ impl Namespace {
         run(Command::new("ip").args(["-n", &self.name]).args(arguments))
     }
 
-    /// Runs commands of `ip` inside, all of which have to succeed.
+    /// Runs commands of `ip` inside, all of which have to succeed, before whatever else keeps the
+    /// machine busy: what the daemon takes for one change has to come as one.
     pub(crate) fn batch(&self, commands: impl IntoIterator<Item = String>) {
         let commands: Vec<String> = commands.into_iter().collect();
-        let mut ip = Command::new("ip")
-            .args(["-n", &self.name, "-batch", "-"])
+        let mut ip = Command::new("nice")
+            .args(["--adjustment=-20", "ip", "-n", &self.name, "-batch", "-"])
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::namespace::{lives, run};
+use crate::namespace::{kill, lives, run};
 
 /// What `connexactl VERB ID` prints, once it has succeeded.
 fn ask(gateway: &Gateway, verb: &str, id: u32) -> String {
@@ -159,10 +159,12 @@ fn retry_of_a_stopped_node_whose_pppd_still_ends_is_refused_too() {
     let mut gateway = Gateway::new();
     gateway.server("10.9.0.1", &json!({ "ignores_term": true }));
     gateway.node(1, "10.9.0.1", "secret");
-    gateway.start().wait_state(1, "up");
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
     assert_eq!(ask(&gateway, "stop", 1), "node 1: stopping\n");
     let refused = gateway.connexactl(&["retry", "1"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(gateway.wait_state(1, "stopping").pid, Some(pid), "it ends still");
+    kill(pid, Signal::KILL);
     gateway.wait_state(1, "stopped");
     assert_eq!(gateway.dialled(1), 1);
 }
@@ -242,6 +244,7 @@ fn a_node_started_while_it_stops_is_dialled_once_the_old_call_is_gone() {
     let pid = gateway.start().wait_state(1, "up").pid;
     ask(&gateway, "stop", 1);
     assert_eq!(ask(&gateway, "start", 1), "node 1: stopping\n");
+    kill(pid.unwrap(), Signal::KILL);
     gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != pid);
     assert!(!lives(pid.unwrap()));
 }

@@ -32,7 +32,7 @@ fn as_nobody(program: &str) -> Command {
 
 fn connect(gateway: &Gateway) -> UnixStream {
     let stream = UnixStream::connect(gateway.path("control/connexad.sock")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream
 }
 
@@ -162,7 +162,7 @@ fn before_the_database_was_read_a_change_is_put_off() {
 
 #[test]
 fn while_the_daemon_stops_a_change_is_refused() {
-    let mut gateway = Gateway::configured("tunnel = { keep_on_exit = false, stop_grace = \"3s\" }");
+    let mut gateway = Gateway::configured("tunnel = { keep_on_exit = false, stop_grace = \"1h\" }");
     gateway.server("10.9.0.1", &json!({ "ignores_term": true }));
     gateway.node(1, "10.9.0.1", "secret");
     gateway.start().wait_state(1, "up");
@@ -225,7 +225,7 @@ fn others_can_not_keep_root_out_by_holding_connections() {
     let mut gateway = Gateway::configured(GROUP);
     gateway.start().wait_until("an answer", |_| true);
     let hold = "import socket, sys
-socket.setdefaulttimeout(20)
+socket.setdefaulttimeout(60)
 held = [socket.socket(socket.AF_UNIX) for _ in range(100)]
 for s in held: s.connect(sys.argv[1])
 over = sum(not s.recv(1) for s in held[32:])

@@ -151,7 +151,8 @@ fn a_pppd_that_goes_to_the_background_by_itself_is_taken_over() {
 
 #[test]
 fn a_pppd_that_says_and_does_nothing_is_given_up() {
-    let mut gateway = Gateway::configured("tunnel.dial_timeout = \"500ms\"");
+    let mut gateway =
+        Gateway::configured("tunnel = { dial_timeout = \"500ms\", stop_grace = \"500ms\" }");
     gateway.nodes(1);
     gateway.server("10.9.0.1", &json!({ "mute": true, "ignores_term": true }));
     let node = gateway.start().wait_node(1, "dialled", |node| node.pid.is_some());

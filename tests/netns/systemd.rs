@@ -16,7 +16,7 @@ impl Manager {
     fn start(gateway: &mut Gateway) -> Self {
         let path = gateway.path("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
-        manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let socket = path.to_str().unwrap();
         gateway.start_with(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "300000")]);
         Manager(manager)

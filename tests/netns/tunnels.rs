@@ -166,7 +166,8 @@ fn garbage_from_pppd_harms_nothing() {
 
 #[test]
 fn a_pppd_that_ignores_term_is_killed() {
-    let mut gateway = Gateway::configured("tunnel.dial_timeout = \"500ms\"");
+    let mut gateway =
+        Gateway::configured("tunnel = { dial_timeout = \"500ms\", stop_grace = \"500ms\" }");
     gateway.server("10.9.0.2", &json!({ "answer": "silent", "ignores_term": true }));
     gateway.node(2, "10.9.0.2", "secret");
     let node = gateway.start().wait_node(2, "dialled", |node| node.pid.is_some());
