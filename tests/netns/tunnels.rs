@@ -106,7 +106,8 @@ fn a_connection_that_breaks_is_told_with_its_reason_and_dialled_again() {
 
 #[test]
 fn a_link_that_somebody_sets_down_is_not_up_whatever_pppd_thinks() {
-    let mut gateway = Gateway::new();
+    // So long a link may be down before its pppd is ended.
+    let mut gateway = Gateway::configured("tunnel.stop_grace = \"1s\"");
     gateway.nodes(1);
     let pid = gateway.start().wait_state(1, "up").pid;
     gateway.namespace.ip(&["link", "set", "ppp0", "down"]);
