@@ -263,13 +263,16 @@ impl Core {
     }
 
     fn hear(&mut self, changes: Vec<LinkChange>, hearing: Hearing, turn: &mut Turn) {
-        self.known.links = true;
+        let are_new = !std::mem::replace(&mut self.known.links, true);
         self.hearing = hearing;
         self.heard_at = Some(turn.now.wall);
         for change in changes {
             if let Some((call, index)) = self.links.apply(change, self.inputs) {
                 self.bind(call, index, turn);
             }
+        }
+        if are_new {
+            self.choose_all(turn);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A second pppd of a node that has one already. At most one is kept: the one that is up, or else
 //! the one that the daemon did not start, for it may be up on the server already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::effect::{Order, Signal};
 use super::event::{CallId, FoundCall};
@@ -50,9 +50,22 @@ impl Core {
         let old = self.seconds.0.remove(&call);
         let (kill_at, told) = old.map_or((None, false), |old| (old.kill_at, old.told));
         self.seconds.0.insert(call, Second { found, kill_at, told });
+        self.choose(id, turn);
+    }
+
+    /// The links are known now, so that of several pppds of a node the live one can be told.
+    pub(super) fn choose_all(&mut self, turn: &mut Turn) {
+        let ids: BTreeSet<NodeId> = self.seconds.0.values().map(|s| s.found.node).collect();
+        for id in ids {
+            self.choose(id, turn);
+        }
+    }
+
+    /// Which of a node's pppds goes.
+    fn choose(&mut self, id: NodeId, turn: &mut Turn) {
         if self.up.contains(&id) || self.ends_all() {
             self.part_with_seconds(id, turn);
-        } else {
+        } else if self.known.links {
             self.hang_up(id, Why::Unwanted(HangUp::SecondPppd), turn);
             self.note(id, turn);
         }
@@ -102,8 +115,22 @@ impl Core {
 mod tests {
     use std::time::Duration;
 
-    use crate::core::State;
+    use crate::config::Config;
+    use crate::core::policy::Policy;
     use crate::core::stage::Stage;
+    use crate::core::{Core, State};
+
+    #[test]
+    fn of_two_pppds_that_were_found_before_the_links_the_live_one_is_kept() {
+        let mut stage = Stage::adopting();
+        stage.core = Core::new(Policy::from(&Config::default()));
+        stage.name_link();
+        stage.find(1);
+        assert_eq!(stage.state(), "dialing");
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+        assert!(stage.was_told("a second pppd"), "{:?}", stage.told);
+    }
 
     #[test]
     fn a_second_pppd_that_even_sigkill_does_not_end_is_told_once() {
