@@ -16,16 +16,16 @@
 
 mod cases;
 mod crowd;
-mod model;
+mod ledger;
 mod outage;
 mod pool;
+mod rules;
 mod schedules;
+mod wire;
 mod world;
 
 use std::time::Duration;
 
-use connexa::core::Core;
-use connexa::core::event::Input;
 use proptest::prelude::*;
 use schedules::{HEALED_WITHIN, any_schedule};
 use world::{Action, Server, World};
@@ -57,7 +57,7 @@ proptest! {
         (0..6).for_each(|node| world.act(Action::Want(node)));
         world.run_for(HEALED_WITHIN);
         prop_assert_eq!(world.up().len(), 6);
-        prop_assert_eq!(world.core.next_deadline(), None);
+        prop_assert_eq!(world.daemon.deadline(), None);
         prop_assert_eq!(world.check_settled(), Ok(()));
     }
 
@@ -68,11 +68,10 @@ proptest! {
             world.run_for(Duration::from_millis(u64::from(wait)));
             world.act(action);
         }
-        let mut core = Core::new(world.first_policy.clone());
-        for (input, effects) in &world.recording {
-            let input: Input = serde_json::from_str(input).unwrap();
-            let replayed = serde_json::to_string(&core.handle(input)).unwrap();
-            prop_assert_eq!(&replayed, effects);
+        let told = world.daemon.recording.iter().map(|(input, _)| input.clone());
+        let replayed = wire::replay(world.first_policy.clone(), told);
+        for (effects, (_, recorded)) in replayed.iter().zip(&world.daemon.recording) {
+            prop_assert_eq!(effects, recorded);
         }
     }
 }

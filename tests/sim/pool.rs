@@ -5,19 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use connexa::core::Core;
-use connexa::core::effect::{Effect, Order};
 use connexa::core::event::{
-    Ask, CallId, Candidate, Event, Hearing, IfIndex, Input, InvalidRow, Link, LinkAddress,
-    LinkChange, Ranked, Word,
+    Ask, CallId, Candidate, Hearing, IfIndex, InvalidRow, Link, LinkAddress, LinkChange, Ranked,
 };
-use connexa::core::failure::PppdExit;
-use connexa::core::notice::{HangUp, Notice};
 use connexa::core::time::{Monotonic, Now, Wall};
 use connexa::node::{Invalid, Login, Node, NodeId, Secret, ServerAddr};
 use proptest::prelude::*;
 
 use crate::schedules::HEALED_WITHIN;
+use crate::wire::{Did, Exit, News, Told, Wire};
 use crate::world::policy;
 
 const DIAL: u64 = 1000;
@@ -25,11 +21,11 @@ const NODES: u32 = 12;
 
 /// A core, and servers of which some never answer and some refuse the password.
 struct Play {
-    core: Core,
+    daemon: Wire,
     /// As the next read tells them.
     places: u32,
     now: u64,
-    agenda: BTreeMap<(u64, u64), Event>,
+    agenda: BTreeMap<(u64, u64), News>,
     serial: u64,
     broken: BTreeSet<u32>,
     refused: BTreeSet<u32>,
@@ -50,7 +46,7 @@ struct Play {
 impl Play {
     fn new(places: u32, broken: impl IntoIterator<Item = u32>) -> Self {
         let mut play = Play {
-            core: Core::new(policy()),
+            daemon: Wire::new(policy(), false),
             places,
             now: 0,
             agenda: BTreeMap::new(),
@@ -69,8 +65,8 @@ impl Play {
             wronged: Vec::new(),
             yields: 0,
         };
-        play.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
-        play.feed(Event::Found(vec![]));
+        play.feed(News::Links { changes: vec![], hearing: Hearing::default() });
+        play.feed(News::Found(vec![]));
         play.read();
         play
     }
@@ -82,8 +78,8 @@ impl Play {
             false => Candidate::Node(node(*id).into()),
         };
         let ranked = |(rank, id)| Ranked { rank, candidate: candidate(id) };
-        let candidates = rows.map(ranked).collect();
-        self.feed(Event::Desired { candidates, places: self.places });
+        let rows = rows.map(ranked).collect();
+        self.feed(News::Rows { rows, places: self.places });
     }
 
     fn limit(&self) -> usize {
@@ -113,13 +109,13 @@ impl Play {
         before.len() > self.limit() && self.up().iter().all(|stays| rank(*stays) < rank(id))
     }
 
-    fn feed(&mut self, event: Event) {
-        let now = Now { at: Monotonic(self.now), wall: Wall(self.now), dice: self.serial };
+    fn feed(&mut self, news: News) {
+        let now = self.clock();
         let before = self.up();
-        for effect in self.core.handle(Input { now, event }) {
-            match effect {
-                Effect::Pppd(Order::Dial { call, node }) => self.dial(call, node.0),
-                Effect::Pppd(Order::Signal { call, .. }) if self.leaving.insert(call) => {
+        for did in self.daemon.tell(now, news) {
+            match did {
+                Did::Dial { call, node } => self.dial(call, node.0),
+                Did::Signal { call, .. } if self.leaving.insert(call) => {
                     let id = self.calls[&call];
                     self.hung_up.push(id);
                     if before.contains(&id) && !self.may_be_hung_up(id, &before) {
@@ -127,29 +123,33 @@ impl Play {
                     }
                     self.end(call, 100);
                 }
-                Effect::Tell(Notice::Yields { .. }) => self.yields += 1,
-                Effect::Tell(Notice::Down { reason, .. }) => self.reasons.push(reason),
+                Did::Told(Told::Yields) => self.yields += 1,
+                Did::Told(Told::Down { reason, .. }) => self.reasons.push(reason),
                 _ => {}
             }
         }
         self.most = self.most.max(self.calls.len() - self.leaving.len());
     }
 
-    fn later(&mut self, delay: u64, event: Event) {
+    fn clock(&self) -> Now {
+        Now { at: Monotonic(self.now), wall: Wall(self.now), dice: self.serial }
+    }
+
+    fn later(&mut self, delay: u64, news: News) {
         self.serial += 1;
-        self.agenda.insert((self.now + delay, self.serial), event);
+        self.agenda.insert((self.now + delay, self.serial), news);
     }
 
     fn dial(&mut self, call: CallId, id: u32) {
         self.dials.push(id);
         self.calls.insert(call, id);
         if self.broken.contains(&id) {
-            return self.later(DIAL, Event::Exited { call, exit: PppdExit::Code(16) });
+            return self.later(DIAL, News::Ended { call, exit: Exit::Code(16) });
         }
         if self.refused.contains(&id) {
-            return self.later(DIAL, Event::Exited { call, exit: PppdExit::Code(19) });
+            return self.later(DIAL, News::Ended { call, exit: Exit::Code(19) });
         }
-        self.later(DIAL / 2, Event::Said { call, word: Word::Interface(format!("ppp{id}")) });
+        self.later(DIAL / 2, News::Name { call, name: format!("ppp{id}") });
         let [local, remote] = [100, 1].map(|last| Ipv4Addr::new(10, 50, 0, last));
         let addresses = vec![LinkAddress { local, remote: Some(remote) }];
         self.later(DIAL, link(id, Some(Link { name: format!("ppp{id}"), up: true, addresses })));
@@ -157,28 +157,28 @@ impl Play {
 
     fn end(&mut self, call: CallId, delay: u64) {
         self.later(delay, link(self.calls[&call], None));
-        self.later(delay + 1, Event::Exited { call, exit: PppdExit::Code(16) });
+        self.later(delay + 1, News::Ended { call, exit: Exit::Code(16) });
     }
 
     fn run_for(&mut self, time: Duration) {
         let end = self.now + time.as_millis() as u64;
         loop {
             let next = self.agenda.keys().next().map(|(at, _)| *at);
-            let deadline = self.core.next_deadline().map(|at| at.0.max(self.now));
+            let deadline = self.daemon.deadline().map(|at| at.max(self.now));
             let Some(at) = next.into_iter().chain(deadline).min().filter(|at| *at <= end) else {
                 break;
             };
             self.now = at;
             let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= at) else {
-                self.feed(Event::Tick);
+                self.feed(News::Tick);
                 continue;
             };
-            let event = entry.remove();
-            if let Event::Exited { call, .. } = event {
+            let news = entry.remove();
+            if let News::Ended { call, .. } = news {
                 self.calls.remove(&call);
                 self.leaving.remove(&call);
             }
-            self.feed(event);
+            self.feed(news);
         }
         self.now = end;
     }
@@ -188,9 +188,9 @@ impl Play {
         self.broken.insert(id);
         let mut running = self.calls.iter().filter(|(call, _)| !self.leaving.contains(call));
         let Some((&call, _)) = running.find(|(_, node)| **node == id) else { return };
-        self.agenda.retain(|_, event| match event {
-            Event::Said { call: said, .. } | Event::Exited { call: said, .. } => *said != call,
-            Event::Links { changes, .. } => changes[0].index != IfIndex(id),
+        self.agenda.retain(|_, news| match news {
+            News::Name { call: said, .. } | News::Ended { call: said, .. } => *said != call,
+            News::Links { changes, .. } => changes[0].index != IfIndex(id),
             _ => true,
         });
         self.leaving.insert(call);
@@ -202,8 +202,7 @@ impl Play {
     }
 
     fn in_state(&self, name: &str) -> BTreeSet<u32> {
-        let states = self.core.states().filter(|(_, state)| state.name() == name);
-        states.map(|(id, _)| id.0).collect()
+        self.daemon.view(self.clock()).in_state(name)
     }
 
     fn dials_of(&self, id: u32) -> usize {
@@ -211,7 +210,7 @@ impl Play {
     }
 
     fn ask(&mut self, id: u32, ask: Ask) {
-        self.feed(Event::Asked { node: NodeId(id), ask });
+        self.feed(News::Asked { node: NodeId(id), ask });
     }
 }
 
@@ -232,9 +231,9 @@ fn invalid(id: u32) -> Candidate {
     Candidate::Invalid(InvalidRow { id: NodeId(id), ip, login, status, reason }.into())
 }
 
-fn link(id: u32, link: Option<Link>) -> Event {
+fn link(id: u32, link: Option<Link>) -> News {
     let changes = vec![LinkChange { index: IfIndex(id), link }];
-    Event::Links { changes, hearing: Hearing::default() }
+    News::Links { changes, hearing: Hearing::default() }
 }
 
 /// What may happen to the candidates in any order.
@@ -408,7 +407,7 @@ fn fewer_places_hang_up_the_last_candidates_only() {
     play.read();
     play.run_for(HEALED_WITHIN);
     assert_eq!((play.up(), play.hung_up), (BTreeSet::from([1, 2]), vec![5, 4, 3]));
-    assert_eq!(play.reasons, [(); 3].map(|()| HangUp::NoPlace.to_string()));
+    assert_eq!(play.reasons, ["better candidates have all places of selection.max_tunnels"; 3]);
 }
 
 #[test]
@@ -456,7 +455,7 @@ fn a_quarantined_candidate_is_not_tried_while_no_place_is_free() {
     let mut play = two(1, [1]);
     play.run_for(HOUR * 10);
     assert_eq!((play.up(), play.dials_of(1)), (BTreeSet::from([2]), 3));
-    assert_eq!(play.core.next_deadline(), None);
+    assert_eq!(play.daemon.deadline(), None);
 }
 
 #[test]

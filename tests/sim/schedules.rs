@@ -11,6 +11,9 @@ use crate::world::{Action, World, any_action};
 /// Long enough for the longest back-off, a dial's time-out and a few tries.
 pub const HEALED_WITHIN: Duration = Duration::from_secs(1800);
 
+/// Long enough for every pppd to be hung up, and then some.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(120);
+
 /// Waits in milliseconds and what happens after each.
 type Schedule = Vec<(u32, Action)>;
 
@@ -34,15 +37,18 @@ fn try_to_live_through(world: &mut World, schedule: &Schedule) -> Result<(), Str
     }
     world.heal();
     world.run_for(HEALED_WITHIN);
-    world.check_settled()
+    world.check_settled()?;
+    world.empty();
+    world.run_for(FORGOTTEN_WITHIN);
+    world.check_forgotten()
 }
 
 /// What the core was told last, and what it did.
 fn last_inputs(schedule: &Schedule, seed: u64) -> String {
     let mut world = World::with(seed, 3, true);
     drop(try_to_live_through(&mut world, schedule));
-    let from = world.recording.len().saturating_sub(8);
-    let last = &world.recording[from..];
+    let from = world.daemon.recording.len().saturating_sub(20);
+    let last = &world.daemon.recording[from..];
     last.iter().map(|(input, effects)| format!("told {input}\n did {effects}\n")).collect()
 }
 

@@ -5,18 +5,16 @@ mod actions;
 mod agenda;
 mod daemon;
 mod disturbances;
-mod invariants;
 mod keeper;
 mod kernel;
 mod processes;
 mod rows;
+mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use connexa::config::Config;
-use connexa::core::Core;
-use connexa::core::effect::Effect;
-use connexa::core::event::{Event, Input, Judgement, Link, RestartFault, RestartOutcome};
+use connexa::core::event::{CallId, Judgement, Link, RestartFault, RestartOutcome};
 use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
 use connexa::node::NodeId;
@@ -27,14 +25,18 @@ use kernel::Kernel;
 use processes::{Process, Step};
 use rows::Row;
 
-use crate::model::Model;
+use crate::ledger::Ledger;
+use crate::rules;
+use crate::wire::{Did, JUDGE_LIMIT, News, View, Wire};
 
 const DAY_ONE: u64 = 1_700_000_000_000;
+/// The backend's judge takes so long at most, in milliseconds.
+const JUDGED_WITHIN: u64 = JUDGE_LIMIT;
 
 /// What the world does by itself, later.
 #[derive(Clone, Debug)]
 enum Happening {
-    Tell(Event),
+    Tell(News),
     DatabaseIsRead,
     KernelIsHeard,
     KernelIsListed,
@@ -67,8 +69,9 @@ pub enum Server {
 }
 
 pub struct World {
-    pub core: Core,
-    model: Model,
+    pub daemon: Wire,
+    ledger: Ledger,
+    view: View,
     policy: Policy,
     /// The policy that this daemon began with.
     pub first_policy: Policy,
@@ -99,12 +102,10 @@ pub struct World {
     crowded: BTreeMap<u32, u64>,
     broken: Option<String>,
     pub fed: u64,
-    notices: Vec<String>,
     pub restarts: u32,
     pub dials: u32,
     pub refused_dials: u32,
     records: bool,
-    pub recording: Vec<(String, String)>,
 }
 
 pub fn policy() -> Policy {
@@ -120,8 +121,9 @@ impl World {
     /// A world that is not recorded, which is quicker.
     pub fn with(seed: u64, servers: usize, records: bool) -> Self {
         let mut world = World {
-            core: Core::new(policy()),
-            model: Model::new(policy()),
+            daemon: Wire::new(policy(), records),
+            ledger: Ledger::new(policy()),
+            view: View::default(),
             policy: policy(),
             first_policy: policy(),
             now: 0,
@@ -148,12 +150,10 @@ impl World {
             crowded: BTreeMap::new(),
             broken: None,
             fed: 0,
-            notices: Vec::new(),
             restarts: 0,
             dials: 0,
             refused_dials: 0,
             records,
-            recording: Vec::new(),
         };
         world.start_daemon();
         world
@@ -171,7 +171,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Tell(event) => self.feed(event),
+            Happening::Tell(news) => self.feed(news),
             Happening::DatabaseIsRead => self.read_database(),
             Happening::KernelIsHeard => self.hear_kernel(),
             Happening::KernelIsListed => self.list_links(),
@@ -184,45 +184,41 @@ impl World {
         }
     }
 
-    fn feed(&mut self, event: Event) {
+    fn feed(&mut self, news: News) {
         if self.is_down || self.broken.is_some() {
             return;
         }
         let dice = self.roll(u64::MAX);
         let now = Now { dice, ..self.clock() };
-        let input = Input { now, event };
         self.fed += 1;
-        self.model.told(&input);
-        if self.records {
-            self.recording.push((serde_json::to_string(&input).unwrap(), String::new()));
+        let mut ledger = std::mem::take(&mut self.ledger);
+        ledger.hear(now.at.0, &news, std::mem::take(&mut self.view));
+        let dids = self.daemon.tell(now, news);
+        self.view = self.daemon.view(now);
+        let verdict = rules::check(&mut ledger, &dids, &self.view, self);
+        self.ledger = ledger;
+        if let Err(breach) = verdict.and_then(|()| self.check(&dids)) {
+            self.breaks(breach);
         }
-        let effects = self.core.handle(input);
-        if self.records {
-            self.recording.last_mut().unwrap().1 = serde_json::to_string(&effects).unwrap();
-        }
-        if let Err(rule) = self.check(&effects) {
-            self.breaks(rule);
-        }
-        for effect in effects {
-            self.perform(effect);
+        for did in dids {
+            self.perform(did);
         }
     }
 
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Pppd(order) => self.keeper_takes(order),
-            Effect::JudgeBackend { question } => {
+    fn perform(&mut self, did: Did) {
+        match did {
+            Did::Judge { question } => {
                 let judgement = match self.roll(4) {
                     0 => Judgement::Held("the port is another's".into()),
                     _ => Judgement::Clear,
                 };
-                let took = self.roll(200);
-                let answer = Event::BackendJudged { question, judgement };
-                self.later(took, Happening::Tell(answer));
+                let took =
+                    if self.roll(4) == 0 { self.roll(JUDGED_WITHIN) } else { self.roll(200) };
+                self.later(took, Happening::Tell(News::Judged { question, judgement }));
             }
-            Effect::RestartBackend { restart } => {
+            Did::Restart { restart } => {
                 self.restarts += 1;
-                let took = self.roll(3000);
+                let took = if self.roll(4) == 0 { self.roll(70_000) } else { self.roll(3000) };
                 let outcome = match self.roll(4) {
                     0 => RestartOutcome::NotReady("shut".into()),
                     1 => RestartOutcome::Failed {
@@ -231,12 +227,15 @@ impl World {
                     },
                     _ => RestartOutcome::Ready(took),
                 };
-                let report = Event::BackendRestarted { restart, outcome };
-                self.later(took, Happening::Tell(report));
+                self.later(took, Happening::Tell(News::Restarted { restart, outcome }));
             }
-            Effect::KeepStopped(stopped) => self.keeper.stopped = stopped,
-            Effect::Tell(notice) if self.records => self.notices.push(notice.to_string()),
-            Effect::Tell(_) => {}
+            Did::KeepStopped(stopped) => self.keeper.stopped = stopped,
+            Did::Told(_) => {}
+            Did::WriteFiles(_)
+            | Did::RemoveFiles(_)
+            | Did::SweepFiles(_)
+            | Did::Dial { .. }
+            | Did::Signal { .. } => self.keeper_takes(did),
         }
     }
 
@@ -246,18 +245,17 @@ impl World {
         Now { at, wall: Wall(self.wall + self.now), dice: 0 }
     }
 
-    fn in_state(&self, id: u32) -> Option<String> {
-        let nodes = self.core.report(self.clock()).nodes;
-        nodes.into_iter().find(|node| node.id == id).map(|node| node.state)
-    }
-
-    pub fn state_of(&self, id: u32) -> String {
-        self.in_state(id).unwrap()
+    pub fn state_of(&self, id: u32) -> &'static str {
+        self.view.state(NodeId(id))
     }
 
     pub fn up(&self) -> BTreeSet<u32> {
-        let nodes = self.core.report(self.clock()).nodes;
-        nodes.into_iter().filter(|node| node.state == "up").map(|node| node.id).collect()
+        self.view.in_state("up")
+    }
+
+    /// Whether the pppd of a call lives.
+    pub fn is_alive(&self, call: CallId) -> bool {
+        self.keeper.pid_of(call).is_some_and(|pid| self.processes.contains_key(&pid))
     }
 
     /// Nodes with a row that can be dialled and that the operator has not stopped.
@@ -272,6 +270,6 @@ impl World {
     }
 
     pub fn told(&self, beginning: &str) -> usize {
-        self.notices.iter().filter(|notice| notice.starts_with(beginning)).count()
+        self.daemon.notices.iter().filter(|notice| notice.starts_with(beginning)).count()
     }
 }

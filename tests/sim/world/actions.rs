@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use connexa::core::backoff::Curve;
-use connexa::core::event::{Ask, Event, Probed};
+use connexa::core::event::{Ask, Probed};
 use connexa::node::{Mppe, NodeId};
 use proptest::prelude::*;
 
 use super::{Happening, Server, Way, World, policy};
+use crate::wire::News;
 
 pub const NODES: u32 = 7;
 
@@ -159,7 +160,7 @@ impl World {
             Action::HostLosesPpp => self.has_ppp = false,
             Action::HostRegainsPpp => {
                 self.has_ppp = true;
-                self.send(Way::Other, Happening::Tell(Event::HostChanged));
+                self.send(Way::Other, Happening::Tell(News::HostChanged));
             }
             Action::KillPppd(node) => self.kill(node),
             Action::ServerRefusesAgain(node) => self.refuse_again(node),
@@ -178,8 +179,8 @@ impl World {
                 self.probe(node, Probed::Lost { target, count: 3, elsewhere, answered });
             }
             Action::Asked(node, ask) => {
-                let event = Event::Asked { node: NodeId(node), ask };
-                self.send(Way::Other, Happening::Tell(event));
+                let news = News::Asked { node: NodeId(node), ask };
+                self.send(Way::Other, Happening::Tell(news));
             }
             Action::NewPolicy(dice) => self.change_policy(dice),
             Action::DaemonCrashes => self.crash(),
@@ -222,7 +223,16 @@ impl World {
     }
 
     fn send_policy(&mut self) {
-        self.feed(Event::Policy(Box::new(self.policy.clone())));
+        self.feed(News::Policy(Box::new(self.policy.clone())));
+        self.rows_changed();
+    }
+
+    /// All rows go, and no stop is left.
+    pub fn empty(&mut self) {
+        for node in 0..NODES {
+            self.act(Action::Asked(node, Ask::Start));
+        }
+        self.rows.clear();
         self.rows_changed();
     }
 
@@ -242,6 +252,6 @@ impl World {
         for node in std::mem::take(&mut self.refused_again) {
             self.act(Action::Asked(node, Ask::Retry));
         }
-        self.send(Way::Other, Happening::Tell(Event::HostChanged));
+        self.send(Way::Other, Happening::Tell(News::HostChanged));
     }
 }

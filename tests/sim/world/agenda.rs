@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use connexa::core::event::Event;
-
 use super::{Happening, Way, World};
+use crate::wire::News;
 
 impl World {
     pub fn run_for(&mut self, duration: Duration) {
@@ -16,8 +15,8 @@ impl World {
     /// The next thing that happens, unless it is later than `end`.
     pub(super) fn step(&mut self, end: u64) -> bool {
         let happening = self.agenda.first_key_value().map(|(&(at, _), _)| at);
-        let deadline = (!self.is_down).then(|| self.core.next_deadline()).flatten();
-        let deadline = deadline.map(|at| at.0 + self.started);
+        let deadline = (!self.is_down).then(|| self.daemon.deadline()).flatten();
+        let deadline = deadline.map(|at| at + self.started);
         let next = happening.into_iter().chain(deadline).min();
         let Some(next) = next.filter(|next| *next <= end) else { return false };
         // After a leap, what is due comes late and in any order.
@@ -29,7 +28,7 @@ impl World {
                 self.happen(happening);
             }
         } else {
-            self.feed(Event::Tick);
+            self.feed(News::Tick);
         }
         true
     }

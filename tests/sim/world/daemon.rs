@@ -1,10 +1,8 @@
 //! The daemon's own life: it starts, dies, and stops.
 
-use connexa::core::Core;
-use connexa::core::event::Event;
-
 use super::{Happening, World};
-use crate::model::Model;
+use crate::ledger::Ledger;
+use crate::wire::{News, View, Wire};
 
 /// Of all policies in force while a pppd is ended, in milliseconds.
 const LONGEST_GRACE: u64 = 9000;
@@ -16,11 +14,13 @@ impl World {
         }
         (self.is_down, self.is_stopping) = (false, false);
         self.started = self.now;
-        self.core = Core::new(self.policy.clone());
-        self.model = Model::new(self.policy.clone());
+        let notices = std::mem::take(&mut self.daemon.notices);
+        self.daemon = Wire::new(self.policy.clone(), self.records);
+        self.daemon.notices = notices;
+        self.ledger = Ledger::new(self.policy.clone());
+        self.view = View::default();
         self.first_policy = self.policy.clone();
-        self.recording.clear();
-        self.feed(Event::Stopped(self.keeper.stopped.clone()));
+        self.feed(News::Stopped(self.keeper.stopped.clone()));
         self.first_list();
         // Before any order is carried out.
         self.look_for_running(true);
@@ -52,15 +52,17 @@ impl World {
             return;
         }
         self.policy.keep_on_exit = keep;
-        self.feed(Event::Policy(Box::new(self.policy.clone())));
+        self.feed(News::Policy(Box::new(self.policy.clone())));
         self.is_stopping = true;
-        self.feed(Event::Stop);
+        self.feed(News::Stop);
         let bound = self.now + self.drain_bound();
-        while !self.core.is_drained() && !self.is_down && self.broken.is_none() && self.step(bound)
-        {
-        }
-        if !self.is_down && self.broken.is_none() && !self.core.is_drained() {
-            self.breaks("the daemon does not come to an end".into());
+        while !self.daemon.is_drained()
+            && !self.is_down
+            && self.broken.is_none()
+            && self.step(bound)
+        {}
+        if !self.is_down && self.broken.is_none() && !self.daemon.is_drained() {
+            self.breaks("a_daemon_comes_to_its_end: it does not".into());
         }
         // One that was started by hand just now may not have been told of yet.
         let left = self.processes.iter().filter(|(pid, process)| {
@@ -69,7 +71,9 @@ impl World {
         });
         let left: Vec<_> = left.map(|(pid, process)| (*pid, process.node)).collect();
         if !keep && !self.is_down && !left.is_empty() {
-            self.breaks(format!("a daemon that keeps nothing leaves pppds: {left:?}"));
+            self.breaks(format!(
+                "a_daemon_that_keeps_nothing_leaves_nothing: it leaves pppds: {left:?}"
+            ));
         }
         if !self.is_down {
             self.end_daemon();

@@ -1,14 +1,15 @@
 //! What happens to links and addresses under living pppds.
 
-use connexa::core::event::{Event, Link, Probed};
+use connexa::core::event::{Link, Probed};
 
 use super::{Happening, Way, World};
+use crate::wire::News;
 
 impl World {
     /// Probes through a node's tunnel show something; what is on its way may be stale on arrival.
     pub(super) fn probe(&mut self, node: u32, probed: Probed) {
         for call in self.keeper.calls_of(node) {
-            let event = Event::Probed { call, probed: probed.clone() };
+            let event = News::Probed { call, probed: probed.clone() };
             self.send(Way::Other, Happening::Tell(event));
         }
     }

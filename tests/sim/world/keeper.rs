@@ -3,18 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use connexa::core::effect::Order;
-use connexa::core::event::{CallId, Dialled, Event, FoundCall};
-use connexa::core::failure::{Failure, FailureKind, PppdExit};
+use connexa::core::event::{CallId, Dialled, FoundCall};
 use connexa::node::{Node, NodeId};
 
 use super::{Happening, Quirk, Way, World};
+use crate::wire::{Did, Exit, News};
 
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
-    orders: VecDeque<Order>,
+    orders: VecDeque<Did>,
     held: BTreeMap<CallId, Held>,
     found: u64,
+    /// The process of each call, also when it is gone.
+    pids: BTreeMap<CallId, u32>,
     /// These two outlive the daemon.
     pub(super) files: BTreeMap<u32, Node>,
     pub(super) stopped: BTreeSet<NodeId>,
@@ -52,7 +53,16 @@ impl Keeper {
     pub(super) fn forget_all(&mut self) {
         self.orders.clear();
         self.held.clear();
+        self.pids.clear();
         self.found = 0;
+    }
+
+    pub(super) fn call_of(&self, pid: u32) -> Option<CallId> {
+        self.pids.iter().find(|(_, of)| **of == pid).map(|(call, _)| *call)
+    }
+
+    pub(super) fn pid_of(&self, call: CallId) -> Option<u32> {
+        self.pids.get(&call).copied()
     }
 
     pub(super) fn knows(&self, pid: u32) -> bool {
@@ -61,8 +71,8 @@ impl Keeper {
 }
 
 impl World {
-    pub(super) fn keeper_takes(&mut self, order: Order) {
-        if !self.core.is_ready() {
+    pub(super) fn keeper_takes(&mut self, order: Did) {
+        if !self.daemon.is_ready() {
             // Should this daemon die, the next one may find its files beside older calls.
             self.processes.values_mut().for_each(|process| process.unsure = true);
         }
@@ -78,20 +88,20 @@ impl World {
             }
         }
         match self.keeper.orders.pop_front() {
-            Some(Order::WriteFiles { node, .. }) => {
+            Some(Did::WriteFiles(node)) => {
                 drop(self.keeper.files.insert(node.id.0, *node));
             }
-            Some(Order::RemoveFiles(id)) => drop(self.keeper.files.remove(&id.0)),
-            Some(Order::SweepFiles(keep)) => {
+            Some(Did::RemoveFiles(id)) => drop(self.keeper.files.remove(&id.0)),
+            Some(Did::SweepFiles(keep)) => {
                 self.keeper.files.retain(|id, _| keep.contains(&NodeId(*id)));
             }
-            Some(Order::Dial { call, node }) => self.dial(call, node.0),
-            Some(Order::Signal { call, signal }) => {
+            Some(Did::Dial { call, node }) => self.dial(call, node.0),
+            Some(Did::Signal { call, signal }) => {
                 if let Some(pid) = self.keeper.held.get(&call).map(|held| held.pid) {
                     self.signal(pid, signal);
                 }
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -99,34 +109,34 @@ impl World {
         self.dials += 1;
         let others = self.pids_of(node);
         if others.iter().any(|pid| self.keeper.knows(*pid) && !self.processes[pid].by_hand) {
-            return self.breaks(format!("node {node} has a pppd and is dialled"));
+            return self.breaks(format!("one_pppd_a_node: node {node} has one and is dialled"));
         }
         let Some(dialled) = self.keeper.files.get(&node).cloned() else {
-            return self.breaks(format!("node {node} is dialled without its files"));
+            return self.breaks(format!("dialled_by_its_row: node {node} has no files"));
         };
         if self.quirks.get(&node) == Some(&Quirk::CannotStart) {
             self.quirks.remove(&node);
-            let failure = Failure::new(FailureKind::Files, "no space left");
-            return self.send(Way::Exits, Happening::Tell(Event::NotSpawned { call, failure }));
+            return self.send(Way::Exits, Happening::Tell(News::NotSpawned { call }));
         }
         let pid = self.start_process(node, dialled, false);
         let held = Held { pid, node: NodeId(node), interface: None, dialled: None };
+        self.keeper.pids.insert(call, pid);
         self.keeper.held.insert(call, held);
-        self.send(Way::Spawned, Happening::Tell(Event::Spawned { call, pid }));
+        self.send(Way::Spawned, Happening::Tell(News::Spawned { call, pid }));
     }
 
     /// A process has ended: that is reported, and calls found beside it may be told again.
-    pub(super) fn keeper_buries(&mut self, pid: u32, exit: PppdExit) {
+    pub(super) fn keeper_buries(&mut self, pid: u32, exit: Exit) {
         let call = self.keeper.held.iter().find(|(_, held)| held.pid == pid).map(|(call, _)| *call);
         let Some((call, held)) = call.and_then(|call| self.keeper.held.remove_entry(&call)) else {
             return;
         };
-        let exit = if matches!(call, CallId::Found(_)) { PppdExit::Unseen } else { exit };
-        self.send(Way::Exits, Happening::Tell(Event::Exited { call, exit }));
+        let exit = if matches!(call, CallId::Found(_)) { Exit::Unseen } else { exit };
+        self.send(Way::Exits, Happening::Tell(News::Ended { call, exit }));
         let others = self.keeper.held.iter().filter(|(_, other)| other.node == held.node);
         let found: Vec<_> = others.filter_map(|(call, held)| held.tell(*call)).collect();
         if !found.is_empty() && self.roll(2) == 0 {
-            self.send(Way::Exits, Happening::Tell(Event::Found(found)));
+            self.send(Way::Exits, Happening::Tell(News::Found(found)));
         }
     }
 
@@ -160,10 +170,14 @@ impl World {
             });
             let held = Held { pid: *pid, node: NodeId(process.node), interface, dialled };
             news.extend(held.tell(call));
+            self.keeper.pids.insert(call, *pid);
+            if let Some(index) = process.link {
+                self.ledger.own_links.insert(call, index);
+            }
             self.keeper.held.insert(call, held);
         }
         if first || !news.is_empty() {
-            self.send(Way::Exits, Happening::Tell(Event::Found(news)));
+            self.send(Way::Exits, Happening::Tell(News::Found(news)));
         }
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use connexa::core::event::{Event, Hearing, IfIndex, Link, LinkChange};
+use connexa::core::event::{Hearing, IfIndex, Link, LinkChange};
 
 use super::{Happening, Way, World};
+use crate::wire::News;
 
 #[derive(Debug, Default)]
 pub(super) struct Kernel {
@@ -106,7 +107,7 @@ impl World {
         let links = self.kernel.table.len() as u32;
         let overruns = self.kernel.overruns;
         let hearing = Hearing { links, overruns, resyncs: 1 + overruns, ..Hearing::default() };
-        self.feed(Event::Links { changes, hearing });
+        self.feed(News::Links { changes, hearing });
     }
 
     /// The kernel drops messages, and the daemon will list all links.

@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 
 use connexa::core::effect::Signal;
-use connexa::core::event::{Event, LinkAddress, Word};
-use connexa::core::failure::{Failure, FailureKind, PppdExit};
+use connexa::core::event::{CallId, LinkAddress};
+use connexa::core::failure::FailureKind;
 use connexa::node::Node;
 
 use super::rows::server_of;
 use super::{Happening, Quirk, Server, Way, World};
+use crate::wire::{Exit, News, Words};
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -29,12 +30,12 @@ pub(super) struct Process {
 pub(super) enum Step {
     Link,
     Address { whole: bool },
-    Leave(PppdExit, Option<(FailureKind, bool, &'static str)>),
-    Die(PppdExit),
+    Leave(Exit, Option<Words>),
+    Die(Exit),
 }
 
-const ECHO: (FailureKind, bool, &str) = (FailureKind::EchoTimeout, false, "No response to 3 echos");
-const HANGUP: (FailureKind, bool, &str) = (FailureKind::Hangup, true, "Modem hangup");
+const ECHO: Words = (FailureKind::EchoTimeout, false, "No response to 3 echos");
+const HANGUP: Words = (FailureKind::Hangup, true, "Modem hangup");
 
 impl World {
     pub(super) fn start_process(&mut self, node: u32, dialled: Node, by_hand: bool) -> u32 {
@@ -55,7 +56,7 @@ impl World {
             leaving: false,
         };
         self.processes.insert(pid, process);
-        let code = PppdExit::Code;
+        let code = Exit::Code;
         let link = 20 + self.roll(3 * self.slowness);
         let talk = 3 * link + self.roll(1000);
         match (server, quirk) {
@@ -109,7 +110,10 @@ impl World {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.link = Some(index);
         }
-        self.say(pid, Word::Interface(name));
+        if let Some(call) = self.keeper.call_of(pid) {
+            self.ledger.own_links.insert(call, index);
+        }
+        self.say(pid, |call| News::Name { call, name });
         self.pid_file_changed();
     }
 
@@ -127,12 +131,12 @@ impl World {
     }
 
     /// The link goes, and the last words are said. The process itself goes a moment later.
-    fn leave(&mut self, pid: u32, exit: PppdExit, why: Option<(FailureKind, bool, &str)>) {
+    fn leave(&mut self, pid: u32, exit: Exit, why: Option<Words>) {
         let Some(process) = self.processes.get_mut(&pid).filter(|p| !p.leaving) else { return };
         process.leaving = true;
         let link = process.link;
-        if let Some((kind, vague, text)) = why {
-            self.say(pid, Word::Explains { failure: Failure::new(kind, text), vague });
+        if let Some(words) = why {
+            self.say(pid, |call| News::Words { call, words });
         }
         if let Some(index) = link {
             self.remove_link(index);
@@ -141,7 +145,7 @@ impl World {
         self.step_later(pid, after, Step::Die(exit));
     }
 
-    fn die(&mut self, pid: u32, exit: PppdExit) {
+    fn die(&mut self, pid: u32, exit: Exit) {
         let Some(process) = self.processes.remove(&pid) else { return };
         if let Some(index) = process.link {
             self.remove_link(index);
@@ -150,10 +154,10 @@ impl World {
     }
 
     /// Only what the daemon has started is heard, and not all of that prints.
-    fn say(&mut self, pid: u32, word: Word) {
+    fn say(&mut self, pid: u32, say: impl FnOnce(CallId) -> News) {
         let silent = self.processes.get(&pid).is_some_and(|p| p.quirk == Some(Quirk::Silent));
         if let Some(call) = self.keeper.own_call(pid).filter(|_| !silent) {
-            self.send(Way::Words, Happening::Tell(Event::Said { call, word }));
+            self.send(Way::Words, Happening::Tell(say(call)));
         }
     }
 
@@ -163,15 +167,15 @@ impl World {
             Signal::Terminate if process.quirk == Some(Quirk::IgnoresTerm) => {}
             Signal::Terminate => {
                 let after = self.roll(50);
-                self.step_later(pid, after, Step::Leave(PppdExit::Code(16), None));
+                self.step_later(pid, after, Step::Leave(Exit::Code(16), None));
             }
-            Signal::Kill => self.step_later(pid, 1, Step::Die(PppdExit::Signal(9))),
+            Signal::Kill => self.step_later(pid, 1, Step::Die(Exit::Signal(9))),
         }
     }
 
     pub(super) fn kill(&mut self, node: u32) {
         for pid in self.pids_of(node) {
-            self.die(pid, PppdExit::Signal(9));
+            self.die(pid, Exit::Signal(9));
         }
     }
 
@@ -179,7 +183,7 @@ impl World {
     pub(super) fn refuse_again(&mut self, node: u32) {
         self.refused_again.insert(node);
         for pid in self.pids_of(node) {
-            self.leave(pid, PppdExit::Code(19), None);
+            self.leave(pid, Exit::Code(19), None);
         }
     }
 
@@ -202,7 +206,7 @@ impl World {
         let pids: Vec<u32> = there.map(|(&pid, _)| pid).collect();
         for pid in pids {
             let why = if self.roll(3) == 0 { HANGUP } else { ECHO };
-            self.step_later(pid, 0, Step::Leave(PppdExit::Code(16), Some(why)));
+            self.step_later(pid, 0, Step::Leave(Exit::Code(16), Some(why)));
         }
     }
 
@@ -213,7 +217,7 @@ impl World {
             if let Some(index) = process.and_then(|process| process.link.take()) {
                 self.remove_link(index);
                 let after = self.roll(20_000);
-                self.step_later(pid, after, Step::Leave(PppdExit::Code(16), Some(HANGUP)));
+                self.step_later(pid, after, Step::Leave(Exit::Code(16), Some(HANGUP)));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The database.
 
-use connexa::core::event::{Candidate, Event, InvalidRow, Ranked};
+use connexa::core::event::{Candidate, InvalidRow, Ranked};
 use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 use super::{Happening, Way, World};
+use crate::wire::News;
 
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -41,14 +42,14 @@ impl World {
     /// Shows the rows as they are by then.
     pub(super) fn read_database(&mut self) {
         if !self.can_read {
-            return self.feed(Event::DesiredUnavailable("locked".into()));
+            return self.feed(News::RowsUnreadable);
         }
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(id, row)| (row.rank, **id));
         let ranked =
             |(id, row): (&u32, &Row)| Ranked { rank: row.rank, candidate: candidate(*id, row) };
-        let candidates = rows.into_iter().map(ranked).collect();
-        self.feed(Event::Desired { candidates, places: 0 });
+        let rows = rows.into_iter().map(ranked).collect();
+        self.feed(News::Rows { rows, places: 0 });
     }
 }
 

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use connexa::core::effect::Effect;
 use connexa::node::Node;
 
 use super::{Quirk, World};
+use crate::wire::Did;
 
 impl World {
-    pub(super) fn check(&mut self, effects: &[Effect]) -> Result<(), String> {
-        let clock = self.clock();
-        let deadline = self.core.next_deadline().map(|at| at.0);
-        if deadline.is_some_and(|at| at <= clock.at.0) {
-            return Err(format!("the deadline {deadline:?} is not served"));
-        }
+    /// What must be so after every input, beside the rules.
+    pub(super) fn check(&mut self, dids: &[Did]) -> Result<(), String> {
         let most = 20 + 12 * (self.rows.len() + self.processes.len());
-        if effects.len() > most {
-            return Err(format!("{} effects of one input", effects.len()));
+        if dids.len() > most {
+            return Err(format!("one_input_makes_no_flood: {} effects", dids.len()));
         }
-        self.model.did(effects)?;
-        self.model.shows(&self.core.report(clock), deadline)?;
         self.check_crowds()
     }
 
@@ -34,7 +28,7 @@ impl World {
             let many = self.pids_of(node).len() as u64;
             let bound = self.policy.dial_timeout.as_millis() as u64 + 30_000 * many;
             if self.now - since > bound {
-                return Err(format!("node {node} has {many} pppds since {since}"));
+                return Err(format!("two_pppds_become_one: node {node} has {many} since {since}"));
             }
         }
         Ok(())
@@ -47,7 +41,7 @@ impl World {
         let files: BTreeSet<u32> = self.keeper.files.keys().copied().collect();
         let valid: BTreeSet<u32> =
             self.rows.iter().filter(|(_, row)| row.valid).map(|(id, _)| *id).collect();
-        let deadline = self.core.next_deadline();
+        let deadline = self.daemon.deadline();
         let dialled_with_another_row = self.processes.values().find(|process| {
             let row = self.rows.get(&process.node);
             let as_wanted = row.map(|row| super::rows::node(process.node, row));
@@ -56,17 +50,45 @@ impl World {
                 && !as_wanted.is_some_and(|row| self.is_as_good(&process.dialled, row))
         });
         if up != wanted {
-            Err(format!("up are {up:?}, wanted are {wanted:?}"))
+            Err(format!("all_that_can_be_is_up: up are {up:?}, wanted are {wanted:?}"))
         } else if running != wanted || self.processes.len() != wanted.len() {
-            Err(format!("pppds run for {running:?}, wanted are {wanted:?}"))
+            Err(format!(
+                "nothing_runs_that_nobody_wants: pppds run for {running:?}, wanted are {wanted:?}"
+            ))
         } else if files != valid {
-            Err(format!("files are there of {files:?}, and rows of {valid:?}"))
+            Err(format!(
+                "files_are_those_of_the_rows: files are there of {files:?}, and rows of {valid:?}"
+            ))
         } else if let Some(deadline) = deadline {
-            Err(format!("all is well, and the core wakes at {deadline:?}"))
+            Err(format!("idle_is_silent: all is well, and the core wakes at {deadline:?}"))
         } else if let Some(process) = dialled_with_another_row {
-            Err(format!("node {} goes by an older row: {process:?}", process.node))
+            Err(format!(
+                "tunnels_go_by_their_rows: node {} goes by an older row: {process:?}",
+                process.node
+            ))
         } else {
             Ok(())
+        }
+    }
+
+    /// Every row is gone for a while, and nothing is stopped: nothing is remembered of any of them.
+    pub fn check_forgotten(&self) -> Result<(), String> {
+        self.verdict()?;
+        let rule = "nothing_is_kept_of_what_is_gone";
+        if !self.view.nodes.is_empty() || !self.processes.is_empty() {
+            return Err(format!("{rule}: shown are {:?}", self.view.nodes));
+        }
+        let memory = self.daemon.memory();
+        for what in ["NodeId(", "Dialled(", "Found("] {
+            if let Some(place) = memory.find(what) {
+                let some: String =
+                    memory.chars().skip(place.saturating_sub(200)).take(400).collect();
+                return Err(format!("{rule}: {some}"));
+            }
+        }
+        match self.daemon.deadline() {
+            Some(deadline) => Err(format!("{rule}: the core wakes at {deadline}")),
+            None => Ok(()),
         }
     }
 
