@@ -8,11 +8,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::follow::{self, Ended, Own};
 use super::found::{self, LookError, Sighting};
-use super::spawn::{self, Programs};
+use super::spawn::Started;
 use crate::config::Paths;
 use crate::core::effect::Signal;
 use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::node::NodeId;
 use crate::process::Process;
 
@@ -38,25 +38,14 @@ impl Calls {
         Calls { events, held: BTreeMap::new(), tasks: JoinSet::new(), found: 0 }
     }
 
-    /// Starts pppd for a node and follows it.
-    pub(super) async fn dial(&mut self, call: CallId, node: NodeId, programs: Programs) {
-        let started = spawn_blocking(move || spawn::start(&programs, node)).await;
-        match started {
-            Ok(Ok(started)) => {
-                let process = Arc::new(started.process);
-                let (pid, output) = (started.pid, started.output);
-                let own = Own { call, node, pid, process: process.clone(), output };
-                let (interface, renamed, dialled) = (None, false, None);
-                let held = Held { node, pid, interface, renamed, dialled, process };
-                self.held.insert(call, held);
-                self.tasks.spawn(follow::own(own, self.events.clone()));
-            }
-            Ok(Err(failure)) => self.not_spawned(call, failure).await,
-            Err(error) => {
-                let message = format!("can't start pppd: {error}; restart connexad");
-                self.not_spawned(call, Failure::new(FailureKind::Unexplained, message)).await;
-            }
-        }
+    /// Follows a pppd that was started for a node.
+    pub(super) fn follow(&mut self, call: CallId, node: NodeId, started: Started) {
+        let process = Arc::new(started.process);
+        let (pid, output) = (started.pid, started.output);
+        let own = Own { call, node, pid, process: process.clone(), output };
+        let (interface, renamed, dialled) = (None, false, None);
+        self.held.insert(call, Held { node, pid, interface, renamed, dialled, process });
+        self.tasks.spawn(follow::own(own, self.events.clone()));
     }
 
     /// Answers a dial that comes to nothing.
@@ -64,14 +53,14 @@ impl Calls {
         let _ = self.events.send(Event::NotSpawned { call, failure }).await;
     }
 
-    /// Signals a call; one that is gone is past caring.
-    pub(super) fn signal(&self, call: CallId, signal: Signal) {
-        if let Some(held) = self.held.get(&call) {
-            held.process.signal(match signal {
-                Signal::Terminate => rustix::process::Signal::TERM,
-                Signal::Kill => rustix::process::Signal::KILL,
-            });
-        }
+    /// Signals a call. Whether it runs, as far as is known.
+    pub(super) fn signal(&self, call: CallId, signal: Signal) -> bool {
+        let Some(held) = self.held.get(&call) else { return false };
+        held.process.signal(match signal {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Kill => rustix::process::Signal::KILL,
+        });
+        true
     }
 
     /// Returns when a call has ended; never while none runs.
@@ -93,11 +82,6 @@ impl Calls {
         let _ = self.events.send(Event::Exited { call, exit }).await;
     }
 
-    /// Whether the call runs, as far as is known.
-    pub(super) fn holds(&self, call: CallId) -> bool {
-        self.held.contains_key(&call)
-    }
-
     /// Looks for every running pppd and reports those there are, and be it none.
     ///
     /// # Errors
@@ -111,15 +95,13 @@ impl Calls {
         Ok(())
     }
 
-    /// Looks for pppds whose pid files have changed and reports those that are new, or whose link
-    /// is.
-    pub(super) async fn look(&mut self, paths: &Paths) {
-        let paths = paths.clone();
-        let held: BTreeSet<Pid> = self.held.values().map(|held| held.pid).collect();
-        let sightings = match spawn_blocking(move || found::look(&paths, &held)).await {
-            Ok(sightings) => sightings,
-            Err(error) => return tracing::error!("looking for running pppds has failed: {error}"),
-        };
+    /// The pppds that are known.
+    pub(super) fn pids(&self) -> BTreeSet<Pid> {
+        self.held.values().map(|held| held.pid).collect()
+    }
+
+    /// Reports what a look has brought up: pppds that are new, or whose link is.
+    pub(super) async fn seen(&mut self, sightings: Vec<Sighting>) {
         let news: Vec<FoundCall> =
             sightings.into_iter().filter_map(|sighting| self.take(sighting)).collect();
         if !news.is_empty() {

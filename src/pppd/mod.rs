@@ -1,11 +1,12 @@
 //! pppd: its files, its processes, its words.
 //!
-//! One task takes requests in order: it writes the files that a batch of requests changes, then
-//! starts and signals what the batch asks for. File work and the start of a process may block,
-//! so they run beside the loop.
+//! One task, the keeper, takes requests in order and waits for nothing but the next thing to
+//! happen: signals are sent at once, while files are written and processes started beside it.
 
 mod callers;
 mod calls;
+mod errands;
+mod files;
 mod follow;
 mod found;
 mod leftovers;
@@ -26,16 +27,17 @@ use std::time::Duration;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use calls::Calls;
+use errands::{Dial, Done, Errands, Met};
+use files::{Disk, Files};
 pub use found::LookError;
 use spawn::Programs;
-use wanted::{Problems, Wanted};
 
 use crate::config::Paths;
-use crate::core::effect::Order;
+use crate::core::effect::{Order, Signal};
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
@@ -44,41 +46,56 @@ use crate::watch::{Interest, Watch};
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
-/// Carries out requests until their senders are gone, and reports what becomes of them.
+/// Carries out requests until their senders are gone and all is done, and reports what becomes of
+/// them.
 ///
 /// The first event is [`Event::Found`] with the calls that run already. Every
 /// [`Order::Dial`] is answered by [`Event::Spawned`] and in the end [`Event::Exited`], or by
 /// [`Event::NotSpawned`]. The processes outlive this.
 pub async fn run(
     paths: Paths,
-    mut requests: mpsc::UnboundedReceiver<Order>,
+    requests: mpsc::UnboundedReceiver<Order>,
     events: mpsc::Sender<Event>,
 ) {
+    keep(paths, requests, events, Arc::new(wanted::Round::work)).await;
+}
+
+async fn keep(
+    paths: Paths,
+    mut requests: mpsc::UnboundedReceiver<Order>,
+    events: mpsc::Sender<Event>,
+    disk: Disk,
+) {
     let mut watch = Watch::new(vec![Interest::matching(&paths.run_dir, found::is_pid_file)]);
-    let mut actor = Actor::new(paths, events);
-    if let Err(error) = actor.calls.first_look(&actor.paths).await {
+    let mut keeper = Keeper::new(paths, events, disk);
+    if let Err(error) = keeper.calls.first_look(&keeper.paths).await {
         return tracing::error!("connexad gives up: {error}");
     }
     let mut look_at = None;
-    loop {
+    let mut asked_for_more = true;
+    while asked_for_more || !keeper.is_idle() {
         tokio::select! {
-            request = requests.recv() => {
-                let Some(request) = request else { return };
-                let mut batch = vec![request];
-                while let Ok(request) = requests.try_recv() {
-                    batch.push(request);
+            request = requests.recv(), if asked_for_more => match request {
+                Some(request) => {
+                    keeper.take(request).await;
+                    while let Ok(request) = requests.try_recv() {
+                        keeper.take(request).await;
+                    }
                 }
-                actor.carry_out(batch).await;
-            }
-            ended = actor.calls.ended() => actor.ended(ended).await,
+                None => asked_for_more = false,
+            },
+            ended = keeper.calls.ended() => keeper.ended(ended).await,
+            () = keeper.files.done() => {}
+            (done, signal) = keeper.errands.done() => keeper.done(done, signal).await,
             () = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
             }
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 look_at = None;
-                actor.calls.look(&actor.paths).await;
+                keeper.errands.look();
             }
         }
+        keeper.go_on().await;
     }
 }
 
@@ -106,9 +123,10 @@ pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
     Ok(calls.collect())
 }
 
-struct Actor {
+struct Keeper {
     paths: Paths,
-    wanted: Wanted,
+    files: Files,
+    errands: Errands,
     calls: Calls,
     /// Told when there may be something to clear up, or a call manager to watch.
     stirred: Arc<Notify>,
@@ -118,13 +136,42 @@ struct Actor {
     _clearing: JoinSet<()>,
 }
 
-impl Actor {
-    fn new(paths: Paths, events: mpsc::Sender<Event>) -> Self {
+impl Keeper {
+    fn new(paths: Paths, events: mpsc::Sender<Event>, disk: Disk) -> Self {
         let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
         clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
-        let (wanted, calls) = (Wanted::new(paths.ppp_dir.clone()), Calls::new(events));
-        Actor { paths, wanted, calls, stirred, asked: false, _clearing: clearing }
+        let (files, calls) = (Files::new(paths.ppp_dir.clone(), disk), Calls::new(events));
+        let errands = Errands::default();
+        Keeper { paths, files, errands, calls, stirred, asked: false, _clearing: clearing }
+    }
+
+    /// Takes an order in. A signal is sent at once, and files are written after: were it the other
+    /// way round, a daemon that dies in between, or rather the next one, would take the old call for
+    /// a new one.
+    async fn take(&mut self, order: Order) {
+        if !self.asked {
+            // Calls may have ended while no daemon ran.
+            self.asked = true;
+            self.stirred.notify_one();
+        }
+        match order {
+            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {
+                self.files.wanted.note(&order);
+            }
+            Order::Dial { call, node } => self.files.await_for(call, node),
+            Order::Signal { call, signal } => self.signal(call, signal).await,
+        }
+    }
+
+    async fn signal(&mut self, call: CallId, signal: Signal) {
+        let is_withdrawn = !self.calls.signal(call, signal)
+            && (self.files.withdraw(call) || self.errands.signal(call, signal) == Met::Withdrawn);
+        if is_withdrawn {
+            let failure =
+                Failure::new(FailureKind::Killed, "it was hung up before pppd was started");
+            self.calls.not_spawned(call, failure).await;
+        }
     }
 
     async fn ended(&mut self, ended: follow::Ended) {
@@ -134,70 +181,49 @@ impl Actor {
         }
     }
 
-    /// Ends calls that run, then does the files, then dials. Files that were written before their
-    /// old call was told to end would make a daemon that dies in between, or rather the next one,
-    /// take that call for a new one.
-    async fn carry_out(&mut self, batch: Vec<Order>) {
-        if !self.asked {
-            // Calls may have ended while no daemon ran.
-            self.asked = true;
-            self.stirred.notify_one();
-        }
-        for request in &batch {
-            self.wanted.note(request);
-            if let Order::Signal { call, signal } = request {
-                self.calls.signal(*call, *signal);
-            }
-        }
-        // Signals to calls that this very batch dials come after the dial.
-        let is_left = |request: &Order| match request {
-            Order::Signal { call, .. } => !self.calls.holds(*call),
-            Order::Dial { .. } => true,
-            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => false,
-        };
-        let batch: Vec<Order> = batch.into_iter().filter(is_left).collect();
-        let problems = self.work_on_files().await;
-        for request in batch {
-            match request {
-                Order::Dial { call, node } => self.dial(call, node, &problems).await,
-                Order::Signal { call, signal } => self.calls.signal(call, signal),
-                Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {}
-            }
-        }
-    }
-
-    async fn work_on_files(&mut self) -> Problems {
-        let Some(round) = self.wanted.next_round() else { return Problems::default() };
-        match spawn_blocking(move || round.work()).await {
-            Ok(problems) => {
-                for problem in problems.untold() {
-                    tracing::warn!("something of a removed node is left: {problem}");
+    async fn done(&mut self, done: Done, signal: Option<Signal>) {
+        match done {
+            Done::Started { call, node, started: Ok(started) } => {
+                self.calls.follow(call, node, started);
+                if let Some(signal) = signal {
+                    self.calls.signal(call, signal);
                 }
-                problems
+                self.stirred.notify_one();
             }
-            Err(error) => {
-                tracing::error!("file work has failed: {error}");
-                Problems::default()
+            Done::Started { call, started: Err(failure), .. } => {
+                self.calls.not_spawned(call, failure).await;
             }
+            Done::Looked(sightings) => self.calls.seen(sightings).await,
         }
     }
 
-    async fn dial(&mut self, call: CallId, node: NodeId, problems: &Problems) {
-        if let Some(problem) = problems.of(node) {
-            let failure = Failure::new(FailureKind::Files, problem.to_string());
-            self.calls.not_spawned(call, failure).await;
-            return;
+    /// Begins whatever is next.
+    async fn go_on(&mut self) {
+        self.files.begin();
+        for (call, node, files) in self.files.ready() {
+            match files.and_then(|()| self.check_name(node)) {
+                Ok(()) => {
+                    let pptp = self.files.wanted.pptp(node).unwrap_or(&self.paths.pptp).to_owned();
+                    let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
+                    self.errands.dial(Dial { call, node, programs });
+                }
+                Err(failure) => self.calls.not_spawned(call, failure).await,
+            }
         }
-        if let Some(name) = self.wanted.link_name(node).filter(|name| is_taken(name)) {
-            let message =
-                format!("{name}, the name of its link, is another link's; rename that one");
-            self.calls.not_spawned(call, Failure::new(FailureKind::NameTaken, message)).await;
-            return;
-        }
-        let pptp = self.wanted.pptp(node).unwrap_or(&self.paths.pptp).to_owned();
-        let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
-        self.calls.dial(call, node, programs).await;
-        self.stirred.notify_one();
+        self.errands.begin(&self.paths, || self.calls.pids());
+    }
+
+    /// Whether the name that the node's link is to have is free.
+    fn check_name(&self, node: NodeId) -> Result<(), Failure> {
+        let Some(name) = self.files.wanted.link_name(node).filter(|name| is_taken(name)) else {
+            return Ok(());
+        };
+        let message = format!("{name}, the name of its link, is another link's; rename that one");
+        Err(Failure::new(FailureKind::NameTaken, message))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.files.is_idle() && self.errands.is_idle()
     }
 }
 

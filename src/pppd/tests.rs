@@ -22,6 +22,7 @@ use crate::node::{Login, Mppe, Node, Secret, ServerAddr};
 mod adoption;
 mod dialling;
 mod node_files;
+mod slow_disk;
 
 /// The longest that anything here may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -80,9 +81,14 @@ impl Stage {
 
     /// Sets to work, and waits for the first look.
     async fn work(&self) -> (Work, Vec<FoundCall>) {
+        self.work_with(Arc::new(wanted::Round::work)).await
+    }
+
+    /// The same on a disk of its own.
+    async fn work_with(&self, disk: Disk) -> (Work, Vec<FoundCall>) {
         let (requests, theirs) = mpsc::unbounded_channel();
         let (events_in, events) = mpsc::channel(16);
-        let task = tokio::spawn(run(self.paths(), theirs, events_in));
+        let task = tokio::spawn(keep(self.paths(), theirs, events_in, disk));
         let mut work = Work { requests, events, task };
         let found = work.found().await;
         (work, found)
@@ -142,6 +148,14 @@ impl Stage {
 impl Work {
     fn ask(&self, request: Order) {
         self.requests.send(request).unwrap();
+    }
+
+    /// Returns once all that was asked for is taken in.
+    async fn settle(&self) {
+        // Of one thread: the other tasks run now, until each of them waits.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn next(&mut self) -> Event {

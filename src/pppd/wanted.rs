@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     peers: BTreeMap<NodeId, Peer>,
     entries: BTreeMap<NodeId, Entry>,
     strangers: Strangers,
+    /// How often `chap-secrets` was to be changed or looked at.
+    changes: u64,
     todo: Todo,
 }
 
@@ -36,6 +38,8 @@ struct Todo {
     sweep: bool,
     /// Whether `chap-secrets` is to be looked after.
     secrets: bool,
+    /// Whether it is to lose entries.
+    removing: bool,
 }
 
 /// One round of file work, to be done where blocking is fine.
@@ -44,12 +48,22 @@ pub(super) struct Round {
     ppp_dir: PathBuf,
     write: Vec<(NodeId, String)>,
     remove: Vec<NodeId>,
-    sweep: bool,
-    entries: BTreeMap<NodeId, Entry>,
-    strangers: Strangers,
+    secrets: Option<Secrets>,
 }
 
-/// What went wrong in a round.
+/// Work on `chap-secrets`.
+#[derive(Debug)]
+struct Secrets {
+    /// The last change that is in it.
+    change: u64,
+    entries: BTreeMap<NodeId, Entry>,
+    strangers: Strangers,
+    /// Whether peer files that no node needs are removed, too.
+    sweep: bool,
+    removing: bool,
+}
+
+/// What went wrong.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     /// With `chap-secrets`, that every node needs.
@@ -63,6 +77,15 @@ pub(super) struct Problems {
 }
 
 impl Problems {
+    /// These nodes' files, and maybe `chap-secrets`, were worked on again.
+    pub(super) fn replace(&mut self, nodes: &BTreeSet<NodeId>, secrets: bool, new: Problems) {
+        self.peers.retain(|id, _| !nodes.contains(id));
+        self.peers.extend(new.peers);
+        if secrets {
+            self.secrets = new.secrets;
+        }
+    }
+
     /// Why the node can't be dialled.
     pub(super) fn of(&self, id: NodeId) -> Option<&FileError> {
         self.peers.get(&id).or(self.secrets.as_ref())
@@ -81,12 +104,12 @@ impl Wanted {
             peers: BTreeMap::new(),
             entries: BTreeMap::new(),
             strangers: Strangers::AllBut(BTreeSet::new()),
+            changes: 0,
             todo: Todo::default(),
         }
     }
 
-    /// Takes in what a request means for files. A dial means to look at the node's files again:
-    /// others may have been at them since.
+    /// Takes in what an order means for files.
     pub(super) fn note(&mut self, request: &Order) {
         match request {
             Order::WriteFiles { node, options } => {
@@ -103,6 +126,7 @@ impl Wanted {
                 self.entries.remove(id);
                 self.strangers.remove(*id);
                 self.todo.nodes.insert(*id);
+                self.todo.removing = true;
             }
             Order::SweepFiles(keep) => {
                 let keep: BTreeSet<NodeId> = keep.iter().copied().collect();
@@ -110,13 +134,32 @@ impl Wanted {
                 self.entries.retain(|id, _| keep.contains(id));
                 self.strangers = Strangers::Only(keep);
                 self.todo.sweep = true;
-            }
-            Order::Dial { node, .. } if self.peers.contains_key(node) => {
-                self.todo.nodes.insert(*node);
+                self.todo.removing = true;
             }
             Order::Dial { .. } | Order::Signal { .. } => return,
         }
+        self.change_secrets();
+    }
+
+    fn change_secrets(&mut self) {
         self.todo.secrets = true;
+        self.changes += 1;
+    }
+
+    /// Has a node's files looked at before it is dialled: others may have been at them since.
+    /// Returns the change of `chap-secrets` that its call needs.
+    pub(super) fn look_again(&mut self, node: NodeId) -> u64 {
+        if !self.peers.contains_key(&node) {
+            return 0;
+        }
+        self.todo.nodes.insert(node);
+        self.change_secrets();
+        self.changes
+    }
+
+    /// Whether the node's peer file is yet to be worked on.
+    pub(super) fn is_due(&self, node: NodeId) -> bool {
+        self.todo.nodes.contains(&node)
     }
 
     /// The pptp program that the node's peer file names.
@@ -129,21 +172,26 @@ impl Wanted {
         self.peers.get(&id).filter(|peer| peer.is_named).map(|_| id.link_name())
     }
 
-    /// What is to be done now, if anything.
-    pub(super) fn next_round(&mut self) -> Option<Round> {
-        let todo = std::mem::take(&mut self.todo);
-        if !todo.secrets {
+    /// What is to be done now, if anything: the files of all these nodes, or else of one.
+    pub(super) fn next_round(&mut self, first: &BTreeSet<NodeId>) -> Option<Round> {
+        if self.is_done() {
             return None;
         }
-        let mut round = Round {
-            ppp_dir: self.ppp_dir.clone(),
-            write: Vec::new(),
-            remove: Vec::new(),
-            sweep: todo.sweep,
+        let mut nodes: Vec<NodeId> = self.todo.nodes.intersection(first).copied().collect();
+        if nodes.is_empty() {
+            nodes.extend(self.todo.nodes.first());
+        }
+        let secrets = std::mem::take(&mut self.todo.secrets).then(|| Secrets {
+            change: self.changes,
             entries: self.entries.clone(),
             strangers: self.strangers.clone(),
-        };
-        for id in todo.nodes {
+            sweep: std::mem::take(&mut self.todo.sweep),
+            removing: std::mem::take(&mut self.todo.removing),
+        });
+        let ppp_dir = self.ppp_dir.clone();
+        let mut round = Round { ppp_dir, write: Vec::new(), remove: Vec::new(), secrets };
+        for id in nodes {
+            self.todo.nodes.remove(&id);
             match self.peers.get(&id) {
                 Some(peer) => round.write.push((id, peer.text.clone())),
                 None => round.remove.push(id),
@@ -151,18 +199,34 @@ impl Wanted {
         }
         Some(round)
     }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_done(&self) -> bool {
+        self.todo.nodes.is_empty() && !self.todo.secrets
+    }
 }
 
 impl Round {
-    /// Does it, each file whatever became of the others; `chap-secrets` once.
+    /// The nodes whose peer files it is about.
+    pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
+        self.write.iter().map(|(id, _)| *id).chain(self.remove.iter().copied()).collect()
+    }
+
+    /// The last change of `chap-secrets` that it makes, where it makes any.
+    pub(super) fn change(&self) -> Option<u64> {
+        self.secrets.as_ref().map(|secrets| secrets.change)
+    }
+
+    /// Does it, each file whatever became of the others.
     pub(super) fn work(self) -> Problems {
-        let removing = self.sweep || !self.remove.is_empty();
-        let mut problems = Problems { removing, ..Problems::default() };
+        let mut problems = Problems::default();
         let peers = self.ppp_dir.join("peers");
         let mut gone: Vec<String> = self.remove.iter().map(|id| id.peer_name()).collect();
-        if self.sweep {
+        if let Some(secrets) = self.secrets.as_ref().filter(|secrets| secrets.sweep) {
             match atomic_file::names(&peers) {
-                Ok(names) => gone.extend(names.into_iter().filter(|name| self.is_left_over(name))),
+                Ok(names) => {
+                    gone.extend(names.into_iter().filter(|name| secrets.is_left_over(name)));
+                }
                 Err(error) => problems.leftovers.push(error),
             }
         }
@@ -170,19 +234,22 @@ impl Round {
             problems.leftovers.extend(atomic_file::remove(&peers.join(name)).err());
         }
         for (id, text) in &self.write {
-            if let Err(error) =
-                atomic_file::write_for_now(&peers.join(id.peer_name()), text.as_bytes())
-            {
+            let file = peers.join(id.peer_name());
+            if let Err(error) = atomic_file::write_for_now(&file, text.as_bytes()) {
                 problems.peers.insert(*id, error);
             }
         }
-        let path = self.ppp_dir.join("chap-secrets");
-        let edited =
-            atomic_file::edit(&path, |old| secrets::rewrite(old, &self.entries, &self.strangers));
-        problems.secrets = edited.err();
+        if let Some(secrets) = &self.secrets {
+            let path = self.ppp_dir.join("chap-secrets");
+            let rewrite = |old: &[u8]| secrets::rewrite(old, &secrets.entries, &secrets.strangers);
+            problems.secrets = atomic_file::edit(&path, rewrite).err();
+            problems.removing = secrets.removing;
+        }
         problems
     }
+}
 
+impl Secrets {
     /// Whether a file in `peers` is ours and of no use any more, drafts of a crashed write included.
     fn is_left_over(&self, name: &str) -> bool {
         match atomic_file::of_draft(name) {

@@ -138,6 +138,7 @@ async fn a_call_is_ended_by_the_signal_that_was_asked_for() {
         stage.script("pppd", "exec sleep 60");
         let (mut work, _) = stage.work().await;
         work.ask(dial(1, 2));
+        assert!(matches!(work.next().await, Event::Spawned { .. }));
         work.ask(signal(CallId::Dialled(1), how));
         let events = work.until_exit().await;
         assert_eq!(last_exit(&events), Some(PppdExit::Signal(number)));

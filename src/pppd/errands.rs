@@ -1,0 +1,177 @@
+//! Starting pppds, and looking for those that others have started: both may block, so neither is
+//! done by the keeper itself. They are done one at a time, for a look beside a start would take the
+//! new pppd for a stranger's.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::found::{self, Sighting};
+use super::spawn::{self, Programs, Started};
+use crate::config::Paths;
+use crate::core::effect::Signal;
+use crate::core::event::{CallId, Pid};
+use crate::core::failure::{Failure, FailureKind};
+use crate::node::NodeId;
+
+/// A pppd that is to be started.
+#[derive(Debug)]
+pub(super) struct Dial {
+    /// The call.
+    pub(super) call: CallId,
+    /// Whom it calls.
+    pub(super) node: NodeId,
+    /// By what.
+    pub(super) programs: Programs,
+}
+
+/// What came of an errand.
+pub(super) enum Done {
+    /// A pppd was started, or not.
+    Started {
+        /// The call.
+        call: CallId,
+        /// Whom it calls.
+        node: NodeId,
+        /// The pppd.
+        started: Result<Started, Failure>,
+    },
+    /// What a look has seen.
+    Looked(Vec<Sighting>),
+}
+
+/// What a signal meets of a call that has no pppd yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// The call was not begun, and won't be.
+    Withdrawn,
+    /// Its pppd is being started, and gets the signal then.
+    Starting,
+    /// Nothing.
+    Nothing,
+}
+
+/// Errands to be done, and the one that is under way.
+#[derive(Default)]
+pub(super) struct Errands {
+    dials: VecDeque<Dial>,
+    look: bool,
+    /// At most one.
+    tasks: JoinSet<Done>,
+    /// The call that is being started, and the strongest signal that was meant for it.
+    starting: Option<(CallId, Option<Signal>)>,
+}
+
+impl Errands {
+    /// Has a pppd started in its turn.
+    pub(super) fn dial(&mut self, dial: Dial) {
+        self.dials.push_back(dial);
+    }
+
+    /// Has the run folder looked at.
+    pub(super) fn look(&mut self) {
+        self.look = true;
+    }
+
+    /// Takes a signal for a call that has no pppd yet. Of two, the stronger is kept.
+    pub(super) fn signal(&mut self, call: CallId, signal: Signal) -> Met {
+        if let Some((starting, kept)) = &mut self.starting
+            && *starting == call
+        {
+            *kept = (*kept).max(Some(signal));
+            return Met::Starting;
+        }
+        let queued = self.dials.len();
+        self.dials.retain(|dial| dial.call != call);
+        if self.dials.len() < queued { Met::Withdrawn } else { Met::Nothing }
+    }
+
+    /// Begins the next errand, unless one is under way. `held` are the pppds that are known.
+    pub(super) fn begin(&mut self, paths: &Paths, held: impl FnOnce() -> BTreeSet<Pid>) {
+        if !self.tasks.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.look) {
+            self.tasks.spawn(look(paths.clone(), held()));
+        } else if let Some(dial) = self.dials.pop_front() {
+            self.starting = Some((dial.call, None));
+            self.tasks.spawn(start(dial));
+        }
+    }
+
+    /// Returns when an errand is done, with the signal that a new pppd is to get at once; never
+    /// while there is none.
+    pub(super) async fn done(&mut self) -> (Done, Option<Signal>) {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(done)) => return (done, self.starting.take().and_then(|(_, kept)| kept)),
+                // They tell of every failure, so this is the end of the runtime.
+                Some(Err(error)) => tracing::debug!("an errand is not done: {error}"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Whether no pppd is to be started.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.dials.is_empty()
+    }
+}
+
+async fn start(Dial { call, node, programs }: Dial) -> Done {
+    let started = spawn_blocking(move || spawn::start(&programs, node)).await;
+    let started = started.unwrap_or_else(|error| {
+        let message = format!("can't start pppd: {error}; restart connexad");
+        Err(Failure::new(FailureKind::Unexplained, message))
+    });
+    Done::Started { call, node, started }
+}
+
+async fn look(paths: Paths, held: BTreeSet<Pid>) -> Done {
+    let sightings = spawn_blocking(move || found::look(&paths, &held)).await;
+    Done::Looked(sightings.unwrap_or_else(|error| {
+        tracing::error!("looking for running pppds has failed: {error}");
+        Vec::new()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dial(number: u64) -> Dial {
+        let [pppd, pptp] = ["/nowhere/pppd", "/nowhere/pptp"].map(Into::into);
+        Dial { call: CallId::Dialled(number), node: NodeId(2), programs: Programs { pppd, pptp } }
+    }
+
+    /// Two dials of which the first is begun.
+    fn begun() -> Errands {
+        let mut errands = Errands::default();
+        errands.dial(dial(1));
+        errands.dial(dial(2));
+        errands.begin(&Paths::default(), BTreeSet::new);
+        errands
+    }
+
+    #[tokio::test]
+    async fn of_signals_for_a_call_that_is_being_started_the_strongest_is_kept() {
+        let mut errands = begun();
+        for signal in [Signal::Terminate, Signal::Kill, Signal::Kill, Signal::Terminate] {
+            assert_eq!(errands.signal(CallId::Dialled(1), signal), Met::Starting);
+        }
+        assert_eq!(errands.done().await.1, Some(Signal::Kill));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_begun_is_never_started_once_it_is_signalled() {
+        let mut errands = begun();
+        assert_eq!(errands.signal(CallId::Dialled(2), Signal::Terminate), Met::Withdrawn);
+        assert_eq!(errands.done().await.1, None);
+        assert!(errands.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_signal_for_a_call_that_nobody_starts_meets_nothing() {
+        assert_eq!(begun().signal(CallId::Dialled(3), Signal::Kill), Met::Nothing);
+    }
+}
