@@ -19,7 +19,7 @@ use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartOutcome};
-use crate::core::failure::PppdExit;
+use crate::core::failure::{Failure, FailureKind, PppdExit};
 use crate::core::notice::Notice;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
@@ -303,17 +303,19 @@ impl Supervisor {
         }
     }
 
-    /// Tells what would be done. A signal is taken as obeyed, for the core waits for that.
+    /// Tells what would be done. The core waits for what comes of a dial or a signal, so it is told
+    /// that the one came to nothing and the other was obeyed.
     fn pretend(&self, order: &Order) {
         tracing::info!("Dry run: would {order}");
         match order {
             Order::Signal { call, .. } => {
                 self.answer_core(Event::Exited { call: *call, exit: PppdExit::Unseen });
             }
-            Order::WriteFiles { .. }
-            | Order::RemoveFiles(_)
-            | Order::SweepFiles(_)
-            | Order::Dial { .. } => {}
+            Order::Dial { call, .. } => {
+                let failure = Failure::new(FailureKind::Unexplained, "dry run, not dialled");
+                self.answer_core(Event::NotSpawned { call: *call, failure });
+            }
+            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {}
         }
     }
 

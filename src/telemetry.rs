@@ -194,7 +194,8 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::SecondPppd { node, pid, .. } => {
             Fields { node: Some(node.0), pid: Some(*pid), ..Fields::default() }
         }
-        Notice::Asked { node, .. }
+        Notice::NotStarted { node, .. }
+        | Notice::Asked { node, .. }
         | Notice::StillStopped { node }
         | Notice::Yields { node, .. }
         | Notice::Released { node } => Fields { node: Some(node.0), ..Fields::default() },

@@ -149,7 +149,7 @@ pub struct Tunnel {
     pub extra_options: Vec<String>,
     /// Dials under way at once on this host, 1 or more.
     pub dial_concurrency: u32,
-    /// From the dial to addresses on the link.
+    /// From the start of pppd to addresses on the link.
     pub dial_timeout: Span,
     /// From TERM to KILL.
     pub stop_grace: Span,

@@ -56,11 +56,15 @@ impl Core {
         self.reconcile(id, turn);
     }
 
-    pub(super) fn spawned(&mut self, call: CallId, pid: Pid) {
-        let id = self.calls.get(&call);
-        if let Some(call) = id.and_then(|id| self.tunnels.get_mut(id)).and_then(Tunnel::call_mut) {
-            call.pid = Some(pid);
+    /// The time of a dial begins: files that had to be written first don't count.
+    pub(super) fn spawned(&mut self, call: CallId, pid: Pid, turn: &Turn) {
+        let Some(&id) = self.calls.get(&call) else { return };
+        let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut) else { return };
+        if call.is_unstarted() {
+            call.deadline = Some(turn.at() + self.policy.dial_timeout);
         }
+        call.pid = Some(pid);
+        self.note(id, turn);
     }
 
     pub(super) fn said(&mut self, call_id: CallId, word: Word, turn: &mut Turn) {

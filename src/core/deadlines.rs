@@ -44,6 +44,10 @@ impl Core {
                     turn.tell(Notice::OutOfSight { node: id, pid: call.pid });
                 }
             }
+            Phase::Calling(call) if due(call.deadline) && call.is_unstarted() => {
+                call.deadline = None;
+                turn.tell(Notice::NotStarted { node: id, after: self.policy.dial_timeout });
+            }
             Phase::Calling(call) if due(call.deadline) => {
                 let failure = self.overdue(id);
                 self.hang_up(id, Why::GivenUp(failure), turn);
@@ -113,7 +117,8 @@ impl Core {
 mod tests {
     use std::time::Duration;
 
-    use crate::core::event::IfIndex;
+    use crate::core::State;
+    use crate::core::event::{Ask, Event, IfIndex};
     use crate::core::stage::{LINK, Stage};
 
     /// A found call past its deadline, whose link ppp0 is named wan0.
@@ -124,6 +129,35 @@ mod tests {
         stage.desire_rival();
         stage.wait(Duration::from_secs(60));
         stage
+    }
+
+    /// A dial whose pppd is not started in an hour.
+    fn not_started() -> Stage {
+        let mut stage = Stage::in_state(State::Backoff);
+        stage.is_disk_stuck = true;
+        stage.ask(Ask::Retry);
+        for _ in 0..60 {
+            stage.wait(Duration::from_secs(60));
+        }
+        stage
+    }
+
+    #[test]
+    fn a_dial_is_not_given_up_before_its_pppd_is_started() {
+        let mut stage = not_started();
+        assert_eq!(stage.state(), "dialing");
+        stage.feed(Event::Spawned { call: stage.call, pid: 7 });
+        stage.wait(Duration::from_secs(29));
+        assert_eq!(stage.state(), "dialing");
+        stage.wait(Duration::from_secs(1));
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn that_the_disk_keeps_a_dial_waiting_is_told_once() {
+        let told = not_started().told;
+        let told = told.iter().filter(|told| told.contains("its files wait for the disk")).count();
+        assert_eq!(told, 1);
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Core {
             Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
             Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
             Event::Found(found) => self.found(found, turn),
-            Event::Spawned { call, pid } => self.spawned(call, pid),
+            Event::Spawned { call, pid } => self.spawned(call, pid, turn),
             Event::NotSpawned { call, failure } => self.not_spawned(call, failure, turn),
             Event::Said { call, word } => self.said(call, word, turn),
             Event::Exited { call, exit } => self.exited(call, exit, turn),

@@ -126,6 +126,13 @@ pub enum Notice {
         /// Its name.
         interface: String,
     },
+    /// A dial has waited long for its files to be written, and goes on waiting.
+    NotStarted {
+        /// The node.
+        node: NodeId,
+        /// How long.
+        after: Duration,
+    },
     /// A tunnel was found, and no link has the name that its link had.
     OutOfSight {
         /// The node.
@@ -274,6 +281,7 @@ impl Notice {
             | Notice::HostUnfit(_)
             | Notice::Invalid(_) => Level::Error,
             Notice::Down { .. }
+            | Notice::NotStarted { .. }
             | Notice::OutOfSight { .. }
             | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
@@ -328,6 +336,12 @@ impl fmt::Display for Notice {
             Notice::Renamed { node, from, interface, .. } => {
                 write!(f, "Node {node}: its link {from} is named {interface} now")
             }
+            Notice::NotStarted { node, after } => write!(
+                f,
+                "Node {node}: pppd is not started after {}, for its files wait for the disk below \
+                 paths.ppp_dir; see whether it is busy or fails (iostat, dmesg)",
+                humantime::format_duration(*after)
+            ),
             Notice::OutOfSight { node, pid } => {
                 write!(f, "Node {node}: its pppd")?;
                 if let Some(pid) = pid {

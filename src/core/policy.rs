@@ -13,7 +13,7 @@ use crate::node::Mppe;
 pub struct Policy {
     /// Dials under way at once on this host.
     pub dial_concurrency: u32,
-    /// From the dial to addresses on the link.
+    /// From the start of pppd to addresses on the link.
     pub dial_timeout: Duration,
     /// From TERM to KILL.
     pub stop_grace: Duration,

@@ -27,6 +27,8 @@ pub(super) struct Stage {
     at: Monotonic,
     pub(super) call: CallId,
     pub(super) rival: CallId,
+    /// No pppd is started: the files wait for their disk.
+    pub(super) is_disk_stuck: bool,
     /// What people were told.
     pub(super) told: Vec<String>,
 }
@@ -35,7 +37,14 @@ impl Stage {
     pub(super) fn in_state(state: State) -> Self {
         let none = CallId::Found(0);
         let core = Core::new(Policy::from(&Config::default()));
-        let mut stage = Stage { core, at: Monotonic(0), call: none, rival: none, told: Vec::new() };
+        let mut stage = Stage {
+            core,
+            at: Monotonic(0),
+            call: none,
+            rival: none,
+            is_disk_stuck: false,
+            told: Vec::new(),
+        };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
         stage.enter(state);
@@ -128,13 +137,18 @@ impl Stage {
 
     pub(super) fn feed(&mut self, event: Event) {
         let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
+        let mut started = Vec::new();
         for effect in self.core.handle(Input { now, event }) {
             if let Effect::Tell(notice) = &effect {
                 self.told.push(notice.to_string());
             }
             if let Effect::Pppd(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
+                started.extend((!self.is_disk_stuck).then_some(call));
             }
+        }
+        for call in started {
+            self.feed(Event::Spawned { call, pid: 7 });
         }
     }
 

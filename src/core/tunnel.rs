@@ -174,7 +174,8 @@ pub(super) struct Call {
     /// Number of the input by which its link should have been seen, and was not: later ones aren't
     /// its own.
     pub(super) missed: Option<u64>,
-    /// Give up then; `None` once up.
+    /// Give up then, or tell that its pppd is not started yet; `None` once that is told, and while
+    /// up.
     pub(super) deadline: Option<Monotonic>,
     /// Judge a half-set or vanished address then.
     pub(super) settle: Option<Monotonic>,
@@ -230,6 +231,11 @@ impl Call {
 
     pub(super) fn is_adopted(&self) -> bool {
         matches!(self.id, CallId::Found(_))
+    }
+
+    /// Whether its pppd is not started yet, as far as is known.
+    pub(super) fn is_unstarted(&self) -> bool {
+        self.pid.is_none() && !self.was_up
     }
 
     /// Whether it was adopted and goes elsewhere than the row says by now.
