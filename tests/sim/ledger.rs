@@ -207,9 +207,12 @@ impl Ledger {
             }
             News::Probed { call, probed } => self.probe(*call, probed),
             News::Stop => self.stopping = true,
+            News::Spawned { call, .. } => {
+                let limit = now + self.policy().dial_timeout.as_millis() as u64;
+                self.calls.entry(*call).and_modify(|call| call.limit = limit);
+            }
             News::HostChanged
             | News::RowsUnreadable
-            | News::Spawned { .. }
             | News::Judged { .. }
             | News::Restarted { .. }
             | News::Tick => {}
@@ -300,9 +303,9 @@ impl Ledger {
     pub fn order(&mut self, did: &Did) {
         match did {
             Did::Dial { call, node } => {
-                let limit = self.now + self.policy().dial_timeout.as_millis() as u64;
                 let row = self.node(*node).cloned();
-                self.calls.insert(*call, Call { row, ..Call::new(*node, limit) });
+                // Its time runs from the start of its pppd.
+                self.calls.insert(*call, Call { row, ..Call::new(*node, Time::MAX) });
             }
             Did::Signal { call: id, signal } => {
                 let (now, grace) = (self.now, self.grace());

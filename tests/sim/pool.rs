@@ -143,7 +143,7 @@ impl Play {
     fn dial(&mut self, call: CallId, id: u32) {
         self.dials.push(id);
         self.calls.insert(call, id);
-        self.later(0, Event::Spawned { call, pid: id });
+        self.later(0, News::Spawned { call, pid: id });
         if self.broken.contains(&id) {
             return self.later(DIAL, News::Ended { call, exit: Exit::Code(16) });
         }
