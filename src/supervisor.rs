@@ -18,7 +18,7 @@ use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
 use crate::core::effect::{Effect, Order};
-use crate::core::event::{Event, Input, RestartOutcome};
+use crate::core::event::{Event, Input, RestartFault, RestartOutcome};
 use crate::core::failure::{Failure, FailureKind, PppdExit};
 use crate::core::notice::Notice;
 use crate::core::policy::Policy;
@@ -266,7 +266,8 @@ impl Supervisor {
             Effect::JudgeBackend { question } => self.judge_backend(question),
             Effect::RestartBackend { restart } if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
-                let outcome = RestartOutcome::NotReady("dry run, not restarted".to_owned());
+                let message = "dry run, not restarted".to_owned();
+                let outcome = RestartOutcome::Failed { kind: RestartFault::DryRun, message };
                 self.answer_core(Event::BackendRestarted { restart, outcome });
             }
             Effect::RestartBackend { restart } => self.restart_backend(restart),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::json;
-use crate::control::api::{Node, Status, counted};
+use crate::control::api::{LastRestart, Node, Status, counted};
 
 /// Why a node is in state `stopped`.
 const BY_OPERATOR: &str = "by the operator";
@@ -94,6 +94,12 @@ fn summary(status: &Status) -> String {
     let _ =
         write!(text, "; empty windows {}/{}", outage.zero_ppp_count, outage.consecutive_threshold);
     let _ = writeln!(text, ", backend restarts {}", outage.restarts);
+    if let Some(LastRestart { result, message: Some(message) }) = &outage.last_restart
+        && !outage.is_healthy
+    {
+        let what = if result == "failed" { "has failed" } else { "did not bring it back" };
+        let _ = writeln!(text, "The last backend restart {what}: {}", printable(message));
+    }
     if let Some(fault) = &status.host_fault {
         let _ = writeln!(text, "No tunnel can be dialled: {}", fault.message);
     }

@@ -141,12 +141,8 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
             })
         })
         .or_else(|| not_zero("hooks.timeout", config.hooks.timeout))
-        .or_else(|| {
-            let empty = |argv: &Option<Vec<String>>| argv.as_ref().is_some_and(Vec::is_empty);
-            let problem = "is empty; give a program and its arguments, or leave it out".to_owned();
-            let key = if empty(&config.hooks.up) { "hooks.up" } else { "hooks.down" };
-            (empty(&config.hooks.up) || empty(&config.hooks.down)).then_some((key, problem))
-        })
+        .or_else(|| no_program("hooks.up", config.hooks.up.as_ref()))
+        .or_else(|| no_program("hooks.down", config.hooks.down.as_ref()))
         .or_else(|| not_zero("probe.interval", config.probe.interval))
         .or_else(|| not_zero("probe.timeout", config.probe.timeout))
         .or_else(|| {
@@ -173,9 +169,12 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
                 ("tunnel.lcp_echo_interval", "must be whole seconds, at most an hour".to_owned())
             })
         })
+        .or_else(|| no_program("backend.restart", Some(&config.backend.restart)))
+        .or_else(|| not_zero("backend.restart_timeout", config.backend.restart_timeout))
+        .or_else(|| not_zero("backend.ready_timeout", config.backend.ready_timeout))
         .or_else(|| {
-            config.backend.restart.is_empty().then(|| {
-                ("backend.restart", "is empty; give a program and its arguments".to_owned())
+            (config.backend.port == 0).then(|| {
+                ("backend.port", "is 0; give the TCP port of the backend, e.g. 8001".to_owned())
             })
         })
         .or_else(|| {
@@ -199,6 +198,13 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
                 .find_map(|line| refuse_option(line))
                 .map(|problem| ("tunnel.extra_options", problem))
         })
+}
+
+/// A command whose first word names no program.
+fn no_program(key: &'static str, argv: Option<&Vec<String>>) -> Option<(&'static str, String)> {
+    let is_named = argv?.first().is_some_and(|program| !program.is_empty());
+    let problem = "names no program; give one and its arguments, or leave it out";
+    (!is_named).then(|| (key, problem.to_owned()))
 }
 
 fn relative_path(config: &Config) -> Option<(&'static str, String)> {
@@ -334,6 +340,11 @@ mod tests {
             ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
             ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),
             ("[backend]\nrestart = []", "backend.restart"),
+            ("[backend]\nrestart = [\"\"]", "backend.restart"),
+            ("[backend]\nrestart_timeout = \"0s\"", "backend.restart_timeout"),
+            ("[backend]\nready_timeout = \"0s\"", "backend.ready_timeout"),
+            ("[backend]\nport = 0", "backend.port"),
+            ("[hooks]\nup = [\"\"]", "hooks.up"),
             ("[backend]\nunits = [\"--force\"]", "backend.units"),
             ("[paths]\npptp = \"/usr/sbin/pptp; reboot\"", "paths.pptp"),
             ("[paths]\nstate_dir = \"here\"", "paths.state_dir"),

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::core::event::Ask;
 use crate::core::failure::{Failure, FailureKind};
@@ -77,19 +79,32 @@ pub struct Outage {
     pub zero_ppp_count: u32,
     /// How many of them make an outage.
     pub consecutive_threshold: u32,
-    /// Seconds in a window.
-    pub check_interval: u64,
+    /// Seconds in a window; a whole number where they are whole, as it always was.
+    pub check_interval: Number,
     /// False from the first empty window until a tunnel is up.
     pub is_healthy: bool,
-    /// Restarts since the daemon's start.
+    /// Restarts since the daemon's start; one whose command has failed is none.
     pub restarts: u64,
-    /// When the last one began.
+    /// When the last one began, also one that failed.
     pub last_restart_at: Option<String>,
+    /// How that one went.
+    #[serde(default)]
+    pub last_restart: Option<LastRestart>,
     /// Why a restart that is due is held back, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_held: Option<String>,
     /// When the open window ends.
     pub next_evaluation_at: Option<String>,
+}
+
+/// How a restart of the backend went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastRestart {
+    /// `running`; `ready`: its port is open again; `not_ready`: the command worked, and the port
+    /// stays shut; `failed`: the command did not work; `overdue`: it never reported back.
+    pub result: String,
+    /// Why it is not ready or has failed, and the remedy.
+    pub message: Option<String>,
 }
 
 /// How the kernel is heard.
@@ -195,6 +210,15 @@ fn kind_name(kind: FailureKind) -> String {
     }
 }
 
+/// A duration in seconds, with a fraction only where there is one.
+pub fn seconds(duration: Duration) -> Number {
+    let whole = Number::from(duration.as_secs());
+    if duration.subsec_nanos() == 0 {
+        return whole;
+    }
+    Number::from_f64(duration.as_secs_f64()).unwrap_or(whole)
+}
+
 /// So many of a thing, for people to read.
 pub fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
@@ -219,4 +243,15 @@ pub struct Problem {
     pub status: u16,
     /// What happened here and what to do about it.
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_a_fraction_only_where_there_is_one() {
+        let shown = |millis| seconds(Duration::from_millis(millis)).to_string();
+        assert_eq!([30_000, 400, 2_500].map(shown), ["30", "0.4", "2.5"]);
+    }
 }

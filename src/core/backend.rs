@@ -120,7 +120,7 @@ impl Core {
         outcome: RestartOutcome,
         turn: &mut Turn,
     ) {
-        if !self.outage.restarted(restart, turn.at()) {
+        if !self.outage.restarted(restart, outcome.clone(), turn.at()) {
             return;
         }
         let fault = Fault::of(&outcome);

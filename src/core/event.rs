@@ -361,6 +361,8 @@ pub enum RestartFault {
     Exit,
     /// It took too long.
     Timeout,
+    /// It was not run: the daemon only tells what it would do.
+    DryRun,
 }
 
 /// Whether a backend restart can help.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::event::RestartOutcome;
 use super::policy::OutagePolicy;
 use super::time::{Monotonic, Wall};
 
@@ -64,6 +65,26 @@ enum Phase {
     Restarting { overdue: Monotonic },
 }
 
+/// A restart of the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When it began.
+    pub began: Wall,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far a restart is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has not reported back.
+    Runs,
+    /// It has not reported back in time.
+    Overdue,
+    /// It is over.
+    Over(RestartOutcome),
+}
+
 /// The rule's memory.
 #[derive(Debug)]
 pub struct Outage {
@@ -73,10 +94,12 @@ pub struct Outage {
     factor: u32,
     /// Questions so far, whether a restart can help.
     questions: u64,
-    /// A restart has begun and not reported back.
-    restarting: bool,
+    /// Restarts that have begun.
+    begun: u64,
+    /// Those whose command has done its work.
     restarts: u64,
-    last_restart: Option<Wall>,
+    /// The one that has begun last.
+    last_restart: Option<Restart>,
 }
 
 impl Outage {
@@ -88,7 +111,7 @@ impl Outage {
             count: 0,
             factor: 1,
             questions: 0,
-            restarting: false,
+            begun: 0,
             restarts: 0,
             last_restart: None,
         }
@@ -154,7 +177,7 @@ impl Outage {
             Phase::Window { .. } => Some(self.close_window(at)),
             Phase::Judging { .. } => Some(Verdict::Restart(self.begin_restart(at, wall))),
             Phase::Restarting { .. } => {
-                self.restarting = false;
+                self.progress(Progress::Overdue);
                 self.open_window(at);
                 Some(Verdict::RestartOverdue)
             }
@@ -188,11 +211,15 @@ impl Outage {
 
     /// A restart is over, well or not. False when a later one has begun since: what became of an
     /// earlier one matters no more.
-    pub fn restarted(&mut self, restart: u64, at: Monotonic) -> bool {
-        if restart != self.restarts {
+    pub fn restarted(&mut self, restart: u64, outcome: RestartOutcome, at: Monotonic) -> bool {
+        if restart != self.begun {
             return false;
         }
-        self.restarting = false;
+        match outcome {
+            RestartOutcome::Ready(_) | RestartOutcome::NotReady(_) => self.restarts += 1,
+            RestartOutcome::Failed { .. } => {}
+        }
+        self.progress(Progress::Over(outcome));
         match self.phase {
             Phase::Restarting { .. } => self.open_window(at),
             Phase::Idle | Phase::Window { .. } | Phase::Judging { .. } => {}
@@ -208,7 +235,8 @@ impl Outage {
         // Kept at the limit while something holds the restart back.
         self.count = (self.count + 1).min(self.policy.windows);
         // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
-        let enough = self.count >= self.policy.windows && !self.restarting;
+        let runs = self.last_restart.as_ref().is_some_and(|last| last.progress == Progress::Runs);
+        let enough = self.count >= self.policy.windows && !runs;
         if enough {
             self.questions += 1;
             let (question, until) = (self.questions, at + JUDGE_WITHIN + REPORT_WITHIN);
@@ -220,13 +248,18 @@ impl Outage {
     }
 
     fn begin_restart(&mut self, at: Monotonic, wall: Wall) -> u64 {
-        self.restarting = true;
         self.count = 0;
         self.factor = (self.factor * 2).min(LONGEST_FACTOR);
-        self.restarts += 1;
-        self.last_restart = Some(wall);
+        self.begun += 1;
+        self.last_restart = Some(Restart { began: wall, progress: Progress::Runs });
         self.phase = Phase::Restarting { overdue: at + self.policy.restart_limit + REPORT_WITHIN };
-        self.restarts
+        self.begun
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        if let Some(last) = &mut self.last_restart {
+            last.progress = progress;
+        }
     }
 
     /// Empty windows in a row so far.
@@ -234,14 +267,14 @@ impl Outage {
         self.count
     }
 
-    /// Restarts since the daemon's start.
+    /// Restarts since the daemon's start; one whose command has failed is none.
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
 
-    /// When the last restart began.
-    pub fn last_restart(&self) -> Option<Wall> {
-        self.last_restart
+    /// The restart that has begun last, well or not.
+    pub fn last_restart(&self) -> Option<&Restart> {
+        self.last_restart.as_ref()
     }
 
     /// The policy in force.

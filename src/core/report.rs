@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Core;
+use super::event::RestartOutcome;
 use super::links::Addresses;
+use super::outage::Progress;
 use super::time::{Monotonic, Now, Wall};
 use super::tunnel::{Phase, Standing, Tunnel, Want};
 use crate::control::api;
@@ -67,14 +69,26 @@ impl Core {
             ppp_interfaces: self.up.len(),
             zero_ppp_count: self.outage.count(),
             consecutive_threshold: policy.windows,
-            check_interval: policy.interval.as_secs(),
+            check_interval: api::seconds(policy.interval),
             is_healthy: self.outage.is_healthy(),
             restarts: self.outage.restarts(),
-            last_restart_at: self.outage.last_restart().map(Wall::rfc3339),
+            last_restart_at: self.outage.last_restart().map(|last| last.began.rfc3339()),
+            last_restart: self.outage.last_restart().map(|last| last_restart(&last.progress)),
             restart_held: self.backend.held.clone(),
             next_evaluation_at: self.outage.next_evaluation().map(|at| on_the_wall(at, now)),
         }
     }
+}
+
+fn last_restart(progress: &Progress) -> api::LastRestart {
+    let (result, message) = match progress {
+        Progress::Runs => ("running", None),
+        Progress::Overdue => ("overdue", None),
+        Progress::Over(RestartOutcome::Ready(_)) => ("ready", None),
+        Progress::Over(RestartOutcome::NotReady(why)) => ("not_ready", Some(why.clone())),
+        Progress::Over(RestartOutcome::Failed { message, .. }) => ("failed", Some(message.clone())),
+    };
+    api::LastRestart { result: result.to_owned(), message }
 }
 
 /// A coming moment, as the wall clock will show it.

@@ -144,5 +144,8 @@ fn a_restart_command_that_is_missing_is_told() {
     gateway.node(2, "10.9.0.2", "secret");
     gateway.start();
     gateway.wait_log("Backend restart failed: ");
-    gateway.wait_until("the next window", |status| status.outage.zero_ppp_count > 0);
+    let status = gateway.wait_until("the next window", |status| status.outage.zero_ppp_count > 0);
+    let last = status.outage.last_restart.unwrap();
+    assert_eq!((status.outage.restarts, last.result.as_str()), (0, "failed"));
+    assert!(last.message.unwrap().starts_with("can't run `/nowhere/restart`: "));
 }

@@ -46,7 +46,7 @@ fn status_has_every_field_of_the_contract() {
         (
             "/outage",
             "ppp_interfaces zero_ppp_count consecutive_threshold check_interval is_healthy \
-             restarts last_restart_at next_evaluation_at",
+             restarts last_restart_at last_restart next_evaluation_at",
         ),
         ("/kernel", "links overruns resyncs last_event_at"),
         (

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connexa::core::event::RestartOutcome;
 use connexa::core::outage::{Outage, Tunnels, Verdict};
 use connexa::core::policy::OutagePolicy;
 use connexa::core::time::{Monotonic, Wall};
@@ -96,7 +97,7 @@ impl Schedule {
             let down = Tunnels::Down { wanted: moment.wanted };
             outage.observe(if moment.up { Tunnels::Up } else { down }, at);
             if restarted_at == Some(now) {
-                outage.restarted(begun, at);
+                outage.restarted(begun, RestartOutcome::Ready(1), at);
                 restarted_at = None;
             }
             if judged_at == Some(now) {

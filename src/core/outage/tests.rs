@@ -1,6 +1,7 @@
 //! The outage rule, case by case. Random schedules are played in the simulation.
 
 use super::*;
+use crate::core::event::RestartFault;
 use std::time::Duration;
 
 fn outage() -> Outage {
@@ -26,7 +27,7 @@ fn next_restart(outage: &mut Outage) -> u64 {
         let at = outage.deadline().unwrap();
         if let Some(Verdict::Empty { question: Some(question), .. }) = outage.expire(at, Wall(0)) {
             let restart = outage.judged(question, true, at, Wall(0)).unwrap();
-            outage.restarted(restart, at);
+            outage.restarted(restart, RestartOutcome::Ready(1), at);
             return at.0 / 1000;
         }
     }
@@ -123,7 +124,7 @@ fn restart_still_running(windows: u64) -> Outage {
 
 #[test]
 fn a_restart_that_still_runs_is_not_joined_by_another() {
-    assert_eq!(restart_still_running(3).restarts(), 1);
+    assert_eq!(restart_still_running(3).begun, 1);
 }
 
 #[test]
@@ -182,4 +183,59 @@ fn a_restart_that_nobody_judges_in_time_begins() {
         outage.expire(second(at), Wall(0));
     }
     assert_eq!(outage.expire(second(115), Wall(0)), Some(Verdict::Restart(1)));
+}
+
+/// One restart has begun and this is its report.
+fn reported(outcome: RestartOutcome) -> Outage {
+    let mut outage = outage();
+    outage.observe(DOWN, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    outage.judged(1, true, second(100), Wall(5));
+    outage.restarted(1, outcome, second(101));
+    outage
+}
+
+fn failed() -> RestartOutcome {
+    RestartOutcome::Failed { kind: RestartFault::Exit, message: "ended with 1".into() }
+}
+
+#[test]
+fn a_restart_whose_command_worked_counts() {
+    assert_eq!(reported(RestartOutcome::Ready(9)).restarts(), 1);
+    assert_eq!(reported(RestartOutcome::NotReady("shut".into())).restarts(), 1);
+}
+
+#[test]
+fn a_restart_whose_command_failed_counts_for_none() {
+    assert_eq!(reported(failed()).restarts(), 0);
+}
+
+#[test]
+fn how_the_last_restart_went_stays_known() {
+    let mut outage = reported(failed());
+    outage.observe(Tunnels::Up, second(102));
+    let last = Restart { began: Wall(5), progress: Progress::Over(failed()) };
+    assert_eq!(outage.last_restart(), Some(&last));
+}
+
+#[test]
+fn a_restart_in_vain_makes_longer_windows_also_when_its_command_failed() {
+    let mut outage = reported(failed());
+    assert_eq!(next_restart(&mut outage), 101 + 180);
+}
+
+#[test]
+fn a_report_that_comes_too_late_is_still_how_the_restart_went() {
+    let mut outage = outage();
+    outage.observe(DOWN, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    outage.judged(1, true, second(100), Wall(0));
+    assert_eq!(outage.expire(second(165), Wall(0)), Some(Verdict::RestartOverdue));
+    assert_eq!(outage.last_restart().unwrap().progress, Progress::Overdue);
+    assert!(outage.restarted(1, RestartOutcome::Ready(70_000), second(170)));
+    assert_eq!(outage.restarts(), 1);
 }
