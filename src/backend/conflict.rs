@@ -1,9 +1,9 @@
 //! Whether a restart can only fail: another than the one to be restarted holds the port.
 
-use super::owner::{Manager, Owner};
+use super::managers;
+use super::owner::Owner;
 use super::port::Listening;
 use super::target::Target;
-use super::unit::Unit;
 use crate::core::event::Pid;
 
 /// systemd itself, which holds the sockets of its `.socket` units and hands them over.
@@ -21,7 +21,8 @@ pub struct Conflict {
 
 /// Looks for one. Where it can't be seen who holds the port, there is none.
 pub fn find(port: u16, target: &Target, listening: &[Listening]) -> Option<Conflict> {
-    let harmless = |owner: &Owner| owner.pid == SYSTEMD || target.restarts(&owner.manager);
+    let restarted = |owner: &Owner| owner.service.as_ref().is_some_and(|s| target.restarts(s));
+    let harmless = |owner: &Owner| owner.pid == SYSTEMD || restarted(owner);
     // Whoever is to be restarted listens beside the others already, so it can again.
     if listening.iter().flat_map(|socket| &socket.owners).any(harmless) {
         return None;
@@ -32,13 +33,9 @@ pub fn find(port: u16, target: &Target, listening: &[Listening]) -> Option<Confl
 }
 
 fn conflict(port: u16, target: &Target, owner: &Owner) -> Conflict {
-    let (whose, remedy) = match &owner.manager {
-        manager @ (Manager::Supervisord(_) | Manager::Systemd(_)) => {
-            (format!(" of {manager}"), "keep one of them")
-        }
-        Manager::Nobody => {
-            (", which neither supervisord nor a service of systemd runs".to_owned(), "end it")
-        }
+    let (whose, remedy) = match &owner.service {
+        Some(service) => (format!(" of {service}"), "keep one of them"),
+        None => (format!(", which neither {} runs", managers::listed(" nor ")), "end it"),
     };
     let Owner { pid, command, .. } = owner;
     Conflict {
@@ -46,47 +43,23 @@ fn conflict(port: u16, target: &Target, owner: &Owner) -> Conflict {
             "port {port} is held by pid {pid} ({command}){whose}, but backend.restart speaks to \
              {target}: a restart could only end in \"[Errno 98] address already in use\""
         ),
-        remedy: format!("{remedy}: {}", way_out(owner)),
-    }
-}
-
-/// The command that frees the port.
-pub(crate) fn way_out(owner: &Owner) -> String {
-    match &owner.manager {
-        Manager::Supervisord(Some(program)) => {
-            format!("supervisorctl stop {program}, and autostart=false in its section")
-        }
-        Manager::Supervisord(None) => {
-            "supervisorctl stop its program, which supervisorctl status shows".to_owned()
-        }
-        Manager::Systemd(Unit { name, user: None }) => format!("systemctl disable --now {name}"),
-        Manager::Systemd(Unit { name, user: Some(user) }) => {
-            format!("as user {user}, systemctl --user disable --now {name}")
-        }
-        Manager::Nobody => format!("kill {}", owner.pid),
+        remedy: format!("{remedy}: {}", owner.way_out()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::listeners::Listener;
-    use super::super::owner::Program;
+    use super::super::managers::Service;
+    use super::super::managers::samples::{program, unit, unnamed_program};
     use super::super::target;
     use super::*;
 
     const SUPERVISORD: &str = "supervisorctl restart backend";
     const SYSTEMD: &str = "systemctl restart connexa-backend";
 
-    fn program(group: &str, name: &str) -> Manager {
-        Manager::Supervisord(Some(Program { group: group.into(), name: name.into() }))
-    }
-
-    fn service(name: &str) -> Manager {
-        Manager::Systemd(Unit { name: name.into(), user: None })
-    }
-
-    fn owner(pid: Pid, manager: Manager) -> Owner {
-        Owner { pid, parent: 1, command: "python3 app.py".into(), manager }
+    fn owner(pid: Pid, service: Option<Service>) -> Owner {
+        Owner { pid, parent: 1, command: "python3 app.py".into(), service }
     }
 
     fn socket(address: &str, owners: Vec<Owner>) -> Listening {
@@ -96,21 +69,21 @@ mod tests {
 
     fn found(restart: &str, listening: &[Listening]) -> Option<String> {
         let argv: Vec<String> = restart.split(' ').map(str::to_owned).collect();
-        find(8001, &target::of(&argv), listening).map(|conflict| conflict.to_string())
+        find(8001, &target::of(&argv).unwrap(), listening).map(|conflict| conflict.to_string())
     }
 
-    fn of(restart: &str, manager: Manager) -> Option<String> {
-        found(restart, &[socket("127.0.0.1", vec![owner(812, manager)])])
+    fn of(restart: &str, service: Option<Service>) -> Option<String> {
+        found(restart, &[socket("127.0.0.1", vec![owner(812, service)])])
     }
 
-    fn held(restart: &str, manager: Manager) -> String {
-        of(restart, manager).unwrap()
+    fn held(restart: &str, service: Option<Service>) -> String {
+        of(restart, service).unwrap()
     }
 
     #[test]
     fn a_service_of_systemd_is_told_with_both_owners_and_the_way_out() {
         assert_eq!(
-            held(SUPERVISORD, service("connexa-backend.service")),
+            held(SUPERVISORD, Some(unit("connexa-backend.service"))),
             "port 8001 is held by pid 812 (python3 app.py) of connexa-backend.service (systemd), \
              but backend.restart speaks to supervisord's program backend: a restart could only \
              end in \"[Errno 98] address already in use\"; keep one of them: systemctl disable \
@@ -121,7 +94,7 @@ mod tests {
     #[test]
     fn a_program_of_supervisord_is_told_with_both_owners_and_the_way_out() {
         assert_eq!(
-            held(SYSTEMD, program("web", "backend")),
+            held(SYSTEMD, Some(program("web:backend"))),
             "port 8001 is held by pid 812 (python3 app.py) of program web:backend (supervisord), \
              but backend.restart speaks to systemd's connexa-backend.service: a restart could only \
              end in \"[Errno 98] address already in use\"; keep one of them: supervisorctl stop \
@@ -132,39 +105,30 @@ mod tests {
     #[test]
     fn what_was_started_by_hand_is_told_with_its_kill() {
         assert_eq!(
-            held(SUPERVISORD, Manager::Nobody),
-            "port 8001 is held by pid 812 (python3 app.py), which neither supervisord nor a \
-             service of systemd runs, but backend.restart speaks to supervisord's program backend: \
-             a restart could only end in \"[Errno 98] address already in use\"; end it: kill 812"
+            held(SUPERVISORD, None),
+            "port 8001 is held by pid 812 (python3 app.py), which neither supervisord nor systemd \
+             runs, but backend.restart speaks to supervisord's program backend: a restart could \
+             only end in \"[Errno 98] address already in use\"; end it: kill 812"
         );
     }
 
     #[test]
     fn another_of_the_same_manager_holds_a_restart_back() {
-        for (restart, manager) in
-            [(SUPERVISORD, program("other", "other")), (SYSTEMD, service("other.service"))]
+        for (restart, service) in
+            [(SUPERVISORD, program("other")), (SYSTEMD, unit("other.service"))]
         {
-            assert!(held(restart, manager.clone()).contains("other"), "{manager}");
+            assert!(held(restart, Some(service)).contains("other"), "{restart}");
         }
     }
 
     #[test]
     fn the_one_that_is_restarted_may_hold_its_port() {
-        for (restart, manager) in [
-            (SUPERVISORD, program("backend", "backend")),
-            ("supervisorctl restart web:backend", program("web", "backend")),
-            ("supervisorctl restart web:*", program("web", "backend")),
-            ("supervisorctl restart all", program("web", "backend")),
-            (SYSTEMD, service("connexa-backend.service")),
+        for (restart, service) in [
+            (SUPERVISORD, program("backend")),
+            ("supervisorctl restart web:*", program("web:backend")),
+            (SYSTEMD, unit("connexa-backend.service")),
         ] {
-            assert_eq!(of(restart, manager), None, "{restart}");
-        }
-    }
-
-    #[test]
-    fn a_command_that_is_not_understood_is_never_held_back() {
-        for manager in [Manager::Nobody, service("a.service"), program("a", "a")] {
-            assert_eq!(of("/opt/restart", manager.clone()), None, "{manager}");
+            assert_eq!(of(restart, Some(service)), None, "{restart}");
         }
     }
 
@@ -172,25 +136,25 @@ mod tests {
     fn what_can_not_be_seen_holds_nothing_back() {
         assert_eq!(found(SUPERVISORD, &[]), None);
         assert_eq!(found(SUPERVISORD, &[socket("0.0.0.0", vec![])]), None);
-        assert_eq!(of(SUPERVISORD, Manager::Supervisord(None)), None);
+        assert_eq!(of(SUPERVISORD, Some(unnamed_program())), None);
     }
 
     #[test]
     fn a_listener_on_an_address_of_its_own_holds_nothing_back() {
-        let socket = socket("10.0.0.1", vec![owner(812, Manager::Nobody)]);
+        let socket = socket("10.0.0.1", vec![owner(812, None)]);
         assert_eq!(found(SUPERVISORD, &[socket]), None);
     }
 
     #[test]
     fn one_that_listens_beside_the_backend_holds_nothing_back() {
-        let [other, backend] = [Manager::Nobody, program("backend", "backend")]
-            .map(|manager| socket("0.0.0.0", vec![owner(812, manager)]));
+        let [other, backend] = [None, Some(program("backend"))]
+            .map(|service| socket("0.0.0.0", vec![owner(812, service)]));
         assert_eq!(found(SUPERVISORD, &[other, backend]), None);
     }
 
     #[test]
     fn a_socket_that_systemd_hands_over_holds_nothing_back() {
-        let owners = vec![owner(1, Manager::Nobody), owner(812, service("a.service"))];
+        let owners = vec![owner(1, None), owner(812, Some(unit("a.service")))];
         assert_eq!(found(SYSTEMD, &[socket("0.0.0.0", owners)]), None);
     }
 }

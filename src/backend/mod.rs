@@ -2,11 +2,11 @@
 
 pub mod conflict;
 pub mod listeners;
+pub(crate) mod managers;
 pub mod owner;
 pub mod port;
 mod restart;
 pub mod target;
-pub mod unit;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
@@ -24,10 +24,7 @@ use target::Target;
 /// Judges whether a restart may help now, within [`JUDGE_WITHIN`]. Where that can't be seen,
 /// nothing speaks against it.
 pub async fn judge(backend: &Backend) -> Judgement {
-    let target = target::of(&backend.restart);
-    if target == Target::Unknown {
-        return Judgement::Clear;
-    }
+    let Some(target) = target::of(&backend.restart) else { return Judgement::Clear };
     let until = Instant::now() + JUDGE_WITHIN;
     let port = backend.port;
     // Files in `/proc` hang where a process hangs in the kernel.
@@ -45,30 +42,22 @@ pub async fn judge(backend: &Backend) -> Judgement {
     }
 }
 
-/// The conflict in what was seen. A service has one name in its cgroup and may have others.
+/// The conflict in what was seen. A service has one name in what is seen of its processes, and may
+/// have others.
 pub(crate) async fn conflict_over(
     port: u16,
-    target: Target,
+    mut target: Target,
     listening: &[port::Listening],
     until: Instant,
 ) -> Option<Conflict> {
     let found = conflict::find(port, &target, listening)?;
-    let Target::Systemd { client, units } = target else { return Some(found) };
-    let units = all_names(&client, units, until).await;
-    conflict::find(port, &Target::Systemd { client, units }, listening).map(|_| found)
-}
-
-/// These services by all their names; by those alone, where systemd does not answer in time.
-async fn all_names(client: &str, mut units: Vec<String>, until: Instant) -> Vec<String> {
-    let mut argv: Vec<String> =
-        [client, "show", "--property=Names", "--value", "--"].map(str::to_owned).to_vec();
-    argv.extend(units.iter().cloned());
-    if let Ok(answer) = command::ask(&argv, until.saturating_duration_since(Instant::now())).await {
-        for name in answer.text.split_whitespace() {
-            if !units.iter().any(|unit| unit == name) {
-                units.push(name.to_owned());
-            }
-        }
+    let question = target.manager.other_names(&target.named);
+    // Where the manager does not answer in time, by the names in the command alone.
+    if let Some(question) = question
+        && let limit = until.saturating_duration_since(Instant::now())
+        && let Ok(answer) = command::ask(&question, limit).await
+    {
+        target.named.names.extend(answer.text.split_whitespace().map(str::to_owned));
     }
-    units
+    conflict::find(port, &target, listening).map(|_| found)
 }

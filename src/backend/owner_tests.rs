@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::super::managers::samples::{program, unit, unnamed_program};
 use super::*;
 
 /// A `/proc` of files.
@@ -34,13 +35,9 @@ impl Table {
             .file(pid, "cmdline", command)
     }
 
-    fn manager(&self, pid: Pid) -> Manager {
-        of(self.proc(), pid).unwrap().manager
+    fn service(&self, pid: Pid) -> Option<Service> {
+        of(self.proc(), pid).unwrap().service
     }
-}
-
-fn program(group: &str, name: &str) -> Manager {
-    Manager::Supervisord(Some(Program { group: group.into(), name: name.into() }))
 }
 
 const NAMES: &str = "TOKEN=x\0SUPERVISOR_GROUP_NAME=web\0SUPERVISOR_PROCESS_NAME=backend\0";
@@ -57,7 +54,7 @@ fn a_child_of_supervisord_is_the_program_that_its_environment_names() {
             .process(5, 1, supervisord)
             .process(9, 5, "app\0")
             .file(9, "environ", NAMES);
-        assert_eq!(table.manager(9), program("web", "backend"), "{supervisord:?}");
+        assert_eq!(table.service(9), Some(program("web:backend")), "{supervisord:?}");
     }
 }
 
@@ -68,7 +65,7 @@ fn a_worker_is_of_the_program_of_those_that_started_it() {
         .process(9, 5, "app\0")
         .file(9, "environ", NAMES)
         .process(12, 9, "worker\0");
-    assert_eq!(table.manager(12), program("web", "backend"));
+    assert_eq!(table.service(12), Some(program("web:backend")));
 }
 
 #[test]
@@ -78,7 +75,7 @@ fn the_cgroup_of_supervisord_does_not_make_its_programs_services_of_systemd() {
         "cgroup",
         "0::/system.slice/supervisor.service\n",
     );
-    assert_eq!(table.manager(9), Manager::Supervisord(None));
+    assert_eq!(table.service(9), Some(unnamed_program()));
 }
 
 #[test]
@@ -88,20 +85,19 @@ fn a_program_whose_supervisord_is_gone_is_nobodys() {
         "cgroup",
         "0::/system.slice/supervisor.service\n",
     );
-    assert_eq!(table.manager(9), Manager::Nobody);
+    assert_eq!(table.service(9), None);
 }
 
 #[test]
 fn a_program_that_only_speaks_of_supervisord_is_not_it() {
     let table = Table::new().process(5, 1, "vi\0/usr/bin/supervisord\0").process(9, 5, "app\0");
-    assert_eq!(table.manager(9), Manager::Nobody);
+    assert_eq!(table.service(9), None);
 }
 
 #[test]
 fn a_process_in_the_cgroup_of_a_service_is_of_that_service() {
     let table = Table::new().process(9, 1, "app\0").file(9, "cgroup", "0::/x.slice/a.service\n");
-    let unit = Unit { name: "a.service".into(), user: None };
-    assert_eq!(table.manager(9), Manager::Systemd(unit));
+    assert_eq!(table.service(9), Some(unit("a.service")));
 }
 
 #[test]
@@ -110,13 +106,13 @@ fn what_was_started_from_our_own_service_is_nobodys() {
     let table = Table::new().process(9, 1, "app\0").file(9, "cgroup", ours);
     fs::create_dir(table.folder().join("self")).unwrap();
     fs::write(table.folder().join("self/cgroup"), ours).unwrap();
-    assert_eq!(table.manager(9), Manager::Nobody);
+    assert_eq!(table.service(9), None);
 }
 
 #[test]
 fn a_circle_of_parents_has_an_end() {
     let table = Table::new().process(8, 9, "a\0").process(9, 8, "b\0");
-    assert_eq!(table.manager(9), Manager::Nobody);
+    assert_eq!(table.service(9), None);
 }
 
 #[test]
@@ -147,4 +143,14 @@ fn the_processes_that_hold_a_socket_are_found_by_its_number() {
     }
     let holders = holders(table.proc(), &BTreeSet::from([41]));
     assert_eq!(holders, BTreeMap::from([(41, BTreeSet::from([7, 8]))]));
+}
+
+#[test]
+fn a_program_that_is_in_no_group_goes_by_its_own_name() {
+    let names = "SUPERVISOR_GROUP_NAME=backend\0SUPERVISOR_PROCESS_NAME=backend\0";
+    let table = Table::new()
+        .process(5, 1, "supervisord\0")
+        .process(9, 5, "app\0")
+        .file(9, "environ", names);
+    assert_eq!(table.service(9), Some(program("backend")));
 }

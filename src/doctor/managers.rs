@@ -1,150 +1,116 @@
 //! Does one manager run the backend, and is it the one that is told to restart it?
 
-use super::Finding;
-use super::supervisord::{self, Supervised};
-use super::systemd::{self, Service};
+use futures::future::try_join_all;
+
+use super::{ANSWER_WITHIN, Finding};
+use crate::backend::managers::{self, MANAGERS, Manager, Plan, Question};
 use crate::backend::target::{self, Target};
-use crate::command::{CommandError, shown};
 use crate::config::Backend;
 
 const CHECK: &str = "two_managers";
 
-/// The program that is looked for where `backend.restart` names none.
-const PROGRAM: &str = "backend";
+/// A service that would be the backend, and its manager.
+#[derive(Clone, Debug)]
+struct Wanted {
+    manager: &'static Manager,
+    plan: Plan,
+}
+
+impl Wanted {
+    fn shown(&self) -> String {
+        format!("{} ({})", self.manager.call(&self.plan.name), self.plan.words)
+    }
+}
 
 pub(super) async fn check(backend: &Backend) -> Finding {
     let target = target::of(&backend.restart);
-    match tokio::join!(services(backend, &target), programs(&target)) {
-        (Ok(services), Ok(programs)) => judge(&target, &services, &programs),
-        (Err(error), _) | (_, Err(error)) => Finding::warning(
-            CHECK,
-            format!("can't tell who would run the backend: {error}"),
-            "run that command by hand and see what it waits for",
-        ),
-    }
-}
-
-async fn services(backend: &Backend, target: &Target) -> Result<Vec<Service>, CommandError> {
-    let mut names: Vec<String> =
-        backend.units.iter().filter_map(|unit| target::service(unit)).collect();
-    match target {
-        Target::Systemd { units, .. } => names.extend(units.iter().cloned()),
-        Target::Supervisord { .. } | Target::Unknown => {}
-    }
-    names.sort();
-    names.dedup();
-    let mut services = Vec::new();
-    for name in names {
-        services.push(systemd::service(&name).await?);
-    }
-    Ok(services)
-}
-
-async fn programs(target: &Target) -> Result<Vec<Supervised>, CommandError> {
-    match target {
-        Target::Supervisord { client, programs } => supervisord::programs(client, programs).await,
-        Target::Systemd { .. } | Target::Unknown => {
-            supervisord::programs(&["supervisorctl".to_owned()], &[PROGRAM.to_owned()]).await
-        }
-    }
-}
-
-fn judge(target: &Target, services: &[Service], programs: &[Supervised]) -> Finding {
-    let services: Vec<&Service> = services.iter().filter(|service| service.is_wanted()).collect();
-    let programs: Vec<&Supervised> = programs.iter().filter(|p| p.is_wanted()).collect();
-    match (services.first(), programs.first()) {
-        (Some(_), Some(_)) => both(target, &services, &programs),
-        (Some(service), None) => by_systemd(target, service),
-        (None, Some(program)) => by_supervisord(target, program),
-        (None, None) => by_none(target),
-    }
-}
-
-fn both(target: &Target, services: &[&Service], programs: &[&Supervised]) -> Finding {
-    let all: Vec<String> = services
-        .iter()
-        .map(|service| in_systemd(service))
-        .chain(programs.iter().map(|program| in_supervisord(program)))
-        .collect();
-    let message = format!("systemd and supervisord both run the backend: {}", all.join(" and "));
-    let remedy = match target {
-        Target::Systemd { .. } => {
-            let names: Vec<&str> = programs.iter().map(|p| p.name.as_str()).collect();
-            format!(
-                "keep systemd: supervisorctl stop {}, and autostart=false in its section",
-                names.join(" ")
+    let target = target.as_ref();
+    let answers = MANAGERS.iter().map(|manager| async move {
+        let named = target.filter(|target| target.manager == *manager).map(|target| &target.named);
+        let named = &manager.looked_for(backend, named);
+        let plans = manager.ask(Question { named, limit: ANSWER_WITHIN }).await?;
+        let wanted = plans.into_iter().filter(|plan| plan.is_wanted);
+        Ok(wanted.map(|plan| Wanted { manager, plan }).collect::<Vec<_>>())
+    });
+    match try_join_all(answers).await {
+        Ok(wanted) => judge(target, &wanted.concat()),
+        Err(error) => {
+            let error: crate::command::CommandError = error;
+            Finding::warning(
+                CHECK,
+                format!("can't tell who would run the backend: {error}"),
+                "run that command by hand and see what it waits for",
             )
         }
-        Target::Supervisord { .. } | Target::Unknown => {
-            let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
-            format!("keep supervisord: systemctl disable --now {}", names.join(" "))
+    }
+}
+
+fn judge(target: Option<&Target>, wanted: &[Wanted]) -> Finding {
+    let Some(first) = wanted.first() else { return by_none(target) };
+    if wanted.iter().all(|service| service.manager == first.manager) {
+        return by_one(target, first);
+    }
+    let told = target.map(|target| target.manager);
+    let told = told.filter(|told| wanted.iter().any(|service| service.manager == *told));
+    by_several(told.unwrap_or(first.manager), wanted)
+}
+
+/// Of several managers, the one that is told to restart is kept.
+fn by_several(kept: &'static Manager, wanted: &[Wanted]) -> Finding {
+    let mut names = Vec::new();
+    let mut remedies = Vec::new();
+    for manager in MANAGERS {
+        let theirs = wanted.iter().filter(|service| service.manager == *manager);
+        let theirs: Vec<&str> = theirs.map(|service| service.plan.name.as_str()).collect();
+        if !theirs.is_empty() {
+            names.push(manager.name);
+            if *manager != kept {
+                remedies.push(manager.stop(&theirs));
+            }
         }
-    };
-    Finding::failed(CHECK, message, remedy)
+    }
+    let all: Vec<String> = wanted.iter().map(Wanted::shown).collect();
+    Finding::failed(
+        CHECK,
+        format!("{} both run the backend: {}", names.join(" and "), all.join(" and ")),
+        format!("keep {kept}: {}", remedies.join("; ")),
+    )
 }
 
-fn in_systemd(service: &Service) -> String {
-    format!("{} ({}, {})", service.name, service.enabled, service.active)
-}
-
-fn in_supervisord(program: &Supervised) -> String {
-    let state = program.state.as_deref().unwrap_or("not started");
-    let autostart = if program.autostart { ", autostart" } else { "" };
-    format!("program {} ({state}{autostart})", program.name)
-}
-
-fn by_systemd(target: &Target, service: &Service) -> Finding {
+fn by_one(target: Option<&Target>, service: &Wanted) -> Finding {
+    let Wanted { manager, plan } = service;
     match target {
-        Target::Supervisord { .. } => Finding::failed(
+        Some(target) if target.manager != *manager => {
+            let restart = [manager.restart, &[plan.name.as_str()]].concat();
+            Finding::failed(
+                CHECK,
+                format!(
+                    "only {manager} runs the backend, as {}, but backend.restart speaks to {target}",
+                    service.shown()
+                ),
+                format!("set backend.restart = {restart:?}"),
+            )
+        }
+        Some(_) | None => {
+            Finding::ok(CHECK, format!("only {manager} runs the backend: {}", service.shown()))
+        }
+    }
+}
+
+fn by_none(target: Option<&Target>) -> Finding {
+    match target {
+        None => {
+            let all = managers::listed(" nor ");
+            Finding::ok(CHECK, format!("neither {all} is known to run the backend"))
+        }
+        Some(target) => Finding::warning(
             CHECK,
             format!(
-                "only systemd runs the backend, as {}, but backend.restart speaks to {target}",
-                in_systemd(service)
+                "{target}, which backend.restart speaks to, neither runs nor will at the next boot"
             ),
-            format!("set backend.restart = [\"systemctl\", \"restart\", \"{}\"]", service.name),
+            target.manager.start(&target.named),
         ),
-        Target::Systemd { .. } | Target::Unknown => {
-            Finding::ok(CHECK, format!("only systemd runs the backend: {}", in_systemd(service)))
-        }
     }
-}
-
-fn by_supervisord(target: &Target, program: &Supervised) -> Finding {
-    let seen = in_supervisord(program);
-    match target {
-        Target::Systemd { .. } => Finding::failed(
-            CHECK,
-            format!(
-                "only supervisord runs the backend, as {seen}, but backend.restart speaks to \
-                 {target}"
-            ),
-            format!("set backend.restart = [\"supervisorctl\", \"restart\", \"{}\"]", program.name),
-        ),
-        Target::Supervisord { .. } | Target::Unknown => {
-            Finding::ok(CHECK, format!("only supervisord runs the backend: {seen}"))
-        }
-    }
-}
-
-fn by_none(target: &Target) -> Finding {
-    match target {
-        Target::Unknown => {
-            Finding::ok(CHECK, "neither systemd nor supervisord is known to run the backend")
-        }
-        Target::Systemd { client, units } => {
-            let enable = [&[client.clone(), "enable".into(), "--now".into()], units.as_slice()];
-            Finding::warning(CHECK, nothing_runs(target), shown(&enable.concat()))
-        }
-        Target::Supervisord { client, programs } => {
-            let start = [client.as_slice(), &["start".to_owned()], programs].concat();
-            let remedy = format!("{}, and autostart=true in its section", shown(&start));
-            Finding::warning(CHECK, nothing_runs(target), remedy)
-        }
-    }
-}
-
-fn nothing_runs(target: &Target) -> String {
-    format!("{target}, which backend.restart speaks to, neither runs nor will at the next boot")
 }
 
 #[cfg(test)]
@@ -155,38 +121,37 @@ mod tests {
     const SUPERVISORD: &str = "supervisorctl restart backend";
     const SYSTEMD: &str = "systemctl restart a";
 
-    fn service(enabled: &str, active: &str) -> Service {
-        Service { name: "a.service".into(), enabled: enabled.into(), active: active.into() }
+    fn wanted(name: &str, words: &str) -> Wanted {
+        let manager = if name.ends_with(".service") { "systemd" } else { "supervisord" };
+        let manager = MANAGERS.iter().find(|known| known.name == manager).unwrap();
+        Wanted { manager, plan: Plan { name: name.into(), words: words.into(), is_wanted: true } }
     }
 
-    fn program(state: Option<&str>, autostart: bool) -> Supervised {
-        Supervised { name: "backend".into(), state: state.map(str::to_owned), autostart }
+    fn service() -> Wanted {
+        wanted("a.service", "enabled, active")
     }
 
-    fn finding(restart: &str, service: Service, program: Supervised) -> Finding {
+    fn program() -> Wanted {
+        wanted("backend", "RUNNING, autostart")
+    }
+
+    fn finding(restart: &str, wanted: &[Wanted]) -> Finding {
         let argv: Vec<String> = restart.split(' ').map(str::to_owned).collect();
-        judge(&target::of(&argv), &[service], &[program])
+        judge(target::of(&argv).as_ref(), wanted)
     }
 
     #[test]
-    fn whoever_runs_or_will_counts() {
-        for (service, program) in [
-            (service("enabled", "active"), program(Some("RUNNING"), true)),
-            (service("enabled", "failed"), program(Some("FATAL"), true)),
-            (service("disabled", "active"), program(Some("BACKOFF"), false)),
-            (service("static", "activating"), program(None, true)),
-        ] {
-            let finding = finding(SUPERVISORD, service.clone(), program.clone());
-            assert_eq!(finding.verdict, Verdict::Failed, "{service:?} {program:?}");
-        }
+    fn two_managers_are_told_with_what_each_runs() {
+        assert_eq!(
+            finding(SUPERVISORD, &[program(), service()]).message,
+            "supervisord and systemd both run the backend: program backend (RUNNING, autostart) \
+             and a.service (enabled, active)"
+        );
     }
 
     #[test]
     fn of_two_managers_the_one_that_is_told_to_restart_is_kept() {
-        let remedy = |restart| {
-            let both = (service("enabled", "active"), program(Some("RUNNING"), true));
-            finding(restart, both.0, both.1).remedy.unwrap()
-        };
+        let remedy = |restart| finding(restart, &[program(), service()]).remedy.unwrap();
         assert_eq!(remedy(SUPERVISORD), "keep supervisord: systemctl disable --now a.service");
         assert_eq!(
             remedy(SYSTEMD),
@@ -196,25 +161,27 @@ mod tests {
 
     #[test]
     fn one_manager_that_is_told_to_restart_is_well() {
-        let only_supervisord =
-            finding(SUPERVISORD, service("disabled", "inactive"), program(Some("RUNNING"), true));
-        let only_systemd =
-            finding(SYSTEMD, service("enabled", "active"), program(Some("STOPPED"), false));
-        assert_eq!([only_supervisord.verdict, only_systemd.verdict], [Verdict::Ok; 2]);
+        let verdicts = [(SUPERVISORD, program()), (SYSTEMD, service()), ("/opt/x", service())]
+            .map(|(restart, wanted)| finding(restart, &[wanted]).verdict);
+        assert_eq!(verdicts, [Verdict::Ok; 3]);
     }
 
     #[test]
     fn one_manager_while_the_other_is_told_to_restart_is_not() {
-        let only_systemd =
-            finding(SUPERVISORD, service("enabled", "active"), program(Some("STOPPED"), false));
-        let only_supervisord =
-            finding(SYSTEMD, service("masked", "inactive"), program(Some("RUNNING"), true));
-        assert_eq!([only_supervisord.verdict, only_systemd.verdict], [Verdict::Failed; 2]);
+        let remedies = [(SUPERVISORD, service()), (SYSTEMD, program())]
+            .map(|(restart, wanted)| finding(restart, &[wanted]).remedy.unwrap());
+        assert_eq!(
+            remedies,
+            [
+                r#"set backend.restart = ["systemctl", "restart", "a.service"]"#,
+                r#"set backend.restart = ["supervisorctl", "restart", "backend"]"#
+            ]
+        );
     }
 
     #[test]
     fn no_manager_at_all_is_worth_a_look() {
-        let finding = finding(SUPERVISORD, service("", ""), program(None, false));
+        let finding = finding(SUPERVISORD, &[]);
         assert_eq!(finding.verdict, Verdict::Warning);
         let remedy = "supervisorctl start backend, and autostart=true in its section";
         assert_eq!(finding.remedy.as_deref(), Some(remedy));

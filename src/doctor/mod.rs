@@ -6,9 +6,6 @@ mod port;
 mod ppp;
 mod restart_command;
 mod reverse_path;
-mod supervisor_conf;
-mod supervisord;
-mod systemd;
 
 use std::time::Duration;
 

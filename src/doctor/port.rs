@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{ANSWER_WITHIN, Finding};
 use crate::backend;
-use crate::backend::conflict::way_out;
-use crate::backend::owner::{Manager, Owner};
+use crate::backend::managers::Service;
+use crate::backend::owner::Owner;
 use crate::backend::port::{self, Listening};
 use crate::backend::target::{self, Target};
 use crate::command::shown;
@@ -34,7 +34,7 @@ pub(super) async fn check(backend: &Backend) -> Vec<Finding> {
     let target = target::of(&backend.restart);
     vec![
         owner(number, &listening),
-        listeners(number, &target, &listening),
+        listeners(number, target.as_ref(), &listening),
         conflict(number, target, &listening, until).await,
     ]
 }
@@ -65,24 +65,27 @@ fn owner(port: u16, listening: &[Listening]) -> Finding {
 }
 
 fn describe(owner: &Owner) -> String {
-    let Owner { pid, command, manager, .. } = owner;
-    format!("pid {pid} ({command}) of {manager}")
+    let Owner { pid, command, service, .. } = owner;
+    let service = service.as_ref().map_or_else(|| "no service".to_owned(), Service::to_string);
+    format!("pid {pid} ({command}) of {service}")
 }
 
 /// Several sockets of one program are usual: one for each worker, or for each family of addresses.
-fn listeners(port: u16, target: &Target, listening: &[Listening]) -> Finding {
+fn listeners(port: u16, target: Option<&Target>, listening: &[Listening]) -> Finding {
     const CHECK: &str = "one_listener";
-    let mut several: BTreeMap<(&Manager, Option<Pid>), &Owner> = BTreeMap::new();
+    let mut several: BTreeMap<(Option<&Service>, Option<Pid>), &Owner> = BTreeMap::new();
     for owner in listening.iter().filter_map(|socket| socket.owners.first()) {
         // Nobody's processes have nothing in common but the one that started them.
-        let root = (owner.manager == Manager::Nobody).then(|| root(owner, listening));
-        several.entry((&owner.manager, root)).or_insert(owner);
+        let root = owner.service.is_none().then(|| root(owner, listening));
+        several.entry((owner.service.as_ref(), root)).or_insert(owner);
     }
     if several.len() < 2 {
         return Finding::ok(CHECK, format!("one program listens on port {port}"));
     }
-    let others = several.values().filter(|owner| !target.restarts(&owner.manager));
-    let remedies: Vec<String> = others.map(|owner| way_out(owner)).collect();
+    let restarts =
+        |target: &Target, owner: &Owner| owner.service.as_ref().is_some_and(|s| target.restarts(s));
+    let others = several.values().filter(|owner| target.is_some_and(|t| !restarts(t, owner)));
+    let remedies: Vec<String> = others.map(|owner| owner.way_out()).collect();
     let remedy = if remedies.is_empty() {
         "stop all but one of them".to_owned()
     } else {
@@ -102,8 +105,16 @@ fn root(owner: &Owner, listening: &[Listening]) -> Pid {
     if siblings && owner.parent > 1 { owner.parent } else { owner.pid }
 }
 
-async fn conflict(port: u16, target: Target, listening: &[Listening], until: Instant) -> Finding {
+async fn conflict(
+    port: u16,
+    target: Option<Target>,
+    listening: &[Listening],
+    until: Instant,
+) -> Finding {
     const CHECK: &str = "restart_conflict";
+    let Some(target) = target else {
+        return Finding::ok(CHECK, "whom backend.restart restarts can't be told from its words");
+    };
     let shown = target.to_string();
     match backend::conflict_over(port, target, listening, until).await {
         Some(conflict) => Finding::failed(CHECK, conflict.problem, conflict.remedy),
@@ -116,15 +127,15 @@ mod tests {
     use super::super::Verdict;
     use super::*;
     use crate::backend::listeners::Listener;
-    use crate::backend::unit::Unit;
+    use crate::backend::managers::samples::unit;
 
-    fn socket(inode: u32, owners: &[(Pid, Pid, Manager)]) -> Listening {
+    fn socket(inode: u32, owners: &[(Pid, Pid, Option<Service>)]) -> Listening {
         let address = "0.0.0.0".parse().unwrap();
-        let owner = |(pid, parent, manager): &(Pid, Pid, Manager)| Owner {
+        let owner = |(pid, parent, service): &(Pid, Pid, Option<Service>)| Owner {
             pid: *pid,
             parent: *parent,
             command: "app".into(),
-            manager: manager.clone(),
+            service: service.clone(),
         };
         Listening {
             listener: Listener { inode, uid: 0, address, v6_only: false },
@@ -132,18 +143,17 @@ mod tests {
         }
     }
 
-    fn service() -> Manager {
-        Manager::Systemd(Unit { name: "a.service".into(), user: None })
+    fn service() -> Option<Service> {
+        Some(unit("a.service"))
     }
 
     fn verdict(listening: &[Listening]) -> Verdict {
-        listeners(8001, &Target::Unknown, listening).verdict
+        listeners(8001, None, listening).verdict
     }
 
     #[test]
     fn processes_that_share_a_socket_are_one_listener() {
-        let nobody = Manager::Nobody;
-        let shared = socket(1, &[(7, 1, nobody.clone()), (8, 7, nobody.clone()), (9, 7, nobody)]);
+        let shared = socket(1, &[(7, 1, None), (8, 7, None), (9, 7, None)]);
         assert_eq!(verdict(&[shared]), Verdict::Ok);
     }
 
@@ -155,23 +165,21 @@ mod tests {
 
     #[test]
     fn workers_of_one_process_are_one_listener() {
-        let sockets =
-            [socket(1, &[(8, 7, Manager::Nobody)]), socket(2, &[(9, 7, Manager::Nobody)])];
+        let sockets = [socket(1, &[(8, 7, None)]), socket(2, &[(9, 7, None)])];
         assert_eq!(verdict(&sockets), Verdict::Ok);
     }
 
     #[test]
     fn two_programs_started_by_hand_are_two_listeners() {
-        let sockets =
-            [socket(1, &[(8, 1, Manager::Nobody)]), socket(2, &[(9, 1, Manager::Nobody)])];
+        let sockets = [socket(1, &[(8, 1, None)]), socket(2, &[(9, 1, None)])];
         assert_eq!(verdict(&sockets), Verdict::Failed);
     }
 
     #[test]
     fn of_two_programs_the_one_that_is_not_restarted_is_to_go() {
-        let sockets = [socket(1, &[(8, 1, Manager::Nobody)]), socket(2, &[(9, 1, service())])];
+        let sockets = [socket(1, &[(8, 1, None)]), socket(2, &[(9, 1, service())])];
         let argv = ["systemctl", "restart", "a"].map(str::to_owned);
-        let finding = listeners(8001, &target::of(&argv), &sockets);
+        let finding = listeners(8001, target::of(&argv).as_ref(), &sockets);
         assert_eq!(finding.remedy.unwrap(), "keep one of them: kill 8");
         assert!(finding.message.contains("pid 8 (app) of no service"), "{}", finding.message);
     }

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use connexa::backend::listeners;
-use connexa::backend::owner::{Manager, Program};
 use connexa::backend::port::{self, Listening};
 use rustix::process::Signal;
 
@@ -110,8 +109,7 @@ fn a_process_below_supervisord_is_its_program() {
     let command = gateway.namespace.command(supervisord);
     let (_process, _) = listener(command, "a = listen(V4, '127.0.0.1')");
     let owner = look(&gateway.namespace)[0].owners[0].clone();
-    let program = Program { group: "backend".into(), name: "backend".into() };
-    assert_eq!(owner.manager, Manager::Supervisord(Some(program)));
+    assert_eq!(owner.service.unwrap().to_string(), "program backend (supervisord)");
 }
 
 #[test]

@@ -111,8 +111,8 @@ fn two_managers_have_exit_code_1_and_a_remedy() {
     let output = host.doctor();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let lines = "failed   two_managers: systemd and supervisord both run the backend: \
-                 connexa-backend.service (enabled, inactive) and program backend (RUNNING)\n\
+    let lines = "failed   two_managers: supervisord and systemd both run the backend: \
+                 program backend (RUNNING) and connexa-backend.service (enabled, inactive)\n\
                  \u{20}        → keep supervisord: systemctl disable --now connexa-backend.service\n";
     assert!(text.contains(lines), "{text}");
 }

@@ -2,11 +2,11 @@
 
 /// A service of systemd.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unit {
+pub(super) struct Unit {
     /// Its name, e.g. `connexa-backend.service`.
-    pub name: String,
+    pub(super) name: String,
     /// The user whose own systemd runs it; `None` for the system's.
-    pub user: Option<String>,
+    pub(super) user: Option<String>,
 }
 
 /// Services within whose cgroups people and other managers start what is not the service's own.

@@ -1,12 +1,14 @@
-//! What supervisord would do with programs.
+//! What supervisord would do with programs, by `supervisorctl status` and its configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{ANSWER_WITHIN, supervisor_conf, systemd};
-use crate::command::{CommandError, ask};
+use super::super::{Plan, Question, systemd};
+use super::conf;
+use crate::command::{CommandError, ask as run};
 
 const ETC: &str = "/etc";
 
@@ -17,31 +19,22 @@ const OWN_UNITS: &[&str] = &["supervisor.service", "supervisord.service"];
 const STATES: &[&str] =
     &["STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"];
 
+/// Those of a program that runs or is about to.
+const ALIVE: &[&str] = &["STARTING", "RUNNING", "BACKOFF"];
+
 /// A program, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Supervised {
-    pub(super) name: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Program {
+    name: String,
     /// Its state, where supervisord runs and has it.
-    pub(super) state: Option<String>,
-    /// Whether supervisord starts it by itself and runs, or will at the next boot.
-    pub(super) autostart: bool,
+    state: Option<String>,
 }
 
-impl Supervised {
-    /// Whether it runs, or will at the next boot.
-    pub(super) fn is_wanted(&self) -> bool {
-        let state = self.state.as_deref();
-        self.autostart || state.is_some_and(|s| ["STARTING", "RUNNING", "BACKOFF"].contains(&s))
-    }
-}
-
-/// Asks for programs, by names as `supervisorctl` takes them. A host without it has none.
-pub(super) async fn programs(
-    client: &[String],
-    names: &[String],
-) -> Result<Vec<Supervised>, CommandError> {
-    let argv = [client, &["status".to_owned()], names].concat();
-    let answer = match ask(&argv, ANSWER_WITHIN).await {
+/// A host without supervisorctl has no programs but those that stand in the configuration.
+pub(super) async fn ask(question: Question<'_>) -> Result<Vec<Plan>, CommandError> {
+    let named = question.named;
+    let argv = [named.client.as_slice(), &["status".to_owned()], &named.names].concat();
+    let answer = match run(&argv, question.limit).await {
         Ok(answer) => answer.text,
         Err(CommandError::Missing { .. }) => String::new(),
         Err(error @ (CommandError::Lost { .. } | CommandError::Timeout { .. })) => {
@@ -49,17 +42,27 @@ pub(super) async fn programs(
         }
     };
     let (runs, mut programs) = read_status(&answer);
-    for name in names {
+    for name in &named.names {
         if !programs.iter().any(|program| program.name == *name) && is_plain(name) {
-            programs.push(Supervised { name: name.clone(), ..Supervised::default() });
+            programs.push(Program { name: name.clone(), state: None });
         }
     }
-    if runs || starts_at_boot().await? {
-        for program in &mut programs {
-            program.autostart = autostart(&program.name).await;
-        }
+    let starts_programs = runs || systemd::wants_any(OWN_UNITS, question).await?;
+    let mut plans = Vec::new();
+    for program in programs {
+        let is_started = starts_programs && autostart(&program.name, question.limit).await;
+        plans.push(plan(program, is_started));
     }
-    Ok(programs)
+    Ok(plans)
+}
+
+/// What becomes of a program that supervisord starts by itself, or does not.
+fn plan(program: Program, autostart: bool) -> Plan {
+    let state = program.state.as_deref();
+    let is_wanted = autostart || state.is_some_and(|state| ALIVE.contains(&state));
+    let words =
+        state.unwrap_or("not started").to_owned() + if autostart { ", autostart" } else { "" };
+    Plan { name: program.name, words, is_wanted }
 }
 
 /// Whether the name is that of one program: not `all`, and no group.
@@ -69,7 +72,7 @@ fn is_plain(name: &str) -> bool {
 
 /// Whether supervisord answered, and the programs that it has. A line is `NAME STATE DETAILS`, or
 /// `NAME: ERROR (no such process)`, or says that no supervisord is there.
-fn read_status(text: &str) -> (bool, Vec<Supervised>) {
+fn read_status(text: &str) -> (bool, Vec<Program>) {
     let mut answered = text.contains("ERROR (no such");
     let mut programs = Vec::new();
     for line in text.lines() {
@@ -78,27 +81,17 @@ fn read_status(text: &str) -> (bool, Vec<Supervised>) {
             && STATES.contains(&state)
         {
             answered = true;
-            let (name, state) = (name.to_owned(), Some(state.to_owned()));
-            programs.push(Supervised { name, state, autostart: false });
+            programs.push(Program { name: name.to_owned(), state: Some(state.to_owned()) });
         }
     }
     (answered, programs)
 }
 
-async fn starts_at_boot() -> Result<bool, CommandError> {
-    for unit in OWN_UNITS {
-        if systemd::service(unit).await?.is_wanted() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Sections carry names without groups.
-async fn autostart(name: &str) -> bool {
+async fn autostart(name: &str, limit: Duration) -> bool {
     let section = name.rsplit(':').next().unwrap_or(name).to_owned();
-    let look = spawn_blocking(move || supervisor_conf::autostart(Path::new(ETC), &section));
-    matches!(timeout(ANSWER_WITHIN, look).await, Ok(Ok(Some(true))))
+    let look = spawn_blocking(move || conf::autostart(Path::new(ETC), &section));
+    matches!(timeout(limit, look).await, Ok(Ok(Some(true))))
 }
 
 #[cfg(test)]
@@ -129,5 +122,16 @@ mod tests {
         ] {
             assert_eq!(read_status(text), (false, vec![]), "{text}");
         }
+    }
+
+    #[test]
+    fn a_program_that_runs_or_will_is_wanted() {
+        let plan = |state: Option<&str>, autostart| {
+            plan(Program { name: "a".into(), state: state.map(str::to_owned) }, autostart).is_wanted
+        };
+        assert!(plan(Some("RUNNING"), false) && plan(Some("FATAL"), true) && plan(None, true));
+        assert!(
+            plan(Some("BACKOFF"), false) && !plan(Some("STOPPED"), false) && !plan(None, false)
+        );
     }
 }
