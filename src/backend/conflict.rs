@@ -106,9 +106,12 @@ mod tests {
     fn what_was_started_by_hand_is_told_with_its_kill() {
         assert_eq!(
             held(SUPERVISORD, None),
-            "port 8001 is held by pid 812 (python3 app.py), which neither supervisord nor systemd \
-             runs, but backend.restart speaks to supervisord's program backend: a restart could \
-             only end in \"[Errno 98] address already in use\"; end it: kill 812"
+            format!(
+                "port 8001 is held by pid 812 (python3 app.py), which neither {} runs, but \
+                 backend.restart speaks to supervisord's program backend: a restart could only \
+                 end in \"[Errno 98] address already in use\"; end it: kill 812",
+                managers::listed(" nor ")
+            )
         );
     }
 
