@@ -5,6 +5,7 @@ use futures::future::try_join_all;
 use super::{ANSWER_WITHIN, Finding};
 use crate::backend::managers::{self, MANAGERS, Manager, Plan, Question};
 use crate::backend::target::{self, Target};
+use crate::command::CommandError;
 use crate::config::Backend;
 
 const CHECK: &str = "two_managers";
@@ -25,24 +26,27 @@ impl Wanted {
 pub(super) async fn check(backend: &Backend) -> Finding {
     let target = target::of(&backend.restart);
     let target = target.as_ref();
-    let answers = MANAGERS.iter().map(|manager| async move {
-        let named = target.filter(|target| target.manager == *manager).map(|target| &target.named);
-        let named = &manager.looked_for(backend, named);
-        let plans = manager.ask(Question { named, limit: ANSWER_WITHIN }).await?;
-        let wanted = plans.into_iter().filter(|plan| plan.is_wanted);
-        Ok(wanted.map(|plan| Wanted { manager, plan }).collect::<Vec<_>>())
-    });
-    match try_join_all(answers).await {
+    match try_join_all(MANAGERS.iter().map(|manager| wanted(manager, backend, target))).await {
         Ok(wanted) => judge(target, &wanted.concat()),
-        Err(error) => {
-            let error: crate::command::CommandError = error;
-            Finding::warning(
-                CHECK,
-                format!("can't tell who would run the backend: {error}"),
-                "run that command by hand and see what it waits for",
-            )
-        }
+        Err(error) => Finding::warning(
+            CHECK,
+            format!("can't tell who would run the backend: {error}"),
+            "run that command by hand and see what it waits for",
+        ),
     }
+}
+
+/// The services of one manager that would be the backend.
+async fn wanted(
+    manager: &'static Manager,
+    backend: &Backend,
+    target: Option<&Target>,
+) -> Result<Vec<Wanted>, CommandError> {
+    let named = target.filter(|target| target.manager == manager).map(|target| &target.named);
+    let named = &manager.looked_for(backend, named);
+    let plans = manager.ask(Question { named, limit: ANSWER_WITHIN }).await?;
+    let wanted = plans.into_iter().filter(|plan| plan.is_wanted);
+    Ok(wanted.map(|plan| Wanted { manager, plan }).collect())
 }
 
 fn judge(target: Option<&Target>, wanted: &[Wanted]) -> Finding {
