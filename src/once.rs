@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::control::api;
 use crate::core::Core;
-use crate::core::event::{Event, Hearing, Input};
+use crate::core::event::{Event, Hearing, Input, Rows};
 use crate::core::policy::Policy;
 use crate::core::time::Now;
 use crate::desired;
@@ -33,7 +33,8 @@ pub async fn observe(config: &Config) -> Result<api::Outage, OnceError> {
     feed(Event::Links { changes: kernel::snapshot().await?, hearing: Hearing::default() });
     match desired::read_once(&desired::Settings::from(config)).await {
         Ok(candidates) => {
-            feed(Event::Desired { candidates, places: config.selection.max_tunnels });
+            let rows = Rows::All(candidates);
+            feed(Event::Desired { rows, places: config.selection.max_tunnels });
         }
         Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
     }

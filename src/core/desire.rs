@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::effect::Order;
-use super::event::{Candidate, InvalidRow, Ranked};
+use super::event::{Candidate, InvalidRow, Ranked, Rows};
 use super::notice::{HangUp, Notice};
 use super::policy::Policy;
 use super::tunnel::{Phase, Retries, Tunnel, Want, Why};
@@ -12,42 +12,61 @@ use crate::node::{Node, NodeId};
 
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
-    pub(super) fn desire(&mut self, candidates: Vec<Ranked>, places: u32, turn: &mut Turn) {
+    pub(super) fn desire(&mut self, rows: Rows, places: u32, turn: &mut Turn) {
         self.pool.resize(places);
-        let first = !self.known.database;
-        if self.known.database_problem.take().is_some() || first {
-            turn.tell(self.database_read(&candidates));
+        // Changes alone don't say what else is wanted.
+        if !self.known.database && matches!(rows, Rows::Changes { .. }) {
+            return;
         }
-        let (old, new) = differing(&self.desired, &candidates);
-        let (old, new) = (old.to_vec(), new.to_vec());
-        self.desired = candidates;
-        self.part_with(&old, &new, turn);
-        for Ranked { rank, candidate } in new {
-            self.take_in(candidate, rank, turn);
+        let is_news = self.known.database_problem.take().is_some() || !self.known.database;
+        let mut changes = Turn { now: turn.now, effects: Vec::new() };
+        match rows {
+            Rows::All(rows) => self.want_only(rows, &mut changes),
+            Rows::Changes { rows, gone } => {
+                self.part_with(gone, &mut changes);
+                self.take_rows(rows, &mut changes);
+            }
         }
-        let nodes = self.desired.iter().filter_map(|row| row.candidate.node());
-        self.dialing.keep_servers(nodes.map(|node| node.server));
+        // Told first, and counted when all is taken in.
+        if is_news {
+            turn.tell(self.database_read());
+        }
+        turn.effects.append(&mut changes.effects);
+        let wanted = (self.tunnels.values())
+            .filter_map(|tunnel| tunnel.want.node())
+            .chain(self.pool.bench())
+            .map(|node| node.server);
+        self.dialing.keep_servers(wanted);
         self.known.database = true;
         self.trim_pool(turn);
     }
 
-    /// Rows of `old` whose ids are not in `new` are no candidates any more. Of what was seen before
-    /// the first read, all is gone that is in no row.
-    fn part_with(&mut self, old: &[Ranked], new: &[Ranked], turn: &mut Turn) {
-        let keep: BTreeSet<NodeId> = new.iter().map(|row| row.candidate.id()).collect();
-        let gone: Vec<NodeId> = if self.known.database {
-            old.iter().map(|row| row.candidate.id()).filter(|id| !keep.contains(id)).collect()
-        } else {
+    /// Nodes in none of these rows are wanted no more, whoever wanted them.
+    fn want_only(&mut self, rows: Vec<Ranked>, turn: &mut Turn) {
+        let keep: BTreeSet<NodeId> = rows.iter().map(|row| row.candidate.id()).collect();
+        if !self.known.database {
             turn.order(Order::SweepFiles(keep.iter().copied().collect()));
-            self.tunnels.keys().filter(|id| !keep.contains(id)).copied().collect()
-        };
+        }
+        let wanted = self.tunnels.iter().filter(|(_, tunnel)| tunnel.want != Want::Nothing);
+        let wanted = wanted.map(|(id, _)| *id).chain(self.pool.bench().map(|node| node.id));
+        let gone = wanted.filter(|id| !keep.contains(id)).collect();
+        self.part_with(gone, turn);
+        self.take_rows(rows, turn);
+    }
+
+    fn part_with(&mut self, gone: Vec<NodeId>, turn: &mut Turn) {
         for id in gone {
+            self.pool.stand_up(id);
             if self.tunnels.contains_key(&id) {
                 self.want(id, Want::Nothing, 0, turn);
             }
         }
-        for row in old {
-            self.pool.stand_up(row.candidate.id());
+    }
+
+    fn take_rows(&mut self, rows: Vec<Ranked>, turn: &mut Turn) {
+        for Ranked { rank, candidate } in rows {
+            self.pool.stand_up(candidate.id());
+            self.take_in(candidate, rank, turn);
         }
     }
 
@@ -67,14 +86,15 @@ impl Core {
         self.tunnels.get(&id).is_some_and(|tunnel| tunnel.want != Want::Nothing)
     }
 
-    fn database_read(&self, candidates: &[Ranked]) -> Notice {
-        let (mut nodes, mut stopped, mut invalid) = (0, 0, 0);
-        for row in candidates {
-            *match &row.candidate {
-                Candidate::Node(node) if self.stopped.contains(&node.id) => &mut stopped,
-                Candidate::Node(_) => &mut nodes,
-                Candidate::Invalid(_) => &mut invalid,
-            } += 1;
+    fn database_read(&self) -> Notice {
+        let (mut nodes, mut stopped, mut invalid) = (self.pool.bench().count(), 0, 0);
+        for (id, tunnel) in &self.tunnels {
+            match &tunnel.want {
+                Want::Tunnel(_) if self.stopped.contains(id) => stopped += 1,
+                Want::Tunnel(_) => nodes += 1,
+                Want::Invalid(_) => invalid += 1,
+                Want::Unknown | Want::Nothing => {}
+            }
         }
         Notice::DatabaseRead { nodes: self.pool.room_for(nodes), stopped, invalid }
     }
@@ -209,16 +229,6 @@ impl Core {
     }
 }
 
-/// What is left of two lists without the rows in which they begin and end alike.
-fn differing<'a>(old: &'a [Ranked], new: &'a [Ranked]) -> (&'a [Ranked], &'a [Ranked]) {
-    let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
-    let (old, new) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());
-    let from_the_end = old.iter().rev().zip(new.iter().rev());
-    let same = from_the_end.take_while(|(old, new)| old == new).count();
-    let before = |list: &'a [Ranked]| list.get(..list.len() - same).unwrap_or_default();
-    (before(old), before(new))
-}
-
 /// What comes when a node has no pppd, or once the one it had is gone.
 enum Next {
     /// A dial, in its turn.
@@ -246,7 +256,8 @@ impl Next {
 #[cfg(test)]
 mod tests {
     use crate::core::State;
-    use crate::core::stage::{Stage, candidate};
+    use crate::core::event::{Event, Ranked, Rows};
+    use crate::core::stage::{NODE, Stage, candidate};
 
     #[test]
     fn stopped_nodes_are_not_counted_as_held_up() {
@@ -272,5 +283,53 @@ mod tests {
         let mut stage = Stage::in_state(State::Quarantined);
         stage.desire(Some(candidate("another")));
         assert!(stage.was_told("Node 1: its row changed; its quarantine is over"));
+    }
+
+    fn changes(stage: &mut Stage, rows: Vec<Ranked>, gone: Vec<crate::node::NodeId>, places: u32) {
+        stage.feed(Event::Desired { rows: Rows::Changes { rows, gone }, places });
+    }
+
+    #[test]
+    fn a_node_that_no_change_names_stays_as_it_is() {
+        let mut stage = Stage::in_state(State::Up);
+        changes(&mut stage, vec![], vec![], 0);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_hung_up() {
+        let mut stage = Stage::in_state(State::Up);
+        changes(&mut stage, vec![], vec![NODE], 0);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_candidate_that_is_gone_waits_for_no_place() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.prefer_rival(None);
+        stage.prefer_rival(Some(candidate("secret")));
+        changes(&mut stage, vec![], vec![NODE], 1);
+        stage.exit(crate::core::failure::PppdExit::Code(5));
+        assert_eq!(stage.state(), "forgotten");
+    }
+
+    #[test]
+    fn changes_of_rows_that_were_never_told_are_not_acted_on() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.core = crate::core::Core::new(crate::core::policy::Policy::from(
+            &crate::config::Config::default(),
+        ));
+        let row = Ranked { rank: 0, candidate: candidate("secret") };
+        changes(&mut stage, vec![row], vec![], 0);
+        assert_eq!(stage.state(), "forgotten");
+    }
+
+    #[test]
+    fn a_database_that_is_read_again_without_a_change_is_told() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(Event::DesiredUnavailable("locked".into()));
+        stage.told.clear();
+        changes(&mut stage, vec![], vec![], 0);
+        assert!(stage.was_told("read: 1 to hold up"), "{:?}", stage.told);
     }
 }

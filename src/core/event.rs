@@ -54,8 +54,8 @@ pub type Pid = u32;
 pub enum Event {
     /// The database was read.
     Desired {
-        /// All candidates, each id once, most wanted first: by rank, then by id.
-        candidates: Vec<Ranked>,
+        /// What it shows.
+        rows: Rows,
         /// Tunnels to hold up at once by the settings of this read, whose order says which; 0 is
         /// all.
         places: u32,
@@ -149,6 +149,23 @@ pub enum Ask {
     Stop,
     /// Forget its failures: dial now, if it waits for that.
     Retry,
+}
+
+/// What a read of the database shows. Each id is in it once; candidates come most wanted first, by
+/// rank, then by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rows {
+    /// All candidates: whatever else was wanted is wanted no more. The first rows that are told are
+    /// of this kind, and those after a change of settings.
+    All(Vec<Ranked>),
+    /// What differs from what was told before.
+    Changes {
+        /// Candidates that are new, or differ in whatever it is.
+        rows: Vec<Ranked>,
+        /// No candidates any more.
+        gone: Vec<NodeId>,
+    },
 }
 
 /// A candidate and how much it is wanted.

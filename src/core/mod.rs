@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backend::Backend;
 use dialing::Dialing;
 use effect::{Effect, Order};
-use event::{CallId, Event, Hearing, Input, LinkChange, Ranked};
+use event::{CallId, Event, Hearing, Input, LinkChange};
 use host::Host;
 use links::Links;
 use notice::Notice;
@@ -57,8 +57,6 @@ use crate::node::NodeId;
 #[derive(Debug)]
 pub struct Core {
     policy: Policy,
-    /// What the database wanted when it was read last.
-    desired: Vec<Ranked>,
     tunnels: BTreeMap<NodeId, Tunnel>,
     calls: BTreeMap<CallId, NodeId>,
     up: BTreeSet<NodeId>,
@@ -128,7 +126,6 @@ impl Core {
         let outage = Outage::new(policy.outage);
         Core {
             policy,
-            desired: Vec::new(),
             tunnels: BTreeMap::new(),
             calls: BTreeMap::new(),
             up: BTreeSet::new(),
@@ -159,7 +156,7 @@ impl Core {
         let mut turn = Turn { now: input.now, effects: Vec::new() };
         let turn = &mut turn;
         match input.event {
-            Event::Desired { candidates, places } => self.desire(candidates, places, turn),
+            Event::Desired { rows, places } => self.desire(rows, places, turn),
             Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
             Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
             Event::Found(found) => self.found(found, turn),

@@ -176,6 +176,11 @@ impl Pool {
         self.bench.insert(node.id, node);
     }
 
+    /// Candidates without a tunnel.
+    pub(super) fn bench(&self) -> impl Iterator<Item = &Node> {
+        self.bench.values().map(Arc::as_ref)
+    }
+
     /// Takes a candidate without a tunnel off the bench: its row and rank.
     pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Arc<Node>, u32)> {
         let node = self.bench.remove(&id)?;

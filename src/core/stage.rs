@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::effect::{Effect, Order};
 use super::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
-    LinkAddress, LinkChange, Ranked, Word,
+    LinkAddress, LinkChange, Ranked, Rows, Word,
 };
 use super::failure::{Failure, FailureKind, PppdExit};
 use super::policy::Policy;
@@ -196,7 +196,7 @@ impl Stage {
     fn wanted(&mut self, candidates: Vec<Candidate>, places: u32) {
         let candidates = (0..).zip(candidates);
         let candidates = candidates.map(|(rank, candidate)| Ranked { rank, candidate }).collect();
-        self.feed(Event::Desired { candidates, places });
+        self.feed(Event::Desired { rows: Rows::All(candidates), places });
     }
 
     pub(super) fn ask(&mut self, ask: Ask) {

@@ -80,6 +80,16 @@ pub(super) enum Want {
     Nothing,
 }
 
+impl Want {
+    /// The row, where a tunnel is wanted and can be dialled.
+    pub(super) fn node(&self) -> Option<&Node> {
+        match self {
+            Want::Tunnel(node) => Some(node),
+            Want::Unknown | Want::Invalid(_) | Want::Nothing => None,
+        }
+    }
+}
+
 /// One node's tunnel.
 #[derive(Debug)]
 pub(super) struct Tunnel {

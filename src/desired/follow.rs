@@ -11,7 +11,7 @@ use super::file::WatchedFile;
 use super::lines::Lines;
 use super::problem::Problem;
 use super::read::{self, Found};
-use crate::core::event::{Event, Ranked};
+use crate::core::event::{Event, Rows};
 
 /// After a read the file is left alone for this many times as long as the read took, at most
 /// [`LONGEST_REST`]: a constant writer must get its locks, too.
@@ -35,8 +35,8 @@ const SECOND_LOOKS: [Duration; 4] = [
     Duration::from_secs(30),
 ];
 
-/// Tells what the database wants: [`Event::Desired`] at first, whenever it changed, and whenever
-/// `settings` were sent, changed or not; [`Event::DesiredUnavailable`] when it can't be read.
+/// Tells what the database wants: [`Event::Desired`] with all rows at first and whenever `settings`
+/// were sent, changed or not, and with what differs whenever that changed; [`Event::DesiredUnavailable`] when it can't be read.
 /// Returns when nobody receives `events` any more.
 pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
     let mut follower = Follower {
@@ -44,6 +44,7 @@ pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Ev
         events,
         lines: Lines::new(&[]),
         told: None,
+        has_told_all: false,
         complained_about: Vec::new(),
     };
     while follower.follow_file().await.is_ok() {}
@@ -56,8 +57,10 @@ struct Follower {
     settings: watch::Receiver<Settings>,
     events: mpsc::Sender<Event>,
     lines: Lines,
-    /// What was told last under these settings.
-    told: Option<Result<Vec<Ranked>, Problem>>,
+    /// What was told last under these settings; rows, or why there are none.
+    told: Option<Result<(), Problem>>,
+    /// All rows were told under these settings, and every change of them since.
+    has_told_all: bool,
     /// Ids of rows that can't be nodes, as warned of last.
     complained_about: Vec<String>,
 }
@@ -67,6 +70,7 @@ impl Follower {
     async fn follow_file(&mut self) -> Result<(), Deaf> {
         let settings = self.settings.borrow_and_update().clone();
         self.told = None;
+        self.has_told_all = false;
         self.lines = Lines::new(&settings.selection.priority);
         let mut file = WatchedFile::new(&settings.database.path).await;
         let mut pace = Pace::default();
@@ -91,18 +95,24 @@ impl Follower {
     }
 
     async fn tell(&mut self, found: Result<Found, Problem>, places: u32) -> Result<(), Deaf> {
-        let news = found.map(|found| {
-            self.complain_about(found.judged.unusable_ids);
-            found.judged.candidates
-        });
-        if self.told.as_ref() == Some(&news) {
-            return Ok(());
-        }
-        let event = match &news {
-            Ok(candidates) => Event::Desired { candidates: candidates.clone(), places },
-            Err(problem) => Event::DesiredUnavailable(problem.to_string()),
+        let (event, told) = match found {
+            Ok(Found { .. }) => {
+                self.complain_about(self.lines.unusable_ids().map(str::to_owned).collect());
+                let changes = self.lines.changes();
+                if changes.is_empty() && self.told == Some(Ok(())) {
+                    return Ok(());
+                }
+                let rows = if std::mem::replace(&mut self.has_told_all, true) {
+                    Rows::Changes { rows: changes.rows, gone: changes.gone }
+                } else {
+                    Rows::All(self.lines.candidates())
+                };
+                (Event::Desired { rows, places }, Ok(()))
+            }
+            Err(problem) if self.told.as_ref() == Some(&Err(problem.clone())) => return Ok(()),
+            Err(problem) => (Event::DesiredUnavailable(problem.to_string()), Err(problem)),
         };
-        self.told = Some(news);
+        self.told = Some(told);
         self.events.send(event).await.map_err(|_| Deaf)
     }
 
@@ -178,7 +188,7 @@ mod tests {
     }
 
     fn found(wal: bool) -> Result<Found, Problem> {
-        Ok(Found { judged: super::super::rows::Judged::default(), wal })
+        Ok(Found { wal })
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl From<&Config> for Settings {
 /// When the file, the table or its columns can't be read.
 pub async fn read_once(settings: &Settings) -> Result<Vec<Ranked>, Problem> {
     let mut lines = lines::Lines::new(&settings.selection.priority);
-    Ok(read::read(settings, &mut lines).await?.judged.candidates)
+    read::read(settings, &mut lines).await?;
+    Ok(lines.changes().rows)
 }
 
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.

@@ -11,19 +11,18 @@ use super::list::{self, Listed};
 use super::look::Look;
 use super::problem::{Problem, What};
 use super::query::{self, Query};
-use super::rows::{Judged, Row};
+use super::rows::Row;
 
 /// Between the two looks that must agree on a transaction left unfinished.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
-/// What a read found.
+/// What a read found, beside its rows.
 pub(super) struct Found {
-    pub(super) judged: Judged,
     /// The database is in WAL mode.
     pub(super) wal: bool,
 }
 
-/// Reads the candidates, as of one instant. `known` is what was read last.
+/// Reads the candidates, as of one instant, into `known`, which is what was read last.
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
@@ -62,16 +61,15 @@ async fn candidates(
         .await
         .map_err(sqlite)?;
     known.take_in(text.flatten().unwrap_or_default()).map_err(|e| What::Other(e.to_string()))?;
-    let judged = known.judged();
-    if let ([], [shown, ..]) = (&*judged.candidates, &*judged.unusable_ids) {
+    if known.are_all_unusable() {
         // Not one node can be told apart: that is no empty table.
         return Err(What::NoIds {
             table: settings.database.table.clone(),
             column: columns.id,
-            shown: shown.clone(),
+            shown: known.unusable_ids().next().unwrap_or_default().to_owned(),
         });
     }
-    Ok(Found { judged, wal: mode.eq_ignore_ascii_case("wal") })
+    Ok(Found { wal: mode.eq_ignore_ascii_case("wal") })
 }
 
 /// Reads every row of the table, as of one instant.

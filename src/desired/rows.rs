@@ -1,7 +1,5 @@
 //! Rows of wild types become candidates.
 
-use std::collections::BTreeSet;
-
 use crate::core::event::{Candidate, InvalidRow, Ranked};
 use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
@@ -14,16 +12,6 @@ pub(super) struct Row {
     pub(super) password: Option<Vec<u8>>,
     pub(super) status: Option<Vec<u8>>,
     pub(super) mppe: Option<Vec<u8>>,
-}
-
-/// What the rows come to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Judged {
-    /// Most wanted first; each id once.
-    pub(super) candidates: Vec<Ranked>,
-    /// Ids, as far as they can be shown, of rows that no node can be made of: no number from 0
-    /// to 4294967295.
-    pub(super) unusable_ids: Vec<String>,
 }
 
 /// What one row comes to.
@@ -50,34 +38,25 @@ pub(super) fn judge(row: &Row, priority: &[String]) -> Judgement {
     Judgement::Candidate(Ranked { rank, candidate })
 }
 
-/// What rows come to together. An id of several rows is one candidate that can't be dialled, in the
-/// place of the one that is wanted most, and of these of the first.
-pub(super) fn together(rows: &[Judgement]) -> Judged {
-    let mut candidates = Vec::with_capacity(rows.len());
-    let mut unusable_ids = Vec::new();
-    for row in rows {
-        match row {
-            Judgement::Candidate(row) => candidates.push((row.rank, row.candidate.id(), row)),
-            Judgement::NoId(shown) => unusable_ids.push(shown.clone()),
+impl Judgement {
+    /// The id that a node can have.
+    pub(super) fn id(&self) -> Option<NodeId> {
+        match self {
+            Judgement::Candidate(row) => Some(row.candidate.id()),
+            Judgement::NoId(_) => None,
         }
     }
-    candidates.sort_by_key(|(rank, id, _)| (*rank, *id));
-    let several = ids_of_several(candidates.iter().map(|(_, id, _)| *id).collect());
-    let mut told = BTreeSet::new();
-    let candidates = candidates.into_iter().filter_map(|(rank, id, row)| {
-        if !several.contains(&id) {
-            return Some(row.clone());
-        }
-        let candidate = Candidate::Invalid(duplicate(&row.candidate).into());
-        told.insert(id).then_some(Ranked { rank, candidate })
-    });
-    Judged { candidates: candidates.collect(), unusable_ids }
 }
 
-fn ids_of_several(mut ids: Vec<NodeId>) -> BTreeSet<NodeId> {
-    ids.sort_unstable();
-    let pairs = ids.iter().zip(ids.iter().skip(1));
-    pairs.filter(|(one, other)| one == other).map(|(id, _)| *id).collect()
+/// What the rows of one id come to, in the order of the table. Several are one candidate that can't
+/// be dialled, in the place of the one that is wanted most, and of these of the first.
+pub(super) fn together(rows: &[&Ranked]) -> Option<Ranked> {
+    let first = *rows.iter().min_by_key(|row| row.rank)?;
+    let candidate = match rows {
+        [row] => row.candidate.clone(),
+        _ => Candidate::Invalid(duplicate(&first.candidate).into()),
+    };
+    Some(Ranked { rank: first.rank, candidate })
 }
 
 fn duplicate(first: &Candidate) -> InvalidRow {
@@ -158,12 +137,15 @@ mod tests {
         }
     }
 
-    fn judged(rows: impl IntoIterator<Item = Row>) -> Judged {
-        together(&rows.into_iter().map(|row| judge(&row, &[])).collect::<Vec<_>>())
+    fn candidate(row: Row) -> Candidate {
+        match judge(&row, &[]) {
+            Judgement::Candidate(row) => row.candidate,
+            Judgement::NoId(shown) => panic!("no id: {shown}"),
+        }
     }
 
     fn reason(row: Row) -> Invalid {
-        match judged([row]).candidates.remove(0).candidate {
+        match candidate(row) {
             Candidate::Invalid(row) => row.reason.clone(),
             Candidate::Node(node) => panic!("valid: {node:?}"),
         }
@@ -171,46 +153,39 @@ mod tests {
 
     #[test]
     fn a_good_row_is_a_node() {
-        let judged = judged([row("7")]);
-        let [Ranked { candidate: Candidate::Node(node), .. }] = &judged.candidates[..] else {
-            panic!("{judged:?}")
-        };
+        let candidate = candidate(row("7"));
+        let Candidate::Node(node) = &candidate else { panic!("{candidate:?}") };
         assert_eq!((node.id, node.mppe), (NodeId(7), None));
     }
 
     #[test]
     fn an_id_may_be_text_with_blanks() {
-        assert_eq!(judged([row(" 7 ")]).candidates[0].candidate.id(), NodeId(7));
+        assert_eq!(candidate(row(" 7 ")).id(), NodeId(7));
     }
 
     #[test]
     fn a_whole_number_of_type_real_is_an_id() {
-        assert_eq!(judged([row("7.0")]).candidates[0].candidate.id(), NodeId(7));
-    }
-
-    #[test]
-    fn the_order_is_that_of_ids() {
-        let rows = judged([row("3"), row("10"), row("2")]).candidates;
-        let ids: Vec<_> = rows.iter().map(|row| row.candidate.id().0).collect();
-        assert_eq!(ids, [2, 3, 10]);
+        assert_eq!(candidate(row("7.0")).id(), NodeId(7));
     }
 
     #[test]
     fn ids_that_are_no_node_are_set_aside() {
-        let rows = ["", "x", "-1", "+1", "1.5", ".0", "4294967296"].map(row);
+        let ids = ["", "x", "-1", "+1", "1.5", ".0", "4294967296"];
+        for id in ids {
+            assert_eq!(judge(&row(id), &[]), Judgement::NoId(id.to_owned()));
+        }
         let null = Row { id: None, ..row("1") };
-        let judged = judged(rows.into_iter().chain([null]));
-        assert_eq!(judged.unusable_ids, ["", "x", "-1", "+1", "1.5", ".0", "4294967296", "NULL"]);
-        assert_eq!(judged.candidates, []);
+        assert_eq!(judge(&null, &[]), Judgement::NoId("NULL".to_owned()));
     }
 
     #[test]
     fn an_id_of_two_rows_can_not_be_dialled_and_shows_its_first_row() {
         let second = Row { ip: Some(b"10.9.0.3".to_vec()), ..row("7") };
-        let judged = judged([row("7"), row("8"), second]);
-        assert_eq!(judged.candidates.len(), 2);
+        let rows = [row("7"), second].map(|row| Ranked { rank: 0, candidate: candidate(row) });
+        let [first, second] = &rows;
+        let together = together(&[first, second]).unwrap().candidate;
         assert!(matches!(
-            &judged.candidates[0].candidate,
+            &together,
             Candidate::Invalid(row)
                 if row.id == NodeId(7)
                     && row.reason == Invalid::DuplicateId
@@ -239,7 +214,7 @@ mod tests {
     #[test]
     fn the_mppe_column_is_read_and_may_be_empty() {
         let with = |mppe: &str| Row { mppe: Some(mppe.into()), ..row("7") };
-        let mppe = |row| match judged([row]).candidates.remove(0).candidate {
+        let mppe = |row| match candidate(row) {
             Candidate::Node(node) => node.mppe,
             Candidate::Invalid(row) => panic!("{}", row.reason),
         };

@@ -1,7 +1,7 @@
 //! How the core is spoken to: the one place that builds its events, and reads its effects and its
 //! report. All else in this test goes by the words of this file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use connexa::core::Core;
 use connexa::core::effect::{Effect, Order, Signal};
 use connexa::core::event::{
     Ask, CallId, Event, FoundCall, Hearing, Input, Judgement, LinkChange, Probed, Ranked,
-    RestartOutcome, Word,
+    RestartOutcome, Rows, Word,
 };
 use connexa::core::failure::{Failure, FailureKind, PppdExit};
 use connexa::core::notice::Notice;
@@ -124,6 +124,8 @@ impl View {
 /// A core at the end of the wire.
 pub struct Wire {
     core: Core,
+    /// The rows that it knows.
+    rows: Option<BTreeMap<NodeId, Ranked>>,
     records: bool,
     /// Inputs, and the effects of each, as JSON.
     pub recording: Vec<(String, String)>,
@@ -135,7 +137,7 @@ impl Wire {
     /// One that `records` keeps its recording and what it told.
     pub fn new(policy: Policy, records: bool) -> Self {
         let core = Core::new(policy);
-        Wire { core, records, recording: Vec::new(), notices: Vec::new() }
+        Wire { core, rows: None, records, recording: Vec::new(), notices: Vec::new() }
     }
 
     pub fn tell(&mut self, now: Now, news: News) -> Vec<Did> {
@@ -156,7 +158,7 @@ impl Wire {
 
     fn event(&mut self, news: News) -> Option<Event> {
         Some(match news {
-            News::Rows { rows, places } => Event::Desired { candidates: rows, places },
+            News::Rows { rows, places } => Event::Desired { rows: self.differing(rows), places },
             News::RowsUnreadable => Event::DesiredUnavailable("locked".into()),
             News::Links { changes, hearing } => Event::Links { changes, hearing },
             News::Found(found) => Event::Found(found),
@@ -188,6 +190,16 @@ impl Wire {
             News::Stop => Event::Stop,
             News::Tick => Event::Tick,
         })
+    }
+
+    /// All rows at first, then what differs from those before.
+    fn differing(&mut self, all: Vec<Ranked>) -> Rows {
+        let new = all.iter().map(|row| (row.candidate.id(), row.clone())).collect();
+        let Some(old) = self.rows.replace(new) else { return Rows::All(all) };
+        let stays = |id: &NodeId| all.iter().any(|row| row.candidate.id() == *id);
+        let gone = old.keys().filter(|id| !stays(id)).copied().collect();
+        let differs = |row: &Ranked| old.get(&row.candidate.id()) != Some(row);
+        Rows::Changes { rows: all.iter().filter(|row| differs(row)).cloned().collect(), gone }
     }
 
     fn read(effect: Effect) -> Did {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Config;
 use crate::core::event::{
-    CallId, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkChange, Ranked,
+    CallId, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkChange, Ranked, Rows,
 };
 use crate::core::failure::PppdExit;
 use crate::core::outage::JUDGE_WITHIN;
@@ -53,7 +53,7 @@ impl Play {
     fn want(&mut self, wanted: bool) {
         let row = Ranked { rank: 0, candidate: candidate("secret") };
         let candidates = wanted.then_some(row).into_iter().collect();
-        self.feed(Event::Desired { candidates, places: 0 });
+        self.feed(Event::Desired { rows: Rows::All(candidates), places: 0 });
     }
 
     fn feed(&mut self, event: Event) {

@@ -160,6 +160,34 @@ async fn settings_that_are_sent_again_are_answered_again() {
 }
 
 #[tokio::test]
+async fn after_the_first_read_only_what_differs_is_told() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1, 2, 3]).await;
+    bench.start();
+    assert!(matches!(bench.rows().await, Rows::All(rows) if rows.len() == 3));
+    let mut writer = writer(&bench.path(), Delete).await;
+    run(&mut writer, "BEGIN; DELETE FROM nodes WHERE id = 1").await;
+    run(&mut writer, "UPDATE nodes SET status = 'SPEEDOG' WHERE id = 3; COMMIT").await;
+    let Rows::Changes { rows, gone } = bench.rows().await else { panic!("all are told again") };
+    let ids: Vec<_> = rows.iter().map(|row| row.candidate.id()).collect();
+    assert_eq!((ids, gone), (vec![NodeId(3)], vec![NodeId(1)]));
+}
+
+#[tokio::test]
+async fn what_changed_while_the_file_could_not_be_read_is_told_once_it_can_be() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1, 2]).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1, 2]);
+    let mut writer = writer(&bench.path(), Delete).await;
+    run(&mut writer, "ALTER TABLE nodes RENAME TO others").await;
+    bench.problem().await;
+    run(&mut writer, "DELETE FROM others WHERE id = 1").await;
+    run(&mut writer, "ALTER TABLE others RENAME TO nodes").await;
+    assert_eq!(bench.rows().await, Rows::Changes { rows: vec![], gone: vec![NodeId(1)] });
+}
+
+#[tokio::test]
 async fn each_read_tells_the_places_of_its_own_settings() {
     let mut bench = Bench::new();
     make(&bench.path(), Delete, &[1]).await;

@@ -7,6 +7,7 @@ mod quiet;
 mod write_back;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Settings, follow};
 use crate::config::Config;
-use crate::core::event::{Candidate, Event};
+use crate::core::event::{Candidate, Event, Ranked, Rows};
+use crate::node::NodeId;
 
 thread_local! {
     /// Reads begun in this test: each test has its own thread.
@@ -34,6 +36,8 @@ struct Bench {
     settings: watch::Sender<Settings>,
     events: mpsc::Receiver<Event>,
     start: Option<(watch::Receiver<Settings>, mpsc::Sender<Event>)>,
+    /// What was told, in sum.
+    wanted: BTreeMap<NodeId, Ranked>,
 }
 
 impl Bench {
@@ -48,7 +52,8 @@ impl Bench {
         config.database.path = dir.path().join(file);
         let (settings, settings_rx) = watch::channel(Settings::from(&config));
         let (events_tx, events) = mpsc::channel(16);
-        Bench { dir, settings, events, start: Some((settings_rx, events_tx)) }
+        let start = Some((settings_rx, events_tx));
+        Bench { dir, settings, events, start, wanted: BTreeMap::new() }
     }
 
     fn path(&self) -> PathBuf {
@@ -81,9 +86,33 @@ impl Bench {
     }
 
     async fn candidates(&mut self) -> Vec<Candidate> {
+        let rows = self.rows().await;
+        self.take(rows)
+    }
+
+    /// What is told next, as it is told.
+    async fn rows(&mut self) -> Rows {
         let event = self.next().await;
-        let Event::Desired { candidates, .. } = event else { panic!("{event:?}") };
-        candidates.into_iter().map(|row| row.candidate).collect()
+        let Event::Desired { rows, .. } = event else { panic!("{event:?}") };
+        rows
+    }
+
+    /// What is wanted after this was told, most wanted first.
+    fn take(&mut self, rows: Rows) -> Vec<Candidate> {
+        let rows = match rows {
+            Rows::All(rows) => {
+                self.wanted.clear();
+                rows
+            }
+            Rows::Changes { rows, gone } => {
+                gone.iter().for_each(|id| assert!(self.wanted.remove(id).is_some(), "{id}"));
+                rows
+            }
+        };
+        self.wanted.extend(rows.into_iter().map(|row| (row.candidate.id(), row)));
+        let mut wanted: Vec<_> = self.wanted.values().cloned().collect();
+        wanted.sort_by_key(|row| row.rank);
+        wanted.into_iter().map(|row| row.candidate).collect()
     }
 
     /// The problem that is told next, without the file's path.
@@ -97,11 +126,20 @@ impl Bench {
     /// in between as unreadable.
     async fn until_ids(&mut self, wanted: &[u32]) {
         loop {
-            if let Event::Desired { candidates, .. } = self.next().await {
-                let ids: Vec<u32> = candidates.iter().map(|row| row.candidate.id().0).collect();
+            if let Event::Desired { rows, .. } = self.next().await {
+                let ids: Vec<u32> = self.take(rows).iter().map(|row| row.id().0).collect();
                 if ids == wanted {
                     return;
                 }
+            }
+        }
+    }
+
+    /// Takes in what was told by now.
+    fn take_what_waits(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Desired { rows, .. } = event {
+                self.take(rows);
             }
         }
     }

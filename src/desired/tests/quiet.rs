@@ -62,7 +62,7 @@ async fn a_burst_of_commits_takes_few_reads_and_ends_with_the_last() {
         let (before, started) = (reads(), std::time::Instant::now());
         for id in 2..200 {
             add(&mut writer, id, "online").await;
-            while bench.events.try_recv().is_ok() {}
+            bench.take_what_waits();
         }
         add(&mut writer, 200, "online").await;
         bench.until_ids(&(1..=200).collect::<Vec<_>>()).await;
