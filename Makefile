@@ -34,8 +34,9 @@ bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life"
 	@cargo build --quiet --release --bins
 	@tests/bench/run $(B)
 
-docs: compiler ## writes docs/configuration.md anew from the source
+docs: compiler ## writes docs/configuration.md and docs/columns.md anew from the source
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_page_of_the_configuration_is_what_the_source_says
+	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_page_of_the_columns_is_what_the_source_says
 
 lint: compiler ## formatting and clippy, warnings denied
 	@cargo fmt --check

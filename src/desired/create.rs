@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
+use super::columns::{COLUMNS, Column};
 use super::problem::What;
 use super::query::quoted;
 use crate::config::Database;
@@ -79,34 +80,18 @@ fn of_io(error: &io::Error, path: &Path) -> CreateError {
     }
 }
 
-/// The table, with comments that SQLite keeps and `.schema` shows.
-fn schema(database: &Database) -> String {
-    let columns = &database.columns;
-    let name =
-        |configured: &Option<String>, usual: &str| quoted(configured.as_deref().unwrap_or(usual));
-    format!(
-        "CREATE TABLE {table} (
-  -- names the node everywhere: 0 to 4294967295; never given twice
-  {id} INTEGER PRIMARY KEY AUTOINCREMENT,
-  -- the IPv4 address of its PPTP server
-  {ip} TEXT NOT NULL,
-  -- 1 to 255 bytes each, no control characters
-  {login} TEXT NOT NULL,
-  {password} TEXT NOT NULL,
-  -- decides by the section [selection] whether there is to be a tunnel; 'disabled' means none
-  {status} TEXT NOT NULL DEFAULT 'online',
-  -- 'require' or 'off'; NULL leaves it to tunnel.mppe
-  mppe TEXT,
-  -- written by the daemon if database.write_back is on: the link that is up, NULL while none is,
+/// Columns that no node is made of, which the daemon writes.
+const WRITTEN: &str = "  -- written by the daemon if database.write_back is on: the link that is up, NULL while none is,
   -- and when it came up last, in UTC
   ppp_iface TEXT,
-  last_ppp_up TEXT
-)",
-        table = quoted(&database.table),
-        id = name(&columns.id, "id"),
-        ip = name(&columns.ip, "ip"),
-        login = name(&columns.login, "login"),
-        password = name(&columns.password, "password"),
-        status = name(&columns.status, "status"),
-    )
+  last_ppp_up TEXT";
+
+/// The table, with comments that SQLite keeps and `.schema` shows.
+fn schema(database: &Database) -> String {
+    let declaration = |column: &Column| {
+        let name = column.configured(&database.columns).unwrap_or(column.name);
+        column.declaration(&quoted(name))
+    };
+    let columns: String = COLUMNS.into_iter().map(declaration).collect();
+    format!("CREATE TABLE {} (\n{columns}{WRITTEN}\n)", quoted(&database.table))
 }

@@ -2,53 +2,54 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
 
 use super::Settings;
+use super::columns::{COLUMNS, Choice, Column, Edited, ID, OfNew, PASSWORD, Value};
 use super::ids::{self, RowId};
 use super::look;
 use super::problem::{Problem, What};
 use super::query::quoted;
 use super::rows::node_id;
 use super::schema::Columns;
-use crate::node::{Invalid, Login, Mppe, NodeId, Secret, ServerAddr};
+use crate::node::{NodeId, Secret};
 
 /// How long a lock of another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a row is to hold; `None` leaves a column as it is, or to its default.
+/// What a row is to hold. A column without a value stays as it is, or has its default.
 #[derive(Clone, Debug, Default)]
-pub struct Fields {
-    /// The address.
-    pub server: Option<ServerAddr>,
-    /// The login.
-    pub login: Option<Login>,
-    /// The password.
-    pub password: Option<Secret>,
-    /// The status.
-    pub status: Option<String>,
-    /// The encryption.
-    pub mppe: Option<MppeColumn>,
-}
+pub struct Fields(Vec<(&'static Column, Value)>);
 
-/// What the mppe column of a row is to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MppeColumn {
-    /// NULL: `tunnel.mppe` says.
-    Default,
-    /// A choice of its own.
-    Is(Mppe),
-}
+impl Fields {
+    /// What a new row has where nothing is said.
+    pub fn of_new() -> Self {
+        let of_new = |column: &'static Column| match &column.edited {
+            Edited::Value(Choice { of_new: OfNew::Unless(text), .. }) => {
+                Some((column, Value::Text((*text).to_owned())))
+            }
+            Edited::Id | Edited::Secret | Edited::Value(_) => None,
+        };
+        Fields(COLUMNS.into_iter().filter_map(of_new).collect())
+    }
 
-impl FromStr for MppeColumn {
-    type Err = Invalid;
+    /// Has this in the column, instead of what was said before.
+    pub fn set(&mut self, column: &'static Column, value: Value) {
+        self.0.retain(|(other, _)| *other != column);
+        self.0.push((column, value));
+    }
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "default" { Ok(MppeColumn::Default) } else { text.parse().map(MppeColumn::Is) }
+    #[cfg(test)]
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(column, _)| column.name == name).map(|(_, value)| value)
+    }
+
+    /// Has this password.
+    pub fn set_password(&mut self, password: Secret) {
+        self.set(&PASSWORD, Value::Secret(password));
     }
 }
 
@@ -91,9 +92,16 @@ pub enum EditError {
         /// How many rows have it.
         rows: usize,
     },
-    /// There is no mppe column.
-    #[error("table {0:?} has no column mppe; add one, or set tunnel.mppe for all nodes")]
-    NoMppe(String),
+    /// The table lacks a column that it need not have.
+    #[error("table {table:?} has no column {column}; add one, or {instead}")]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: &'static str,
+        /// What else can be done.
+        instead: &'static str,
+    },
     /// The table numbers no rows by itself.
     #[error("table {0:?} gives a new row no id that a node can have; say which one it is to have")]
     NoId(String),
@@ -163,7 +171,7 @@ impl Editor {
         }
         let mut values = self.values(fields)?;
         if let Some(id) = id {
-            values.push((self.columns.id.clone(), Some(id.to_string())));
+            values.push((self.id_column().to_owned(), Some(id.to_string())));
         }
         let names: Vec<String> = values.iter().map(|(column, _)| quoted(column)).collect();
         let sql = format!(
@@ -199,7 +207,7 @@ impl Editor {
             "UPDATE main.{} SET {} WHERE {} = ?",
             quoted(&self.table),
             sets.join(", "),
-            quoted(&self.columns.id)
+            self.columns.sql(&ID)
         );
         self.write(sql, &values, Some(row)).await.map(drop)
     }
@@ -210,11 +218,8 @@ impl Editor {
     /// When none has it, or the table refuses.
     pub async fn remove(&mut self, id: NodeId) -> Result<(), EditError> {
         let rows = self.rows(id)?.to_vec();
-        let sql = format!(
-            "DELETE FROM main.{} WHERE {} = ?",
-            quoted(&self.table),
-            quoted(&self.columns.id)
-        );
+        let sql =
+            format!("DELETE FROM main.{} WHERE {} = ?", quoted(&self.table), self.columns.sql(&ID));
         for row in rows {
             let query = row.bind(sqlx::query(AssertSqlSafe(sql.clone())));
             let removed = query.execute(&mut self.connection).await;
@@ -236,6 +241,10 @@ impl Editor {
         Ok(())
     }
 
+    fn id_column(&self) -> &str {
+        self.columns.name(&ID).unwrap_or_default()
+    }
+
     fn rows(&self, id: NodeId) -> Result<&[RowId], EditError> {
         let unknown =
             || EditError::Unknown { path: self.path.clone(), table: self.table.clone(), id };
@@ -244,25 +253,15 @@ impl Editor {
 
     /// Columns with their new text, or `None` for NULL.
     fn values(&self, fields: &Fields) -> Result<Vec<(String, Option<String>)>, EditError> {
-        let columns = &self.columns;
-        let mut values = Vec::new();
-        let mut put = |column: &str, text: Option<String>| {
-            values.extend(text.map(|text| (column.to_owned(), Some(text))));
+        let value = |(column, value): &(&'static Column, Value)| {
+            let name = self.columns.name(column).ok_or_else(|| EditError::NoColumn {
+                table: self.table.clone(),
+                column: column.name,
+                instead: column.instead(),
+            })?;
+            Ok((name.to_owned(), value.text().map(str::to_owned)))
         };
-        put(&columns.ip, fields.server.map(|server| server.to_string()));
-        put(&columns.login, fields.login.as_ref().map(|login| login.as_str().to_owned()));
-        put(&columns.password, fields.password.as_ref().map(|secret| secret.reveal().to_owned()));
-        put(&columns.status, fields.status.clone());
-        if let Some(mppe) = fields.mppe {
-            let column = columns.mppe.clone();
-            let column = column.ok_or_else(|| EditError::NoMppe(self.table.clone()))?;
-            let text = match mppe {
-                MppeColumn::Default => None,
-                MppeColumn::Is(mppe) => Some(mppe.to_string()),
-            };
-            values.push((column, text));
-        }
-        Ok(values)
+        fields.0.iter().map(value).collect()
     }
 
     /// Runs an INSERT or UPDATE, and sees that the table holds the text that it was given.
@@ -275,8 +274,8 @@ impl Editor {
     ) -> Result<Option<Vec<u8>>, EditError> {
         let texts: Vec<String> = values
             .iter()
-            .map(|(column, _)| column)
-            .chain([&self.columns.id])
+            .map(|(column, _)| column.as_str())
+            .chain([self.id_column()])
             .map(|column| format!("CAST({} AS TEXT)", quoted(column)))
             .collect();
         let sql = format!("{sql} RETURNING {}", texts.join(", "));
@@ -293,7 +292,7 @@ impl Editor {
             let wanted = text.as_deref().map(str::as_bytes);
             // A column of REAL ids gives 7.0 back for 7.
             let same_id =
-                || *column == self.columns.id && node_id(kept.as_deref()) == node_id(wanted);
+                || column == self.id_column() && node_id(kept.as_deref()) == node_id(wanted);
             if kept.as_deref() != wanted && !same_id() {
                 let (table, column) = (self.table.clone(), column.clone());
                 return Err(EditError::Mangled { table, column });

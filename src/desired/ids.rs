@@ -6,6 +6,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 
+use super::columns::ID;
 use super::problem::What;
 use super::query::quoted;
 use super::rows::node_id;
@@ -52,7 +53,7 @@ pub(super) async fn read_where(
     condition: &str,
 ) -> Result<BTreeMap<NodeId, Vec<RowId>>, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
-    let (id, table) = (quoted(&columns.id), quoted(table));
+    let (id, table) = (columns.sql(&ID), quoted(table));
     let sql =
         format!("SELECT typeof({id}), CAST({id} AS TEXT) FROM main.{table} WHERE {condition}");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(sqlite)?;

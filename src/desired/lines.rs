@@ -8,6 +8,7 @@ use std::mem;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::columns::COUNT;
 use super::rows::{self, Judgement, Row};
 use crate::core::event::Ranked;
 use crate::node::NodeId;
@@ -58,7 +59,7 @@ impl Lines {
     /// Takes in the text of another read. Only lines that are new are judged.
     ///
     /// # Errors
-    /// When a line is no array of six texts.
+    /// When a line is no array of as many texts as there are columns.
     pub(super) fn take_in(&mut self, mut text: Vec<u8>) -> Result<(), serde_json::Error> {
         if !text.is_empty() {
             text.push(END);
@@ -199,12 +200,9 @@ fn count_lines(text: &[u8]) -> usize {
 }
 
 fn judge(line: &[u8], priority: &[String]) -> Result<Judgement, serde_json::Error> {
-    let [id, ip, login, password, status, mppe] =
-        serde_json::from_slice::<[Option<Bytes>; 6]>(line)?;
-    let bytes = |column: Option<Bytes>| column.map(|Bytes(bytes)| bytes);
-    let (id, ip, login) = (bytes(id), bytes(ip), bytes(login));
-    let (password, status, mppe) = (bytes(password), bytes(status), bytes(mppe));
-    Ok(rows::judge(&Row { id, ip, login, password, status, mppe }, priority))
+    let columns = serde_json::from_slice::<[Option<Bytes>; COUNT]>(line)?;
+    let row = Row(columns.map(|column| column.map(|Bytes(bytes)| bytes)));
+    Ok(rows::judge(&row, priority))
 }
 
 /// A text of JSON that need not be UTF-8: such bytes must fail their row alone.

@@ -3,28 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use super::rows::{self, Row, node_id};
+use super::columns::{COLUMNS, Column, ID, node};
+use super::rows::{Row, node_id};
 use crate::node::{Invalid, NodeId};
 
 /// A row of the table, whether it is a candidate or not. It has no password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The id, as text where it is none that a node can have.
     pub id: ListedId,
-    /// The address column, whatever it holds.
-    pub ip: String,
-    /// The login column, whatever it holds.
-    pub login: String,
-    /// The status column.
-    pub status: String,
-    /// The mppe column; `None` where there is none or it is NULL.
-    pub mppe: Option<String>,
+    /// The columns that have a heading, whatever they hold. `None` is NULL, or a column that the
+    /// table lacks and needs not.
+    pub values: Vec<(&'static Column, Option<String>)>,
     /// Whether the selection takes it for a candidate.
     pub selected: bool,
     /// Why it can't be dialled.
     pub problem: Option<String>,
+}
+
+impl Serialize for Listed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        for (column, value) in &self.values {
+            map.serialize_entry(column.name, value)?;
+        }
+        map.serialize_entry("selected", &self.selected)?;
+        map.serialize_entry("problem", &self.problem)?;
+        map.end()
+    }
 }
 
 /// The id of a row.
@@ -51,35 +61,31 @@ pub(super) fn list(rows: &[Row], selected: &[bool]) -> Vec<Listed> {
     // As the daemon counts, which sees those that are selected.
     let mut counts: BTreeMap<NodeId, u32> = BTreeMap::new();
     for (row, _) in rows.iter().zip(selected).filter(|(_, selected)| **selected) {
-        if let Some(id) = node_id(row.id.as_deref()) {
+        if let Some(id) = node_id(row.get(&ID)) {
             *counts.entry(id).or_default() += 1;
         }
     }
     let list_one = |(row, selected): (&Row, &bool)| {
-        let shown = |column: &Option<Vec<u8>>| rows::shown(column.as_deref().unwrap_or_default());
-        let (id, problem) = match node_id(row.id.as_deref()) {
+        let (id, problem) = match node_id(row.get(&ID)) {
             None => {
-                let id = row.id.as_ref().map_or("NULL".to_owned(), |_| shown(&row.id));
+                let id = row.get(&ID).map_or("NULL".to_owned(), |_| row.shown(&ID));
                 (ListedId::Other(id), Some(NO_ID.to_owned()))
             }
             Some(id) if *selected && counts.get(&id).is_some_and(|&count| count > 1) => {
                 (ListedId::Node(id), Some(Invalid::DuplicateId.to_string()))
             }
-            Some(id) => {
-                (ListedId::Node(id), rows::node(id, row).err().map(|reason| reason.to_string()))
-            }
+            Some(id) => (ListedId::Node(id), node(id, row).err().map(|reason| reason.to_string())),
         };
-        Listed {
-            id,
-            ip: shown(&row.ip),
-            login: shown(&row.login),
-            status: shown(&row.status),
-            mppe: row.mppe.as_ref().map(|_| shown(&row.mppe)),
-            selected: *selected,
-            problem,
-        }
+        let listed = COLUMNS.into_iter().filter(|column| column.heading.is_some());
+        let values = listed.map(|column| (column, value(column, row))).collect();
+        Listed { id, values, selected: *selected, problem }
     };
     rows.iter().zip(selected).map(list_one).collect()
+}
+
+/// Where a table must have a column, its NULL is shown as nothing.
+fn value(column: &Column, row: &Row) -> Option<String> {
+    (column.is_needed() || row.get(column).is_some()).then(|| row.shown(column))
 }
 
 /// What is told of an id that no node can have.
@@ -92,13 +98,11 @@ mod tests {
 
     #[test]
     fn an_id_counts_as_taken_twice_among_selected_rows_only() {
-        let column = |text: &str| Some(text.as_bytes().to_vec());
-        let row = || Row {
-            id: column("7"),
-            ip: column("10.9.0.2"),
-            login: column("admin"),
-            password: column("secret"),
-            ..Row::default()
+        let columns = ["7", "10.9.0.2", "admin", "secret", "online"].map(|text| Some(text.into()));
+        let row = || {
+            let mut row = Row::default();
+            row.0.iter_mut().zip(columns.clone()).for_each(|(column, text)| *column = text);
+            row
         };
         let problems = |selected: [bool; 2]| {
             let listed = list(&[row(), row()], &selected);

@@ -9,6 +9,7 @@
 //! only an open connection can ask, does not notice a file copied over this one whose change
 //! counter happens to be the same.
 
+mod columns;
 mod create;
 mod edit;
 mod file;
@@ -25,12 +26,13 @@ mod schema;
 mod store;
 mod write_back;
 
+pub use columns::{COLUMNS, Choice, Column, Edited, OfNew, Value};
 pub use create::{CreateError, create};
-pub use edit::{EditError, Editor, Fields, MppeColumn};
+pub use edit::{EditError, Editor, Fields};
 pub use follow::follow;
 pub use list::{Listed, ListedId};
 pub use problem::{Problem, What};
-pub use schema::{Field, SchemaError};
+pub use schema::SchemaError;
 pub use write_back::{Fact, Reporter, write_back};
 
 use crate::config::{Config, Database, Selection};

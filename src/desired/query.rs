@@ -1,5 +1,6 @@
 //! The query that selects candidates, and the one that lists every row.
 
+use super::columns::{ID, IP, STATUS};
 use super::schema::Columns;
 use crate::config::Selection;
 
@@ -10,19 +11,18 @@ pub(super) struct Query {
     pub(super) values: Vec<String>,
 }
 
-/// Reads one text, a line of JSON for each row: its id, ip, login, password, status and mppe (null
-/// where there is no such column), each as text or null, whatever its type. NULL where there is no
-/// row. SQLite makes that text several times as quickly as it hands over six values a row.
+/// Reads one text, a line of JSON for each row: an array of all [`COLUMNS`](super::columns::COLUMNS),
+/// each as text or null, whatever its type. NULL where there is no row. SQLite makes that text
+/// several times as quickly as it hands over six values a row.
 ///
 /// A row is a candidate when its status matches one of `statuses` and none of `exclude`, and its
 /// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same. The rows
-/// come as SQLite finds them: [`super::rows::together`] puts them in order, for to sort all of them again
-/// because one has changed takes SQLite as long as to read them.
+/// come as SQLite finds them, for to sort all of them again because one has changed takes SQLite as
+/// long as to read them.
 pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) -> Query {
-    let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);
     let sql = format!(
-        "SELECT group_concat(json_array({id}, {ip}, {login}, {password}, {status}, {mppe}), \
-         char(10)) FROM main.{table} WHERE {selected}",
+        "SELECT group_concat(json_array({texts}), char(10)) FROM main.{table} WHERE {selected}",
+        texts = columns.texts().join(", "),
         table = quoted(table),
         selected = selected(columns, selection),
     );
@@ -33,11 +33,11 @@ pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) 
 /// Reads every row by its id: the columns of [`candidates`], and 1 where the row is one of them,
 /// else 0.
 pub(super) fn everything(table: &str, columns: &Columns, selection: &Selection) -> Query {
-    let Texts { id, ip, login, password, status, mppe } = Texts::of(columns);
+    let texts = columns.texts().join(", ");
     let sql = format!(
-        "SELECT {id}, {ip}, {login}, {password}, {status}, {mppe}, coalesce({selected}, 0) \
-         FROM main.{table} \
-         ORDER BY CAST({id} AS INTEGER), {id}, {ip}, {login}, {password}, {status}, {mppe}",
+        "SELECT {texts}, coalesce({selected}, 0) FROM main.{table} \
+         ORDER BY CAST(CAST({id} AS TEXT) AS INTEGER), {texts}",
+        id = columns.sql(&ID),
         table = quoted(table),
         selected = selected(columns, selection),
     );
@@ -45,34 +45,10 @@ pub(super) fn everything(table: &str, columns: &Columns, selection: &Selection) 
     Query { sql, values: values.cloned().collect() }
 }
 
-/// What SQL takes each column for: text or NULL.
-struct Texts {
-    id: String,
-    ip: String,
-    login: String,
-    password: String,
-    status: String,
-    mppe: String,
-}
-
-impl Texts {
-    fn of(columns: &Columns) -> Self {
-        let text = |column: &String| format!("CAST({} AS TEXT)", quoted(column));
-        Texts {
-            id: text(&columns.id),
-            ip: text(&columns.ip),
-            login: text(&columns.login),
-            password: text(&columns.password),
-            status: text(&columns.status),
-            mppe: columns.mppe.as_ref().map_or_else(|| "NULL".to_owned(), text),
-        }
-    }
-}
-
 /// Whether a row is a candidate, with a `?` for each status and each exclusion. LIKE takes what it
 /// compares for text, whatever its type.
 fn selected(columns: &Columns, selection: &Selection) -> String {
-    let (ip, status) = (quoted(&columns.ip), quoted(&columns.status));
+    let (ip, status) = (columns.sql(&IP), columns.sql(&STATUS));
     let any_like = |patterns: &[String]| {
         if patterns.is_empty() {
             return "0".to_owned();
@@ -93,7 +69,9 @@ pub(super) fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::detect;
     use super::*;
+    use crate::config;
 
     #[test]
     fn a_name_with_quotes_stays_one_name() {
@@ -102,15 +80,8 @@ mod tests {
 
     #[test]
     fn no_value_of_the_configuration_stands_in_the_query() {
-        let name = |name: &str| name.to_owned();
-        let columns = Columns {
-            id: name("id"),
-            ip: name("ip"),
-            login: name("login"),
-            password: name("password"),
-            status: name("status"),
-            mppe: None,
-        };
+        let names = ["id", "ip", "login", "password", "status"].map(str::to_owned);
+        let columns = detect("nodes", &names, &config::Columns::default()).unwrap();
         let query = candidates("nodes", &columns, &Selection::default());
         assert!(Selection::default().statuses.iter().all(|status| !query.sql.contains(status)));
         assert_eq!(query.sql.matches('?').count(), query.values.len());

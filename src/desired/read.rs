@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Settings;
+use super::columns::{COUNT, ID};
 use super::lines::Lines;
 use super::list::{self, Listed};
 use super::look::Look;
@@ -65,7 +66,7 @@ async fn candidates(
         // Not one node can be told apart: that is no empty table.
         return Err(What::NoIds {
             table: settings.database.table.clone(),
-            column: columns.id,
+            column: columns.name(&ID).unwrap_or_default().to_owned(),
             shown: known.unusable_ids().next().unwrap_or_default().to_owned(),
         });
     }
@@ -90,7 +91,7 @@ async fn every_row(look: &mut Look, settings: &Settings) -> Result<Vec<Listed>, 
     let query = query::everything(&settings.database.table, &columns, &settings.selection);
     let found = fetch(&mut look.connection, query).await?;
     let rows = found.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(sqlite)?;
-    let selected = found.iter().map(|row| row.try_get_unchecked(6));
+    let selected = found.iter().map(|row| row.try_get_unchecked(COUNT));
     let selected = selected.collect::<Result<Vec<bool>, _>>().map_err(sqlite)?;
     Ok(list::list(&rows, &selected))
 }
@@ -106,13 +107,10 @@ async fn fetch(connection: &mut SqliteConnection, query: Query) -> Result<Vec<Sq
 }
 
 fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
-    // Unchecked: text that is no UTF-8 must fail its row alone.
-    Ok(Row {
-        id: row.try_get_unchecked(0)?,
-        ip: row.try_get_unchecked(1)?,
-        login: row.try_get_unchecked(2)?,
-        password: row.try_get_unchecked(3)?,
-        status: row.try_get_unchecked(4)?,
-        mppe: row.try_get_unchecked(5)?,
-    })
+    let mut columns = Row::default();
+    for (place, column) in columns.0.iter_mut().enumerate() {
+        // Unchecked: text that is no UTF-8 must fail its row alone.
+        *column = row.try_get_unchecked(place)?;
+    }
+    Ok(columns)
 }

@@ -1,17 +1,43 @@
 //! Rows of wild types become candidates.
 
-use crate::core::event::{Candidate, InvalidRow, Ranked};
-use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use std::str::FromStr;
 
-/// A row as the query gives it: bytes of text, or `None` for NULL.
+use super::columns::{COLUMNS, COUNT, Column, ID, IP, LOGIN, STATUS, node};
+use crate::core::event::{Candidate, InvalidRow, Ranked};
+use crate::node::{Invalid, NodeId};
+
+/// A row as the query gives it: of each column bytes of text, or `None` for NULL.
 #[derive(Clone, Default)]
-pub(super) struct Row {
-    pub(super) id: Option<Vec<u8>>,
-    pub(super) ip: Option<Vec<u8>>,
-    pub(super) login: Option<Vec<u8>>,
-    pub(super) password: Option<Vec<u8>>,
-    pub(super) status: Option<Vec<u8>>,
-    pub(super) mppe: Option<Vec<u8>>,
+pub(super) struct Row(pub(super) [Option<Vec<u8>>; COUNT]);
+
+impl Row {
+    pub(super) fn get(&self, column: &Column) -> Option<&[u8]> {
+        let mut columns = COLUMNS.into_iter().zip(&self.0);
+        columns.find(|(other, _)| *other == column).and_then(|(_, bytes)| bytes.as_deref())
+    }
+
+    /// A column as far as it can be shown; NULL is nothing.
+    pub(super) fn shown(&self, column: &Column) -> String {
+        shown(self.get(column).unwrap_or_default())
+    }
+
+    /// A column that must be text: bytes that are no UTF-8, as a blob may be, could not be written
+    /// to pppd's files as they are.
+    pub(super) fn text(&self, column: &Column) -> Result<&str, Invalid> {
+        std::str::from_utf8(self.get(column).unwrap_or_default())
+            .map_err(|_| Invalid::NotText(column.name.to_owned()))
+    }
+
+    /// A column that holds one of several words, or nothing.
+    pub(super) fn word<T: FromStr<Err = Invalid>>(
+        &self,
+        column: &Column,
+    ) -> Result<Option<T>, Invalid> {
+        match self.shown(column).trim() {
+            "" => Ok(None),
+            word => word.parse().map(Some),
+        }
+    }
 }
 
 /// What one row comes to.
@@ -25,10 +51,10 @@ pub(super) enum Judgement {
 /// Judges a row by itself. Its rank is the place of its status among those of `priority`, which
 /// takes ASCII letters of either case as the same, as LIKE does; other statuses come after them.
 pub(super) fn judge(row: &Row, priority: &[String]) -> Judgement {
-    let Some(id) = node_id(row.id.as_deref()) else {
-        return Judgement::NoId(row.id.as_deref().map_or("NULL".to_owned(), shown));
+    let Some(id) = node_id(row.get(&ID)) else {
+        return Judgement::NoId(row.get(&ID).map_or("NULL".to_owned(), shown));
     };
-    let status = row.status.as_deref().unwrap_or_default();
+    let status = row.get(&STATUS).unwrap_or_default();
     let before = priority.iter().take_while(|other| !other.as_bytes().eq_ignore_ascii_case(status));
     let rank = before.fold(0, |rank: u32, _| rank.saturating_add(1));
     let candidate = match node(id, row) {
@@ -73,29 +99,9 @@ fn duplicate(first: &Candidate) -> InvalidRow {
     }
 }
 
-pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
-    Ok(Node {
-        id,
-        server: ServerAddr::parse(&shown(row.ip.as_deref().unwrap_or_default()))?,
-        login: Login::parse(text("login", row.login.as_deref())?)?,
-        password: Secret::parse(text("password", row.password.as_deref())?)?,
-        status: shown(row.status.as_deref().unwrap_or_default()),
-        mppe: match shown(row.mppe.as_deref().unwrap_or_default()).trim() {
-            "" => None,
-            text => Some(text.parse::<Mppe>()?),
-        },
-    })
-}
-
 fn invalid(id: NodeId, row: &Row, reason: Invalid) -> InvalidRow {
-    let shown = |column: &Option<Vec<u8>>| shown(column.as_deref().unwrap_or_default());
-    InvalidRow {
-        id,
-        ip: shown(&row.ip),
-        login: shown(&row.login),
-        status: shown(&row.status),
-        reason,
-    }
+    let (ip, login, status) = (row.shown(&IP), row.shown(&LOGIN), row.shown(&STATUS));
+    InvalidRow { id, ip, login, status, reason }
 }
 
 /// Digits and nothing else, so that one number is one id: `7` and ` 7 ` are the same node, and so
@@ -107,15 +113,10 @@ pub(super) fn node_id(column: Option<&[u8]>) -> Option<NodeId> {
     plain.then(|| digits.parse().ok().map(NodeId))?
 }
 
-/// Bytes that are no UTF-8, as a blob may be, could not be written to pppd's files as they are.
-fn text<'a>(what: &str, column: Option<&'a [u8]>) -> Result<&'a str, Invalid> {
-    std::str::from_utf8(column.unwrap_or_default()).map_err(|_| Invalid::NotText(what.to_owned()))
-}
-
 /// Bytes of a column that are shown at most: beyond them lies nothing that anybody reads.
 const LONGEST_SHOWN: usize = 255;
 
-pub(super) fn shown(bytes: &[u8]) -> String {
+fn shown(bytes: &[u8]) -> String {
     let (shown, rest) = bytes.split_at(bytes.len().min(LONGEST_SHOWN));
     let text = String::from_utf8_lossy(shown);
     if rest.is_empty() { text.into_owned() } else { format!("{text}…") }
@@ -123,17 +124,24 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::{MPPE, PASSWORD};
     use super::*;
+    use crate::node::Mppe;
 
     fn row(id: &str) -> Row {
-        let column = |text: &str| Some(text.as_bytes().to_vec());
-        Row {
-            id: column(id),
-            ip: column("10.9.0.2"),
-            login: column("admin"),
-            password: column("secret"),
-            status: column("online"),
-            mppe: None,
+        let known = [(&ID, id), (&IP, "10.9.0.2"), (&LOGIN, "admin"), (&PASSWORD, "secret")];
+        known.into_iter().fold(Row::default(), |row, (column, text)| row.with(column, text))
+    }
+
+    impl Row {
+        fn with(self, column: &Column, bytes: impl AsRef<[u8]>) -> Self {
+            self.set(column, Some(bytes.as_ref().to_vec()))
+        }
+
+        fn set(mut self, column: &Column, bytes: Option<Vec<u8>>) -> Self {
+            let place = COLUMNS.iter().position(|other| *other == column).unwrap();
+            self.0[place] = bytes;
+            self
         }
     }
 
@@ -174,13 +182,13 @@ mod tests {
         for id in ids {
             assert_eq!(judge(&row(id), &[]), Judgement::NoId(id.to_owned()));
         }
-        let null = Row { id: None, ..row("1") };
+        let null = row("1").set(&ID, None);
         assert_eq!(judge(&null, &[]), Judgement::NoId("NULL".to_owned()));
     }
 
     #[test]
     fn an_id_of_two_rows_can_not_be_dialled_and_shows_its_first_row() {
-        let second = Row { ip: Some(b"10.9.0.3".to_vec()), ..row("7") };
+        let second = row("7").with(&IP, "10.9.0.3");
         let rows = [row("7"), second].map(|row| Ranked { rank: 0, candidate: candidate(row) });
         let [first, second] = &rows;
         let together = together(&[first, second]).unwrap().candidate;
@@ -195,25 +203,25 @@ mod tests {
 
     #[test]
     fn a_missing_password_is_told() {
-        let row = Row { password: None, ..row("7") };
+        let row = row("7").set(&PASSWORD, None);
         assert_eq!(reason(row), Invalid::Empty("password".into()));
     }
 
     #[test]
     fn a_login_of_bytes_that_are_no_text_is_refused() {
-        let row = Row { login: Some(vec![0xff, 0xfe]), ..row("7") };
+        let row = row("7").with(&LOGIN, [0xff, 0xfe]);
         assert_eq!(reason(row), Invalid::NotText("login".into()));
     }
 
     #[test]
     fn an_ip_that_is_none_is_told() {
-        let row = Row { ip: Some(b"vpn.example".to_vec()), ..row("7") };
+        let row = row("7").with(&IP, "vpn.example");
         assert_eq!(reason(row), Invalid::NotIpv4("vpn.example".into()));
     }
 
     #[test]
     fn the_mppe_column_is_read_and_may_be_empty() {
-        let with = |mppe: &str| Row { mppe: Some(mppe.into()), ..row("7") };
+        let with = |mppe: &str| row("7").with(&MPPE, mppe);
         let mppe = |row| match candidate(row) {
             Candidate::Node(node) => node.mppe,
             Candidate::Invalid(row) => panic!("{}", row.reason),

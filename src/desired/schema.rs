@@ -1,71 +1,29 @@
 //! Which columns of a table hold what: tables drift, names differ.
 
-use std::fmt;
-
+use super::columns::{COLUMNS, COUNT, Column};
+use super::query::quoted;
 use crate::config;
-
-/// What is read of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Field {
-    /// The number that names the node everywhere.
-    Id,
-    /// The server's address.
-    Ip,
-    /// The login.
-    Login,
-    /// The password.
-    Password,
-    /// The status that rows are selected by.
-    Status,
-}
-
-impl Field {
-    const ALL: [Field; 5] = [Field::Id, Field::Ip, Field::Login, Field::Password, Field::Status];
-
-    /// Names that its column usually has, the likeliest first.
-    fn usual(self) -> &'static [&'static str] {
-        match self {
-            Field::Id => &["id"],
-            Field::Ip => &["ip"],
-            Field::Login => &["login", "username", "user"],
-            Field::Password => &["password", "pass"],
-            Field::Status => &["status"],
-        }
-    }
-
-    fn named_by(self, names: &config::Columns) -> Option<&str> {
-        match self {
-            Field::Id => names.id.as_deref(),
-            Field::Ip => names.ip.as_deref(),
-            Field::Login => names.login.as_deref(),
-            Field::Password => names.password.as_deref(),
-            Field::Status => names.status.as_deref(),
-        }
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Field::Id => "id",
-            Field::Ip => "ip",
-            Field::Login => "login",
-            Field::Password => "password",
-            Field::Status => "status",
-        })
-    }
-}
 
 /// The names of the columns, as the table spells them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Columns {
-    pub(super) id: String,
-    pub(super) ip: String,
-    pub(super) login: String,
-    pub(super) password: String,
-    pub(super) status: String,
-    /// A column `mppe`, where there is one.
-    pub(super) mppe: Option<String>,
+pub(super) struct Columns([Option<String>; COUNT]);
+
+impl Columns {
+    /// The name of a column; one that is needed has one.
+    pub(super) fn name(&self, column: &Column) -> Option<&str> {
+        let mut names = COLUMNS.into_iter().zip(&self.0);
+        names.find(|(other, _)| *other == column).and_then(|(_, name)| name.as_deref())
+    }
+
+    /// A column as SQL names it; NULL where there is none.
+    pub(super) fn sql(&self, column: &Column) -> String {
+        self.name(column).map_or_else(|| "NULL".to_owned(), quoted)
+    }
+
+    /// Each column as SQL takes it for text or NULL.
+    pub(super) fn texts(&self) -> [String; COUNT] {
+        COLUMNS.map(|column| format!("CAST({} AS TEXT)", self.sql(column)))
+    }
 }
 
 /// Why a table can't serve.
@@ -85,7 +43,7 @@ pub enum SchemaError {
         /// The table.
         table: String,
         /// What has no column, with the names looked for.
-        missing: Vec<(Field, Vec<String>)>,
+        missing: Vec<(&'static str, Vec<String>)>,
         /// Columns that are there.
         found: Vec<String>,
     },
@@ -95,10 +53,10 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn explain(table: &str, missing: &[(Field, Vec<String>)], found: &[String]) -> String {
+fn explain(table: &str, missing: &[(&str, Vec<String>)], found: &[String]) -> String {
     let wanted: Vec<String> = missing.iter().map(|(_, names)| names.join(" or ")).collect();
     let keys: Vec<String> =
-        missing.iter().map(|(field, _)| format!("database.columns.{field}")).collect();
+        missing.iter().map(|(name, _)| format!("database.columns.{name}")).collect();
     format!(
         "table {table:?} has the columns {} and lacks {}; set {} to the column's name, or database.table to another table",
         list(found),
@@ -119,18 +77,19 @@ pub(super) fn detect(
 ) -> Result<Columns, SchemaError> {
     let find = |wanted: &str| found.iter().find(|name| name.eq_ignore_ascii_case(wanted)).cloned();
     let mut missing = Vec::new();
-    let [id, ip, login, password, status] = Field::ALL.map(|field| {
-        let wanted = match field.named_by(names) {
+    let places = COLUMNS.map(|column| {
+        let wanted: Vec<&str> = match column.configured(names) {
             Some(name) => vec![name],
-            None => field.usual().to_vec(),
+            None => column.names().collect(),
         };
-        wanted.iter().find_map(|name| find(name)).unwrap_or_else(|| {
-            missing.push((field, wanted.into_iter().map(str::to_owned).collect()));
-            String::new()
-        })
+        let place = wanted.iter().find_map(|name| find(name));
+        if place.is_none() && column.is_needed() {
+            missing.push((column.name, wanted.into_iter().map(str::to_owned).collect()));
+        }
+        place
     });
     if missing.is_empty() {
-        Ok(Columns { id, ip, login, password, status, mppe: find("mppe") })
+        Ok(Columns(places))
     } else {
         Err(SchemaError::NoColumns { table: table.to_owned(), missing, found: found.to_vec() })
     }
@@ -138,6 +97,7 @@ pub(super) fn detect(
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::{ID, IP, LOGIN, MPPE, PASSWORD};
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
@@ -151,7 +111,7 @@ mod tests {
     #[test]
     fn the_usual_names_are_found_among_others() {
         let columns = detected("id country ip login password status created_at");
-        assert_eq!((columns.id.as_str(), columns.login.as_str()), ("id", "login"));
+        assert_eq!((columns.name(&ID), columns.name(&LOGIN)), (Some("id"), Some("login")));
     }
 
     #[test]
@@ -161,24 +121,26 @@ mod tests {
             ("id ip user password status", "user", "password"),
         ] {
             let columns = detected(found);
-            assert_eq!((columns.login.as_str(), columns.password.as_str()), (login, password));
+            let names = (columns.name(&LOGIN), columns.name(&PASSWORD));
+            assert_eq!(names, (Some(login), Some(password)));
         }
     }
 
     #[test]
     fn the_likeliest_of_several_names_wins() {
-        assert_eq!(detected("id ip user login pass password status").login, "login");
+        let columns = detected("id ip user login pass password status");
+        assert_eq!(columns.name(&LOGIN), Some("login"));
     }
 
     #[test]
     fn case_does_not_matter_and_the_tables_spelling_is_kept() {
-        assert_eq!(detected("ID Ip Login PASSWORD Status").ip, "Ip");
+        assert_eq!(detected("ID Ip Login PASSWORD Status").name(&IP), Some("Ip"));
     }
 
     #[test]
     fn the_mppe_column_is_optional() {
-        assert_eq!(detected("id ip login password status").mppe, None);
-        assert_eq!(detected("id ip login password status MPPE").mppe.as_deref(), Some("MPPE"));
+        assert_eq!(detected("id ip login password status").name(&MPPE), None);
+        assert_eq!(detected("id ip login password status MPPE").name(&MPPE), Some("MPPE"));
     }
 
     #[test]
@@ -187,7 +149,7 @@ mod tests {
             config::Columns { login: Some("vpn user".into()), ..config::Columns::default() };
         let mut found = names("id ip login password status");
         found.push("vpn user".into());
-        assert_eq!(detect("nodes", &found, &overrides).unwrap().login, "vpn user");
+        assert_eq!(detect("nodes", &found, &overrides).unwrap().name(&LOGIN), Some("vpn user"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
+use super::columns::ID;
 use super::ids::{self, RowId};
 use super::look::{self, names_of_columns};
 use super::problem::What;
@@ -108,7 +109,7 @@ async fn write_open(
         }
         (None, _) | (_, None) => BTreeMap::new(),
     };
-    let (table, id) = (&database.table, quoted(&columns.id));
+    let (table, id) = (&database.table, columns.sql(&ID));
     let update =
         update.map(|set| format!("UPDATE main.{} SET {set} WHERE {id} = ?4", quoted(table)));
     let (mut gone, mut changes) = (Vec::new(), Vec::new());

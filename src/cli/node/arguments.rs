@@ -2,15 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::password::PasswordFrom;
 use super::problem::NodeError;
-use crate::desired::Fields;
-use crate::node::{Login, ServerAddr};
-
-/// The status of a node that is added without one: the default selection takes it.
-pub(super) const DEFAULT_STATUS: &str = "online";
+use crate::desired::{COLUMNS, Choice, Column, Edited, Fields, OfNew};
 
 /// The database and what is to be done with it.
 #[derive(Debug, Args)]
@@ -40,9 +36,7 @@ pub enum NodeCommand {
         nodes: Vec<u32>,
     },
     /// Add nodes from a CSV file, all or none of them
-    ///
-    /// Its first line names the columns: ip, login and password, and where wanted id, status
-    /// (online, unless given) and mppe.
+    #[command(long_about = about_import())]
     Import {
         /// The file, or - for standard input
         file: PathBuf,
@@ -57,18 +51,8 @@ pub struct Added {
     /// Its id; the table gives one where none is given
     #[arg(long)]
     pub(super) id: Option<u32>,
-    /// The IPv4 address of its server
-    #[arg(long)]
-    ip: String,
-    /// The login that the server asks for
-    #[arg(long)]
-    login: String,
-    /// Its status
-    #[arg(long, default_value = DEFAULT_STATUS)]
-    status: String,
-    /// Its encryption, require or off; tunnel.mppe where none is given, or default
-    #[arg(long)]
-    mppe: Option<String>,
+    #[command(flatten)]
+    values: Values<true>,
     #[command(flatten)]
     pub(super) password: PasswordFrom,
 }
@@ -79,18 +63,8 @@ pub struct Added {
 pub struct Changed {
     /// Its id
     pub(super) node: u32,
-    /// The IPv4 address of its server
-    #[arg(long, group = "change")]
-    ip: Option<String>,
-    /// The login that the server asks for
-    #[arg(long, group = "change")]
-    login: Option<String>,
-    /// Its status
-    #[arg(long, group = "change")]
-    status: Option<String>,
-    /// Its encryption, require or off, or default for what tunnel.mppe says
-    #[arg(long, group = "change")]
-    mppe: Option<String>,
+    #[command(flatten)]
+    values: Values<false>,
     /// Ask for a new password
     #[arg(long, group = "change", conflicts_with_all = ["password_stdin", "password_file"])]
     ask_password: bool,
@@ -101,17 +75,14 @@ pub struct Changed {
 impl Added {
     /// All but the password.
     pub(super) fn fields(&self) -> Result<Fields, NodeError> {
-        let (ip, login) = (Some(&*self.ip), Some(&*self.login));
-        fields(ip, login, Some(&self.status), self.mppe.as_deref())
+        self.values.over(Fields::of_new())
     }
 }
 
 impl Changed {
     /// All but the password.
     pub(super) fn fields(&self) -> Result<Fields, NodeError> {
-        let text = |option: &'_ Option<String>| option.clone();
-        let (ip, login, status) = (text(&self.ip), text(&self.login), text(&self.status));
-        fields(ip.as_deref(), login.as_deref(), status.as_deref(), self.mppe.as_deref())
+        self.values.over(Fields::default())
     }
 
     pub(super) fn sets_password(&self) -> bool {
@@ -119,21 +90,67 @@ impl Changed {
     }
 }
 
-/// Judged as the daemon judges a row.
-fn fields(
-    ip: Option<&str>,
-    login: Option<&str>,
-    status: Option<&str>,
-    mppe: Option<&str>,
-) -> Result<Fields, NodeError> {
-    let judged = || {
-        Ok(Fields {
-            server: ip.map(ServerAddr::parse).transpose()?,
-            login: login.map(Login::parse).transpose()?,
-            password: None,
-            status: status.map(str::to_owned),
-            mppe: mppe.map(str::parse).transpose()?,
-        })
-    };
-    judged().map_err(NodeError::Value)
+/// What was said of columns, an option each; of a new row some must be.
+#[derive(Debug)]
+struct Values<const NEW: bool>(Vec<(&'static Column, &'static Choice, String)>);
+
+impl<const NEW: bool> Values<NEW> {
+    /// Judged as the daemon judges a row.
+    fn over(&self, mut fields: Fields) -> Result<Fields, NodeError> {
+        for (column, choice, text) in &self.0 {
+            fields.set(column, (choice.judge)(text).map_err(NodeError::Value)?);
+        }
+        Ok(fields)
+    }
+}
+
+impl<const NEW: bool> Args for Values<NEW> {
+    fn augment_args(command: Command) -> Command {
+        let option = |command: Command, (column, choice): (&'static Column, &'static Choice)| {
+            let option = Arg::new(column.name)
+                .long(column.name)
+                .value_name(choice.placeholder)
+                .help(choice.help);
+            command.arg(match choice.of_new {
+                _ if !NEW => option.group("change"),
+                OfNew::Needed => option.required(true),
+                OfNew::Unless(text) => option.default_value(text),
+                OfNew::Null => option,
+            })
+        };
+        choices().fold(command, option)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const NEW: bool> FromArgMatches for Values<NEW> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let said = |(column, choice): (&'static Column, _)| {
+            let text: &String = matches.get_one(column.name)?;
+            Some((column, choice, text.clone()))
+        };
+        Ok(Values(choices().filter_map(said).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn choices() -> impl Iterator<Item = (&'static Column, &'static Choice)> {
+    COLUMNS.into_iter().filter_map(|column| match &column.edited {
+        Edited::Value(choice) => Some((column, choice)),
+        Edited::Id | Edited::Secret => None,
+    })
+}
+
+fn about_import() -> String {
+    format!(
+        "Add nodes from a CSV file, all or none of them\n\nIts first line names the columns: {}.",
+        super::import::known_columns()
+    )
 }

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::arguments::DEFAULT_STATUS;
 use super::problem::NodeError;
-use crate::desired::{EditError, Editor, Fields, Settings};
-use crate::node::{Login, NodeId, Secret, ServerAddr};
+use crate::desired::{COLUMNS, Column, EditError, Edited, Editor, Fields, Settings};
+use crate::node::{NodeId, Secret};
 
 /// So many faults are told; more of them would be one and the same.
 const MOST_TOLD: usize = 10;
@@ -20,31 +19,6 @@ pub(super) struct Imported {
     line: u64,
     id: Option<NodeId>,
     fields: Fields,
-}
-
-/// What a column of the file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
-    Id,
-    Ip,
-    Login,
-    Password,
-    Status,
-    Mppe,
-}
-
-impl Column {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name.trim().to_ascii_lowercase().as_str() {
-            "id" => Column::Id,
-            "ip" => Column::Ip,
-            "login" | "username" | "user" => Column::Login,
-            "password" | "pass" => Column::Password,
-            "status" => Column::Status,
-            "mppe" => Column::Mppe,
-            _ => return None,
-        })
-    }
 }
 
 /// Reads and judges the whole file.
@@ -161,50 +135,58 @@ impl Lines<'_> {
     }
 }
 
-fn columns(names: &StringRecord) -> Result<Vec<Column>, String> {
-    const KNOWN: &str = "it names the columns ip, login, password, and where wanted id, status, \
-                         mppe, separated by commas";
-    let mut columns = Vec::new();
+/// The columns that a file must and may have.
+pub(super) fn known_columns() -> String {
+    let (needed, others): (Vec<_>, Vec<_>) =
+        COLUMNS.into_iter().partition(|column| column.is_needed_of_new());
+    let list = |columns: &[&Column]| {
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        names.join(", ")
+    };
+    format!("{}, and where wanted {}", list(&needed), list(&others))
+}
+
+fn columns(names: &StringRecord) -> Result<Vec<&'static Column>, String> {
+    let known = || format!("it names the columns {}, separated by commas", known_columns());
+    let mut columns: Vec<&Column> = Vec::new();
     for (number, name) in (1..).zip(names) {
         // Not shown: where the header is missing, it may be a password.
-        let unknown = || format!("column {number} has no name that is known; {KNOWN}");
-        let column = Column::named(name).ok_or_else(unknown)?;
+        let unknown = || format!("column {number} has no name that is known; {}", known());
+        let column = Column::named(name.trim()).ok_or_else(unknown)?;
         if columns.contains(&column) {
-            return Err(format!("column {name:?} is there twice; {KNOWN}"));
+            return Err(format!("column {name:?} is there twice; {}", known()));
         }
         columns.push(column);
     }
-    for (column, name) in
-        [(Column::Ip, "ip"), (Column::Login, "login"), (Column::Password, "password")]
-    {
-        if !columns.contains(&column) {
-            return Err(format!("column {name} is missing; {KNOWN}"));
-        }
+    let is_missing = |column: &&Column| column.is_needed_of_new() && !columns.contains(column);
+    match COLUMNS.into_iter().find(is_missing) {
+        Some(column) => Err(format!("column {} is missing; {}", column.name, known())),
+        None => Ok(columns),
     }
-    Ok(columns)
 }
 
-fn imported(line: u64, columns: &[Column], record: &StringRecord) -> Result<Imported, String> {
-    let mut node = Imported { line, id: None, fields: Fields::default() };
-    let fields = &mut node.fields;
-    fields.status = Some(DEFAULT_STATUS.to_owned());
-    for (column, text) in columns.iter().zip(record) {
+fn imported(
+    line: u64,
+    columns: &[&'static Column],
+    record: &StringRecord,
+) -> Result<Imported, String> {
+    let mut node = Imported { line, id: None, fields: Fields::of_new() };
+    for (&column, text) in columns.iter().zip(record) {
+        if text.trim().is_empty() && !column.is_needed_of_new() {
+            continue;
+        }
         let invalid = |reason: crate::node::Invalid| reason.to_string();
-        match column {
-            Column::Ip => fields.server = Some(ServerAddr::parse(text).map_err(invalid)?),
-            Column::Login => fields.login = Some(Login::parse(text).map_err(invalid)?),
-            Column::Password => fields.password = Some(Secret::parse(text).map_err(invalid)?),
-            Column::Id if text.trim().is_empty() => {}
-            Column::Id => {
+        match &column.edited {
+            Edited::Id => {
                 let id = crate::desired::node_id(text);
                 node.id = Some(id.ok_or_else(|| {
                     format!("id {text:?} is no whole number from 0 to {}", u32::MAX)
                 })?);
             }
-            Column::Status if text.is_empty() => {}
-            Column::Status => fields.status = Some(text.to_owned()),
-            Column::Mppe if text.trim().is_empty() => {}
-            Column::Mppe => fields.mppe = Some(text.trim().parse().map_err(invalid)?),
+            Edited::Secret => node.fields.set_password(Secret::parse(text).map_err(invalid)?),
+            Edited::Value(choice) => {
+                node.fields.set(column, (choice.judge)(text).map_err(invalid)?);
+            }
         }
     }
     Ok(node)

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::config;
-use crate::desired::{self, Editor, Fields, Listed, ListedId, Problem, Settings};
+use crate::desired::{self, Editor, Listed, ListedId, Problem, Settings};
 use crate::node::NodeId;
 use arguments::{Added, Changed};
 
@@ -58,7 +58,7 @@ async fn init(settings: &Settings, as_json: bool) -> Result<String, NodeError> {
 
 async fn add(settings: &Settings, new: &Added) -> Result<Vec<NodeId>, NodeError> {
     let mut fields = new.fields()?;
-    fields.password = Some(new.password.ask()?);
+    fields.set_password(new.password.ask()?);
     let mut editor = Editor::begin(settings).await?;
     let id = editor.add(new.id.map(NodeId), &fields).await?;
     editor.commit().await?;
@@ -67,11 +67,11 @@ async fn add(settings: &Settings, new: &Added) -> Result<Vec<NodeId>, NodeError>
 
 async fn set(settings: &Settings, change: &Changed) -> Result<Vec<NodeId>, NodeError> {
     let id = NodeId(change.node);
-    let mut fields: Fields = change.fields()?;
+    let mut fields = change.fields()?;
     if change.sets_password() {
         // Nobody is asked for the password of a node that is not there.
         find(&desired::list(settings).await?, id, settings)?;
-        fields.password = Some(change.password.ask()?);
+        fields.set_password(change.password.ask()?);
     }
     let mut editor = Editor::begin(settings).await?;
     editor.set(id, &fields).await?;

@@ -73,7 +73,7 @@ impl NodeError {
                 | EditError::Unknown { .. }
                 | EditError::Exists(_)
                 | EditError::Several { .. }
-                | EditError::NoMppe(_)
+                | EditError::NoColumn { .. }
                 | EditError::NoId(_)
                 | EditError::Mangled { .. }
                 | EditError::Refused { .. },
