@@ -133,6 +133,7 @@ fn refuse(config: &Config) -> Option<(&'static str, String)> {
     let echo = tunnel.lcp_echo_interval.get();
     at_least_one("tunnel.dial_concurrency", tunnel.dial_concurrency)
         .or_else(|| at_least_one("tunnel.quarantine_after", tunnel.quarantine_after))
+        .or_else(|| at_least_one("selection.max_rows", config.selection.max_rows))
         .or_else(|| at_least_one("outage.windows", config.outage.windows))
         .or_else(|| {
             let base = config.routing.table_base.filter(|base| *base == 0 || *base == u32::MAX);

@@ -94,6 +94,9 @@ pub struct Selection {
     /// How many tunnels to hold up at once; 0 is all. A node that keeps failing yields its place
     /// to the next candidate; one that is up never does.
     pub max_tunnels: u32,
+    /// How many candidates there may be. A read with more of them is refused whole: what was wanted
+    /// before stays, and at the first read nothing is dialled and tunnels that are found stay.
+    pub max_rows: u32,
 }
 
 impl Default for Selection {
@@ -111,6 +114,7 @@ impl Default for Selection {
             exclude: texts(&["%_failed", "%invalid%"]),
             priority: texts(&["SpeedOculus", "SPEEDOG", "speed_ok", "ping_ok"]),
             max_tunnels: 0,
+            max_rows: 100_000,
         }
     }
 }

@@ -313,6 +313,7 @@ fn of(what: What, path: &std::path::Path) -> EditError {
         | What::NotSqlite
         | What::Schema(_)
         | What::NoIds { .. }
+        | What::TooMany { .. }
         | What::Unfinished
         | What::Damaged(_) => EditError::Unusable(what.at(path)),
     }

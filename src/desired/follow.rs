@@ -109,7 +109,9 @@ impl Follower {
                 };
                 (Event::Desired { rows, places }, Ok(()))
             }
-            Err(problem) if self.told.as_ref() == Some(&Err(problem.clone())) => return Ok(()),
+            Err(problem) if matches!(&self.told, Some(Err(told)) if told.is_as(&problem)) => {
+                return Ok(());
+            }
             Err(problem) => (Event::DesiredUnavailable(problem.to_string()), Err(problem)),
         };
         self.told = Some(told);

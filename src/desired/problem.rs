@@ -56,6 +56,18 @@ pub enum What {
         /// One of the ids, as far as it can be shown.
         shown: String,
     },
+    /// More rows are selected than the configuration lets be.
+    #[error(
+        "{rows} rows of table {table:?} are selected, more than selection.max_rows = {most}, so that none of them counts and what was wanted before stays; select fewer by selection.statuses, or raise selection.max_rows"
+    )]
+    TooMany {
+        /// The table.
+        table: String,
+        /// How many are selected.
+        rows: u64,
+        /// How many may be.
+        most: u32,
+    },
     /// Another process holds a lock on it.
     #[error(
         "is locked by another process; it is read as soon as that lets go: look for a transaction left open"
@@ -74,6 +86,15 @@ pub enum What {
     Other(String),
 }
 
+impl Problem {
+    /// Whether it is no news after this one, though a number may differ.
+    pub(super) fn is_as(&self, other: &Problem) -> bool {
+        let are_too_many = |what: &What| matches!(what, What::TooMany { .. });
+        self == other
+            || self.path == other.path && are_too_many(&self.what) && are_too_many(&other.what)
+    }
+}
+
 impl What {
     /// Whether its cause may go without any change of the file that inotify tells of: locks are
     /// let go, folders mounted, rights of far folders changed, disks healed.
@@ -87,6 +108,7 @@ impl What {
             | What::NotSqlite
             | What::Schema(_)
             | What::NoIds { .. }
+            | What::TooMany { .. }
             | What::Damaged(_) => false,
         }
     }

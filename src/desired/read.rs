@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Settings;
 use super::columns::{COUNT, ID};
@@ -13,6 +13,7 @@ use super::look::Look;
 use super::problem::{Problem, What};
 use super::query::{self, Query};
 use super::rows::Row;
+use super::schema::Columns;
 
 /// Between the two looks that must agree on a transaction left unfinished.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
@@ -53,24 +54,51 @@ async fn candidates(
     known: &mut Lines,
 ) -> Result<Found, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
+    let (table, selection) = (&settings.database.table, &settings.selection);
     let columns = look.columns(&settings.database).await?;
-    let query = query::candidates(&settings.database.table, &columns, &settings.selection);
-    let rows = fetch(&mut look.connection, query).await?;
-    let text = rows.first().map(|row| row.try_get_unchecked(0)).transpose().map_err(sqlite)?;
+    refuse_too_many(look, settings, &columns).await?;
+    let query = query::candidates(table, &columns, selection);
+    let found = fetch_one(&mut look.connection, query).await?;
+    let text: Option<Vec<u8>> = found.try_get_unchecked(0).map_err(sqlite)?;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
         .fetch_one(&mut look.connection)
         .await
         .map_err(sqlite)?;
-    known.take_in(text.flatten().unwrap_or_default()).map_err(|e| What::Other(e.to_string()))?;
+    known.take_in(text.unwrap_or_default()).map_err(|e| What::Other(e.to_string()))?;
     if known.are_all_unusable() {
         // Not one node can be told apart: that is no empty table.
         return Err(What::NoIds {
-            table: settings.database.table.clone(),
+            table: table.clone(),
             column: columns.name(&ID).unwrap_or_default().to_owned(),
             shown: known.unusable_ids().next().unwrap_or_default().to_owned(),
         });
     }
     Ok(Found { wal: mode.eq_ignore_ascii_case("wal") })
+}
+
+/// Before they are read: their text may be larger than memory.
+async fn refuse_too_many(
+    look: &mut Look,
+    settings: &Settings,
+    columns: &Columns,
+) -> Result<(), What> {
+    let (table, selection) = (&settings.database.table, &settings.selection);
+    let most = selection.max_rows;
+    let all = count(look, query::count_all(table)).await?;
+    if all <= u64::from(most) {
+        return Ok(());
+    }
+    let rows = count(look, query::count(table, columns, selection)).await?;
+    if rows <= u64::from(most) {
+        return Ok(());
+    }
+    Err(What::TooMany { table: table.clone(), rows, most })
+}
+
+async fn count(look: &mut Look, query: Query) -> Result<u64, What> {
+    let found = fetch_one(&mut look.connection, query).await?;
+    let rows: i64 = found.try_get_unchecked(0).map_err(|error| What::of_sqlite(&error))?;
+    Ok(rows.unsigned_abs())
 }
 
 /// Reads every row of the table, as of one instant.
@@ -97,13 +125,13 @@ async fn every_row(look: &mut Look, settings: &Settings) -> Result<Vec<Listed>, 
 }
 
 async fn fetch(connection: &mut SqliteConnection, query: Query) -> Result<Vec<SqliteRow>, What> {
-    query
-        .values
-        .iter()
-        .fold(sqlx::query(AssertSqlSafe(query.sql)), |query, value| query.bind(value))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| What::of_sqlite(&error))
+    let found = query.bind().fetch_all(connection).await;
+    found.map_err(|error| What::of_sqlite(&error))
+}
+
+async fn fetch_one(connection: &mut SqliteConnection, query: Query) -> Result<SqliteRow, What> {
+    let found = query.bind().fetch_one(connection).await;
+    found.map_err(|error| What::of_sqlite(&error))
 }
 
 fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {

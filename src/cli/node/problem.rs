@@ -115,7 +115,8 @@ fn of_problem(problem: &Problem) -> Exit {
         | What::Empty { .. }
         | What::NotSqlite
         | What::Schema(_)
-        | What::NoIds { .. } => Exit::Config,
+        | What::NoIds { .. }
+        | What::TooMany { .. } => Exit::Config,
         What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
     }
 }

@@ -86,6 +86,43 @@ async fn a_table_whose_ids_are_all_unusable_is_told_of_and_is_no_empty_table() {
 }
 
 #[tokio::test]
+async fn a_read_with_more_candidates_than_may_be_is_refused_whole() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1, 2]).await;
+    bench.settings.send_modify(|settings| settings.selection.max_rows = 2);
+    bench.start();
+    assert_eq!(bench.ids().await, [1, 2]);
+    let mut writer = writer(&bench.path(), Delete).await;
+    add(&mut writer, 9, "new").await;
+    run(&mut writer, "BEGIN").await;
+    add(&mut writer, 3, "online").await;
+    add(&mut writer, 4, "online").await;
+    run(&mut writer, "UPDATE nodes SET login = 'other' WHERE id = 1; COMMIT").await;
+    assert_eq!(
+        bench.problem().await,
+        "4 rows of table \"nodes\" are selected, more than selection.max_rows = 2, so that none of \
+         them counts and what was wanted before stays; select fewer by selection.statuses, or raise \
+         selection.max_rows"
+    );
+    // Another row too many is the same problem.
+    add(&mut writer, 5, "online").await;
+    run(&mut writer, "DELETE FROM nodes WHERE id > 2").await;
+    let Rows::Changes { rows, gone } = bench.rows().await else { panic!("all are told again") };
+    let ids: Vec<_> = rows.iter().map(|row| row.candidate.id()).collect();
+    assert_eq!((ids, gone), (vec![NodeId(1)], vec![]));
+}
+
+#[tokio::test]
+async fn as_many_candidates_as_may_be_are_read() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1, 2]).await;
+    add(&mut writer(&bench.path(), Delete).await, 3, "new").await;
+    bench.settings.send_modify(|settings| settings.selection.max_rows = 2);
+    bench.start();
+    assert_eq!(bench.ids().await, [1, 2]);
+}
+
+#[tokio::test]
 async fn a_locked_file_is_told_of_and_read_once_it_is_let_go_without_a_change() {
     let mut bench = Bench::new();
     make(&bench.path(), Delete, &[1]).await;
