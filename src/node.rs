@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 /// Longest login or password accepted, in bytes. pppd's `MAXNAMELEN` and `MAXSECRETLEN` are 256
@@ -78,8 +79,16 @@ pub enum Invalid {
 
 /// The address of a PPTP server: unicast, not loopback, not "this network".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Ipv4Addr")]
 pub struct ServerAddr(Ipv4Addr);
+
+impl TryFrom<Ipv4Addr> for ServerAddr {
+    type Error = Invalid;
+
+    fn try_from(ip: Ipv4Addr) -> Result<Self, Invalid> {
+        ServerAddr::new(ip)
+    }
+}
 
 impl ServerAddr {
     /// Parses the address column.
@@ -140,8 +149,16 @@ fn credential(what: &str, text: &str) -> Result<String, Invalid> {
 
 /// A login: 1 to 255 bytes, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct Login(String);
+
+impl TryFrom<String> for Login {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Login::parse(&text)
+    }
+}
 
 impl Login {
     /// Parses the login column.
@@ -196,9 +213,18 @@ impl Secret {
         if self.recorded {
             return self.text.clone();
         }
-        format!("secret:{:016x}", KEY.hash_one(&self.text))
+        format!("{FINGERPRINT}{:016x}", KEY.hash_one(&self.text))
+    }
+
+    fn is_fingerprint(text: &str) -> bool {
+        text.strip_prefix(FINGERPRINT).is_some_and(|digits| {
+            digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
     }
 }
+
+/// What a fingerprint begins with; 16 hexadecimal digits follow.
+const FINGERPRINT: &str = "secret:";
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,7 +240,12 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Secret { text, recorded: true })
+        let text = String::deserialize(deserializer)?;
+        if !Secret::is_fingerprint(&text) {
+            // Not shown: it may be a password.
+            return Err(D::Error::custom("a password's fingerprint is wanted, and this is none"));
+        }
+        Ok(Secret { text, recorded: true })
     }
 }
 
@@ -316,6 +347,31 @@ mod tests {
         let secret = Secret::parse("hunter2").unwrap();
         assert!(!format!("{secret:?}").contains("hunter2"));
         assert!(!serde_json::to_string(&secret).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_read_back_passes_the_checks_of_a_row() {
+        for bad in ["\"127.0.0.1\"", "\"224.0.0.1\"", "\"x\""] {
+            assert!(serde_json::from_str::<ServerAddr>(bad).is_err(), "{bad}");
+        }
+        for bad in ["\"\"", "\"a\\nb\""] {
+            assert!(serde_json::from_str::<Login>(bad).is_err(), "{bad}");
+        }
+        let error = serde_json::from_str::<Secret>("\"hunter2\"").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn values_are_read_back_as_they_were_written() {
+        let server = ServerAddr::parse("10.9.0.2").unwrap();
+        let text = serde_json::to_string(&server).unwrap();
+        assert_eq!((text.as_str(), serde_json::from_str(&text).unwrap()), ("\"10.9.0.2\"", server));
+        let login = Login::parse("admin").unwrap();
+        let text = serde_json::to_string(&login).unwrap();
+        assert_eq!((text.as_str(), serde_json::from_str(&text).unwrap()), ("\"admin\"", login));
+        let secret = serde_json::to_string(&Secret::parse("hunter2").unwrap()).unwrap();
+        let read: Secret = serde_json::from_str(&secret).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), secret);
     }
 
     #[test]
