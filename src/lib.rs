@@ -21,6 +21,7 @@ mod netlink;
 pub mod node;
 pub mod once;
 pub mod pppd;
+pub mod printable;
 pub mod probe;
 mod process;
 pub mod recording;

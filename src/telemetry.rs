@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::core::notice::{Level, Notice};
+use crate::printable::printable;
 
 /// Why logging can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,7 @@ fn layer(format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>, Te
 /// A message already says what its fields repeat for programs.
 fn message_only() -> impl for<'writer> tracing_subscriber::fmt::FormatFields<'writer> {
     format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
+        "message" => write!(writer, "{}", printable(&format!("{value:?}"))),
         _ => Ok(()),
     })
 }
@@ -107,7 +108,9 @@ struct Fields<'a> {
 
 /// Writes a notice, with its fields.
 pub fn tell(notice: &Notice) {
+    let text = printable(&notice.to_string());
     let f = fields(notice);
+    let reason = f.reason.as_deref().map(printable);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -115,11 +118,11 @@ pub fn tell(notice: &Notice) {
                 INTERFACE = f.interface,
                 IFINDEX = f.index,
                 STATE = f.state,
-                REASON = f.reason,
+                REASON = reason,
                 PPPD_PID = f.pid,
                 LOCAL_IP = f.local,
                 REMOTE_IP = f.remote,
-                "{notice}"
+                "{text}"
             )
         };
     }
@@ -217,5 +220,48 @@ fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Restarted { .. }
         | Notice::RestartHeld(_)
         | Notice::RestartOverdue => Fields::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(what: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .fmt_fields(message_only());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), what);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_others_have_written_can_not_change_how_the_log_is_read() {
+        let evil = "no\u{202e}\x1b[2J\nes".to_owned();
+        let told = logged(|| tell(&Notice::DatabaseUnavailable(evil.clone())));
+        let said = logged(|| tracing::warn!("{evil}"));
+        for line in [told, said] {
+            assert!(line.contains("no\\u{202e}\\u{1b}[2J\\nes\n"), "{line:?}");
+        }
     }
 }

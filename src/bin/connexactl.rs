@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use connexa::cli::{
-    FirewallArguments, NodeArguments, ReplayError, StatusView, arguments, firewall, node, replay,
-    show_change, show_diagnosis, show_status,
+    FirewallArguments, NodeArguments, ReplayError, StatusView, arguments, complain, firewall, node,
+    replay, show_change, show_diagnosis, show_status,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client::{self, ClientError};
@@ -88,8 +88,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(exit) => exit.into(),
         Err((message, exit)) => {
-            // Nothing is left to be done where stderr is closed.
-            let _ = writeln!(std::io::stderr(), "connexactl: {message}");
+            complain("connexactl", &message);
             exit.into()
         }
     }

@@ -63,8 +63,7 @@ fn main() -> ExitCode {
     match obey(&arguments, options) {
         Ok(exit) => exit.into(),
         Err((message, exit)) => {
-            // Nothing is left to be done where stderr is closed.
-            let _ = writeln!(std::io::stderr(), "connexad: {message}");
+            cli::complain("connexad", &message);
             exit.into()
         }
     }

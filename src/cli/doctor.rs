@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::json;
-use super::status::printable;
 use crate::control::api::counted;
 use crate::doctor::{Diagnosis, Verdict};
+use crate::printable::printable;
 
 /// The text to print: a line for each finding and one for its remedy, or all as JSON.
 ///

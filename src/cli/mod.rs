@@ -14,7 +14,7 @@ pub use firewall::{FirewallArguments, FirewallCommandError, firewall};
 pub use node::{NodeArguments, NodeCommand, NodeError, node};
 pub use replay::{ReplayError, replay};
 pub use status::{StatusView, show_status};
-pub use usage::arguments;
+pub use usage::{arguments, complain};
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
     serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())

@@ -7,6 +7,7 @@ use crate::core::effect::Effect;
 use crate::core::event::Input;
 use crate::core::{Core, State};
 use crate::node::NodeId;
+use crate::printable::printable;
 use crate::recording::Line;
 
 /// Why a recording can't be replayed.
@@ -79,7 +80,9 @@ impl Replay {
         self.inputs += 1;
         for effect in self.core.handle(input) {
             match effect {
-                Effect::Tell(notice) => writeln!(out, "{time} {notice}")?,
+                Effect::Tell(notice) => {
+                    writeln!(out, "{time} {}", printable(&notice.to_string()))?;
+                }
                 Effect::Pppd(order) => writeln!(out, "{time} ({order})")?,
                 Effect::JudgeBackend { .. } => {
                     writeln!(out, "{time} (look whose the backend's port is)")?;

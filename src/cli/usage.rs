@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::exit::Exit;
+use crate::printable::printable;
 
 /// Reads the command line of this program. Help and a wrong command line are told here; `Err` is
 /// what the program ends with then.
@@ -20,9 +21,15 @@ pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
             let _ = error.print();
             return Exit::Done.into();
         }
-        let _ = writeln!(std::io::stderr(), "{}", one_line(program, &error));
+        complain(program, &one_line(program, &error));
         Exit::Usage.into()
     })
+}
+
+/// Tells on stderr, in one line, why this program could not do what it was asked.
+pub fn complain(program: &str, message: &str) {
+    // Nothing is left to be done where stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{program}: {}", printable(message));
 }
 
 /// clap's message without its usage: that is for `--help`.
@@ -42,7 +49,7 @@ fn one_line(program: &str, error: &clap::Error) -> String {
             }
         }
     }
-    format!("{program}: {what}; see `{program} --help`")
+    format!("{what}; see `{program} --help`")
 }
 
 #[cfg(test)]
@@ -71,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_told_in_one_line_with_what_was_meant() {
-        assert_eq!(told(&[]), "x: a command is missing; see `x --help`");
+        assert_eq!(told(&[]), "a command is missing; see `x --help`");
         assert_eq!(
             told(&["retyr"]),
-            "x: unrecognized subcommand 'retyr'; a similar subcommand exists: 'retry'; see `x --help`"
+            "unrecognized subcommand 'retyr'; a similar subcommand exists: 'retry'; see `x --help`"
         );
         assert_eq!(
             told(&["retry"]),
-            "x: the following required arguments were not provided: <NODE>; see `x --help`"
+            "the following required arguments were not provided: <NODE>; see `x --help`"
         );
         for words in [&["retry", "a\nb"][..], &["retry", "1", "2"], &["--what"]] {
             assert_eq!(told(words).lines().count(), 1, "{words:?}");

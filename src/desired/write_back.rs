@@ -16,6 +16,7 @@ use super::{Problem, Settings};
 use crate::core::notice::Notice;
 use crate::core::time::Wall;
 use crate::node::NodeId;
+use crate::printable::printable;
 
 /// How long facts are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(100);
@@ -246,7 +247,8 @@ impl Writer {
             if self.refused.get(&table) != Some(&why) {
                 tracing::warn!(
                     "Table {table:?} refuses what database.write_back writes, which is given up: \
-                     {why}; change the table, or turn it off"
+                     {}; change the table, or turn it off",
+                    printable(&why)
                 );
                 self.refused.insert(table, why);
             }

@@ -3,8 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::problem::NodeError;
-use crate::cli::status::printable;
 use crate::desired::{COLUMNS, Listed};
+use crate::printable::printable;
 
 /// A table, or JSON.
 pub(super) fn show(rows: &[Listed], as_json: bool) -> Result<String, NodeError> {
@@ -33,4 +33,25 @@ pub(super) fn show(rows: &[Listed], as_json: bool) -> Result<String, NodeError> 
 
 fn shown(value: Option<&str>) -> String {
     value.map_or_else(|| "-".to_owned(), printable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::ListedId;
+
+    #[test]
+    fn what_a_row_holds_can_not_change_how_the_list_is_read() {
+        let evil = "ad\u{202e}min\x1b[2J\n";
+        let values = COLUMNS.into_iter().filter(|column| column.heading.is_some());
+        let row = Listed {
+            id: ListedId::Other(evil.to_owned()),
+            values: values.map(|column| (column, Some(evil.to_owned()))).collect(),
+            selected: true,
+            problem: Some(evil.to_owned()),
+        };
+        let text = show(&[row], false).unwrap();
+        assert!(!text.contains(['\u{202e}', '\x1b']), "{text:?}");
+        assert_eq!(text.lines().count(), 3, "{text:?}");
+    }
 }

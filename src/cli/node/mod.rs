@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::config;
 use crate::desired::{self, Editor, Listed, ListedId, Problem, Settings};
 use crate::node::NodeId;
+use crate::printable::printable;
 use arguments::{Added, Changed};
 
 /// Does what is asked, and returns the text to print.
@@ -129,6 +130,7 @@ fn tell(
             not_selected.iter().flatten().count()
         )),
         Err(problem) => {
+            let problem = printable(&problem.to_string());
             text.push_str(&format!("whether they will be dialled is not known: {problem}\n"));
         }
     }
