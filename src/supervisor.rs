@@ -284,7 +284,8 @@ impl Supervisor {
     }
 
     fn write_back(&self, notice: &Notice) {
-        if !self.config.database.write_back {
+        // What is up before the daemon is ready was found up, which all at once tells then.
+        if !self.config.database.write_back || !self.was_ready {
             return;
         }
         if let Some(fact) = desired::Fact::of(notice, self.clock.now().wall) {

@@ -214,15 +214,18 @@ impl Core {
         self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
     }
 
-    /// The tunnels that are up: node, link and since when.
-    pub fn up_tunnels(&self) -> impl Iterator<Item = (NodeId, &str, Wall)> + '_ {
+    /// The tunnels that are up: node, link and since when, where this daemon saw them come up.
+    pub fn up_tunnels(&self) -> impl Iterator<Item = (NodeId, &str, Option<Wall>)> + '_ {
         self.up.iter().filter_map(|id| self.up_tunnel(*id))
     }
 
-    /// The tunnel of this node, if it is up: node, link and since when.
-    pub fn up_tunnel(&self, id: NodeId) -> Option<(NodeId, &str, Wall)> {
+    /// The tunnel of this node, if it is up: node, link and since when, where this daemon saw it
+    /// come up.
+    pub fn up_tunnel(&self, id: NodeId) -> Option<(NodeId, &str, Option<Wall>)> {
         let tunnel = self.tunnels.get(&id).filter(|_| self.up.contains(&id))?;
-        Some((id, tunnel.call()?.interface.as_deref()?, tunnel.shown.1))
+        let call = tunnel.call()?;
+        let since = (!call.is_adopted()).then_some(tunnel.shown.1);
+        Some((id, call.interface.as_deref()?, since))
     }
 
     /// How many tunnels are up.

@@ -198,7 +198,7 @@ async fn update_row(
     let query = sqlx::query(AssertSqlSafe(sql.to_owned()))
         .bind(fact.map(|fact| fact.interface.clone()))
         .bind(fact.is_some_and(|fact| fact.up))
-        .bind(fact.map(seconds));
+        .bind(fact.and_then(seconds));
     row.bind(query).execute(connection).await.map(drop)
 }
 
@@ -219,8 +219,8 @@ async fn insert_event(
 }
 
 /// Seconds since 1970.
-fn seconds(fact: &Fact) -> i64 {
-    i64::try_from(fact.at.0 / 1000).unwrap_or(i64::MAX)
+fn seconds(fact: &Fact) -> Option<i64> {
+    fact.at.map(|at| i64::try_from(at.0 / 1000).unwrap_or(i64::MAX))
 }
 
 fn has(found: &[String], name: &str) -> bool {
@@ -241,10 +241,11 @@ fn has_link(found: &[String]) -> Option<String> {
 /// What an UPDATE sets, of the columns `found`, by the values link, up, time.
 fn update(found: &[String]) -> Option<String> {
     let links = link_columns(found).map(|name| format!("{name} = CASE WHEN ?2 THEN ?1 END"));
-    // It tells when the tunnel last came up, so its end changes nothing.
+    // It tells when the tunnel last came up, so its end changes nothing, nor that it is found up.
     let time = has(found, TIME_COLUMN).then(|| {
         format!(
-            "{TIME_COLUMN} = CASE WHEN ?2 THEN datetime(?3, 'unixepoch') ELSE {TIME_COLUMN} END"
+            "{TIME_COLUMN} = CASE WHEN ?2 AND ?3 IS NOT NULL THEN datetime(?3, 'unixepoch') \
+             ELSE {TIME_COLUMN} END"
         )
     });
     let sets: Vec<String> = links.chain(time).collect();

@@ -37,8 +37,8 @@ pub struct Fact {
     pub interface: String,
     /// Whether it is up now.
     pub up: bool,
-    /// When that was seen.
-    pub at: Wall,
+    /// When that happened. `None` where nobody saw it: the tunnel was found up.
+    pub at: Option<Wall>,
     /// Why, in words; no secret.
     pub reason: String,
 }
@@ -46,6 +46,7 @@ pub struct Fact {
 impl Fact {
     /// What a notice of this time says about a tunnel, if it says that one is up or down.
     pub fn of(notice: &Notice, at: Wall) -> Option<Self> {
+        let at = Some(at);
         if let Notice::Up { node, interface, adopted, .. } = notice {
             let reason = if *adopted { "taken over" } else { "dialled" }.to_owned();
             Some(Fact { node: *node, interface: interface.clone(), up: true, at, reason })
@@ -57,8 +58,8 @@ impl Fact {
         }
     }
 
-    /// That a tunnel is up, as it is found to be.
-    pub fn of_up((node, interface, since): (NodeId, &str, Wall)) -> Self {
+    /// That a tunnel is up, and since when where that is known.
+    pub fn of_up((node, interface, since): (NodeId, &str, Option<Wall>)) -> Self {
         let reason = "found up".to_owned();
         Fact { node, interface: interface.to_owned(), up: true, at: since, reason }
     }
@@ -281,7 +282,7 @@ mod tests {
 
     fn fact(node: u32, up: bool) -> Fact {
         let interface = format!("ppp{node}");
-        Fact { node: NodeId(node), interface, up, at: Wall(0), reason: "dialled".into() }
+        Fact { node: NodeId(node), interface, up, at: Some(Wall(0)), reason: "dialled".into() }
     }
 
     #[test]

@@ -103,6 +103,19 @@ fn a_link_that_went_while_no_daemon_ran_goes_from_its_row() {
 }
 
 #[test]
+fn a_tunnel_that_is_taken_over_is_no_event_and_keeps_the_time_at_which_it_came_up() {
+    let (mut gateway, mut database) = gateway(true);
+    gateway.start().wait_state(1, "up");
+    gateway.end(Signal::TERM);
+    database.execute("UPDATE nodes SET last_ppp_up = 'then', ppp_iface = 'before'");
+    let node = gateway.start().wait_state(1, "up");
+    wait_text(&gateway, &mut database, "SELECT ppp_iface FROM nodes", node.interface.as_deref());
+    assert_eq!(database.text("SELECT last_ppp_up FROM nodes").as_deref(), Some("then"));
+    let events = database.text("SELECT group_concat(action) FROM watchdog_events");
+    assert_eq!(events.as_deref(), Some("tunnel_up"));
+}
+
+#[test]
 fn switched_on_by_a_reload_it_writes_what_is_up() {
     let (mut gateway, mut database) = gateway(false);
     let node = gateway.start().wait_state(1, "up");

@@ -17,7 +17,13 @@ const OLDER_EVENTS: &str = "CREATE TABLE watchdog_events (id INTEGER PRIMARY KEY
 fn fact(node: u32, up: bool) -> Fact {
     let reason = if up { "dialled" } else { "echo timeout" }.to_owned();
     // 2023-11-14 22:13:20 UTC, and a little more.
-    Fact { node: NodeId(node), interface: "ppp3".into(), up, at: Wall(1_700_000_000_900), reason }
+    Fact {
+        node: NodeId(node),
+        interface: "ppp3".into(),
+        up,
+        at: Some(Wall(1_700_000_000_900)),
+        reason,
+    }
 }
 
 /// A file made by `sql`, with its daemon's reporter.
@@ -171,6 +177,19 @@ async fn a_link_that_has_another_name_is_written_and_is_no_event() {
     let row = "SELECT ppp_iface || ' ' || last_ppp_up FROM nodes";
     assert_eq!(text(&mut writer, row).await, "office 2023-11-14 22:13:20");
     assert_eq!(text(&mut writer, "SELECT count(*) FROM watchdog_events").await, "1");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_found_up_keeps_the_time_at_which_it_came_up() {
+    let bench = Bench::new();
+    let rows = "INSERT INTO nodes (id, last_ppp_up) VALUES (7, '2023-01-01 00:00:00')";
+    let (mut writer, reporter) =
+        reporter(&bench, Delete, &format!("{NODES}; {rows}; {EVENTS}")).await;
+    reporter.tell_all(vec![Fact::of_up((NodeId(7), "ppp3", None))]);
+    within(reporter.written()).await;
+    let row = "SELECT ppp_iface || ' ' || last_ppp_up FROM nodes";
+    assert_eq!(text(&mut writer, row).await, "ppp3 2023-01-01 00:00:00");
+    assert_eq!(text(&mut writer, "SELECT count(*) FROM watchdog_events").await, "0");
 }
 
 #[tokio::test]
