@@ -20,7 +20,7 @@ build: compiler ## the two programs, in target/debug
 demo: build ## five nodes, real PPTP servers, an outage and the backend restart; under three minutes once built
 	@tests/lab/run --demo
 
-test: compiler ## formatting, clippy, unit, simulation, netns and lab tests; ends with a line that counts them
+test: compiler ## lint, unit, simulation, netns and lab tests; ends with a line that counts them
 	@tests/all
 
 soak: compiler ## the simulation with fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n again
@@ -38,9 +38,11 @@ docs: compiler ## writes docs/configuration.md and docs/columns.md anew from the
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_page_of_the_configuration_is_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_page_of_the_columns_is_what_the_source_says
 
-lint: compiler ## formatting and clippy, warnings denied
+lint: compiler ## formatting, clippy with warnings denied, and that the core reaches out for nothing
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets -- -D warnings
+	@$(need) /usr/bin/python3=python3
+	@tests/pure-core
 
 install: compiler ## release programs, unit, example configuration and group onto this host
 	@cargo build --quiet --release --bins
