@@ -29,16 +29,8 @@ impl Supervisor {
         if !self.core.knows(id) {
             return Err(Refusal::Unknown(before.unknown(id.0)));
         }
-        // Its pppd may not have ended yet.
-        let is_stopped = before.node(id.0).is_ok_and(|node| {
-            node.state == State::Stopped.name()
-                || node.state == State::Stopping.name() && self.core.has_stopped(id)
-        });
-        if ask == Ask::Retry && is_stopped {
-            let remedy = format!("`connexactl start {id}` dials it");
-            return Err(Refusal::Stopped(format!(
-                "node {id} is stopped by the operator; {remedy}"
-            )));
+        if let Some(why) = self.refuses(id, ask, &before) {
+            return Err(Refusal::Stopped(why));
         }
         let differs = self.core.would_change(id, ask);
         self.feed(Event::Asked { node: id, ask });
@@ -47,6 +39,21 @@ impl Supervisor {
             Ask::Retry => None,
         };
         Ok(Changed { node: self.status().node(id.0).cloned(), differs, kept })
+    }
+
+    /// Why this can't be done to a node, where the answer is no.
+    fn refuses(&self, id: NodeId, ask: Ask, status: &api::Status) -> Option<String> {
+        if ask == Ask::Retry && self.core.has_stopped(id) {
+            let remedy = format!("`connexactl start {id}` dials it");
+            return Some(format!("node {id} is stopped by the operator; {remedy}"));
+        }
+        let node = status.node(id.0).ok()?;
+        let is_invalid = node.state == State::Invalid.name();
+        if ask == Ask::Stop || !is_invalid || self.core.has_stopped(id) {
+            return None;
+        }
+        let why = node.last_error.as_ref().map_or("its row is not valid", |error| &error.message);
+        Some(format!("node {id} can't be dialled: {why}; correct its row"))
     }
 
     pub(super) fn status(&self) -> api::Status {

@@ -169,6 +169,42 @@ fn retry_of_a_stopped_node_whose_pppd_still_ends_is_refused_too() {
     assert_eq!(gateway.dialled(1), 1);
 }
 
+/// The one line of a command that is refused with exit code 1.
+fn refused(gateway: &Gateway, verb: &str, id: u32) -> String {
+    let output = gateway.connexactl(&[verb, &id.to_string()]).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{verb}: {line}");
+    line
+}
+
+/// A gateway whose node 3 can't be dialled.
+fn with_node_3_invalid() -> Gateway {
+    let mut gateway = Gateway::new();
+    gateway.node(3, "nowhere", "secret");
+    gateway.start().wait_state(3, "invalid");
+    gateway
+}
+
+#[test]
+fn retry_and_start_of_a_node_that_can_not_be_dialled_are_refused_with_the_reason() {
+    let gateway = with_node_3_invalid();
+    for verb in ["retry", "start"] {
+        let line = refused(&gateway, verb, 3);
+        assert!(line.contains("node 3 can't be dialled: ip \"nowhere\""), "{line}");
+        assert!(line.trim_end().ends_with("; correct its row"), "{line}");
+    }
+}
+
+#[test]
+fn retry_of_a_stopped_node_that_can_not_be_dialled_is_refused_as_for_any_other() {
+    let gateway = with_node_3_invalid();
+    assert_eq!(ask(&gateway, "stop", 3), "node 3: invalid\n");
+    let line = refused(&gateway, "retry", 3);
+    assert!(line.contains("node 3 is stopped by the operator"), "{line}");
+    ask(&gateway, "start", 3);
+    assert!(refused(&gateway, "start", 3).contains("can't be dialled"));
+}
+
 #[test]
 fn retry_leaves_a_tunnel_that_is_up_alone() {
     let mut gateway = Gateway::new();
