@@ -1,26 +1,26 @@
 //! connexactl: asks the daemon.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use connexa::cli::{
-    FirewallArguments, NodeArguments, ReplayError, StatusView, arguments, complain, firewall, node,
-    replay, show_change, show_diagnosis, show_status,
+    FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, print, replay,
+    show_change, show_diagnosis, show_status,
 };
-use connexa::config::{self, ConfigError};
-use connexa::control::client::{self, ClientError};
+use connexa::config;
+use connexa::control::client;
 use connexa::core::event::Ask;
 use connexa::doctor;
-use connexa::exit::Exit;
+use connexa::exit::{Exit, Refused};
 use tokio::runtime::Runtime;
 
 /// Asks connexad about its tunnels.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "connexactl", version)]
 struct Arguments {
     /// The daemon's socket
     #[arg(long, global = true, value_name = "PATH", default_value = "/run/connexa/connexad.sock")]
@@ -85,43 +85,31 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    match run(&arguments) {
-        Ok(exit) => exit.into(),
-        Err((message, exit)) => {
-            complain("connexactl", &message);
-            exit.into()
-        }
-    }
+    run(&arguments).map_or_else(|refused| fail("connexactl", &refused), ExitCode::from)
 }
 
-fn run(arguments: &Arguments) -> Result<Exit, (String, Exit)> {
+fn run(arguments: &Arguments) -> Result<Exit, Refused> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| (format!("can't start: {error}"), Exit::No))?;
+        .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))?;
+    let no = |message| Refused::with(Exit::No, message);
     let (text, exit) = match arguments.command {
         Command::Status { node } => {
-            let status = runtime.block_on(client::status(&arguments.socket)).map_err(refusal)?;
+            let status = runtime.block_on(client::status(&arguments.socket))?;
             let view = StatusView { node, json: arguments.json };
-            let (text, yes) =
-                show_status(&status, view, SystemTime::now()).map_err(|text| (text, Exit::No))?;
+            let (text, yes) = show_status(&status, view, SystemTime::now()).map_err(no)?;
             (text, if yes { Exit::Done } else { Exit::No })
         }
-        Command::Replay { ref file } => return replay_file(file),
+        Command::Replay { ref file } => return replay_file(file, arguments.json),
         Command::Doctor { ref config } => examine(&runtime, arguments, config.as_deref())?,
-        Command::Firewall(ref asked) => runtime
-            .block_on(firewall(asked, arguments.json))
-            .map_err(|error| (error.to_string(), error.exit()))?,
-        Command::Node(ref nodes) => {
-            let done = runtime.block_on(node(nodes, arguments.json));
-            (done.map_err(|error| (error.to_string(), error.exit()))?, Exit::Done)
-        }
+        Command::Firewall(ref asked) => runtime.block_on(firewall(asked, arguments.json))?,
+        Command::Node(ref nodes) => (runtime.block_on(node(nodes, arguments.json))?, Exit::Done),
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
         Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
     };
-    // A closed pipe (`connexactl status | head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text)?;
     Ok(exit)
 }
 
@@ -130,59 +118,33 @@ fn change(
     arguments: &Arguments,
     node: u32,
     ask: Ask,
-) -> Result<String, (String, Exit)> {
-    let node = runtime.block_on(client::change(&arguments.socket, node, ask)).map_err(refusal)?;
-    show_change(&node, arguments.json).map_err(|text| (text, Exit::No))
+) -> Result<String, Refused> {
+    let node = runtime.block_on(client::change(&arguments.socket, node, ask))?;
+    show_change(&node, arguments.json).map_err(|message| Refused::with(Exit::No, message))
 }
 
 fn examine(
     runtime: &Runtime,
     arguments: &Arguments,
     file: Option<&Path>,
-) -> Result<(String, Exit), (String, Exit)> {
-    let config = config::load(file, |_| ()).map_err(|error| {
-        let exit = match &error {
-            ConfigError::Unreadable { source, .. }
-                if source.kind() == ErrorKind::PermissionDenied =>
-            {
-                Exit::Permission
-            }
-            ConfigError::Unreadable { .. }
-            | ConfigError::Malformed { .. }
-            | ConfigError::Refused { .. } => Exit::Config,
-        };
-        (error.to_string(), exit)
-    })?;
+) -> Result<(String, Exit), Refused> {
+    let config = config::load(file, |_| ())?;
     let diagnosis = runtime.block_on(doctor::examine(&config));
-    let text = show_diagnosis(&diagnosis, arguments.json).map_err(|text| (text, Exit::No))?;
+    let text = show_diagnosis(&diagnosis, arguments.json)
+        .map_err(|message| Refused::with(Exit::No, message))?;
     Ok((text, if diagnosis.is_healthy() { Exit::Done } else { Exit::No }))
 }
 
-fn replay_file(file: &Path) -> Result<Exit, (String, Exit)> {
-    let failed =
-        |error: ReplayError| (format!("can't replay {}: {error}", file.display()), Exit::No);
-    let recording = File::open(file).map_err(|error| failed(error.into()))?;
-    match replay(BufReader::new(recording), &mut BufWriter::new(std::io::stdout().lock())) {
-        // A closed pipe (`connexactl replay FILE | head`) is no failure.
-        Err(ReplayError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
-        ended => ended.map(|()| Exit::Done).map_err(failed),
-    }
-}
-
-fn refusal(error: ClientError) -> (String, Exit) {
-    (error.to_string(), exit_of(&error))
-}
-
-fn exit_of(error: &ClientError) -> Exit {
-    match error {
-        ClientError::Unreachable { .. }
-        | ClientError::WentAway { .. }
-        | ClientError::Garbled { .. } => Exit::Unreachable,
-        ClientError::Permission { .. } | ClientError::NotRoot { .. } => Exit::Permission,
-        ClientError::Refused { problem, .. } => match problem.status {
-            403 => Exit::Permission,
-            503 => Exit::Unreachable,
-            _ => Exit::No,
-        },
+fn replay_file(file: &Path, as_json: bool) -> Result<Exit, Refused> {
+    let out = BufWriter::new(std::io::stdout().lock());
+    let replayed = File::open(file)
+        .map_err(Into::into)
+        .and_then(|recording| replay(BufReader::new(recording), out, as_json));
+    match replayed {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => {
+            let what = format!("can't replay {}: {error}", file.display());
+            Err(Refused::with(Exit::from(&error), what))
+        }
     }
 }

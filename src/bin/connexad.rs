@@ -1,22 +1,21 @@
 //! connexad: holds the tunnels up.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use connexa::cli;
 use connexa::config::{Config, Span};
-use connexa::control::socket::{self, SocketError};
-use connexa::exit::Exit;
+use connexa::control::socket;
+use connexa::exit::{Exit, Refused};
 use connexa::once;
-use connexa::supervisor::{self, Options, SupervisorError};
+use connexa::supervisor::{self, Options};
 use connexa::telemetry;
 use rustix::process::DumpableBehavior;
 
 /// Holds PPTP tunnels up.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "connexad", version)]
 struct Arguments {
     /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]
     #[arg(long, value_name = "PATH")]
@@ -60,19 +59,13 @@ fn main() -> ExitCode {
         dry_run: arguments.dry_run,
         record: arguments.record.clone(),
     };
-    match obey(&arguments, options) {
-        Ok(exit) => exit.into(),
-        Err((message, exit)) => {
-            cli::complain("connexad", &message);
-            exit.into()
-        }
-    }
+    obey(&arguments, options).map_or_else(|refused| cli::fail("connexad", &refused), ExitCode::from)
 }
 
-type Ended = Result<Exit, (String, Exit)>;
+type Ended = Result<Exit, Refused>;
 
 fn obey(arguments: &Arguments, options: Options) -> Ended {
-    let config = options.load().map_err(|error| (error.to_string(), Exit::Config))?;
+    let config = options.load()?;
     if arguments.check_config {
         print_config(&config)
     } else if arguments.once {
@@ -83,61 +76,44 @@ fn obey(arguments: &Arguments, options: Options) -> Ended {
 }
 
 fn print_config(config: &Config) -> Ended {
-    socket::check(config).map_err(|error| (error.to_string(), Exit::Config))?;
-    print(&toml::to_string(config).map_err(|error| (error.to_string(), Exit::Config))?);
+    socket::check(config)?;
+    cli::print(&toml::to_string(config).map_err(|error| Refused::with(Exit::Config, error))?)?;
     Ok(Exit::Done)
 }
 
-fn need_root() -> Result<(), (String, Exit)> {
+fn need_root() -> Result<(), Refused> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let message = "needs root, for pppd, its files and signals; run it as root";
-    Err((message.to_owned(), Exit::Permission))
+    Err(Refused::with(Exit::Permission, message))
 }
 
 fn look_once(config: &Config) -> Ended {
     need_root()?;
-    let seen = runtime()?.block_on(once::observe(config));
-    let outage = seen.map_err(|error| (error.to_string(), Exit::No))?;
-    let json = serde_json::to_string(&outage).map_err(|error| (error.to_string(), Exit::No))?;
-    print(&(json + "\n"));
+    let outage = runtime()?.block_on(once::observe(config))?;
+    let json = serde_json::to_string(&outage).map_err(|error| Refused::with(Exit::No, error))?;
+    cli::print(&(json + "\n"))?;
     Ok(if outage.ppp_interfaces > 0 { Exit::Done } else { Exit::No })
 }
 
-fn print(text: &str) {
-    // A closed pipe is no failure of what was printed.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, (String, Exit)> {
+fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| (format!("can't start: {error}"), Exit::No))
+        .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))
 }
 
 fn run(options: Options, config: Config) -> Ended {
     need_root()?;
     // A core dump would hold passwords, wherever the kernel sends it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| (format!("can't forbid core dumps: {error}"), Exit::No))?;
-    telemetry::init(&config.log).map_err(|error| (error.to_string(), Exit::Config))?;
+        .map_err(|error| Refused::with(Exit::No, format!("can't forbid core dumps: {error}")))?;
+    telemetry::init(&config.log).map_err(|error| Refused::with(Exit::Config, error))?;
     let runtime = runtime()?;
     let ended = runtime.block_on(supervisor::run(options, config));
     // Work that hangs on a disk must not hold up the end.
     runtime.shutdown_background();
-    let ended = ended.map_err(|error| {
-        let exit = match &error {
-            SupervisorError::Socket(socket) if socket.is_permission() => Exit::Permission,
-            SupervisorError::Socket(SocketError::Taken { .. }) => Exit::Config,
-            SupervisorError::Socket(_)
-            | SupervisorError::Signals(_)
-            | SupervisorError::Record(_) => Exit::No,
-            // Another code than for a second daemon: systemd starts it again.
-            SupervisorError::Part(_) => Exit::Unreachable,
-        };
-        (error.to_string(), exit)
-    });
-    ended.map(|()| Exit::Done)
+    ended?;
+    Ok(Exit::Done)
 }

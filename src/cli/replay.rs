@@ -1,8 +1,12 @@
 //! `connexactl replay`: a recording goes through the core again, and each transition is printed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufRead, Write};
 
+use serde::Serialize;
+
+use super::output::{OutputError, written};
 use crate::core::effect::Effect;
 use crate::core::event::Input;
 use crate::core::{Core, State};
@@ -13,9 +17,16 @@ use crate::recording::Line;
 /// Why a recording can't be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// It can't be read, or the output can't be written.
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    /// It can't be read.
+    #[error("can't read it: {source}; name a recording of `connexad --record`")]
+    Unreadable {
+        /// Why not.
+        #[from]
+        source: io::Error,
+    },
+    /// What it gives can't be printed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// It does not begin like one.
     #[error("line 1 is not the start of a recording; make one by `connexad --record FILE`")]
     NoStart,
@@ -37,25 +48,83 @@ pub enum ReplayError {
     },
 }
 
-/// Replays a recording and prints what the core tells, and each node's transitions.
+/// What a replay prints: a line each.
+#[derive(Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+enum Said<'a> {
+    /// The daemon told this.
+    Told { at: String, text: String },
+    /// The daemon did this, or had it done.
+    Ordered { at: String, text: String },
+    /// A node is in another state.
+    Became { at: String, node: NodeId, from: &'a str, to: &'a str },
+    /// How it ended.
+    End {
+        inputs: usize,
+        up: usize,
+        /// Whether the last line was cut short, and so left out.
+        cut: bool,
+    },
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Said::Told { at, text } => write!(f, "{at} {text}"),
+            Said::Ordered { at, text } => write!(f, "{at} ({text})"),
+            Said::Became { at, node, from, to } => write!(f, "{at} node {node}: {from} → {to}"),
+            Said::End { inputs, up, cut } => {
+                if *cut {
+                    let why = "the daemon was killed while it wrote, or the file was cut";
+                    writeln!(f, "The last line is cut short and left out: {why}")?;
+                }
+                write!(f, "{inputs} inputs; {up} tunnels up at the end")
+            }
+        }
+    }
+}
+
+/// Where a replay is printed.
+struct Paper<W> {
+    out: W,
+    as_json: bool,
+}
+
+impl<W: Write> Paper<W> {
+    fn say(&mut self, said: &Said<'_>) -> io::Result<()> {
+        if !self.as_json {
+            return writeln!(self.out, "{said}");
+        }
+        serde_json::to_writer(&mut self.out, said)?;
+        writeln!(self.out)
+    }
+}
+
+/// Replays a recording and prints what the core tells, and each node's transitions; as JSON, an
+/// object a line.
 ///
 /// # Errors
-/// When it can't be read or is not a recording of this build. A last line that is cut short, as
-/// a daemon leaves it that was killed, ends the recording.
-pub fn replay(recording: impl BufRead, out: &mut impl Write) -> Result<(), ReplayError> {
+/// When it can't be read or is not a recording of this build, or the output can't be written. A
+/// last line that is cut short, as a daemon leaves it that was killed, ends the recording.
+pub fn replay(recording: impl BufRead, out: impl Write, as_json: bool) -> Result<(), ReplayError> {
+    let mut paper = Paper { out, as_json };
     let mut lines = (1..).zip(recording.split(b'\n')).peekable();
     let (_, first) = lines.next().ok_or(ReplayError::NoStart)?;
     let mut replay = Replay::start(&first?)?;
+    let mut cut = false;
     while let Some((number, line)) = lines.next() {
         match serde_json::from_slice(&line?) {
-            Ok(Line::Input(input)) => replay.feed(*input, out)?,
+            Ok(Line::Input(input)) => {
+                let said = replay.feed(*input);
+                written(said.iter().try_for_each(|said| paper.say(said)))?;
+            }
             Ok(Line::Started { .. }) => return Err(ReplayError::NoStart),
-            Err(problem) if problem.is_eof() && lines.peek().is_none() => break,
+            Err(problem) if problem.is_eof() && lines.peek().is_none() => cut = true,
             Err(problem) => return Err(ReplayError::Garbled { number, problem }),
         }
     }
-    replay.sum_up(out)?;
-    Ok(())
+    let end = Said::End { inputs: replay.inputs, up: replay.core.up_count(), cut };
+    Ok(written(paper.say(&end).and_then(|()| paper.out.flush()))?)
 }
 
 struct Replay {
@@ -75,37 +144,36 @@ impl Replay {
         }
     }
 
-    fn feed(&mut self, input: Input, out: &mut impl Write) -> io::Result<()> {
-        let time = input.now.wall.rfc3339();
+    fn feed(&mut self, input: Input) -> Vec<Said<'static>> {
+        let at = input.now.wall.rfc3339();
         self.inputs += 1;
-        for effect in self.core.handle(input) {
-            match effect {
-                Effect::Tell(notice) => {
-                    writeln!(out, "{time} {}", printable(&notice.to_string()))?;
-                }
-                Effect::Pppd(order) => writeln!(out, "{time} ({order})")?,
-                Effect::JudgeBackend { .. } => {
-                    writeln!(out, "{time} (look whose the backend's port is)")?;
-                }
-                Effect::RestartBackend { .. } => writeln!(out, "{time} (restart the backend)")?,
-                Effect::KeepStopped(_) => writeln!(out, "{time} (keep the list of stopped nodes)")?,
-            }
-        }
+        let mut said: Vec<_> =
+            self.core.handle(input).into_iter().map(|effect| done(at.clone(), effect)).collect();
         let states: BTreeMap<NodeId, State> = self.core.states().collect();
-        for (id, state) in &states {
-            let old = self.states.get(id).map_or("new", |state| state.name());
-            if old != state.name() {
-                writeln!(out, "{time} node {id}: {old} → {}", state.name())?;
+        for (&node, state) in &states {
+            let from = self.states.get(&node).map_or("new", |state| state.name());
+            if from != state.name() {
+                said.push(Said::Became { at: at.clone(), node, from, to: state.name() });
             }
         }
-        for id in self.states.keys().filter(|id| !states.contains_key(id)) {
-            writeln!(out, "{time} node {id}: forgotten")?;
+        for (&node, state) in self.states.iter().filter(|(id, _)| !states.contains_key(id)) {
+            let from = state.name();
+            said.push(Said::Became { at: at.clone(), node, from, to: "forgotten" });
         }
         self.states = states;
-        Ok(())
+        said
     }
+}
 
-    fn sum_up(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{} inputs; {} tunnels up at the end", self.inputs, self.core.up_count())
-    }
+fn done(at: String, effect: Effect) -> Said<'static> {
+    let text = match effect {
+        Effect::Tell(notice) => {
+            return Said::Told { at, text: printable(&notice.to_string()) };
+        }
+        Effect::Pppd(order) => order.to_string(),
+        Effect::JudgeBackend { .. } => "look whose the backend's port is".to_owned(),
+        Effect::RestartBackend { .. } => "restart the backend".to_owned(),
+        Effect::KeepStopped(_) => "keep the list of stopped nodes".to_owned(),
+    };
+    Said::Ordered { at, text }
 }

@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::exit::Exit;
+use super::output::written;
+use crate::exit::{Exit, Refused};
 use crate::printable::printable;
+
+/// Commands that end or take away something: nobody is led to them by a slip of the finger.
+const DANGEROUS: [&str; 2] = ["stop", "remove"];
 
 /// Reads the command line of this program. Help and a wrong command line are told here; `Err` is
 /// what the program ends with then.
@@ -17,17 +21,23 @@ use crate::printable::printable;
 pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
     A::try_parse().map_err(|error| {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            // A closed pipe is no failure of what was printed.
-            let _ = error.print();
-            return Exit::Done.into();
+            return match written(error.print().and_then(|()| std::io::stdout().flush())) {
+                Ok(()) => Exit::Done.into(),
+                Err(error) => fail(program, &error.into()),
+            };
         }
         complain(program, &one_line(program, &error));
         Exit::Usage.into()
     })
 }
 
-/// Tells on stderr, in one line, why this program could not do what it was asked.
-pub fn complain(program: &str, message: &str) {
+/// Tells in one line why the program does not do what was asked, and gives what it ends with.
+pub fn fail(program: &str, refused: &Refused) -> ExitCode {
+    complain(program, &refused.message);
+    refused.exit.into()
+}
+
+fn complain(program: &str, message: &str) {
     // Nothing is left to be done where stderr is closed.
     let _ = writeln!(std::io::stderr(), "{program}: {}", printable(message));
 }
@@ -43,6 +53,7 @@ fn one_line(program: &str, error: &clap::Error) -> String {
         for line in lines.take_while(|line| !line.starts_with("Usage:")) {
             match line.strip_prefix("tip: ") {
                 _ if line.starts_with("For more information") => {}
+                Some(tip) if is_dangerous(tip) => {}
                 Some(tip) => what = what + "; " + tip,
                 None if what.is_empty() => what.push_str(line.trim_start_matches("error: ")),
                 None => what = what + " " + line,
@@ -50,6 +61,11 @@ fn one_line(program: &str, error: &clap::Error) -> String {
         }
     }
     format!("{what}; see `{program} --help`")
+}
+
+/// Whether clap's tip leads to a command that does harm where another was meant.
+fn is_dangerous(tip: &str) -> bool {
+    DANGEROUS.iter().any(|command| tip.contains(&format!("'{command}'")))
 }
 
 #[cfg(test)]
@@ -69,11 +85,17 @@ mod tests {
             #[arg(value_name = "NODE")]
             _node: u32,
         },
+        Stop,
     }
 
     fn told(words: &[&str]) -> String {
         let words = std::iter::once(&"x").chain(words);
         one_line("x", &Arguments::try_parse_from(words).unwrap_err())
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_leads_to_no_command_that_ends_something() {
+        assert_eq!(told(&["top"]), "unrecognized subcommand 'top'; see `x --help`");
     }
 
     #[test]

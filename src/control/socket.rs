@@ -48,14 +48,6 @@ impl SocketError {
     pub(super) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         SocketError::File { what, path: path.to_owned(), source }
     }
-
-    /// Whether rights were missing.
-    pub fn is_permission(&self) -> bool {
-        match self {
-            SocketError::AlreadyRunning { .. } | SocketError::Taken { .. } => false,
-            SocketError::File { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-        }
-    }
 }
 
 /// Whether a daemon could have this configuration's socket, as far as that is seen without taking

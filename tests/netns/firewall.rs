@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use serde_json::{Value, json};
+
 use crate::gateway::CONNEXACTL;
 use crate::namespace::{Namespace, run};
 
@@ -136,6 +138,22 @@ fn what_is_printed_is_what_apply_puts() {
     let twin = Host::with(&format!("{STRICT}\n{printed}"));
     host.done(&[&["apply", "--clamp-mss"], &INTO]);
     assert_eq!(twin.nft(), host.nft());
+}
+
+#[test]
+fn what_is_printed_done_and_taken_away_is_told_as_json_too() {
+    let host = Host::with(STRICT);
+    let told = |arguments: &[&[&str]]| {
+        let (code, said) = host.told(arguments);
+        let said: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{code}: {said}"));
+        (code, said)
+    };
+    let printed = host.told(&[&["print"]]).1;
+    let json = &["--json"][..];
+    assert_eq!(told(&[&["print"], json]), (0, json!({ "filter": "nft", "rules": printed })));
+    let applied = told(&[&["apply"], &INTO, json]);
+    assert_eq!(applied, (0, json!({ "done": "applied", "troubles": [] })));
+    assert_eq!(told(&[&["remove"], json]), (0, json!({ "done": "removed" })));
 }
 
 #[test]

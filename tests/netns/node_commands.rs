@@ -303,6 +303,10 @@ fn a_database_that_can_not_serve_is_an_error_of_configuration() {
     assert!(complaint.contains("no such file") && complaint.contains("node init"), "{complaint}");
     gateway.sql("CREATE TABLE nodes (id)");
     assert_eq!(refused(&gateway, &ADD, "secret").0, 78);
+    fs::remove_file(gateway.path("connexa.db")).unwrap();
+    let mut command = gateway.connexactl(&["firewall", "print", "--of-nodes"]);
+    command.arg("--config").arg(gateway.path("connexad.toml")).env_remove("CONNEXA_DB");
+    assert_eq!(told(&mut command, "").0, 78);
     let mut command = gateway.connexactl(&["node", "list", "--config", "/nowhere.toml"]);
     assert_eq!(told(&mut command, "").0, 78);
 }

@@ -1,10 +1,12 @@
 //! The two programs at the command line: exit codes, and one line for each error.
 
-use std::process::{Command, Output};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
 
 use rustix::process::Signal;
 
-use crate::gateway::{CONNEXAD, Gateway};
+use crate::gateway::{CONNEXACTL, CONNEXAD, Gateway};
 use crate::namespace::run;
 
 /// The one line on stderr.
@@ -105,6 +107,84 @@ fn the_daemon_needs_root() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(77));
     assert!(one_line(&output).contains("root"));
+}
+
+#[test]
+fn each_program_tells_its_own_name_and_version() {
+    for program in [CONNEXAD, CONNEXACTL] {
+        let output = Command::new(program).arg("-V").output().unwrap();
+        let name = program.rsplit('/').next().unwrap();
+        let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+    }
+}
+
+#[test]
+fn a_configuration_that_may_not_be_read_is_a_lack_of_rights_to_each_program() {
+    let gateway = Gateway::new();
+    let config = gateway.path("connexad.toml");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    for (program, what) in [(CONNEXAD, "--check-config"), (CONNEXACTL, "doctor")] {
+        // The checkout may be closed to other users.
+        let copy = gateway.path(program.rsplit('/').next().unwrap());
+        fs::copy(program, &copy).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        let output = command.arg(copy).arg(what).arg("--config").arg(&config).output().unwrap();
+        let line = one_line(&output);
+        assert_eq!(output.status.code(), Some(77), "{line}");
+        assert!(line.contains("connexad.toml"), "{line}");
+    }
+}
+
+#[test]
+fn a_socket_that_can_not_be_made_is_an_error_of_configuration() {
+    let gateway = Gateway::new();
+    gateway.configure("control.socket = \"/proc/nowhere/connexad.sock\"");
+    let output = gateway.connexad(&[]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.lines().last().unwrap().contains("check control.socket"), "{told}");
+    assert_eq!(output.status.code(), Some(78));
+}
+
+/// The exit code of a program whose standard output is this file, and its one line on stderr.
+fn printing_to(mut command: Command, file: &str) -> (Option<i32>, String) {
+    let out = fs::OpenOptions::new().write(true).open(file).unwrap();
+    let output = command.stdout(out).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
+    let output = output.unwrap();
+    (output.status.code(), one_line(&output))
+}
+
+#[test]
+fn an_answer_that_can_not_be_written_is_an_error_of_one_line() {
+    let mut gateway = Gateway::new();
+    gateway.start().wait_until("an answer", |_| true);
+    for command in [
+        gateway.connexactl(&["status"]),
+        gateway.connexactl(&["status", "--json"]),
+        gateway.connexactl(&["--help"]),
+        gateway.connexactl(&["-V"]),
+        gateway.connexad(&["--check-config"]),
+        gateway.connexad(&["--once"]),
+        gateway.connexad(&["--help"]),
+    ] {
+        let shown = format!("{command:?}");
+        let (code, line) = printing_to(command, "/dev/full");
+        assert_eq!(code, Some(1), "{shown}: {line}");
+        assert!(line.contains("can't be written to standard output"), "{shown}: {line}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_pipe_that_is_closed_is_no_error() {
+    let mut gateway = Gateway::new();
+    gateway.start().wait_until("an answer", |_| true);
+    let mut command = gateway.connexactl(&["status"]);
+    let (theirs, ours) = std::io::pipe().unwrap();
+    drop(theirs);
+    let output = command.stdout(ours).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use connexa::core::event::{Event, Input};
 use connexa::core::time::Now;
 use connexa::recording::Line;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
 use crate::namespace::kill;
@@ -28,7 +28,11 @@ fn recorded() -> Gateway {
 }
 
 fn replay(gateway: &Gateway) -> (String, String, Option<i32>) {
-    let mut command = gateway.connexactl(&["replay"]);
+    replay_with(gateway, &["replay"])
+}
+
+fn replay_with(gateway: &Gateway, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = gateway.connexactl(arguments);
     let output = command.arg(gateway.path("recording")).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr), output.status.code())
@@ -60,6 +64,22 @@ fn a_replay_prints_each_transition() {
 }
 
 #[test]
+fn a_replay_as_json_has_an_object_for_each_line_of_the_other() {
+    let gateway = recorded();
+    let (text, ..) = replay(&gateway);
+    let (json, complaint, exit) = replay_with(&gateway, &["replay", "--json"]);
+    assert_eq!((complaint.as_str(), exit), ("", Some(0)));
+    let said: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said.len(), text.lines().count());
+    let up = |said: &&Value| said["what"] == "became" && said["node"] == 1 && said["to"] == "up";
+    assert_eq!(said.iter().filter(up).count(), 2, "{json}");
+    assert_eq!(
+        (&said.last().unwrap()["up"], &said.last().unwrap()["cut"]),
+        (&json!(1), &json!(false))
+    );
+}
+
+#[test]
 fn a_recording_holds_no_password_and_is_for_root_alone() {
     let gateway = recorded();
     assert!(!gateway.read("recording").contains("hunter2"));
@@ -84,7 +104,12 @@ fn a_recording_that_was_cut_short_is_replayed_to_its_end() {
     let gateway = recorded();
     let whole = gateway.read("recording");
     fs::write(gateway.path("recording"), whole.trim_end().strip_suffix('}').unwrap()).unwrap();
-    assert_eq!(replay(&gateway).2, Some(0));
+    let (told, _, exit) = replay(&gateway);
+    assert!(told.contains("The last line is cut short and left out"), "{told}");
+    assert_eq!(exit, Some(0));
+    let (json, ..) = replay_with(&gateway, &["replay", "--json"]);
+    let end: Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+    assert_eq!((&end["what"], &end["cut"]), (&json!("end"), &json!(true)));
 }
 
 #[test]

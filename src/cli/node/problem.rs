@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
-use crate::desired::{CreateError, EditError, Problem, What};
+use crate::desired::{CreateError, EditError, Problem};
 use crate::exit::Exit;
 use crate::node::Invalid;
 
@@ -64,9 +64,9 @@ impl NodeError {
     /// The exit code that tells of it.
     pub fn exit(&self) -> Exit {
         match self {
-            NodeError::Config(error) => of_config(error),
+            NodeError::Config(error) => error.into(),
             NodeError::Unusable(problem) | NodeError::Edit(EditError::Unusable(problem)) => {
-                of_problem(problem)
+                problem.into()
             }
             NodeError::Edit(
                 EditError::Locked { .. }
@@ -93,30 +93,5 @@ impl NodeError {
                 }
             }
         }
-    }
-}
-
-fn of_config(error: &ConfigError) -> Exit {
-    match error {
-        ConfigError::Unreadable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
-            Exit::Permission
-        }
-        ConfigError::Unreadable { .. }
-        | ConfigError::Malformed { .. }
-        | ConfigError::Refused { .. } => Exit::Config,
-    }
-}
-
-fn of_problem(problem: &Problem) -> Exit {
-    match &problem.what {
-        What::Rights(_) => Exit::Permission,
-        What::Missing
-        | What::NotAFile
-        | What::Empty { .. }
-        | What::NotSqlite
-        | What::Schema(_)
-        | What::NoIds { .. }
-        | What::TooMany { .. } => Exit::Config,
-        What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
     }
 }

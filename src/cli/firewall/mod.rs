@@ -1,7 +1,8 @@
 //! `connexactl firewall`: what the host's packet filter does to PPTP, and rules that let it
 //! through.
 
-use std::fmt::Write as _;
+mod told;
+
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,15 +10,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use futures::{StreamExt, stream};
-use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::json;
 use crate::config::{self, ConfigError};
 use crate::desired::{self, Problem, Settings};
 use crate::exit::Exit;
-use crate::firewall::{self, Done, Filter, FirewallError, Place, Server, Trouble, Wish};
+use crate::firewall::{self, Filter, FirewallError, Place, Server, Wish};
+use told::{Answer, Findings};
 
 /// How long a server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -108,45 +108,6 @@ pub enum FirewallCommandError {
     Json(String),
 }
 
-impl FirewallCommandError {
-    /// The program's exit code for it.
-    pub fn exit(&self) -> Exit {
-        match self {
-            FirewallCommandError::Firewall(FirewallError::NotRoot) => Exit::Permission,
-            FirewallCommandError::Firewall(FirewallError::IntoOfIptables) => Exit::Usage,
-            FirewallCommandError::Firewall(
-                FirewallError::NoFilter
-                | FirewallError::Missing { .. }
-                | FirewallError::Refused { .. }
-                | FirewallError::Garbled(_)
-                | FirewallError::Foreign { .. }
-                | FirewallError::OfIptables(_)
-                | FirewallError::NotOurs
-                | FirewallError::NoSuchChain(_),
-            )
-            | FirewallCommandError::Nodes(_)
-            | FirewallCommandError::NoServer(_)
-            | FirewallCommandError::Json(_) => Exit::No,
-            FirewallCommandError::Config(_) => Exit::Config,
-        }
-    }
-}
-
-/// What `check` has found.
-#[derive(Debug, Serialize)]
-struct Findings {
-    troubles: Vec<Trouble>,
-    servers: Vec<Answer>,
-}
-
-/// How a server took a call of its control port.
-#[derive(Debug, Serialize)]
-struct Answer {
-    server: Ipv4Addr,
-    answers: bool,
-    message: String,
-}
-
 /// Does what the command line says; the text to print, and the exit code.
 ///
 /// # Errors
@@ -158,12 +119,13 @@ pub async fn firewall(
     match &arguments.command {
         FirewallCommand::Print(rules) => {
             let filter = rules.filter()?;
-            Ok((firewall::print(filter, &wish(rules).await?, &places(&rules.into))?, Exit::Done))
+            let text = firewall::print(filter, &wish(rules).await?, &places(&rules.into))?;
+            Ok((told::rules(filter, text, as_json)?, Exit::Done))
         }
-        FirewallCommand::Apply(rules) => apply(rules).await,
+        FirewallCommand::Apply(rules) => apply(rules, as_json).await,
         FirewallCommand::Remove { filter } => {
             let done = firewall::remove(filter.map(Filter::from))?;
-            Ok((told(done).to_owned(), Exit::Done))
+            Ok((told::done(done, None, as_json)?, Exit::Done))
         }
         FirewallCommand::Check(asked) => check(asked, as_json).await,
     }
@@ -184,7 +146,10 @@ impl From<FilterName> for Filter {
     }
 }
 
-async fn apply(rules: &RuleArguments) -> Result<(String, Exit), FirewallCommandError> {
+async fn apply(
+    rules: &RuleArguments,
+    as_json: bool,
+) -> Result<(String, Exit), FirewallCommandError> {
     let filter = rules.filter()?;
     let wish = wish(rules).await?;
     let done = firewall::apply(filter, &wish, &places(&rules.into))?;
@@ -192,8 +157,7 @@ async fn apply(rules: &RuleArguments) -> Result<(String, Exit), FirewallCommandE
     still.retain(|trouble| trouble.sure);
     let exit = if still.is_empty() { Exit::Done } else { Exit::No };
     let findings = Findings { troubles: still, servers: Vec::new() };
-    let others = if exit == Exit::Done { String::new() } else { in_lines(&findings) };
-    Ok((told(done).to_owned() + &others, exit))
+    Ok((told::done(done, Some(&findings), as_json)?, exit))
 }
 
 async fn wish(rules: &RuleArguments) -> Result<Wish, FirewallCommandError> {
@@ -232,15 +196,6 @@ fn places(words: &[String]) -> Vec<Place> {
     words.chunks(3).filter_map(place).collect()
 }
 
-fn told(done: Done) -> &'static str {
-    match done {
-        Done::Applied => "The rules are in place; `connexactl firewall remove` takes them away\n",
-        Done::NotNeeded => "Nothing drops PPTP, so no rule is needed\n",
-        Done::Removed => "The rules are gone\n",
-        Done::NothingThere => "There are no rules of connexa's\n",
-    }
-}
-
 async fn check(
     asked: &ServerArguments,
     as_json: bool,
@@ -252,12 +207,7 @@ async fn check(
     // What may be dropped can't be called well either.
     let is_well =
         findings.troubles.is_empty() && findings.servers.iter().all(|server| server.answers);
-    let text = if as_json {
-        json(&findings).map_err(FirewallCommandError::Json)?
-    } else {
-        in_lines(&findings)
-    };
-    Ok((text, if is_well { Exit::Done } else { Exit::No }))
+    Ok((told::findings(&findings, as_json)?, if is_well { Exit::Done } else { Exit::No }))
 }
 
 /// Calls a server's control port, and sends it a packet of GRE that belongs to no call.
@@ -286,26 +236,4 @@ async fn call(server: Ipv4Addr) -> Answer {
         }
     };
     Answer { server, answers, message }
-}
-
-fn in_lines(findings: &Findings) -> String {
-    let mut text = String::new();
-    for Trouble { chain, what, sure } in &findings.troubles {
-        let (verdict, verb) = if *sure {
-            ("failed ", "drops")
-        } else {
-            ("warning", "may drop, by rules that are not understood here:")
-        };
-        let _ = writeln!(text, "{verdict} {chain} {verb} {what}");
-    }
-    if findings.troubles.is_empty() {
-        text.push_str("ok      no chain drops TCP port 1723 or GRE\n");
-    } else {
-        text.push_str("        → connexactl firewall apply\n");
-    }
-    for Answer { server, answers, message } in &findings.servers {
-        let verdict = if *answers { "ok     " } else { "failed " };
-        let _ = writeln!(text, "{verdict} {server}: {message}");
-    }
-    text
 }

@@ -1,0 +1,30 @@
+//! What the programs print: an answer that does not arrive is an error.
+
+use std::io::{self, ErrorKind, Write};
+
+/// Why an answer did not reach who asked.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the answer can't be written to standard output: {0}; see where that leads, to a full disk perhaps"
+)]
+pub struct OutputError(#[from] io::Error);
+
+/// Prints an answer.
+///
+/// # Errors
+/// When it can't be written. A closed pipe (`connexactl status | head`) is no failure.
+pub fn print(text: &str) -> Result<(), OutputError> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// What became of a write to standard output.
+///
+/// # Errors
+/// When it failed for another reason than a closed pipe.
+pub(super) fn written(outcome: io::Result<()>) -> Result<(), OutputError> {
+    match outcome {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
