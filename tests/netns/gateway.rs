@@ -165,6 +165,7 @@ impl Gateway {
     pub(crate) fn connexactl(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CONNEXACTL);
         command.args(arguments).arg("--socket").arg(self.path("control/connexad.sock"));
+        command.env_remove("CONNEXA_DB");
         command.stdin(Stdio::null());
         command
     }

@@ -131,6 +131,7 @@ fn a_password_is_asked_for_at_the_terminal_and_not_shown() {
     );
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--echo", "always", "--command", &client, "/dev/null"]);
+    script.env_remove("CONNEXA_DB");
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut shown = child.stdout.take().unwrap();
     let mut text = Vec::new();
@@ -319,7 +320,7 @@ fn who_may_not_write_is_told_so() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     command.arg(gateway.path("connexactl")).args(["node", "--config"]);
-    command.arg(gateway.path("connexad.toml")).args(ADD);
+    command.arg(gateway.path("connexad.toml")).args(ADD).env_remove("CONNEXA_DB");
     let (code, _, complaint) = told(&mut command, "secret");
     assert_eq!(code, 77, "{complaint}");
     assert!(complaint.contains("run as root"), "{complaint}");
