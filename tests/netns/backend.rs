@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use connexa::backend::listeners;
@@ -47,10 +46,7 @@ fn look(namespace: &Namespace) -> Vec<Listening> {
 }
 
 fn script(gateway: &Gateway, name: &str, text: &str) -> String {
-    let path = gateway.path("bin").join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path.display().to_string()
+    gateway.script(name, text).display().to_string()
 }
 
 /// A gateway in an outage, whose backend is restarted by this.

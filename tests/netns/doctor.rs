@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 
@@ -45,9 +44,7 @@ impl Host {
     }
 
     fn program(&self, name: &str, text: &str) {
-        let path = self.gateway.path("bin").join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.gateway.script(name, text);
     }
 
     fn answer(&self, question: &str, text: &str) {

@@ -1,6 +1,7 @@
 //! A gateway of its own for each test: sandbox, database, PPTP servers, daemon.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use crate::database::{Database, SCHEMA};
-use crate::namespace::{Namespace, kill};
+use crate::namespace::{Namespace, kill, run};
 
 /// The daemon under test.
 pub(crate) const CONNEXAD: &str = env!("CARGO_BIN_EXE_connexad");
@@ -90,6 +91,27 @@ impl Gateway {
     /// Puts a program into the sandbox's `bin`.
     pub(crate) fn install(&self, name: &str, target: &Path) {
         symlink(target, self.path("bin").join(name)).unwrap();
+    }
+
+    /// Writes a script into the sandbox's `bin`. Another program writes it: a file that this process
+    /// had open could be open still in a child that another test is about to start, and the kernel
+    /// runs no program that is open for writing (execve(2), `ETXTBSY`).
+    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path("bin").join(name);
+        let mut install = Command::new("install");
+        install.args(["--mode=755", "/dev/stdin"]).arg(&path).stdin(Stdio::piped());
+        let mut install = install.spawn().unwrap();
+        install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(install.wait().unwrap().success());
+        path
+    }
+
+    /// A copy of a program that every user may run, as the checkout may be closed to others. It is
+    /// made as scripts are.
+    pub(crate) fn copy(&self, program: &str) -> PathBuf {
+        let copy = self.path(program.rsplit('/').next().unwrap());
+        run(Command::new("cp").arg(program).arg(&copy));
+        copy
     }
 
     /// Writes the configuration: the sandbox's, changed by `toml`.

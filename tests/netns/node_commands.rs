@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::database::Database;
 use crate::gateway::Gateway;
-use crate::namespace::run;
 
 /// Runs `connexactl node` on the sandbox's configuration; gives its exit code, what it printed and
 /// its complaint, which is one line at most.
@@ -315,11 +314,9 @@ fn a_database_that_can_not_serve_is_an_error_of_configuration() {
 #[test]
 fn who_may_not_write_is_told_so() {
     let gateway = Gateway::new();
-    // The checkout may be closed to other users.
-    run(Command::new("cp").arg(crate::gateway::CONNEXACTL).arg(gateway.path("connexactl")));
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(gateway.path("connexactl")).args(["node", "--config"]);
+    command.arg(gateway.copy(crate::gateway::CONNEXACTL)).args(["node", "--config"]);
     command.arg(gateway.path("connexad.toml")).args(ADD).env_remove("CONNEXA_DB");
     let (code, _, complaint) = told(&mut command, "secret");
     assert_eq!(code, 77, "{complaint}");

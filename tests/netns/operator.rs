@@ -1,7 +1,6 @@
 //! The operator stops, starts and retries nodes, and that outlives the daemon.
 
 use std::fs;
-use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -250,9 +249,7 @@ fn a_node_that_waits_for_its_turn_can_be_stopped_and_is_passed_over() {
 #[test]
 fn a_dial_that_has_no_link_yet_can_be_stopped() {
     let mut gateway = Gateway::new();
-    let silent = gateway.path("bin/silent-pppd");
-    let write = "printf '#!/bin/sh\\nexec sleep 1000\\n' >\"$0\" && chmod 755 \"$0\"";
-    run(Command::new("sh").args(["-c", write]).arg(&silent));
+    let silent = gateway.script("silent-pppd", "#!/bin/sh\nexec sleep 1000\n");
     gateway.configure(&format!("paths.pppd = \"{}\"", silent.display()));
     gateway.node(1, "10.9.0.1", "secret");
     let node = gateway.start().wait_node(1, "a process", |node| node.pid.is_some());

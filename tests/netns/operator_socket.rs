@@ -121,8 +121,7 @@ fn a_change_without_a_daemon_says_unreachable() {
 fn the_group_may_read_and_only_root_may_change() {
     let mut gateway = Gateway::configured(GROUP);
     gateway.nodes(1);
-    // The checkout may be closed to other users.
-    run(Command::new("cp").args([CONNEXACTL.into(), gateway.path("connexactl")]));
+    gateway.copy(CONNEXACTL);
     let pid = gateway.start().wait_state(1, "up").pid;
     let client = |arguments: &[&str]| {
         let mut command = as_nobody(gateway.path("connexactl").to_str().unwrap());
@@ -142,7 +141,7 @@ fn the_group_may_read_and_only_root_may_change() {
 #[test]
 fn who_may_not_even_read_is_told_that_a_change_needs_root() {
     let mut gateway = Gateway::configured("control.group = \"root\"");
-    run(Command::new("cp").args([CONNEXACTL.into(), gateway.path("connexactl")]));
+    gateway.copy(CONNEXACTL);
     gateway.start().wait_until("an answer", |_| true);
     let mut command = as_nobody(gateway.path("connexactl").to_str().unwrap());
     command.arg("--socket").arg(gateway.path("control/connexad.sock"));

@@ -1,7 +1,6 @@
 //! Processes of calls: none is left over, none is lost, none leaves a trace in the daemon.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -26,18 +25,11 @@ read never
 fn gateway() -> Gateway {
     let gateway = Gateway::new();
     fs::remove_file(gateway.path("bin/pptp")).unwrap();
-    program(&gateway, "pptp", PPTP);
+    gateway.script("pptp", PPTP);
     run(Command::new("mkfifo").arg(gateway.path("never")));
     gateway.nodes(1);
     gateway.server("10.9.0.1", &json!({ "pty": true }));
     gateway
-}
-
-/// Puts a script into the sandbox's `bin`.
-fn program(gateway: &Gateway, name: &str, text: &str) {
-    let path = gateway.path("bin").join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The call manager of the call with this number.
@@ -143,7 +135,7 @@ fn a_pppd_that_goes_to_the_background_by_itself_is_taken_over() {
     let mut gateway = Gateway::new();
     fs::create_dir(gateway.path("real")).unwrap();
     fs::rename(gateway.path("bin/pppd"), gateway.path("real/pppd")).unwrap();
-    program(&gateway, "pppd", "#!/bin/sh\nexec \"${0%/bin/*}/real/pppd\" call \"$2\"\n");
+    gateway.script("pppd", "#!/bin/sh\nexec \"${0%/bin/*}/real/pppd\" call \"$2\"\n");
     gateway.nodes(1);
     gateway.start();
     gateway.wait_node(1, "taken over", |node| node.state == "up" && node.adopted);
@@ -166,7 +158,7 @@ fn a_pppd_that_says_and_does_nothing_is_given_up() {
 fn a_pppd_that_prints_for_ever_is_given_up_and_costs_no_memory() {
     let mut gateway = Gateway::configured("tunnel.dial_timeout = \"1s\"");
     fs::remove_file(gateway.path("bin/pppd")).unwrap();
-    program(&gateway, "pppd", "#!/bin/sh\nexec cat /dev/zero\n");
+    gateway.script("pppd", "#!/bin/sh\nexec cat /dev/zero\n");
     gateway.start();
     let daemon = gateway.wait_until("no node", |status| status.nodes.is_empty()).daemon.pid;
     let before = most_memory(daemon);

@@ -7,7 +7,6 @@ use std::process::{Command, Output, Stdio};
 use rustix::process::Signal;
 
 use crate::gateway::{CONNEXACTL, CONNEXAD, Gateway};
-use crate::namespace::run;
 
 /// The one line on stderr.
 fn one_line(output: &Output) -> String {
@@ -99,11 +98,9 @@ fn one_look_shows_the_tunnels_that_are_up_and_changes_nothing() {
 #[test]
 fn the_daemon_needs_root() {
     let gateway = Gateway::new();
-    // The checkout may be closed to other users.
-    run(Command::new("cp").args([CONNEXAD.into(), gateway.path("connexad")]));
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(gateway.path("connexad")).arg("--config").arg(gateway.path("connexad.toml"));
+    command.arg(gateway.copy(CONNEXAD)).arg("--config").arg(gateway.path("connexad.toml"));
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(77));
     assert!(one_line(&output).contains("root"));
@@ -125,12 +122,15 @@ fn a_configuration_that_may_not_be_read_is_a_lack_of_rights_to_each_program() {
     let config = gateway.path("connexad.toml");
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     for (program, what) in [(CONNEXAD, "--check-config"), (CONNEXACTL, "doctor")] {
-        // The checkout may be closed to other users.
-        let copy = gateway.path(program.rsplit('/').next().unwrap());
-        fs::copy(program, &copy).unwrap();
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        let output = command.arg(copy).arg(what).arg("--config").arg(&config).output().unwrap();
+        let output = command
+            .arg(gateway.copy(program))
+            .arg(what)
+            .arg("--config")
+            .arg(&config)
+            .output()
+            .unwrap();
         let line = one_line(&output);
         assert_eq!(output.status.code(), Some(77), "{line}");
         assert!(line.contains("connexad.toml"), "{line}");
