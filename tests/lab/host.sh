@@ -115,6 +115,14 @@ prepare_layer() {
     deb=${deb##*/} names+=("${deb%%_*}")
   done
   say "unpacked for the guest: ${names[*]-nothing}"
+  # The package's own /etc/ppp, not what the host has made of it.
+  rm -rf "$cache/ppp" && mkdir "$cache/ppp"
+  deb=$(find "$cache/debs" -name 'ppp_*.deb')
+  if [[ -z $deb ]]; then
+    (cd "$cache/debs" && apt download ppp)
+    deb=$(find "$cache/debs" -name 'ppp_*.deb')
+  fi
+  unpack "$deb" "$cache/ppp" ./etc/ppp
   rm -rf "$cache/debs"
   # Emulated, an uncompiled Python program takes seconds more to start.
   [[ ! -d $cache/layer/usr/lib/python3 ]] || /usr/bin/python3 -m compileall -q "$cache/layer/usr/lib/python3"
@@ -216,11 +224,13 @@ stage_run() {
     terminal=yes
     columns=$(tput cols 2>/dev/null || echo 80)
   fi
-  mkdir -p "$root/"{etc/ppp/peers,etc/supervisor,etc/systemd/journald.conf.d,srv/backend,var/log/supervisor}
+  mkdir -p "$root/"{etc/supervisor,etc/systemd/journald.conf.d,srv/backend,var/log/supervisor}
   mkdir -p "$root/usr/local/"{bin,sbin}
   mkdir "$run/claims" "$lab/claims"
   cp -a "$here/." "$lab/"
   cp -a "$project/tests/bench" "$lab/"
+  cp -a "$cache/ppp/etc/ppp" "$root/etc/"
+  mkdir -p "$root/etc/ppp/peers"
   cp -a "$here/units" "$root/etc/systemd/system"
   for unit in "${masked_units[@]}"; do ln -s /dev/null "$root/etc/systemd/system/$unit"; done
   ln -s lab.target "$root/etc/systemd/system/default.target"

@@ -48,6 +48,9 @@ server() {
   printf '%s\n' 'name pptpd' refuse-pap refuse-chap refuse-mschap require-mschap-v2 $mppe "${options[@]}" \
     nobsdcomp nodeflate nodefaultroute 'mtu 1400' 'mru 1400' debug >"$folder/ppp/pptpd-options"
   : >"$folder/ppp/options"
+  mkdir "$folder/calls"
+  printf '#!/bin/sh\necho "$PPPD_PID" >"%s/calls/$PEERNAME"\n' "$folder" >"$folder/ppp/ip-up"
+  chmod 755 "$folder/ppp/ip-up"
   for account in "$@"; do
     printf '"%s" pptpd "%s" %s\n' "${account%%:*}" "${account#*:}" "$client"
   done >"$folder/ppp/chap-secrets"
@@ -67,6 +70,9 @@ server_stop() { systemctl stop "pptpd@$1"; }
 
 # The server and its calls die at once.
 server_kill() { systemctl kill --signal KILL "pptpd@$1"; }
+
+# server_drops NAME LOGIN: the server's end of that login's call dies, and its other calls go on
+server_drops() { kill -KILL "$(cat "/srv/$1/calls/$2")"; }
 
 # The kernel goes on accepting its connections, and nobody answers.
 server_freeze() { systemctl kill --signal STOP "pptpd@$1"; }
@@ -161,9 +167,24 @@ node_is() {
 # node_up ID [SECONDS]
 node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
 
-tunnel_pid() { head -n1 "/run/ppp-connexa-node-$1.pid"; }
+# field ID NAME: a plain value of a node's status, without jq
+field() {
+  local seen
+  seen=$(connexactl status "$1" --json || true)
+  [[ $seen =~ \"$2\":\ \"?([^\",]*) ]] && echo "${BASH_REMATCH[1]}"
+}
 
-tunnel_link() { sed -n 2p "/run/ppp-connexa-node-$1.pid"; }
+tunnel_link() { field "$1" interface; }
+
+# What tells a tunnel from the node's next one, whatever engine carries it: the kernel gives no index of a link again.
+tunnel() { field "$1" ifindex; }
+
+# other_tunnel ID TUNNEL: the node is up, by another tunnel than that
+other_tunnel() { node_is "$1" up && [[ $(tunnel "$1") != "$2" ]]; }
+
+# Of pppd alone, also while no daemon runs; for scenarios about pppd and pptp themselves, which are bare-pppd, by-hand,
+# daemon-killed, first-light, left-over-pptp, no-ppp-device, pppd-killed and pptp-killed. All others serve any engine.
+tunnel_pid() { head -n1 "/run/ppp-connexa-node-$1.pid"; }
 
 # The two processes of pptp of a node: one carries its packets, one holds its control connection.
 gateway_pid() { pgrep -x pptpgw -P "$(tunnel_pid "$1")"; }

@@ -8,8 +8,8 @@ child=$(cat /run/backend-child)
 node 2 10.9.0.2 admin secret speed_ok
 daemon_start
 node_up 2
-tunnel=$(tunnel_pid 2)
+tunnel=$(tunnel 2)
 supervisorctl restart backend
 wait_for 10 "the backend's child has ended" ended "$child"
-expect_equal "the tunnel's process" "$tunnel" "$(tunnel_pid 2)"
+expect_equal "the tunnel" "$tunnel" "$(tunnel 2)"
 expect "and it is up" node_is 2 up

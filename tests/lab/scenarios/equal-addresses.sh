@@ -18,10 +18,9 @@ for id in 2 3; do
   expect_equal "the link of node $id" "$(ifindex "$(tunnel_link "$id")")" "$(of_node "$id" .ifindex)"
 done
 
-neighbour=$(identity 3) first=$(of_node 2 .ifindex)
-kill -KILL "$(tunnel_pid 2)"
-wait_journal 10 'Tunnel for node 2 is DOWN on '
-node_up 2
-expect "node 2 has a new link" test "$(of_node 2 .ifindex)" != "$first"
+neighbour=$(identity 3) first=$(tunnel 2)
+server_drops alpha admin
+wait_journal 20 'Tunnel for node 2 is DOWN on '
+wait_for 40 "node 2 has a new link" other_tunnel 2 "$first"
 expect_equal "its addresses" '10.50.2.100 10.50.2.1' "$(addresses 2)"
 expect_equal "node 3" "$neighbour" "$(identity 3)"

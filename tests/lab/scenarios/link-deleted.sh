@@ -8,13 +8,13 @@ daemon_start
 node_up 2
 node_up 3
 
-link2=$(tunnel_link 2) link3=$(tunnel_link 3) pppd2=$(tunnel_pid 2) pppd3=$(tunnel_pid 3)
+link2=$(tunnel_link 2) link3=$(tunnel_link 3) tunnel2=$(tunnel 2) tunnel3=$(tunnel 3)
+processes=$(status '.nodes[].pid // empty')
 expect "the kernel lets a link be deleted" ip link del "$link2"
 wait_journal 10 "Tunnel for node 2 is DOWN on $link2: "
 expect "a link can be set down" ip link set "$link3" down
 wait_journal 10 "Tunnel for node 3 is DOWN on $link3: "
 
-another() { [[ -e /run/ppp-connexa-node-$1.pid && $(tunnel_pid "$1") != "$2" ]] && node_is "$1" up; }
-wait_for 30 "node 2 has another tunnel" another 2 "$pppd2"
-wait_for 30 "node 3 has another tunnel" another 3 "$pppd3"
-for old in "$pppd2" "$pppd3"; do expect "process $old is gone" ended "$old"; done
+wait_for 30 "node 2 has another tunnel" other_tunnel 2 "$tunnel2"
+wait_for 30 "node 3 has another tunnel" other_tunnel 3 "$tunnel3"
+for old in $processes; do expect "process $old is gone" ended "$old"; done

@@ -9,12 +9,11 @@ node 2 10.9.0.2 admin hush-4711 speed_ok
 daemon_start
 node_up 2
 
-first=$(tunnel_pid 2)
+first=$(tunnel 2)
 server_kill alpha
 wait_journal 20 'Tunnel for node 2 is DOWN on '
 server_start alpha
-redialled() { [[ -e /run/ppp-connexa-node-2.pid && $(tunnel_pid 2) != "$first" ]] && node_is 2 up; }
-wait_for 30 "node 2 is dialled again and up" redialled
+wait_for 30 "node 2 is dialled again and up" other_tunnel 2 "$first"
 daemon_stop
 
 connexactl replay "$recording" >/run/lab-replay || fail "the recording can't be replayed"

@@ -12,14 +12,14 @@ expect_equal "processes that systemd may kill" process "$(property KillMode)"
 expect "the watchdog is armed" not test "$(property WatchdogUSec)" = 0
 expect "the watchdog is fed" test "$(property WatchdogTimestampMonotonic)" -gt 0
 
-pppd=$(tunnel_pid 2) index=$(ifindex ppp0) first=$(daemon_pid)
+index=$(ifindex ppp0) carrier=$(of_node 2 .pid) first=$(daemon_pid)
 ping -i 0.2 -I ppp0 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
 
 systemctl restart connexad
 node_up 2
 expect "another daemon runs" test "$(daemon_pid)" != "$first"
-expect_equal "the same tunnel, taken over" "$pppd $index true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
+expect_equal "the same tunnel, taken over" "$carrier $index true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
 
 config 'tunnel.mtu = "many"'
 systemctl reload connexad
@@ -34,4 +34,5 @@ expect_equal "how the unit ended" 'inactive success' "$(property ActiveState) $(
 kill -INT "$ping"
 wait "$ping" || true
 expect "no packet was lost: $(tail -n2 /run/lab-ping)" grep ' 0% packet loss' /run/lab-ping
-expect_equal "the tunnel outlives the daemon" "$pppd $index" "$(tunnel_pid 2) $(ifindex ppp0)"
+expect_equal "the tunnel outlives the daemon" "$index" "$(ifindex ppp0)"
+expect "a packet crosses it still" ping -c 1 -W 5 -I ppp0 10.50.2.1
