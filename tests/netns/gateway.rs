@@ -26,8 +26,10 @@ pub(crate) const CONNEXACTL: &str = env!("CARGO_BIN_EXE_connexactl");
 /// The longest that anything here may take. Only a test that fails waits so long: it is there for a
 /// machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at the least.
-const GLANCE: Duration = Duration::from_millis(5);
+/// Between two looks: a share of what was waited already, within bounds, so that what comes soon is
+/// seen soon, and what takes seconds is not looked for hundreds of times.
+const GLANCE: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(50)];
+const SHARE: u32 = 8;
 /// A look that takes long, as one by a program does, is followed by so many times its length: what
 /// looks must not be what keeps the machine busy.
 const REST: u32 = 4;
@@ -238,16 +240,17 @@ impl Gateway {
 
     /// Looks again and again until `look` finds something.
     pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
+        let begun = Instant::now();
         loop {
-            let begun = Instant::now();
+            let looked = Instant::now();
             if let Some(found) = look() {
                 return found;
             }
-            if Instant::now() > deadline {
+            if begun.elapsed() > DEADLINE {
                 panic!("waited in vain for {what}\n{}", self.scene());
             }
-            std::thread::sleep(GLANCE.max(begun.elapsed() * REST));
+            let glance = (begun.elapsed() / SHARE).clamp(GLANCE[0], GLANCE[1]);
+            std::thread::sleep(glance.max(looked.elapsed() * REST));
         }
     }
 
