@@ -5,7 +5,6 @@
 //! before its `up` has begun is told to nobody.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,26 +15,17 @@ use tokio::time::timeout;
 use crate::backend::log_lines;
 use crate::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
 use crate::config;
-use crate::core::notice::Notice;
+use crate::core::change::{Change, UpTunnel};
 use crate::node::NodeId;
 
 /// Hooks of all nodes that run at once.
 const AT_ONCE: usize = 8;
 
-/// What a hook is told of its tunnel.
-#[derive(Clone, Debug)]
-struct Facts {
-    interface: String,
-    local: Ipv4Addr,
-    remote: Option<Ipv4Addr>,
-}
-
 /// One run of a hook.
 #[derive(Clone, Debug)]
 struct Job {
-    node: NodeId,
     is_up: bool,
-    facts: Facts,
+    tunnel: UpTunnel,
     reason: String,
     argv: Vec<String>,
     limit: Duration,
@@ -47,7 +37,7 @@ pub struct Hooks {
     jobs: Option<mpsc::UnboundedSender<Job>>,
     task: JoinHandle<()>,
     /// The tunnels that are up, as they were told.
-    up: BTreeMap<NodeId, Facts>,
+    up: BTreeMap<NodeId, UpTunnel>,
     dry_run: bool,
 }
 
@@ -60,42 +50,41 @@ impl Hooks {
         Hooks { jobs: Some(jobs), task, up: BTreeMap::new(), dry_run }
     }
 
-    /// Takes in that a tunnel came up or went down.
-    pub fn note(&mut self, notice: &Notice, hooks: &config::Hooks) {
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "the other notices are about other things"
-        )]
-        let (node, is_up, facts, reason, argv) = match notice {
-            Notice::Up { node, interface, local, remote, adopted, .. } => {
-                let facts = Facts { interface: interface.clone(), local: *local, remote: *remote };
-                self.up.insert(*node, facts.clone());
-                let reason = if *adopted { "adopted" } else { "dialled" };
-                (*node, true, facts, reason.to_owned(), &hooks.up)
+    /// Follows what became of a tunnel. `down` is told why, and so runs once the fall is explained.
+    pub fn follow(&mut self, change: &Change, hooks: &config::Hooks) {
+        match change {
+            Change::Rose(up) | Change::Readdressed(up) => {
+                self.up.insert(up.node, up.clone());
+                let reason = if up.adopted { "adopted" } else { "dialled" };
+                self.run(true, up.clone(), reason, hooks);
             }
-            Notice::Renamed { node, interface, .. } => {
-                if let Some(facts) = self.up.get_mut(node) {
-                    facts.interface.clone_from(interface);
+            Change::Renamed { node, interface } => {
+                if let Some(up) = self.up.get_mut(node) {
+                    up.interface.clone_from(interface);
                 }
-                return;
             }
-            Notice::Down { node, reason, .. } => {
-                let Some(facts) = self.up.remove(node) else { return };
-                (*node, false, facts, reason.clone(), &hooks.down)
+            Change::Fell { .. } => {}
+            Change::Explained { node, reason } => {
+                if let Some(up) = self.up.remove(node) {
+                    self.run(false, up, reason, hooks);
+                }
             }
-            _ => return,
-        };
+        }
+    }
+
+    fn run(&self, is_up: bool, tunnel: UpTunnel, reason: &str, hooks: &config::Hooks) {
+        let argv = if is_up { &hooks.up } else { &hooks.down };
         let argv = argv.clone().unwrap_or_default();
         if self.dry_run {
             if !argv.is_empty() {
-                tracing::info!("Dry run: would run `{}` for node {node}", shown(&argv));
+                tracing::info!("Dry run: would run `{}` for node {}", shown(&argv), tunnel.node);
             }
             return;
         }
-        let job = Job { node, is_up, facts, reason, argv, limit: hooks.timeout.get() };
+        let (reason, limit) = (reason.to_owned(), hooks.timeout.get());
         if let Some(jobs) = &self.jobs {
             // Its task ends only with the daemon.
-            let _ = jobs.send(job);
+            let _ = jobs.send(Job { is_up, tunnel, reason, argv, limit });
         }
     }
 
@@ -116,10 +105,10 @@ async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
             job = work.recv(), if open => match job {
                 None => open = false,
                 // A node's entry is there while one of its hooks runs.
-                Some(job) => match waiting.get_mut(&job.node) {
+                Some(job) => match waiting.get_mut(&job.tunnel.node) {
                     Some(line) => line.add(job),
                     None => {
-                        waiting.insert(job.node, Line { is_up: job.is_up, queue: VecDeque::new() });
+                        waiting.insert(job.tunnel.node, Line { is_up: job.is_up, queue: VecDeque::new() });
                         running.spawn(carry_out(job, slots.clone()));
                     }
                 },
@@ -166,10 +155,10 @@ async fn carry_out(job: Job, slots: Arc<Semaphore>) -> NodeId {
     if !job.argv.is_empty()
         && let Err(problem) = run_one(&job).await
     {
-        let (node, name) = (job.node, job.name());
+        let (node, name) = (job.tunnel.node, job.name());
         tracing::warn!(NODE_ID = node.0, "Node {node}: {name} failed: {problem}");
     }
-    job.node
+    job.tunnel.node
 }
 
 async fn run_one(job: &Job) -> Result<(), String> {
@@ -180,13 +169,13 @@ async fn run_one(job: &Job) -> Result<(), String> {
     let started = match timeout(job.limit, &mut starting).await {
         Ok(started) => started,
         Err(_) => {
-            let (node, name) = (job.node, job.name());
+            let (node, name) = (job.tunnel.node, job.name());
             tracing::warn!(NODE_ID = node.0, "Node {node}: {name} hangs in its start");
             starting.await
         }
     };
     let mut child = started.map_err(|error| error.to_string())?.map_err(told)?;
-    let about = format!("{} of node {}", job.name(), job.node);
+    let about = format!("{} of node {}", job.name(), job.tunnel.node);
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async move {
         tokio::join!(log_lines(&about, output.0), log_lines(&about, output.1));
@@ -210,9 +199,9 @@ impl Job {
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
-        let Facts { interface, local, remote } = &self.facts;
+        let UpTunnel { node, interface, local, remote, .. } = &self.tunnel;
         vec![
-            ("CONNEXA_NODE_ID", self.node.to_string()),
+            ("CONNEXA_NODE_ID", node.to_string()),
             ("CONNEXA_INTERFACE", interface.clone()),
             ("CONNEXA_LOCAL_IP", local.to_string()),
             ("CONNEXA_REMOTE_IP", remote.map(|ip| ip.to_string()).unwrap_or_default()),
@@ -224,16 +213,23 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::{CallId, IfIndex};
 
     /// What runs after a running `up`, when these come meanwhile; `+` is up, `-` is down.
     fn after_up(comes: &str) -> String {
         let mut line = Line { is_up: true, queue: VecDeque::new() };
         for what in comes.chars() {
-            let facts =
-                Facts { interface: "ppp0".into(), local: [10, 0, 0, 1].into(), remote: None };
-            let (argv, limit) = (Vec::new(), Duration::from_secs(1));
-            let (node, reason) = (NodeId(1), String::new());
-            line.add(Job { node, is_up: what == '+', facts, reason, argv, limit });
+            let tunnel = UpTunnel {
+                node: NodeId(1),
+                call: CallId::Dialled(1),
+                index: IfIndex(7),
+                interface: "ppp0".into(),
+                local: [10, 0, 0, 1].into(),
+                remote: None,
+                adopted: false,
+            };
+            let (argv, limit, reason) = (Vec::new(), Duration::from_secs(1), String::new());
+            line.add(Job { is_up: what == '+', tunnel, reason, argv, limit });
         }
         std::iter::from_fn(|| line.next()).map(|job| if job.is_up { '+' } else { '-' }).collect()
     }

@@ -17,12 +17,13 @@ use crate::control::lock;
 use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
 use crate::core::Core;
+use crate::core::change::Change;
 use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartFault, RestartOutcome};
 use crate::core::failure::{Failure, FailureKind, PppdExit};
-use crate::core::notice::Notice;
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
+use crate::desired::TunnelWriter;
 use crate::hooks::Hooks;
 use crate::probe::Prober;
 use crate::recording::{RecordError, Recorder};
@@ -130,7 +131,7 @@ struct Supervisor {
     reloads: mpsc::Receiver<Result<Config, ConfigError>>,
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
-    reporter: desired::Reporter,
+    tunnel_writer: TunnelWriter,
     stopped: Keeper,
     router: Router,
     prober: Prober,
@@ -177,7 +178,7 @@ impl Supervisor {
             reloads,
             pppd,
             desired,
-            reporter,
+            tunnel_writer: TunnelWriter::new(reporter),
             stopped,
             router,
             prober,
@@ -226,7 +227,7 @@ impl Supervisor {
         }
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;
-        let _ = timeout(WRITTEN_WITHIN, self.reporter.written()).await;
+        let _ = timeout(WRITTEN_WITHIN, self.tunnel_writer.written()).await;
         self.router.finish(ROUTED_WITHIN).await;
         self.hooks.finish(HOOKS_WITHIN).await;
         let verb = if self.core.up_count() == 1 { "stays" } else { "stay" };
@@ -253,13 +254,8 @@ impl Supervisor {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Tell(notice) => {
-                telemetry::tell(&notice);
-                self.router.note(&notice);
-                self.prober.note(&notice);
-                self.hooks.note(&notice, &self.config.hooks);
-                self.write_back(&notice);
-            }
+            Effect::Tell(notice) => telemetry::tell(&notice),
+            Effect::Change(change) => self.follow(&change),
             Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
             // Its receiver ends only with the daemon: a part that fails ends the loop.
             Effect::Pppd(order) => drop(self.pppd.send(order)),
@@ -283,25 +279,20 @@ impl Supervisor {
         }
     }
 
-    fn write_back(&self, notice: &Notice) {
+    /// Routes, probes, hooks and the database follow what became of a tunnel.
+    fn follow(&mut self, change: &Change) {
+        self.router.follow(change);
+        self.prober.follow(change);
+        self.hooks.follow(change, &self.config.hooks);
         // What is up before the daemon is ready was found up, which all at once tells then.
-        if !self.config.database.write_back || !self.was_ready {
-            return;
-        }
-        if let Some(fact) = desired::Fact::of(notice, self.clock.now().wall) {
-            self.reporter.tell(fact);
-        } else if let Notice::Renamed { node, .. } = notice
-            && let Some(up) = self.core.up_tunnel(*node)
-        {
-            self.reporter.tell_name(desired::Fact::of_up(up));
-        }
+        let tell = self.config.database.write_back && self.was_ready && !self.options.dry_run;
+        self.tunnel_writer.follow(change, self.clock.now().wall, tell);
     }
 
-    /// What is up, and nothing else: tunnels may have come and gone while nobody wrote it.
+    /// Tunnels may have come and gone while nobody wrote it.
     fn write_back_all(&self) {
         if self.config.database.write_back {
-            let up = self.core.up_tunnels();
-            self.reporter.tell_all(up.map(desired::Fact::of_up).collect());
+            self.tunnel_writer.tell_all();
         }
     }
 

@@ -147,8 +147,9 @@ impl Replay {
     fn feed(&mut self, input: Input) -> Vec<Said<'static>> {
         let at = input.now.wall.rfc3339();
         self.inputs += 1;
+        let effects = self.core.handle(input);
         let mut said: Vec<_> =
-            self.core.handle(input).into_iter().map(|effect| done(at.clone(), effect)).collect();
+            effects.into_iter().filter_map(|effect| done(at.clone(), effect)).collect();
         let states: BTreeMap<NodeId, State> = self.core.states().collect();
         for (&node, state) in &states {
             let from = self.states.get(&node).map_or("new", |state| state.name());
@@ -165,15 +166,17 @@ impl Replay {
     }
 }
 
-fn done(at: String, effect: Effect) -> Said<'static> {
+/// What an effect is to the reader; a change of a tunnel is told by a notice as well.
+fn done(at: String, effect: Effect) -> Option<Said<'static>> {
     let text = match effect {
         Effect::Tell(notice) => {
-            return Said::Told { at, text: printable(&notice.to_string()) };
+            return Some(Said::Told { at, text: printable(&notice.to_string()) });
         }
+        Effect::Change(_) => return None,
         Effect::Pppd(order) => order.to_string(),
         Effect::JudgeBackend { .. } => "look whose the backend's port is".to_owned(),
         Effect::RestartBackend { .. } => "restart the backend".to_owned(),
         Effect::KeepStopped(_) => "keep the list of stopped nodes".to_owned(),
     };
-    Said::Ordered { at, text }
+    Some(Said::Ordered { at, text })
 }

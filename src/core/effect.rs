@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::event::CallId;
 use super::notice::Notice;
 use super::policy::PeerOptions;
@@ -29,6 +30,8 @@ pub enum Effect {
     },
     /// Remember, beyond this daemon's life, which nodes the operator has stopped.
     KeepStopped(BTreeSet<NodeId>),
+    /// Follow what became of a tunnel.
+    Change(Change),
     /// Tell people.
     Tell(Notice),
 }

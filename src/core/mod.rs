@@ -8,6 +8,7 @@
 mod backend;
 pub mod backoff;
 mod calls;
+pub mod change;
 mod deadlines;
 mod desire;
 mod dialing;
@@ -36,6 +37,7 @@ mod tunnel;
 use std::collections::{BTreeMap, BTreeSet};
 
 use backend::Backend;
+use change::Change;
 use dialing::Dialing;
 use effect::{Effect, Order};
 use event::{CallId, Event, Hearing, Input, LinkChange};
@@ -109,6 +111,10 @@ struct Turn {
 impl Turn {
     fn tell(&mut self, notice: Notice) {
         self.effects.push(Effect::Tell(notice));
+    }
+
+    fn change(&mut self, change: Change) {
+        self.effects.push(Effect::Change(change));
     }
 
     fn order(&mut self, order: Order) {
@@ -212,20 +218,6 @@ impl Core {
     /// The state of each node.
     pub fn states(&self) -> impl Iterator<Item = (NodeId, State)> + '_ {
         self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
-    }
-
-    /// The tunnels that are up: node, link and since when, where this daemon saw them come up.
-    pub fn up_tunnels(&self) -> impl Iterator<Item = (NodeId, &str, Option<Wall>)> + '_ {
-        self.up.iter().filter_map(|id| self.up_tunnel(*id))
-    }
-
-    /// The tunnel of this node, if it is up: node, link and since when, where this daemon saw it
-    /// come up.
-    pub fn up_tunnel(&self, id: NodeId) -> Option<(NodeId, &str, Option<Wall>)> {
-        let tunnel = self.tunnels.get(&id).filter(|_| self.up.contains(&id))?;
-        let call = tunnel.call()?;
-        let since = (!call.is_adopted()).then_some(tunnel.shown.1);
-        Some((id, call.interface.as_deref()?, since))
     }
 
     /// How many tunnels are up.

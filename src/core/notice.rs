@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Ask, CallId, IfIndex, InvalidRow, Pid, RestartOutcome};
+use super::event::{Ask, IfIndex, InvalidRow, Pid, RestartOutcome};
 use super::failure::Failure;
 use crate::node::NodeId;
 
@@ -87,8 +87,6 @@ pub enum Notice {
     Up {
         /// The node.
         node: NodeId,
-        /// Its run of pppd.
-        call: CallId,
         /// The link's index.
         index: IfIndex,
         /// The link's name.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::change::{Change, UpTunnel};
 use super::event::{CallId, IfIndex};
 use super::links::{Addresses, Sight};
 use super::notice::Notice;
@@ -46,6 +47,7 @@ impl Core {
             && is_up
         {
             let interface = name.to_owned();
+            turn.change(Change::Renamed { node: id, interface: interface.clone() });
             turn.tell(Notice::Renamed { node: id, index, from, interface });
         }
         let settled = call.settle.is_some_and(|settle| settle <= turn.at());
@@ -81,15 +83,25 @@ impl Core {
             return;
         }
         call.tell_fall(id, "the link was down for a moment", turn);
-        if !matches!(call.standing, Standing::Up(..)) {
+        let was_up = matches!(call.standing, Standing::Up(..));
+        if !was_up {
             call.up_since = Some(turn.at());
             call.was_up = true;
         }
         call.standing = standing;
         call.deadline = None;
-        turn.tell(Notice::Up {
+        let up = UpTunnel {
             node: id,
             call: call.id,
+            index,
+            interface: call.interface.clone().unwrap_or_default(),
+            local: addresses.local,
+            remote: addresses.remote,
+            adopted: call.is_adopted(),
+        };
+        turn.change(if was_up { Change::Readdressed(up) } else { Change::Rose(up) });
+        turn.tell(Notice::Up {
+            node: id,
             index,
             interface: call.interface.clone().unwrap_or_default(),
             local: addresses.local,
@@ -115,6 +127,7 @@ impl Core {
         let Standing::Up(index, _) = call.standing else { return };
         call.standing = Standing::Link(index);
         call.settle = None;
+        turn.change(Change::Fell { node: id });
         call.untold = Some(Fall {
             index,
             interface: call.interface.clone().unwrap_or_default(),
@@ -148,6 +161,7 @@ impl Call {
     pub(super) fn tell_fall(&mut self, node: NodeId, reason: &str, turn: &mut Turn) {
         let Some(Fall { index, interface, .. }) = self.untold.take() else { return };
         let reason = reason.to_owned();
+        turn.change(Change::Explained { node, reason: reason.clone() });
         turn.tell(Notice::Down { node, index, interface, reason, pid: self.pid });
     }
 
@@ -156,5 +170,55 @@ impl Call {
         if let Some(failure) = self.said.plain().cloned() {
             self.tell_fall(node, &failure.message, turn);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::change::Change;
+    use crate::core::State;
+    use crate::core::failure::{Failure, FailureKind};
+    use crate::core::stage::{NODE, Stage};
+
+    fn fell() -> Stage {
+        let mut stage = Stage::in_state(State::Up);
+        stage.changes.clear();
+        stage.no_link();
+        stage
+    }
+
+    #[test]
+    fn a_fall_is_followed_at_once_and_explained_when_its_cause_is_known() {
+        let mut stage = fell();
+        assert_eq!(stage.changes, [Change::Fell { node: NODE }]);
+        assert!(!stage.was_told("is DOWN"), "{:?}", stage.told);
+        stage.say(Failure::new(FailureKind::EchoTimeout, "No response"), false);
+        let reason = "No response".to_owned();
+        assert_eq!(stage.changes.last(), Some(&Change::Explained { node: NODE, reason }));
+        assert!(stage.was_told("is DOWN"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_fall_whose_cause_stays_unknown_is_explained_once_a_second_has_gone_by() {
+        let mut stage = fell();
+        stage.wait(Duration::from_secs(1));
+        let reason = "the link went down".to_owned();
+        let explained = Change::Explained { node: NODE, reason };
+        assert_eq!(stage.changes, [Change::Fell { node: NODE }, explained]);
+    }
+
+    #[test]
+    fn a_fall_is_explained_before_the_tunnel_rises_again() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.changes.clear();
+        stage.link(false, true);
+        stage.link(true, true);
+        let [Change::Fell { .. }, Change::Explained { .. }, Change::Rose(up)] = &stage.changes[..]
+        else {
+            panic!("{:?}", stage.changes);
+        };
+        assert_eq!(up.node, NODE);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::change::Change;
 use super::effect::{Effect, Order};
 use super::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
@@ -31,6 +32,8 @@ pub(super) struct Stage {
     pub(super) is_disk_stuck: bool,
     /// What people were told.
     pub(super) told: Vec<String>,
+    /// What became of tunnels.
+    pub(super) changes: Vec<Change>,
 }
 
 impl Stage {
@@ -44,6 +47,7 @@ impl Stage {
             rival: none,
             is_disk_stuck: false,
             told: Vec::new(),
+            changes: Vec::new(),
         };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
@@ -141,6 +145,9 @@ impl Stage {
         for effect in self.core.handle(Input { now, event }) {
             if let Effect::Tell(notice) = &effect {
                 self.told.push(notice.to_string());
+            }
+            if let Effect::Change(change) = &effect {
+                self.changes.push(change.clone());
             }
             if let Effect::Pppd(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;

@@ -24,6 +24,7 @@ mod read;
 mod rows;
 mod schema;
 mod store;
+mod tunnels;
 mod write_back;
 
 pub use columns::{COLUMNS, Choice, Column, Edited, OfNew, Value};
@@ -33,7 +34,10 @@ pub use follow::follow;
 pub use list::{Listed, ListedId};
 pub use problem::{Problem, What};
 pub use schema::SchemaError;
-pub use write_back::{Fact, Reporter, write_back};
+pub use tunnels::TunnelWriter;
+pub use write_back::write_back;
+#[cfg(test)]
+use write_back::{Fact, Reporter};
 
 use crate::config::{Config, Database, Selection};
 use crate::core::event::Ranked;

@@ -13,7 +13,6 @@ use tokio::time::sleep;
 
 use super::store::{self, Batch, MOST_AT_ONCE, Written};
 use super::{Problem, Settings};
-use crate::core::notice::Notice;
 use crate::core::time::Wall;
 use crate::node::NodeId;
 use crate::printable::printable;
@@ -43,28 +42,6 @@ pub struct Fact {
     pub reason: String,
 }
 
-impl Fact {
-    /// What a notice of this time says about a tunnel, if it says that one is up or down.
-    pub fn of(notice: &Notice, at: Wall) -> Option<Self> {
-        let at = Some(at);
-        if let Notice::Up { node, interface, adopted, .. } = notice {
-            let reason = if *adopted { "taken over" } else { "dialled" }.to_owned();
-            Some(Fact { node: *node, interface: interface.clone(), up: true, at, reason })
-        } else if let Notice::Down { node, interface, reason, .. } = notice {
-            let (interface, reason) = (interface.clone(), reason.clone());
-            Some(Fact { node: *node, interface, up: false, at, reason })
-        } else {
-            None
-        }
-    }
-
-    /// That a tunnel is up, and since when where that is known.
-    pub fn of_up((node, interface, since): (NodeId, &str, Option<Wall>)) -> Self {
-        let reason = "found up".to_owned();
-        Fact { node, interface: interface.to_owned(), up: true, at: since, reason }
-    }
-}
-
 /// Takes facts, and never waits.
 #[derive(Clone, Debug)]
 pub struct Reporter {
@@ -89,6 +66,10 @@ struct Waiting {
 impl Waiting {
     fn add(&mut self, fact: Fact) {
         self.rows.insert(fact.node, fact.clone());
+        self.add_event(fact);
+    }
+
+    fn add_event(&mut self, fact: Fact) {
         self.events.push_back(fact);
         if self.events.len() > MOST_KEPT {
             self.events.pop_front();
@@ -138,10 +119,15 @@ impl Reporter {
         self.told.send_modify(|told| *told += 1);
     }
 
-    /// Has this written into the node's row only: the link of a tunnel that is up has another
-    /// name, which is no event.
-    pub fn tell_name(&self, fact: Fact) {
+    /// Has this written into the node's row only: it is no event, or its cause is not known yet.
+    pub fn tell_row(&self, fact: Fact) {
         lock(&self.waiting).rows.insert(fact.node, fact);
+        self.told.send_modify(|told| *told += 1);
+    }
+
+    /// Has this written as an event only: the row has it already.
+    pub fn tell_event(&self, fact: Fact) {
+        lock(&self.waiting).add_event(fact);
         self.told.send_modify(|told| *told += 1);
     }
 
@@ -163,9 +149,7 @@ impl Reporter {
 
 /// A reporter, and the work that it needs done; that ends when all reporters are dropped.
 ///
-/// For each notice that the core tells, give what [`Fact::of`]
-/// makes of it to [`Reporter::tell`]. At the end wait for [`Reporter::written`], not for long: a
-/// database may stay locked.
+/// At the end wait for [`Reporter::written`], not for long: a database may stay locked.
 pub fn write_back(
     settings: watch::Receiver<Settings>,
 ) -> (Reporter, impl Future<Output = ()> + use<>) {

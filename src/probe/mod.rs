@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep_until};
 use tally::Tally;
 
 use crate::config::{self, Target};
+use crate::core::change::Change;
 use crate::core::event::{CallId, Event, Probed};
-use crate::core::notice::Notice;
 use crate::node::NodeId;
 
 /// A tunnel that is up.
@@ -61,28 +61,24 @@ impl Prober {
         });
     }
 
-    /// Takes in that a tunnel came up or went down, or its link has another name.
-    pub fn note(&self, notice: &Notice) {
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "the other notices are about other things"
-        )]
-        match notice {
-            Notice::Up { node, call, interface, .. } => self.0.send_modify(|wanted| {
+    /// Follows what became of a tunnel.
+    pub fn follow(&self, change: &Change) {
+        match change {
+            Change::Rose(up) | Change::Readdressed(up) => self.0.send_modify(|wanted| {
                 wanted.rises += 1;
                 let rise = wanted.rises;
-                let passage = Passage { call: *call, interface: interface.clone(), rise };
-                wanted.passages.insert(*node, passage);
+                let passage = Passage { call: up.call, interface: up.interface.clone(), rise };
+                wanted.passages.insert(up.node, passage);
             }),
-            Notice::Renamed { node, interface, .. } => self.0.send_modify(|wanted| {
+            Change::Renamed { node, interface } => self.0.send_modify(|wanted| {
                 if let Some(passage) = wanted.passages.get_mut(node) {
                     passage.interface.clone_from(interface);
                 }
             }),
-            Notice::Down { node, .. } => {
+            Change::Fell { node } => {
                 self.0.send_if_modified(|wanted| wanted.passages.remove(node).is_some());
             }
-            _ => {}
+            Change::Explained { .. } => {}
         }
     }
 }

@@ -10,7 +10,6 @@ mod listen;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,8 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use kernel::RoutingError;
 use listen::{Interest, Listener};
 
-use crate::core::event::IfIndex;
-use crate::core::notice::Notice;
+use crate::core::change::{Change, UpTunnel};
 use crate::node::NodeId;
 
 /// Changes come in crowds; they are looked at together.
@@ -29,14 +27,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// looked at ever more rarely.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// A tunnel that is up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Passage {
-    index: IfIndex,
-    interface: String,
-    local: Ipv4Addr,
-}
 
 /// What the routes are to serve.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +38,7 @@ struct Wanted {
     known: bool,
     /// The daemon ends: one more look, and no other.
     ending: bool,
-    passages: BTreeMap<NodeId, Passage>,
+    tunnels: BTreeMap<NodeId, UpTunnel>,
 }
 
 /// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
@@ -80,27 +70,21 @@ impl Router {
         let _ = timeout(limit, self.0.closed()).await;
     }
 
-    /// Takes in that a tunnel came up or went down, or its link has another name.
-    pub fn note(&self, notice: &Notice) {
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "the other notices are about other things"
-        )]
-        match notice {
-            Notice::Up { node, index, interface, local, .. } => {
-                let passage =
-                    Passage { index: *index, interface: interface.clone(), local: *local };
-                self.0.send_modify(|wanted| drop(wanted.passages.insert(*node, passage)));
+    /// Follows what became of a tunnel.
+    pub fn follow(&self, change: &Change) {
+        match change {
+            Change::Rose(up) | Change::Readdressed(up) => {
+                self.0.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
             }
-            Notice::Renamed { node, interface, .. } => self.0.send_modify(|wanted| {
-                if let Some(passage) = wanted.passages.get_mut(node) {
-                    passage.interface.clone_from(interface);
+            Change::Renamed { node, interface } => self.0.send_modify(|wanted| {
+                if let Some(up) = wanted.tunnels.get_mut(node) {
+                    up.interface.clone_from(interface);
                 }
             }),
-            Notice::Down { node, .. } => {
-                self.0.send_if_modified(|wanted| wanted.passages.remove(node).is_some());
+            Change::Fell { node } => {
+                self.0.send_if_modified(|wanted| wanted.tunnels.remove(node).is_some());
             }
-            _ => {}
+            Change::Explained { .. } => {}
         }
     }
 }

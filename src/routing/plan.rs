@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{Passage, Wanted};
+use super::Wanted;
+use crate::core::change::UpTunnel;
 use crate::core::event::IfIndex;
 use crate::node::NodeId;
 
@@ -59,9 +60,9 @@ pub(super) struct Plan {
 pub(super) fn make(wanted: &Wanted) -> Plan {
     let mut plan = Plan::default();
     let Some(base) = wanted.table_base else { return plan };
-    for (node, passage) in &wanted.passages {
+    for (node, tunnel) in &wanted.tunnels {
         match table(base, *node) {
-            Some(table) => plan.add(table, passage),
+            Some(table) => plan.add(table, tunnel),
             None => plan.refused.push(format!(
                 "Node {node} gets no routes: table {base} + {node} is the system's own or too \
                  large; set another routing.table_base"
@@ -72,8 +73,8 @@ pub(super) fn make(wanted: &Wanted) -> Plan {
 }
 
 impl Plan {
-    fn add(&mut self, table: u32, passage: &Passage) {
-        let Passage { index, interface, local } = passage;
+    fn add(&mut self, table: u32, tunnel: &UpTunnel) {
+        let UpTunnel { index, interface, local, .. } = tunnel;
         self.routes.insert(Route { table, index: *index, source: *local });
         let selectors = [
             Selector::Interface(interface.clone()),
@@ -93,18 +94,23 @@ fn table(base: u32, node: NodeId) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::CallId;
 
     fn wanted(base: u32, nodes: &[u32]) -> Wanted {
-        let passage = |id: u32| Passage {
+        let tunnel = |id: u32| UpTunnel {
+            node: NodeId(id),
+            call: CallId::Dialled(1),
             index: IfIndex(id + 100),
             interface: format!("ppp{id}"),
             local: [10, 50, 0, 100].into(),
+            remote: None,
+            adopted: false,
         };
         Wanted {
             table_base: Some(base),
             known: true,
             ending: false,
-            passages: nodes.iter().map(|id| (NodeId(*id), passage(*id))).collect(),
+            tunnels: nodes.iter().map(|id| (NodeId(*id), tunnel(*id))).collect(),
         }
     }
 

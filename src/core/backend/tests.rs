@@ -63,7 +63,7 @@ impl Play {
                 Effect::Tell(notice) => self.told.push(notice.to_string()),
                 Effect::JudgeBackend { question } => self.questions.push(question),
                 Effect::RestartBackend { restart } => self.restarts.push(restart),
-                Effect::Pppd(_) | Effect::KeepStopped(_) => {}
+                Effect::Change(_) | Effect::Pppd(_) | Effect::KeepStopped(_) => {}
             }
         }
     }

@@ -172,7 +172,7 @@ async fn a_link_that_has_another_name_is_written_and_is_no_event() {
     let (mut writer, reporter) =
         reporter(&bench, Delete, &format!("{NODES}; {ROW}; {EVENTS}")).await;
     told(&reporter, [fact(7, true)]).await;
-    reporter.tell_name(Fact { interface: "office".into(), ..fact(7, true) });
+    reporter.tell_row(Fact { interface: "office".into(), ..fact(7, true) });
     within(reporter.written()).await;
     let row = "SELECT ppp_iface || ' ' || last_ppp_up FROM nodes";
     assert_eq!(text(&mut writer, row).await, "office 2023-11-14 22:13:20");
@@ -185,7 +185,7 @@ async fn a_tunnel_that_is_found_up_keeps_the_time_at_which_it_came_up() {
     let rows = "INSERT INTO nodes (id, last_ppp_up) VALUES (7, '2023-01-01 00:00:00')";
     let (mut writer, reporter) =
         reporter(&bench, Delete, &format!("{NODES}; {rows}; {EVENTS}")).await;
-    reporter.tell_all(vec![Fact::of_up((NodeId(7), "ppp3", None))]);
+    reporter.tell_all(vec![Fact { at: None, ..fact(7, true) }]);
     within(reporter.written()).await;
     let row = "SELECT ppp_iface || ' ' || last_ppp_up FROM nodes";
     assert_eq!(text(&mut writer, row).await, "ppp3 2023-01-01 00:00:00");

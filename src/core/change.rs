@@ -1,0 +1,58 @@
+//! What became of a tunnel, told at once: routes, probes, hooks and the database follow it.
+//! Sentences for people are [`super::notice::Notice`]s; they may wait for a cause, and drive nothing.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{CallId, IfIndex};
+use crate::node::NodeId;
+
+/// A tunnel that is up, as the kernel shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpTunnel {
+    /// Whose tunnel.
+    pub node: NodeId,
+    /// Which call it is.
+    pub call: CallId,
+    /// The link's index.
+    pub index: IfIndex,
+    /// The link's present name.
+    pub interface: String,
+    /// Our address.
+    pub local: Ipv4Addr,
+    /// The server's, where the kernel knows it.
+    pub remote: Option<Ipv4Addr>,
+    /// Taken over, not dialled.
+    pub adopted: bool,
+}
+
+/// What became of a node's tunnel. Of one node they come in order: it rises, may change while it
+/// is up, falls, and its fall is explained before it rises again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is up.
+    Rose(UpTunnel),
+    /// It is up still, by other addresses.
+    Readdressed(UpTunnel),
+    /// It is up still, and its link has another name.
+    Renamed {
+        /// Whose tunnel.
+        node: NodeId,
+        /// The link's name.
+        interface: String,
+    },
+    /// It is up no more.
+    Fell {
+        /// Whose tunnel.
+        node: NodeId,
+    },
+    /// Why it fell: with the fall, or up to a second later.
+    Explained {
+        /// Whose tunnel.
+        node: NodeId,
+        /// Why, in words.
+        reason: String,
+    },
+}
