@@ -1,7 +1,7 @@
 //! `connexad --once`: one look at the host, nothing changed.
 
 use crate::config::Config;
-use crate::control::api;
+use crate::control::{api, shown};
 use crate::core::Core;
 use crate::core::event::{Event, Hearing, Input, Rows};
 use crate::core::policy::Policy;
@@ -40,5 +40,6 @@ pub async fn observe(config: &Config) -> Result<api::Outage, OnceError> {
     }
     feed(Event::Found(pppd::running(&config.paths)?));
     // No window is open: nobody goes on looking.
-    Ok(api::Outage { next_evaluation_at: None, ..core.report(Now::default()).outage })
+    let outage = shown::outage(core.report().outage, Now::default());
+    Ok(api::Outage { next_evaluation_at: None, ..outage })
 }

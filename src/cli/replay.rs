@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Write};
 use serde::Serialize;
 
 use super::output::{OutputError, written};
+use crate::control::shown::rfc3339;
 use crate::core::effect::Effect;
 use crate::core::event::Input;
 use crate::core::{Core, State};
@@ -145,7 +146,7 @@ impl Replay {
     }
 
     fn feed(&mut self, input: Input) -> Vec<Said<'static>> {
-        let at = input.now.wall.rfc3339();
+        let at = rfc3339(input.now.wall);
         self.inputs += 1;
         let effects = self.core.handle(input);
         let mut said: Vec<_> =

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::core::event::Ask;
-use crate::core::failure::{Failure, FailureKind};
 
 /// The version of these shapes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -41,18 +40,18 @@ impl Status {
     /// # Errors
     /// When it is none of them; the message says so.
     pub fn node(&self, id: u32) -> Result<&Node, String> {
-        self.nodes.iter().find(|node| node.id == id).ok_or_else(|| self.unknown(id))
+        let node = self.nodes.iter().find(|node| node.id == id);
+        node.ok_or_else(|| unknown(id, self.nodes.len(), &self.database.path))
     }
+}
 
-    /// Says that a node is none of these.
-    pub fn unknown(&self, id: u32) -> String {
-        let nodes = counted(self.nodes.len(), "node");
-        let database = &self.database.path;
-        format!(
-            "node {id} is not among the {nodes} that connexad holds; is its row selected in \
-             {database}?"
-        )
-    }
+/// Says that a node is none of so many that the daemon holds.
+pub fn unknown(id: u32, nodes: usize, database: &str) -> String {
+    let nodes = counted(nodes, "node");
+    format!(
+        "node {id} is not among the {nodes} that connexad holds; is its row selected in \
+         {database}?"
+    )
 }
 
 /// The daemon itself.
@@ -191,23 +190,10 @@ pub struct ChangedNode {
 /// A failure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastError {
-    /// A [`FailureKind`] or `invalid`.
+    /// The name of a [`crate::core::failure::FailureKind`], or `invalid`.
     pub kind: String,
     /// What happened.
     pub message: String,
-}
-
-impl From<&Failure> for LastError {
-    fn from(failure: &Failure) -> Self {
-        LastError { kind: kind_name(failure.kind), message: failure.message.clone() }
-    }
-}
-
-fn kind_name(kind: FailureKind) -> String {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(_) | Err(_) => String::new(),
-    }
 }
 
 /// A duration in seconds, with a fraction only where there is one.

@@ -6,4 +6,5 @@ pub mod client;
 pub mod lock;
 pub mod question;
 pub mod server;
+pub mod shown;
 pub mod socket;

@@ -47,6 +47,30 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::AuthRefused => "auth_refused",
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Refused => "refused",
+            FailureKind::Negotiation => "negotiation",
+            FailureKind::Mppe => "mppe",
+            FailureKind::EchoTimeout => "echo_timeout",
+            FailureKind::NoPppSupport => "no_ppp_support",
+            FailureKind::NotInstalled => "not_installed",
+            FailureKind::BadOptions => "bad_options",
+            FailureKind::NameTaken => "name_taken",
+            FailureKind::Killed => "killed",
+            FailureKind::Timeout => "timeout",
+            FailureKind::PeerClosed => "peer_closed",
+            FailureKind::Hangup => "hangup",
+            FailureKind::LinkLost => "link_lost",
+            FailureKind::ProbeFailed => "probe_failed",
+            FailureKind::Files => "files",
+            FailureKind::Unexplained => "unexplained",
+        }
+    }
+
     /// Whether it is this host's fault, so that every other dial would fail the same way.
     pub fn is_of_the_host(self) -> bool {
         match self {

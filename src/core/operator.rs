@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 impl Core {
     /// Whether there is something to ask of this node.
     pub fn knows(&self, id: NodeId) -> bool {
-        self.tunnels.contains_key(&id) || self.stopped.contains(&id)
+        self.tunnels.contains_key(&id) || self.stopped.contains(&id) || self.pool.lets_wait(id)
     }
 
     /// Whether the operator has stopped this node.

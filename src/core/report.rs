@@ -1,155 +1,171 @@
-//! The core's state as the control API shows it.
+//! The core's state, to be shown: in the core's own types, each moment as the core reckons it.
 
-use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::Core;
-use super::event::RestartOutcome;
-use super::links::Addresses;
-use super::outage::Progress;
-use super::time::{Monotonic, Now, Wall};
-use super::tunnel::{Phase, Standing, Tunnel, Want};
-use crate::control::api;
-use crate::node::NodeId;
+use super::event::{Hearing, IfIndex, InvalidRow, Pid};
+use super::failure::Failure;
+use super::outage::Restart;
+use super::policy::OutagePolicy;
+use super::time::{Monotonic, Wall};
+use super::tunnel::{Phase, Standing, State, Tunnel, Want};
+use crate::node::{Node, NodeId};
 
-/// What the core adds to a status answer.
+/// The whole state.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The outage rule.
-    pub outage: api::Outage,
+    pub outage: OutageReport,
     /// How the kernel is heard.
-    pub kernel: api::Kernel,
+    pub hearing: Hearing,
+    /// When it was heard last.
+    pub heard_at: Option<Wall>,
     /// Whether the database was read at least once.
     pub database_was_read: bool,
     /// Why it can't be read just now.
     pub database_problem: Option<String>,
     /// Why no tunnel can be dialled.
-    pub host_fault: Option<api::LastError>,
-    /// Nodes in each state.
-    pub counts: BTreeMap<String, usize>,
+    pub host_fault: Option<Failure>,
     /// Every node, by id.
-    pub nodes: Vec<api::Node>,
+    pub nodes: Vec<NodeReport>,
+}
+
+/// The outage rule.
+#[derive(Clone, Debug)]
+pub struct OutageReport {
+    /// Tunnels of nodes that are up.
+    pub up: usize,
+    /// Empty windows in a row.
+    pub count: u32,
+    /// How it is judged.
+    pub policy: OutagePolicy,
+    /// False from the first empty window until a tunnel is up.
+    pub is_healthy: bool,
+    /// Restarts since the daemon's start.
+    pub restarts: u64,
+    /// The last one.
+    pub last_restart: Option<Restart>,
+    /// Why a restart that is due is held back.
+    pub held: Option<String>,
+    /// When the open window ends.
+    pub next_evaluation: Option<Monotonic>,
+}
+
+/// What is wanted of a node, as far as it is known.
+#[derive(Clone, Debug)]
+pub enum Row {
+    /// Its row is not known: a tunnel that was found, or whose row is gone.
+    Unknown,
+    /// It can be dialled.
+    Node(Arc<Node>),
+    /// It can't.
+    Invalid(Arc<InvalidRow>),
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct NodeReport {
+    /// Its id.
+    pub id: NodeId,
+    /// Its row.
+    pub row: Row,
+    /// Its state.
+    pub state: State,
+    /// When the state began.
+    pub since: Wall,
+    /// The link's name.
+    pub interface: Option<String>,
+    /// The link's index.
+    pub index: Option<IfIndex>,
+    /// Our address.
+    pub local: Option<Ipv4Addr>,
+    /// The server's address in the tunnel.
+    pub remote: Option<Ipv4Addr>,
+    /// pppd.
+    pub pid: Option<Pid>,
+    /// Taken over, not dialled.
+    pub adopted: bool,
+    /// Dials since the tunnel was last stable.
+    pub attempts: u32,
+    /// When the next dial is due.
+    pub next_attempt: Option<Monotonic>,
+    /// It could be dialled, and all places are taken.
+    pub waits_for_place: bool,
+    /// The last failure of a dial.
+    pub last_failure: Option<Failure>,
 }
 
 impl Core {
     /// The whole state, to be shown.
-    pub fn report(&self, now: Now) -> Report {
-        let nodes: Vec<_> = (self.tunnels.iter())
-            .map(|(id, t)| api::Node {
-                waits_for_place: self.pool.lets_wait(*id),
-                ..node(*id, t, now)
-            })
-            .collect();
-        let mut counts = BTreeMap::new();
-        for node in &nodes {
-            *counts.entry(node.state.clone()).or_insert(0) += 1;
-        }
+    pub fn report(&self) -> Report {
         Report {
-            outage: self.report_outage(now),
-            kernel: api::Kernel {
-                links: self.hearing.links,
-                overruns: self.hearing.overruns,
-                undecodable: self.hearing.undecodable,
-                interrupted: self.hearing.interrupted,
-                reopened: self.hearing.reopened,
-                resyncs: self.hearing.resyncs,
-                receive_buffer: self.hearing.receive_buffer,
-                last_event_at: self.heard_at.map(Wall::rfc3339),
-            },
+            outage: self.report_outage(),
+            hearing: self.hearing,
+            heard_at: self.heard_at,
             database_was_read: self.known.database,
             database_problem: self.known.database_problem.clone(),
-            host_fault: self.host.fault().map(api::LastError::from),
-            counts,
-            nodes,
+            host_fault: self.host.fault().cloned(),
+            nodes: self.tunnels.iter().map(|(id, tunnel)| self.report_node(*id, tunnel)).collect(),
         }
     }
 
-    fn report_outage(&self, now: Now) -> api::Outage {
-        let policy = self.outage.policy();
-        api::Outage {
-            ppp_interfaces: self.up.len(),
-            zero_ppp_count: self.outage.count(),
-            consecutive_threshold: policy.windows,
-            check_interval: api::seconds(policy.interval),
+    /// One node, to be shown.
+    pub fn report_one(&self, id: NodeId) -> Option<NodeReport> {
+        self.tunnels.get(&id).map(|tunnel| self.report_node(id, tunnel))
+    }
+
+    fn report_outage(&self) -> OutageReport {
+        OutageReport {
+            up: self.up.len(),
+            count: self.outage.count(),
+            policy: *self.outage.policy(),
             is_healthy: self.outage.is_healthy(),
             restarts: self.outage.restarts(),
-            last_restart_at: self.outage.last_restart().map(|last| last.began.rfc3339()),
-            last_restart: self.outage.last_restart().map(|last| last_restart(&last.progress)),
-            restart_held: self.backend.held.clone(),
-            next_evaluation_at: self.outage.next_evaluation().map(|at| on_the_wall(at, now)),
+            last_restart: self.outage.last_restart().cloned(),
+            held: self.backend.held.clone(),
+            next_evaluation: self.outage.next_evaluation(),
+        }
+    }
+
+    fn report_node(&self, id: NodeId, tunnel: &Tunnel) -> NodeReport {
+        let call = tunnel.call();
+        let addresses = call.and_then(|call| match call.standing {
+            Standing::Up(_, addresses) => Some(addresses),
+            Standing::NoLink | Standing::Link(_) => None,
+        });
+        let (state, since) = tunnel.shown;
+        NodeReport {
+            id,
+            row: match &tunnel.want {
+                Want::Tunnel(node) => Row::Node(node.clone()),
+                Want::Invalid(row) => Row::Invalid(row.clone()),
+                Want::Unknown | Want::Nothing => Row::Unknown,
+            },
+            state,
+            since,
+            interface: call.and_then(|call| call.interface.clone()),
+            index: call.and_then(|call| call.link()),
+            local: addresses.map(|addresses| addresses.local),
+            remote: addresses.and_then(|addresses| addresses.remote),
+            pid: call.and_then(|call| call.pid),
+            adopted: call.is_some_and(|call| call.is_adopted()),
+            attempts: tunnel.retries.attempts,
+            next_attempt: next_attempt(&tunnel.phase),
+            waits_for_place: self.pool.lets_wait(id),
+            last_failure: tunnel.retries.last.clone(),
         }
     }
 }
 
-fn last_restart(progress: &Progress) -> api::LastRestart {
-    let (result, message) = match progress {
-        Progress::Runs => ("running", None),
-        Progress::Overdue => ("overdue", None),
-        Progress::Over(RestartOutcome::Ready(_)) => ("ready", None),
-        Progress::Over(RestartOutcome::NotReady(why)) => ("not_ready", Some(why.clone())),
-        Progress::Over(RestartOutcome::Failed { message, .. }) => ("failed", Some(message.clone())),
-    };
-    api::LastRestart { result: result.to_owned(), message }
-}
-
-/// A coming moment, as the wall clock will show it.
-fn on_the_wall(at: Monotonic, now: Now) -> String {
-    let ahead = at.0.saturating_sub(now.at.0);
-    Wall(now.wall.0.saturating_add(ahead)).rfc3339()
-}
-
-fn node(id: NodeId, tunnel: &Tunnel, now: Now) -> api::Node {
-    let (ip, login, status) = match &tunnel.want {
-        Want::Tunnel(node) => {
-            (node.server.to_string(), node.login.as_str().to_owned(), node.status.clone())
-        }
-        Want::Invalid(row) => (row.ip.clone(), row.login.clone(), row.status.clone()),
-        Want::Unknown | Want::Nothing => Default::default(),
-    };
-    let known = matches!(tunnel.want, Want::Tunnel(_) | Want::Invalid(_));
-    let call = tunnel.call();
-    let addresses: Option<Addresses> = call.and_then(|call| match call.standing {
-        Standing::Up(_, addresses) => Some(addresses),
-        Standing::NoLink | Standing::Link(_) => None,
-    });
-    let next_attempt = match &tunnel.phase {
-        Phase::Backoff { until } | Phase::Quarantined { until: Some(until) } => {
-            Some(on_the_wall(*until, now))
-        }
+fn next_attempt(phase: &Phase) -> Option<Monotonic> {
+    match phase {
+        Phase::Backoff { until } => Some(*until),
+        Phase::Quarantined { until } => *until,
         Phase::Waiting
         | Phase::Calling(_)
         | Phase::Stopping { .. }
-        | Phase::Quarantined { until: None }
         | Phase::Stopped
         | Phase::Invalid => None,
-    };
-    let (state, since) = tunnel.shown;
-    api::Node {
-        id: id.0,
-        ip: known.then_some(ip),
-        login: known.then_some(login),
-        status: known.then_some(status),
-        state: state.name().to_owned(),
-        interface: call.and_then(|call| call.interface.clone()),
-        ifindex: call.and_then(|call| call.link()).map(|index| index.0),
-        local_ip: addresses.map(|a| a.local),
-        remote_ip: addresses.and_then(|a| a.remote),
-        pid: call.and_then(|call| call.pid),
-        adopted: call.is_some_and(|call| call.is_adopted()),
-        since: since.rfc3339(),
-        attempts: tunnel.retries.attempts,
-        next_attempt_at: next_attempt,
-        waits_for_place: false,
-        last_error: last_error(tunnel),
-    }
-}
-
-fn last_error(tunnel: &Tunnel) -> Option<api::LastError> {
-    match &tunnel.want {
-        Want::Invalid(row) => {
-            Some(api::LastError { kind: "invalid".into(), message: row.reason.to_string() })
-        }
-        Want::Unknown | Want::Tunnel(_) | Want::Nothing => {
-            tunnel.retries.last.as_ref().map(api::LastError::from)
-        }
     }
 }

@@ -11,10 +11,10 @@ use super::event::{
 };
 use super::failure::{Failure, FailureKind, PppdExit};
 use super::policy::Policy;
+use super::report::NodeReport;
 use super::time::{Monotonic, Now, Wall};
 use super::{Core, State};
 use crate::config::Config;
-use crate::control::api;
 use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 pub(super) const NODE: NodeId = NodeId(1);
@@ -220,8 +220,8 @@ impl Stage {
 
     /// The kind of the last failure.
     pub(super) fn last_error(&self) -> String {
-        let shown = self.shown().and_then(|node| node.last_error);
-        shown.map_or_else(String::new, |error| error.kind)
+        let shown = self.shown().and_then(|node| node.last_failure);
+        shown.map_or_else(String::new, |failure| failure.kind.name().to_owned())
     }
 
     pub(super) fn end(&mut self, call: CallId, exit: PppdExit) {
@@ -264,12 +264,11 @@ impl Stage {
 
     /// The state that is shown, or `forgotten`.
     pub(super) fn state(&self) -> String {
-        self.shown().map_or("forgotten".to_owned(), |node| node.state)
+        self.shown().map_or("forgotten".to_owned(), |node| node.state.name().to_owned())
     }
 
-    fn shown(&self) -> Option<api::Node> {
-        let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
-        self.core.report(now).nodes.into_iter().find(|node| node.id == NODE.0)
+    fn shown(&self) -> Option<NodeReport> {
+        self.core.report_one(NODE)
     }
 }
 

@@ -31,14 +31,6 @@ impl Add<Duration> for Monotonic {
 #[serde(transparent)]
 pub struct Wall(pub u64);
 
-impl Wall {
-    /// As RFC 3339 writes it, in UTC with milliseconds.
-    pub fn rfc3339(self) -> String {
-        let time = std::time::UNIX_EPOCH + Duration::from_millis(self.0);
-        humantime::format_rfc3339_millis(time).to_string()
-    }
-}
-
 /// What every event brings along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {

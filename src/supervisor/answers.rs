@@ -2,10 +2,10 @@
 
 use super::Supervisor;
 use crate::config;
-use crate::control::api;
 use crate::control::question::{Changed, Question, Refusal};
-use crate::core::State;
+use crate::control::{api, shown};
 use crate::core::event::{Ask, Event};
+use crate::core::report::Row;
 use crate::node::NodeId;
 
 impl Supervisor {
@@ -22,14 +22,10 @@ impl Supervisor {
         if self.stopping {
             return Err(Refusal::stopping());
         }
-        let before = self.status();
-        if !before.database.was_read {
-            return Err(Refusal::NotNow(unread(&before.database)));
-        }
         if !self.core.knows(id) {
-            return Err(Refusal::Unknown(before.unknown(id.0)));
+            return Err(self.unknown(id));
         }
-        if let Some(why) = self.refuses(id, ask, &before) {
+        if let Some(why) = self.refuses(id, ask) {
             return Err(Refusal::Stopped(why));
         }
         let differs = self.core.would_change(id, ask);
@@ -38,46 +34,65 @@ impl Supervisor {
             Ask::Start | Ask::Stop => Some(self.stopped.kept()),
             Ask::Retry => None,
         };
-        Ok(Changed { node: self.status().node(id.0).cloned(), differs, kept })
+        let now = self.clock.now();
+        let node = self.core.report_one(id).map(|report| shown::node(&report, now));
+        Ok(Changed { node: node.ok_or_else(|| self.not_held(id)), differs, kept })
+    }
+
+    /// Which nodes there are is not known before the database was read.
+    fn unknown(&self, id: NodeId) -> Refusal {
+        let report = self.core.report();
+        match (report.database_was_read, report.database_problem) {
+            (true, _) => Refusal::Unknown(self.not_held(id)),
+            (false, Some(problem)) => {
+                Refusal::NotNow(format!("the nodes are not known yet: {problem}"))
+            }
+            (false, None) => {
+                let path = self.config.database.path.display();
+                Refusal::NotNow(format!("{path} was not read yet; ask again in a moment"))
+            }
+        }
+    }
+
+    fn not_held(&self, id: NodeId) -> String {
+        let path = self.config.database.path.display().to_string();
+        api::unknown(id.0, self.core.states().count(), &path)
     }
 
     /// Why this can't be done to a node, where the answer is no.
-    fn refuses(&self, id: NodeId, ask: Ask, status: &api::Status) -> Option<String> {
+    fn refuses(&self, id: NodeId, ask: Ask) -> Option<String> {
         if ask == Ask::Retry && self.core.has_stopped(id) {
             let remedy = format!("`connexactl start {id}` dials it");
             return Some(format!("node {id} is stopped by the operator; {remedy}"));
         }
-        let node = status.node(id.0).ok()?;
-        let is_invalid = node.state == State::Invalid.name();
-        if ask == Ask::Stop || !is_invalid || self.core.has_stopped(id) {
-            return None;
-        }
-        let why = node.last_error.as_ref().map_or("its row is not valid", |error| &error.message);
-        Some(format!("node {id} can't be dialled: {why}; correct its row"))
+        let Row::Invalid(row) = self.core.report_one(id)?.row else { return None };
+        let is_refused = ask != Ask::Stop && !self.core.has_stopped(id);
+        is_refused.then(|| format!("node {id} can't be dialled: {}; correct its row", row.reason))
     }
 
     pub(super) fn status(&self) -> api::Status {
-        let report = self.core.report(self.clock.now());
+        let (report, now) = (self.core.report(), self.clock.now());
         let config_path = self.options.config.clone().unwrap_or(config::DEFAULT_PATH.into());
+        let (nodes, counts) = shown::nodes(&report.nodes, now);
         api::Status {
             schema_version: api::SCHEMA_VERSION,
             daemon: api::Daemon {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: std::process::id(),
-                started_at: self.started.rfc3339(),
+                started_at: shown::rfc3339(self.started),
                 config_path: config_path.display().to_string(),
                 dry_run: self.options.dry_run,
             },
-            outage: report.outage,
-            kernel: report.kernel,
+            outage: shown::outage(report.outage, now),
+            kernel: shown::kernel(report.hearing, report.heard_at),
             database: api::Database {
                 path: self.config.database.path.display().to_string(),
                 was_read: report.database_was_read,
                 problem: report.database_problem,
             },
-            host_fault: report.host_fault,
-            counts: report.counts,
-            nodes: report.nodes,
+            host_fault: report.host_fault.as_ref().map(shown::failure),
+            counts,
+            nodes,
         }
     }
 
@@ -99,14 +114,5 @@ impl Supervisor {
                 node.since
             );
         }
-    }
-}
-
-/// Which nodes there are is not known before the database was read.
-fn unread(database: &api::Database) -> String {
-    let path = &database.path;
-    match &database.problem {
-        Some(problem) => format!("the nodes are not known yet: {problem}"),
-        None => format!("{path} was not read yet; ask again in a moment"),
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::gateway::{CONNEXACTL, Gateway};
-use crate::namespace::{Running, run};
+use crate::namespace::{Running, lives, run};
 use crate::programs::http;
 
 /// For tests of others than root: a group of every Debian that they can be in.
@@ -157,6 +157,18 @@ fn before_the_database_was_read_a_change_is_put_off() {
     let (code, message) = failure(&mut gateway.connexactl(&["stop", "1"]));
     assert_eq!(code, Some(69));
     assert!(message.contains("connexa.db"), "{message}");
+}
+
+#[test]
+fn before_the_database_was_read_a_tunnel_that_was_found_can_be_stopped() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pid = gateway.start().wait_state(1, "up").pid.unwrap();
+    gateway.end(Signal::KILL);
+    std::fs::rename(gateway.path("connexa.db"), gateway.path("away.db")).unwrap();
+    gateway.start().wait_node(1, "found", |node| node.state == "up" && node.login.is_none());
+    assert!(gateway.connexactl(&["stop", "1"]).status().unwrap().success());
+    gateway.wait_for("the end of the tunnel", || (!lives(pid)).then_some(()));
 }
 
 #[test]

@@ -46,3 +46,15 @@ fn a_tunnel_that_loses_its_place_is_told_why_and_waits_for_another() {
     gateway.signal(Signal::HUP);
     gateway.wait_state(2, "up");
 }
+
+#[test]
+fn a_candidate_without_a_place_can_be_stopped_and_is_not_dialled_later() {
+    let mut gateway = Gateway::configured("selection.max_tunnels = 1");
+    gateway.nodes(3);
+    gateway.start().wait_state(1, "up");
+    assert!(gateway.connexactl(&["stop", "2"]).status().unwrap().success());
+    gateway.wait_state(2, "stopped");
+    gateway.sql("DELETE FROM nodes WHERE id = 1");
+    gateway.wait_state(3, "up");
+    assert_eq!((gateway.wait_state(2, "stopped").attempts, gateway.dialled(2)), (0, 0));
+}

@@ -203,7 +203,7 @@ impl Play {
     }
 
     fn in_state(&self, name: &str) -> BTreeSet<u32> {
-        self.daemon.view(self.clock()).in_state(name)
+        self.daemon.view().in_state(name)
     }
 
     fn dials_of(&self, id: u32) -> usize {

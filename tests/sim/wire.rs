@@ -153,7 +153,7 @@ impl Wire {
             });
             self.notices.extend(notices);
         }
-        effects.into_iter().map(Wire::read).collect()
+        effects.into_iter().filter_map(Wire::read).collect()
     }
 
     fn event(&mut self, news: News) -> Option<Event> {
@@ -202,8 +202,10 @@ impl Wire {
         Rows::Changes { rows: all.iter().filter(|row| differs(row)).cloned().collect(), gone }
     }
 
-    fn read(effect: Effect) -> Did {
-        match effect {
+    /// What an effect does; a change of a tunnel does nothing in this world.
+    fn read(effect: Effect) -> Option<Did> {
+        Some(match effect {
+            Effect::Change(_) => return None,
             Effect::Pppd(Order::WriteFiles { node, .. }) => Did::WriteFiles(node),
             Effect::Pppd(Order::RemoveFiles(id)) => Did::RemoveFiles(id),
             Effect::Pppd(Order::SweepFiles(keep)) => Did::SweepFiles(keep.into_iter().collect()),
@@ -213,7 +215,7 @@ impl Wire {
             Effect::RestartBackend { restart } => Did::Restart { restart },
             Effect::KeepStopped(stopped) => Did::KeepStopped(stopped),
             Effect::Tell(notice) => Did::Told(told(notice)),
-        }
+        })
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -233,13 +235,14 @@ impl Wire {
         format!("{:?}", self.core)
     }
 
-    pub fn view(&self, now: Now) -> View {
-        let report = self.core.report(now);
-        let states = self.core.states();
-        let nodes = states.zip(report.nodes).map(|((id, state), node)| {
-            assert_eq!((id.0, state.name()), (node.id, node.state.as_str()));
-            let (index, local, remote) = (node.ifindex, node.local_ip, node.remote_ip);
-            Shown { id, state: state.name(), index, local, remote }
+    pub fn view(&self) -> View {
+        let report = self.core.report();
+        let nodes = report.nodes.iter().map(|node| Shown {
+            id: node.id,
+            state: node.state.name(),
+            index: node.index.map(|index| index.0),
+            local: node.local,
+            remote: node.remote,
         });
         View {
             nodes: nodes.collect(),

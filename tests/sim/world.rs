@@ -194,7 +194,7 @@ impl World {
         let mut ledger = std::mem::take(&mut self.ledger);
         ledger.hear(now.at.0, &news, std::mem::take(&mut self.view));
         let dids = self.daemon.tell(now, news);
-        self.view = self.daemon.view(now);
+        self.view = self.daemon.view();
         let verdict = rules::check(&mut ledger, &dids, &self.view, self);
         self.ledger = ledger;
         if let Err(breach) = verdict.and_then(|()| self.check(&dids)) {

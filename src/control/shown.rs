@@ -1,0 +1,119 @@
+//! The core's state in the shapes of the API.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::api;
+use crate::core::event::{Hearing, RestartOutcome};
+use crate::core::failure::Failure;
+use crate::core::outage::Progress;
+use crate::core::report::{NodeReport, OutageReport, Row};
+use crate::core::time::{Monotonic, Now, Wall};
+
+/// Every node, and how many are in each state.
+pub fn nodes(reports: &[NodeReport], now: Now) -> (Vec<api::Node>, BTreeMap<String, usize>) {
+    let mut counts = BTreeMap::new();
+    for report in reports {
+        *counts.entry(report.state.name().to_owned()).or_insert(0) += 1;
+    }
+    (reports.iter().map(|report| node(report, now)).collect(), counts)
+}
+
+/// One node.
+pub fn node(report: &NodeReport, now: Now) -> api::Node {
+    let (ip, login, status) = match &report.row {
+        Row::Unknown => (None, None, None),
+        Row::Node(node) => (
+            Some(node.server.to_string()),
+            Some(node.login.as_str().to_owned()),
+            Some(node.status.clone()),
+        ),
+        Row::Invalid(row) => {
+            (Some(row.ip.clone()), Some(row.login.clone()), Some(row.status.clone()))
+        }
+    };
+    api::Node {
+        id: report.id.0,
+        ip,
+        login,
+        status,
+        state: report.state.name().to_owned(),
+        interface: report.interface.clone(),
+        ifindex: report.index.map(|index| index.0),
+        local_ip: report.local,
+        remote_ip: report.remote,
+        pid: report.pid,
+        adopted: report.adopted,
+        since: rfc3339(report.since),
+        attempts: report.attempts,
+        next_attempt_at: report.next_attempt.map(|at| on_the_wall(at, now)),
+        waits_for_place: report.waits_for_place,
+        last_error: last_error(report),
+    }
+}
+
+fn last_error(report: &NodeReport) -> Option<api::LastError> {
+    match &report.row {
+        Row::Invalid(row) => {
+            Some(api::LastError { kind: "invalid".into(), message: row.reason.to_string() })
+        }
+        Row::Unknown | Row::Node(_) => report.last_failure.as_ref().map(failure),
+    }
+}
+
+/// A failure.
+pub fn failure(failure: &Failure) -> api::LastError {
+    api::LastError { kind: failure.kind.name().to_owned(), message: failure.message.clone() }
+}
+
+/// The outage rule.
+pub fn outage(report: OutageReport, now: Now) -> api::Outage {
+    api::Outage {
+        ppp_interfaces: report.up,
+        zero_ppp_count: report.count,
+        consecutive_threshold: report.policy.windows,
+        check_interval: api::seconds(report.policy.interval),
+        is_healthy: report.is_healthy,
+        restarts: report.restarts,
+        last_restart_at: report.last_restart.as_ref().map(|last| rfc3339(last.began)),
+        last_restart: report.last_restart.map(|last| last_restart(last.progress)),
+        restart_held: report.held,
+        next_evaluation_at: report.next_evaluation.map(|at| on_the_wall(at, now)),
+    }
+}
+
+fn last_restart(progress: Progress) -> api::LastRestart {
+    let (result, message) = match progress {
+        Progress::Runs => ("running", None),
+        Progress::Overdue => ("overdue", None),
+        Progress::Over(RestartOutcome::Ready(_)) => ("ready", None),
+        Progress::Over(RestartOutcome::NotReady(why)) => ("not_ready", Some(why)),
+        Progress::Over(RestartOutcome::Failed { message, .. }) => ("failed", Some(message)),
+    };
+    api::LastRestart { result: result.to_owned(), message }
+}
+
+/// How the kernel is heard.
+pub fn kernel(hearing: Hearing, heard_at: Option<Wall>) -> api::Kernel {
+    api::Kernel {
+        links: hearing.links,
+        overruns: hearing.overruns,
+        undecodable: hearing.undecodable,
+        interrupted: hearing.interrupted,
+        reopened: hearing.reopened,
+        resyncs: hearing.resyncs,
+        receive_buffer: hearing.receive_buffer,
+        last_event_at: heard_at.map(rfc3339),
+    }
+}
+
+/// A moment as RFC 3339 writes it, in UTC with milliseconds.
+pub fn rfc3339(at: Wall) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.0)).to_string()
+}
+
+/// A coming moment, as the wall clock will show it.
+fn on_the_wall(at: Monotonic, now: Now) -> String {
+    let ahead = at.0.saturating_sub(now.at.0);
+    rfc3339(Wall(now.wall.0.saturating_add(ahead)))
+}
