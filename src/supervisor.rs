@@ -42,6 +42,8 @@ const KEEP_WITHIN: Duration = Duration::from_secs(1);
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long the end waits for the rules and routes of tunnels that went with it to be gone.
 const ROUTED_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end of a daemon that takes its tunnels along waits for what they leave behind.
+const CLEARED_WITHIN: Duration = Duration::from_secs(4);
 /// How long the end waits for hooks.
 const HOOKS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -224,6 +226,9 @@ impl Supervisor {
                     return Err(SupervisorError::Part(why));
                 }
             }
+        }
+        if !self.config.tunnel.keep_on_exit && !self.options.dry_run {
+            pppd::clear_at_the_end(&self.config.paths, CLEARED_WITHIN).await;
         }
         // What was asked last is to be remembered; a disk that hangs doesn't hold the end up.
         let _ = timeout(KEEP_WITHIN, self.stopped.kept().wait()).await;

@@ -23,7 +23,12 @@ read never
 
 /// A gateway with node 1, whose calls have such a pptp.
 fn gateway() -> Gateway {
-    let gateway = Gateway::new();
+    gateway_with("")
+}
+
+/// The same with more configuration.
+fn gateway_with(toml: &str) -> Gateway {
+    let gateway = Gateway::configured(toml);
     fs::remove_file(gateway.path("bin/pptp")).unwrap();
     gateway.script("pptp", PPTP);
     run(Command::new("mkfifo").arg(gateway.path("never")));
@@ -70,6 +75,27 @@ fn what_a_call_left_while_no_daemon_ran_is_cleared_by_the_next() {
     gateway.start();
     gateway.wait_for("the end of its manager", || (!lives(manager)).then_some(()));
     gateway.wait_for("its pid file to go", || (!pid_file.exists()).then_some(()));
+}
+
+#[test]
+fn a_daemon_that_takes_its_tunnels_along_leaves_no_pptp_behind() {
+    let mut gateway = gateway_with("tunnel.keep_on_exit = false");
+    gateway.start().wait_state(1, "up");
+    let manager = manager(&gateway, 0);
+    assert_eq!(gateway.end(Signal::TERM).code(), Some(0));
+    gateway.wait_for("the end of its manager", || (!lives(manager)).then_some(()));
+}
+
+#[test]
+fn a_daemon_that_takes_its_tunnels_along_leaves_no_pid_file_behind() {
+    let mut gateway = Gateway::configured("tunnel = { keep_on_exit = false, stop_grace = \"1s\" }");
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    gateway.server("10.9.0.1", &json!({ "ignores_term": true }));
+    assert_eq!(gateway.end(Signal::TERM).code(), Some(0));
+    let names = fs::read_dir(gateway.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains(".pid")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
