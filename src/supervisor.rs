@@ -363,8 +363,8 @@ impl Supervisor {
     fn reloaded(&mut self, config: Result<Config, ConfigError>) {
         match config {
             Err(error) => tracing::error!("Reload refused, the old configuration stays: {error}"),
-            Ok(config) => {
-                if needs_restart(&self.config, &config) {
+            Ok(mut config) => {
+                if keep_until_restart(&self.config, &mut config) {
                     tracing::warn!("paths, control and log take effect at the next start only");
                 }
                 self.feed(Event::Policy(Box::new(Policy::from(&config))));
@@ -385,9 +385,14 @@ impl Supervisor {
     }
 }
 
-/// Sections whose users hold them from the start.
-fn needs_restart(old: &Config, new: &Config) -> bool {
-    old.paths != new.paths || old.control != new.control || old.log != new.log
+/// Sections whose users hold them from the start stay as they are, all of each. Whether they would
+/// have changed.
+fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
+    let differ = old.paths != new.paths || old.control != new.control || old.log != new.log;
+    new.paths = old.paths.clone();
+    new.control = old.control.clone();
+    new.log = old.log.clone();
+    differ
 }
 
 async fn until(deadline: Option<Instant>) {

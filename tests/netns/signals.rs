@@ -62,6 +62,23 @@ fn hup_with_a_bad_configuration_keeps_the_old_one_and_says_so() {
 }
 
 #[test]
+fn hup_leaves_a_new_pptp_to_the_next_start_like_all_paths() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    gateway.configure(&format!("paths.pptp = \"{}\"", gateway.path("bin/other").display()));
+    gateway.signal(Signal::HUP);
+    gateway.wait_log("take effect at the next start only");
+    gateway.wait_log("Configuration reloaded");
+    gateway.nodes(2);
+    gateway.wait_state(2, "up");
+    for id in [1, 2] {
+        let file = gateway.read(&format!("ppp/peers/connexa-node-{id}"));
+        assert!(file.contains("/bin/pptp ") && !file.contains("/bin/other"), "{file}");
+    }
+}
+
+#[test]
 fn hup_follows_a_database_that_moved() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
