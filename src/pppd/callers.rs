@@ -1,8 +1,9 @@
 //! Processes that were started to call one of our nodes.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::core::event::Pid;
 use crate::node::NodeId;
@@ -43,17 +44,55 @@ fn called(words: &[Vec<u8>]) -> Option<NodeId> {
     })
 }
 
-/// Whether the process runs the program, or another of its usual name. Its file may have been
-/// replaced by an upgrade since, a script goes by its own name and a program may change its, so
-/// either of its two names will do.
-pub(super) fn runs(pid: Pid, program: &Path, usual: &str) -> bool {
-    let exe = Proc::host().program(pid);
-    let exe = exe.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let exe = exe.strip_suffix(b" (deleted)").unwrap_or(exe);
+/// What a process runs, beside the program that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// That very program, or the one that stood in its place before an upgrade.
+    Itself,
+    /// A program of the same name in another place.
+    Namesake,
+    /// Something else.
+    Other,
+}
+
+/// Whether the process runs the program, or one of its name or of the usual one. The name that a
+/// process goes by proves nothing, for it can choose it: what counts is the file that it runs, or
+/// that its interpreter does.
+pub(super) fn runs(pid: Pid, program: &Path, usual: &str) -> Runs {
+    let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let names = [program.file_name(), real.file_name(), Some(OsStr::new(usual))];
+    let mut files = script(pid, &names);
+    files.extend(executable(pid));
+    if files.iter().any(|file| *file == real || file == program) {
+        Runs::Itself
+    } else if files.iter().any(|file| names.contains(&file.file_name())) {
+        Runs::Namesake
+    } else {
+        Runs::Other
+    }
+}
+
+/// The file that the process runs. It may be gone since, or another may have taken its place.
+fn executable(pid: Pid) -> Option<PathBuf> {
+    let file = Proc::host().program(pid);
+    let name = file.as_os_str().as_bytes();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+    (!name.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// The script that the process runs, as it is written and where that leads: the process goes by the
+/// script's name, and its command line begins with the interpreter, at most one option for that, and
+/// the script (execve(2)).
+fn script(pid: Pid, names: &[Option<&OsStr>]) -> Vec<PathBuf> {
     let comm = Proc::host().name(pid);
-    let names = [program.file_name().map(OsStr::as_bytes), Some(usual.as_bytes())];
-    let fits = |name: &[u8]| exe == name || comm == name.get(..COMM).unwrap_or(name);
-    names.into_iter().flatten().any(fits)
+    let fits = |name: &OsStr| comm == name.as_bytes().get(..COMM).unwrap_or(name.as_bytes());
+    if !names.iter().flatten().any(|name| fits(name)) {
+        return Vec::new();
+    }
+    let words = Proc::host().command_line(pid);
+    let paths = words.iter().skip(1).take(2).map(|word| PathBuf::from(OsStr::from_bytes(word)));
+    let file = paths.filter_map(|path| Some([Proc::host().resolve(pid, &path)?, path])).next();
+    file.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -85,6 +124,8 @@ mod tests {
     #[test]
     fn this_very_process_is_known_by_its_file() {
         let (pid, exe) = (std::process::id(), std::env::current_exe().unwrap());
-        assert!(runs(pid, &exe, "x") && !runs(pid, Path::new("/x/y"), "x"));
+        assert_eq!(runs(pid, &exe, "x"), Runs::Itself);
+        assert_eq!(runs(pid, &Path::new("/x").join(exe.file_name().unwrap()), "x"), Runs::Namesake);
+        assert_eq!(runs(pid, Path::new("/x/y"), "x"), Runs::Other);
     }
 }

@@ -23,7 +23,7 @@ use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use super::callers::{self, Caller};
+use super::callers::{self, Caller, Runs};
 use super::{peer_file, secrets};
 use crate::atomic_file;
 use crate::config::Paths;
@@ -137,7 +137,9 @@ fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, Loo
         if known.contains(pid) || is_a_child {
             continue;
         }
-        if let Some(pidfd) = recognise(*pid, *node, pppd) {
+        // One of another place is only taken for the node's where the node's pid file names it.
+        let is_itself = callers::runs(*pid, pppd, "pppd") == Runs::Itself;
+        if is_itself && let Some(pidfd) = recognise(*pid, *node, pppd) {
             let (node, pid, pidfd) = (*node, *pid, Some(pidfd));
             let (interface, renamed, dialled) = (None, false, None);
             sightings.push(Sighting { node, pid, interface, renamed, dialled, pidfd });
@@ -261,8 +263,12 @@ fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> Option<OwnedFd> {
     (is_it && lives(&pidfd)).then_some(pidfd)
 }
 
-fn is_pppd(pid: Pid, pppd: &Path) -> bool {
-    callers::runs(pid, pppd, "pppd")
+/// Whether the process runs a pppd.
+pub(super) fn is_pppd(pid: Pid, pppd: &Path) -> bool {
+    match callers::runs(pid, pppd, "pppd") {
+        Runs::Itself | Runs::Namesake => true,
+        Runs::Other => false,
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::callers::{self, Caller};
+use super::callers::{self, Caller, Runs};
 use super::peer_file;
 use super::stale::{self, Of, PidFile};
 use crate::config::Paths;
@@ -98,7 +98,7 @@ impl Scene {
                 Some(Remains { node, members: BTreeMap::new() })
             });
             if let Some(remains) = remains {
-                let is_pptp = callers::runs(pid, &paths.pptp, "pptp");
+                let is_pptp = is_pptp(pid, &paths.pptp);
                 let member = Member { parent: proc.parent(pid), is_pptp };
                 remains.members.insert(pid, member);
             }
@@ -208,6 +208,14 @@ impl Remains {
     }
 }
 
+/// Whether the process runs a pptp.
+fn is_pptp(pid: Pid, pptp: &Path) -> bool {
+    match callers::runs(pid, pptp, "pptp") {
+        Runs::Itself | Runs::Namesake => true,
+        Runs::Other => false,
+    }
+}
+
 /// Takes hold of processes of pptp in this mount namespace.
 fn hold(space: &Path, pptp: &Path, pids: impl IntoIterator<Item = Pid>) -> Vec<(Pid, OwnedFd)> {
     let take = |pid: Pid| {
@@ -215,7 +223,7 @@ fn hold(space: &Path, pptp: &Path, pids: impl IntoIterator<Item = Pid>) -> Vec<(
         // Asked again, now that its number can't become another's unnoticed.
         let proc = Proc::host();
         let is_it = proc.mount_namespace(pid).as_deref() == Some(space)
-            && callers::runs(pid, pptp, "pptp")
+            && is_pptp(pid, pptp)
             && proc.has_our_rights(pid)
             && proc.is_here(pid);
         (is_it && lives(&pidfd)).then_some((pid, pidfd))

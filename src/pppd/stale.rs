@@ -78,9 +78,7 @@ impl PidFile {
         let named = found::named(&self.path);
         match &self.of {
             Of::Node(node) => !named.is_some_and(|pid| callers::calls(pid, *node)),
-            Of::Link(link) => {
-                named.is_some_and(|pid| !callers::runs(pid, pppd, "pppd")) && is_gone(link)
-            }
+            Of::Link(link) => named.is_some_and(|pid| !found::is_pppd(pid, pppd)) && is_gone(link),
         }
     }
 
@@ -108,7 +106,7 @@ pub(super) fn finish(run_dir: &Path, pppd: &Path) {
     for name in atomic_file::names(run_dir).unwrap_or_default() {
         let Some(path) = of_aside(&name).map(|name| run_dir.join(name)) else { continue };
         let aside = run_dir.join(&name);
-        if found::named(&aside).is_some_and(|pid| callers::runs(pid, pppd, "pppd")) {
+        if found::named(&aside).is_some_and(|pid| found::is_pppd(pid, pppd)) {
             put_back(&aside, &path);
         }
         let _ = fs::remove_file(&aside);

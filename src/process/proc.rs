@@ -63,6 +63,11 @@ impl Proc<'_> {
         fs::read_link(self.entry(pid, "exe")).unwrap_or_default()
     }
 
+    /// A path as the process means it, without links in it; `None` where it leads nowhere.
+    pub(crate) fn resolve(self, pid: Pid, path: &Path) -> Option<PathBuf> {
+        fs::canonicalize(self.entry(pid, "cwd").join(path)).ok()
+    }
+
     /// The process that started it, or took it over.
     pub(crate) fn parent(self, pid: Pid) -> Option<Pid> {
         let status = read(&self.entry(pid, "status"));

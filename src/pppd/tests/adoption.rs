@@ -264,3 +264,41 @@ async fn tunnels_outlive_the_module() {
     let exit = PppdExit::Signal(9);
     assert_eq!(work.next().await, Event::Exited { call: CallId::Found(0), exit });
 }
+
+/// A shell that goes by pppd's name and has a pppd's words behind its own, and a pid file of node 2.
+fn namesake(stage: &Stage) -> std::process::Child {
+    let program = fs::canonicalize(stage.path("pppd")).unwrap();
+    let name = program.file_name().unwrap().to_str().unwrap();
+    let script = "printf %s \"$0\" > /proc/$$/comm
+        mkfifo $3/never
+        echo $$ > $3/run/ppp-$2.pid
+        read x < $3/never";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, name, "call", "connexa-node-2"]).arg(stage.dir.path());
+    shell.spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_process_that_only_goes_by_pppds_name_is_no_pppd() {
+    let stage = stage();
+    let mut namesake = namesake(&stage);
+    wait_for(&stage.pid_file(2));
+    let found = stage.work().await.1;
+    namesake.kill().unwrap();
+    namesake.wait().unwrap();
+    assert_eq!(found, []);
+}
+
+#[test]
+fn a_pppd_whose_program_was_replaced_by_an_upgrade_is_still_known() {
+    let stage = Stage::new();
+    let path = stage.path("pppd");
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&path).status().unwrap().success());
+    let mut pppd = Command::new(&path).arg("60").spawn().unwrap();
+    fs::remove_file(&path).unwrap();
+    stage.script("pppd", PPPD);
+    let runs = callers::runs(pppd.id(), &path, "pppd");
+    pppd.kill().unwrap();
+    pppd.wait().unwrap();
+    assert_eq!(runs, callers::Runs::Itself);
+}
