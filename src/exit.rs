@@ -126,7 +126,7 @@ impl From<&SupervisorError> for Exit {
             SupervisorError::Socket(error) => error.into(),
             SupervisorError::Signals(_) | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
-            SupervisorError::Part(_) => Exit::Unreachable,
+            SupervisorError::Part { .. } => Exit::Unreachable,
         }
     }
 }

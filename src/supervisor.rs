@@ -2,15 +2,18 @@
 
 mod answers;
 mod clock;
+mod parts;
+mod reload;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use clock::Clock;
+use parts::{Ended, Part, Tasks};
+use reload::{Reloaded, Reloads};
 
 use crate::config::{self, Config, ConfigError, Span};
 use crate::control::lock;
@@ -30,7 +33,8 @@ use crate::recording::{RecordError, Recorder};
 use crate::routing::Router;
 use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
-use crate::{backend, control, desired, host, kernel, pppd, systemd, telemetry};
+use crate::systemd::Manager;
+use crate::{backend, control, desired, host, kernel, pppd, telemetry};
 
 /// Events that may wait for the loop; senders wait beyond that.
 const EVENT_QUEUE: usize = 1024;
@@ -92,8 +96,13 @@ pub enum SupervisorError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// A part of the daemon has ended that must not.
-    #[error("a part of the daemon has failed: {0}; tunnels stay up, restart it")]
-    Part(String),
+    #[error("the part of connexad that {part} has failed: {how}; tunnels stay up, restart it")]
+    Part {
+        /// What it does.
+        part: &'static str,
+        /// How it ended.
+        how: String,
+    },
 }
 
 /// Runs the daemon until it is asked to stop.
@@ -109,9 +118,10 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     let policy = Policy::from(&config);
     let record = |path: &PathBuf| Recorder::start(path, &policy);
     let recorder = options.record.as_ref().map(record).transpose()?;
-    let mut parts = JoinSet::new();
-    parts.spawn(control::server::serve(listener, questions_in));
-    let mut supervisor = Supervisor::start(options, config, &mut parts);
+    let (mut supervisor, work) = Supervisor::assemble(options, config);
+    let mut parts = Tasks::default();
+    parts.start(Part::new("answers connexactl", control::server::serve(listener, questions_in)));
+    work.into_iter().for_each(|part| parts.start(part));
     supervisor.recorder = recorder;
     supervisor.recall_stopped();
     let ended = supervisor.run(signals, questions, &mut parts).await;
@@ -119,6 +129,21 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
         recorder.finish();
     }
     ended
+}
+
+/// What wakes the loop.
+enum Wake {
+    /// The service manager wants to see that the loop turns.
+    WatchdogDue,
+    Signal(Request),
+    Question(Question),
+    /// The configuration was read again.
+    Reloaded(Reloaded),
+    Event(Event),
+    /// A deadline of the core has come.
+    Deadline,
+    PartEnded(Ended),
+    ErrandEnded(Ended),
 }
 
 struct Supervisor {
@@ -129,8 +154,9 @@ struct Supervisor {
     started: Wall,
     events_in: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
-    reloads_in: mpsc::Sender<Result<Config, ConfigError>>,
-    reloads: mpsc::Receiver<Result<Config, ConfigError>>,
+    reloads: Reloads,
+    /// Work with an end of its own.
+    errands: Tasks,
     pppd: mpsc::UnboundedSender<Order>,
     desired: watch::Sender<desired::Settings>,
     tunnel_writer: TunnelWriter,
@@ -139,36 +165,38 @@ struct Supervisor {
     prober: Prober,
     hooks: Hooks,
     recorder: Option<Recorder>,
+    manager: Manager,
     was_ready: bool,
     stopping: bool,
 }
 
 impl Supervisor {
-    fn start(options: Options, config: Config, parts: &mut JoinSet<()>) -> Self {
+    /// A supervisor and the parts that work for it, none of which is started yet.
+    fn assemble(options: Options, config: Config) -> (Self, Vec<Part>) {
         let (events_in, events) = mpsc::channel(EVENT_QUEUE);
-        let (reloads_in, reloads) = mpsc::channel(1);
         // Unbounded because the loop may not wait; each entry answers an event of a bounded queue.
-        let (pppd, pppd_requests) = mpsc::unbounded_channel();
-        let (desired, desired_settings) = watch::channel(desired::Settings::from(&config));
-        parts.spawn(kernel::listen(events_in.clone()));
-        parts.spawn(pppd::run(config.paths.clone(), pppd_requests, events_in.clone()));
-        let (reporter, write_back) = desired::write_back(desired_settings.clone());
-        parts.spawn(desired::follow(desired_settings, events_in.clone()));
-        parts.spawn(host::follow(config.paths.clone(), events_in.clone()));
+        let (pppd, requests) = mpsc::unbounded_channel();
+        let (desired, settings) = watch::channel(desired::Settings::from(&config));
+        let (reporter, write_back) = desired::write_back(settings.clone());
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
-        parts.spawn(keep_stopped);
         let (router, route) = Router::new(config.routing.table_base);
-        if !options.dry_run {
-            parts.spawn(route);
-            parts.spawn(write_back);
-        }
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
+        let keeper = pppd::run(config.paths.clone(), requests, events_in.clone());
+        let mut parts = vec![
+            Part::new("hears the kernel", kernel::listen(events_in.clone())),
+            Part::new("keeps pppd", keeper),
+            Part::new("reads the database", desired::follow(settings, events_in.clone())),
+            Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
+            Part::new("remembers stopped nodes", keep_stopped),
+        ];
         if !options.dry_run {
-            parts.spawn(probe);
+            parts.push(Part::new("sets routes", route));
+            parts.push(Part::new("writes to the database", write_back));
+            parts.push(Part::new("probes tunnels", probe));
         }
         let hooks = Hooks::start(options.dry_run);
         let clock = Clock::start();
-        Supervisor {
+        let supervisor = Supervisor {
             core: Core::new(Policy::from(&config)),
             started: clock.now().wall,
             options,
@@ -176,8 +204,8 @@ impl Supervisor {
             clock,
             events_in,
             events,
-            reloads_in,
-            reloads,
+            reloads: Reloads::default(),
+            errands: Tasks::default(),
             pppd,
             desired,
             tunnel_writer: TunnelWriter::new(reporter),
@@ -186,9 +214,11 @@ impl Supervisor {
             prober,
             hooks,
             recorder: None,
+            manager: Manager::start(),
             was_ready: false,
             stopping: false,
-        }
+        };
+        (supervisor, parts)
     }
 
     /// What an earlier daemon was told to leave alone, before anything else can be known.
@@ -207,25 +237,11 @@ impl Supervisor {
         &mut self,
         mut signals: Signals,
         mut questions: mpsc::Receiver<Question>,
-        parts: &mut JoinSet<()>,
+        parts: &mut Tasks,
     ) -> Result<(), SupervisorError> {
-        let mut watchdog = systemd::Watchdog::start();
         while !self.core.is_drained() {
-            let deadline = self.core.next_deadline().map(|at| self.clock.instant(at));
-            tokio::select! {
-                biased;
-                () = watchdog.due() => watchdog.pat(),
-                request = signals.next() => self.obey(request),
-                Some(question) = questions.recv() => self.answer(question),
-                Some(reloaded) = self.reloads.recv() => self.reloaded(reloaded),
-                // Before deadlines: what has already happened may have made them moot.
-                Some(event) = self.events.recv() => self.feed(event),
-                () = until(deadline) => self.feed(Event::Tick),
-                Some(ended) = parts.join_next() => {
-                    let why = ended.err().map_or("it ended".to_owned(), |error| error.to_string());
-                    return Err(SupervisorError::Part(why));
-                }
-            }
+            let wake = self.next(&mut signals, &mut questions, parts).await;
+            self.take(wake)?;
         }
         if !self.config.tunnel.keep_on_exit && !self.options.dry_run {
             pppd::clear_at_the_end(&self.config.paths, CLEARED_WITHIN).await;
@@ -241,6 +257,49 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Waits for what comes next.
+    async fn next(
+        &mut self,
+        signals: &mut Signals,
+        questions: &mut mpsc::Receiver<Question>,
+        parts: &mut Tasks,
+    ) -> Wake {
+        let deadline = self.core.next_deadline().map(|at| self.clock.instant(at));
+        tokio::select! {
+            biased;
+            () = self.manager.due() => Wake::WatchdogDue,
+            request = signals.next() => Wake::Signal(request),
+            Some(question) = questions.recv() => Wake::Question(question),
+            reloaded = self.reloads.next() => Wake::Reloaded(reloaded),
+            // Before deadlines: what has already happened may have made them moot.
+            Some(event) = self.events.recv() => Wake::Event(event),
+            () = until(deadline) => Wake::Deadline,
+            ended = parts.ended() => Wake::PartEnded(ended),
+            ended = self.errands.ended() => Wake::ErrandEnded(ended),
+        }
+    }
+
+    /// One turn of the loop.
+    fn take(&mut self, wake: Wake) -> Result<(), SupervisorError> {
+        match wake {
+            Wake::WatchdogDue => self.manager.pat(),
+            Wake::Signal(request) => self.obey(request),
+            Wake::Question(question) => self.answer(question),
+            Wake::Reloaded(reloaded) => self.reloaded(reloaded),
+            Wake::Event(event) => self.feed(event),
+            Wake::Deadline => self.feed(Event::Tick),
+            Wake::PartEnded(Ended { name: part, fault }) => {
+                let how = fault.unwrap_or_else(|| "it ended".to_owned());
+                return Err(SupervisorError::Part { part, how });
+            }
+            Wake::ErrandEnded(Ended { fault: None, .. }) => {}
+            Wake::ErrandEnded(Ended { name, fault: Some(fault) }) => {
+                tracing::error!("What {name} has failed: {fault}");
+            }
+        }
+        Ok(())
+    }
+
     fn feed(&mut self, event: Event) {
         let input = Input { now: self.clock.now(), event };
         if let Some(recorder) = &mut self.recorder {
@@ -253,7 +312,7 @@ impl Supervisor {
             self.was_ready = true;
             self.router.begin();
             self.write_back_all();
-            systemd::ready();
+            self.manager.ready();
         }
     }
 
@@ -322,77 +381,37 @@ impl Supervisor {
         let _ = self.events_in.try_send(event);
     }
 
-    fn judge_backend(&self, question: u64) {
+    fn judge_backend(&mut self, question: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
-        tokio::spawn(async move {
+        self.errands.start(Part::new("judges the backend", async move {
             let judgement = backend::judge(&backend).await;
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendJudged { question, judgement }).await;
-        });
+        }));
     }
 
-    fn restart_backend(&self, restart: u64) {
+    fn restart_backend(&mut self, restart: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
-        tokio::spawn(async move {
+        self.errands.start(Part::new("restarts the backend", async move {
             let outcome = backend::restart(&backend).await;
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendRestarted { restart, outcome }).await;
-        });
+        }));
     }
 
     fn obey(&mut self, request: Request) {
         match request {
             Request::Stop => {
-                systemd::stopping();
+                self.manager.stopping();
                 self.stopping = true;
                 self.feed(Event::Stop);
             }
-            Request::Reload => {
-                systemd::reloading();
-                let options = self.options.clone();
-                let reloads = self.reloads_in.clone();
-                // Nobody waits for the answer once the daemon has stopped.
-                tokio::task::spawn_blocking(move || drop(reloads.blocking_send(options.load())));
-            }
+            Request::Reload => self.begin_reload(),
             Request::ShowState => self.log_state(),
         }
     }
-
-    fn reloaded(&mut self, config: Result<Config, ConfigError>) {
-        match config {
-            Err(error) => tracing::error!("Reload refused, the old configuration stays: {error}"),
-            Ok(mut config) => {
-                if keep_until_restart(&self.config, &mut config) {
-                    tracing::warn!("paths, control and log take effect at the next start only");
-                }
-                self.feed(Event::Policy(Box::new(Policy::from(&config))));
-                self.desired.send_replace(desired::Settings::from(&config));
-                self.router.configure(config.routing.table_base);
-                self.prober.configure(&config.probe);
-                let same_database = self.config.database == config.database;
-                self.config = config;
-                if self.was_ready && !same_database {
-                    self.write_back_all();
-                }
-                tracing::info!("Configuration reloaded");
-            }
-        }
-        if self.was_ready {
-            systemd::ready();
-        }
-    }
-}
-
-/// Sections whose users hold them from the start stay as they are, all of each. Whether they would
-/// have changed.
-fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
-    let differ = old.paths != new.paths || old.control != new.control || old.log != new.log;
-    new.paths = old.paths.clone();
-    new.control = old.control.clone();
-    new.log = old.log.clone();
-    differ
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -1,49 +1,52 @@
-//! Talking to systemd (sd_notify(3)). Without it every call does nothing.
+//! Talking to systemd (sd_notify(3)), by a thread of its own: a service manager that does not read
+//! stalls no tunnel. Without systemd every call does nothing.
 
+use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
-/// The daemon works, or works by its new configuration.
-pub fn ready() {
-    notify(&[NotifyState::Ready]);
-}
+/// Notices that may wait; what is more is given up, as a later one says it again.
+const QUEUE: usize = 64;
 
-/// The configuration is being read again.
-pub fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!("can't tell systemd of the reload: {error}"),
-    }
-}
+type Notice = Vec<NotifyState<'static>>;
 
-/// The daemon stops.
-pub fn stopping() {
-    notify(&[NotifyState::Stopping]);
-}
-
-fn notify(state: &[NotifyState]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("can't notify systemd: {error}");
-    }
-}
-
-/// Shows systemd that the loop turns, twice per `WatchdogSec=`.
+/// The service manager, and when it wants to see that the loop turns: twice per `WatchdogSec=`.
 #[derive(Debug)]
-pub struct Watchdog {
+pub struct Manager {
+    notices: Option<SyncSender<Notice>>,
     every: Option<Duration>,
     next: Instant,
 }
 
-impl Watchdog {
-    /// Reads from the environment whether systemd wants to see it.
+impl Manager {
+    /// Reads from the environment whether there is one, and whether it watches.
     pub fn start() -> Self {
+        let notices = std::env::var_os("NOTIFY_SOCKET").and_then(|_| start_thread());
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Watchdog { every, next: Instant::now() }
+        Manager { notices, every, next: Instant::now() }
     }
 
-    /// Resolves when it is time; never without a watchdog.
+    /// The daemon works, or works by its new configuration.
+    pub fn ready(&self) {
+        self.notify(vec![NotifyState::Ready]);
+    }
+
+    /// The configuration is being read again.
+    pub fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.notify(vec![NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!("can't tell systemd of the reload: {error}"),
+        }
+    }
+
+    /// The daemon stops.
+    pub fn stopping(&self) {
+        self.notify(vec![NotifyState::Stopping]);
+    }
+
+    /// Resolves when the loop is to be shown to turn; never without a watchdog.
     pub async fn due(&self) {
         match self.every {
             Some(_) => tokio::time::sleep_until(self.next).await,
@@ -53,9 +56,34 @@ impl Watchdog {
 
     /// Shows that the loop turns.
     pub fn pat(&mut self) {
-        notify(&[NotifyState::Watchdog]);
+        self.notify(vec![NotifyState::Watchdog]);
         if let Some(every) = self.every {
             self.next = Instant::now() + every;
+        }
+    }
+
+    fn notify(&self, notice: Notice) {
+        if let Some(notices) = &self.notices {
+            // Where nobody reads, there is nobody to tell.
+            let _ = notices.try_send(notice);
+        }
+    }
+}
+
+fn start_thread() -> Option<SyncSender<Notice>> {
+    let (notices, theirs) = mpsc::sync_channel::<Notice>(QUEUE);
+    let run = move || {
+        for notice in theirs {
+            if let Err(error) = sd_notify::notify(&notice) {
+                tracing::warn!("can't notify systemd: {error}");
+            }
+        }
+    };
+    match std::thread::Builder::new().name("systemd".to_owned()).spawn(run) {
+        Ok(_) => Some(notices),
+        Err(error) => {
+            tracing::warn!("can't notify systemd: {error}");
+            None
         }
     }
 }

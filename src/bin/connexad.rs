@@ -109,11 +109,12 @@ fn run(options: Options, config: Config) -> Ended {
     // A core dump would hold passwords, wherever the kernel sends it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| Refused::with(Exit::No, format!("can't forbid core dumps: {error}")))?;
-    telemetry::init(&config.log).map_err(|error| Refused::with(Exit::Config, error))?;
+    let log = telemetry::init(&config.log).map_err(|error| Refused::with(Exit::Config, error))?;
     let runtime = runtime()?;
     let ended = runtime.block_on(supervisor::run(options, config));
     // Work that hangs on a disk must not hold up the end.
     runtime.shutdown_background();
+    log.finish();
     ended?;
     Ok(Exit::Done)
 }

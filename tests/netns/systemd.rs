@@ -1,12 +1,13 @@
 //! What the daemon tells systemd (sd_notify(3)).
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::gateway::Gateway;
+use crate::namespace::{Running, kill};
 
 /// systemd's end of the socket.
 struct Manager(UnixDatagram);
@@ -77,4 +78,42 @@ fn a_daemon_without_a_database_is_ready_all_the_same() {
     let mut gateway = Gateway::without_database("");
     let manager = Manager::start(&mut gateway);
     manager.wait("READY=1");
+}
+
+/// A pipe that is full, and that nobody reads while its reading end is kept.
+fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
+    let (reader, mut writer) = io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_log_that_nobody_takes_stalls_no_tunnel() {
+    let gateway = Gateway::configured("log.level = \"debug\"");
+    gateway.nodes(2);
+    let (_nobody_reads, log) = full_pipe();
+    let _daemon = Running(gateway.connexad(&[]).stderr(log).spawn().unwrap());
+    let pid = gateway.wait_state(2, "up").pid;
+    kill(pid.unwrap(), Signal::KILL);
+    gateway.wait_node(2, "up again", |node| node.state == "up" && node.pid != pid);
+}
+
+#[test]
+fn a_service_manager_that_reads_nothing_stalls_no_tunnel() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let path = gateway.path("notify");
+    let _nobody_reads = UnixDatagram::bind(&path).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"x", &path).is_ok() {}
+    gateway.start_with(&[("NOTIFY_SOCKET", path.to_str().unwrap())]).wait_state(1, "up");
+    gateway.signal(Signal::HUP);
+    gateway.wait_log("Configuration reloaded");
+    gateway.server("10.9.0.2", &serde_json::json!({}));
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.wait_state(2, "up");
 }

@@ -1,18 +1,28 @@
 //! What goes to the journal, and how.
 
+mod journald;
+mod queue;
+
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use journald::Journald;
+use queue::Queue;
+
+use crate::config::{self, LogFormat, LogLevel};
 use crate::core::notice::{Level, Notice};
 use crate::printable::printable;
+
+/// How long the end of the program waits for what is not written yet.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why logging can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +30,30 @@ pub enum TelemetryError {
     /// journald was asked for and is not there.
     #[error("can't reach journald: {0}; set log.format to \"text\" where journald does not run")]
     Journald(#[source] std::io::Error),
+    /// There can be no thread that writes.
+    #[error("logging can't begin: {0}; raise the limit of tasks (TasksMax=)")]
+    Thread(#[source] std::io::Error),
     /// Logging was begun before.
     #[error("logging can't be set up: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Where log lines go; they are written by a thread of its own.
+#[derive(Debug)]
+pub struct Log(Queue);
+
+impl Log {
+    /// Lets what was logged come out, within a second: for the end of the program.
+    pub fn finish(&self) {
+        self.0.flush(FINISH_WITHIN);
+    }
 }
 
 /// Begins logging as the configuration says.
 ///
 /// # Errors
 /// When journald is asked for and can't be reached.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
+pub fn init(log: &config::Log) -> Result<Log, TelemetryError> {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -42,39 +66,48 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
         .with_default(LevelFilter::WARN.min(level))
         .with_target("connexa", level)
         .with_target("connexad", level);
-    let registry = tracing_subscriber::registry().with(layer(log.format)?.with_filter(filter));
-    Ok(registry.try_init()?)
+    let (layer, queue) = layer(log.format)?;
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+    Ok(Log(queue))
 }
 
-fn layer(format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError> {
+type Output = (Box<dyn Layer<Registry> + Send + Sync>, Queue);
+
+fn layer(format: LogFormat) -> Result<Output, TelemetryError> {
     match format {
         LogFormat::Auto if stderr_is_the_journal() => layer(LogFormat::Journald),
         LogFormat::Auto | LogFormat::Text => {
+            let queue = to_stderr(|text| format!("WARN {text}"))?;
             let plain = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
+                .with_writer(queue.clone())
                 .with_target(false)
                 .fmt_fields(message_only());
-            Ok(plain.boxed())
+            Ok((plain.boxed(), queue))
         }
         LogFormat::Json => {
-            let json = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).json();
-            Ok(json.boxed())
+            let queue = to_stderr(|text| {
+                serde_json::json!({ "level": "WARN", "fields": { "message": text } }).to_string()
+            })?;
+            let json = tracing_subscriber::fmt::layer().with_writer(queue.clone()).json();
+            Ok((json.boxed(), queue))
         }
         LogFormat::Journald => {
-            let journald = tracing_journald::layer().map_err(TelemetryError::Journald)?;
-            let journald = journald
-                .with_field_prefix(None)
-                .with_syslog_identifier("connexad".to_owned())
-                .with_priority_mappings(PriorityMappings {
-                    error: Priority::Error,
-                    warn: Priority::Warning,
-                    info: Priority::Informational,
-                    debug: Priority::Debug,
-                    trace: Priority::Debug,
-                });
-            Ok(journald.boxed())
+            let writer = journald::writer().map_err(TelemetryError::Journald)?;
+            let queue = Queue::start(writer, |lost| journald::lost(&lost_lines(lost)))
+                .map_err(TelemetryError::Thread)?;
+            Ok((Journald::new(queue.clone()).boxed(), queue))
         }
     }
+}
+
+fn to_stderr(line: fn(&str) -> String) -> Result<Queue, TelemetryError> {
+    let write = |text: &[u8]| std::io::stderr().write_all(text);
+    let told = move |lost| (line(&lost_lines(lost)) + "\n").into_bytes();
+    Queue::start(write, told).map_err(TelemetryError::Thread)
+}
+
+fn lost_lines(lost: u64) -> String {
+    format!("{lost} log lines were lost: the log did not take them in time")
 }
 
 /// A message already says what its fields repeat for programs.

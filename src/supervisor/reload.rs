@@ -1,0 +1,143 @@
+//! The configuration is read again while the daemon runs.
+
+use tokio::sync::mpsc;
+
+use super::Supervisor;
+use crate::config::{Config, ConfigError};
+use crate::control::socket::{self, SocketError};
+use crate::core::event::Event;
+use crate::core::policy::Policy;
+use crate::desired;
+
+/// Why a new configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The next start would fail by it.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// A configuration that was read, and by which request.
+pub(super) struct Reloaded {
+    request: u64,
+    config: Result<Box<Config>, ReloadError>,
+}
+
+/// Requests to read the configuration, which may be answered in another order.
+pub(super) struct Reloads {
+    requests: u64,
+    answers_in: mpsc::Sender<Reloaded>,
+    answers: mpsc::Receiver<Reloaded>,
+}
+
+impl Default for Reloads {
+    fn default() -> Self {
+        let (answers_in, answers) = mpsc::channel(1);
+        Reloads { requests: 0, answers_in, answers }
+    }
+}
+
+impl Reloads {
+    /// The next answer; never while none comes.
+    pub(super) async fn next(&mut self) -> Reloaded {
+        match self.answers.recv().await {
+            Some(reloaded) => reloaded,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn begin_reload(&mut self) {
+        self.manager.reloading();
+        self.reloads.requests += 1;
+        let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
+        let (options, running) = (self.options.clone(), self.config.control.socket.clone());
+        self.errands.start_blocking("reads the configuration", move || {
+            let config = options.load().map_err(ReloadError::from).and_then(|config| {
+                if config.control.socket != running {
+                    socket::check(&config)?;
+                }
+                Ok(Box::new(config))
+            });
+            // Nobody waits for the answer once the daemon has stopped.
+            let _ = answers.blocking_send(Reloaded { request, config });
+        });
+    }
+
+    /// Takes in what was read. Of several requests only the newest counts: an older one may have
+    /// read what was there before.
+    pub(super) fn reloaded(&mut self, Reloaded { request, config }: Reloaded) {
+        if request != self.reloads.requests {
+            return;
+        }
+        match config {
+            Err(error) => tracing::error!("Reload refused, the old configuration stays: {error}"),
+            Ok(config) => self.go_by(*config),
+        }
+        if self.was_ready {
+            self.manager.ready();
+        }
+    }
+
+    fn go_by(&mut self, mut config: Config) {
+        if keep_until_restart(&self.config, &mut config) {
+            tracing::warn!("paths, control and log take effect at the next start only");
+        }
+        self.feed(Event::Policy(Box::new(Policy::from(&config))));
+        self.desired.send_replace(desired::Settings::from(&config));
+        self.router.configure(config.routing.table_base);
+        self.prober.configure(&config.probe);
+        let same_database = self.config.database == config.database;
+        self.config = config;
+        if self.was_ready && !same_database {
+            self.write_back_all();
+        }
+        tracing::info!("Configuration reloaded");
+    }
+}
+
+/// Sections whose users hold them from the start stay as they are, all of each. Whether they would
+/// have changed.
+fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
+    let differ = old.paths != new.paths || old.control != new.control || old.log != new.log;
+    new.paths = old.paths.clone();
+    new.control = old.control.clone();
+    new.log = old.log.clone();
+    differ
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::Options;
+
+    fn supervisor() -> Supervisor {
+        Supervisor::assemble(Options::default(), Config::default()).0
+    }
+
+    fn config(dial_concurrency: u32) -> Result<Box<Config>, ReloadError> {
+        let mut config = Config::default();
+        config.tunnel.dial_concurrency = dial_concurrency;
+        Ok(Box::new(config))
+    }
+
+    #[tokio::test]
+    async fn of_two_reloads_that_land_in_the_wrong_order_the_newer_wins() {
+        let mut supervisor = supervisor();
+        supervisor.reloads.requests = 2;
+        supervisor.reloaded(Reloaded { request: 2, config: config(22) });
+        supervisor.reloaded(Reloaded { request: 1, config: config(11) });
+        assert_eq!(supervisor.config.tunnel.dial_concurrency, 22);
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_is_overtaken_changes_nothing() {
+        let mut supervisor = supervisor();
+        supervisor.reloads.requests = 2;
+        supervisor.reloaded(Reloaded { request: 1, config: config(11) });
+        assert_eq!(supervisor.config, Config::default());
+    }
+}
