@@ -298,6 +298,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// A row that says no more than a row must, and has no status.
+    pub fn new(id: NodeId, server: ServerAddr, login: Login, password: Secret) -> Self {
+        Node { id, server, login, password, status: String::new(), mppe: None }
+    }
+
     /// Whether a tunnel dialled for `other` is as good as one dialled for this row: the status
     /// column alone changes nothing.
     pub fn dials_like(&self, other: &Node) -> bool {

@@ -274,12 +274,13 @@ impl Stage {
 
 fn node(password: &str) -> Node {
     Node {
-        id: NODE,
-        server: ServerAddr::parse("10.9.0.2").unwrap(),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse(password).unwrap(),
         status: "speed_ok".into(),
-        mppe: None,
+        ..Node::new(
+            NODE,
+            ServerAddr::parse("10.9.0.2").unwrap(),
+            Login::parse("admin").unwrap(),
+            Secret::parse(password).unwrap(),
+        )
     }
 }
 

@@ -100,13 +100,13 @@ pub(super) static MPPE: Column = Column {
 
 /// The node that a row is, as far as the row is right.
 pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
+    let server = ServerAddr::parse(&row.shown(&IP))?;
+    let login = Login::parse(row.text(&LOGIN)?)?;
+    let password = Secret::parse(row.text(&PASSWORD)?)?;
     Ok(Node {
-        id,
-        server: ServerAddr::parse(&row.shown(&IP))?,
-        login: Login::parse(row.text(&LOGIN)?)?,
-        password: Secret::parse(row.text(&PASSWORD)?)?,
         status: row.shown(&STATUS),
         mppe: row.word::<Mppe>(&MPPE)?,
+        ..Node::new(id, server, login, password)
     })
 }
 

@@ -121,12 +121,13 @@ mod tests {
 
     fn node(login: &str) -> Node {
         Node {
-            id: NodeId(2),
-            server: ServerAddr::parse("10.9.0.2").unwrap(),
-            login: Login::parse(login).unwrap(),
-            password: Secret::parse("hunter2").unwrap(),
             status: "speed_ok".into(),
-            mppe: None,
+            ..Node::new(
+                NodeId(2),
+                ServerAddr::parse("10.9.0.2").unwrap(),
+                Login::parse(login).unwrap(),
+                Secret::parse("hunter2").unwrap(),
+            )
         }
     }
 

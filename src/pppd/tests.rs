@@ -111,12 +111,13 @@ impl Stage {
         let mut options = Policy::from(&Config::default()).peer;
         options.pptp = self.path("pptp").display().to_string();
         let node = Node {
-            id: NodeId(id),
-            server: ServerAddr::parse("10.9.0.2").unwrap(),
-            login: Login::parse("admin").unwrap(),
-            password: Secret::parse(password).unwrap(),
             status: "speed_ok".into(),
-            mppe: None,
+            ..Node::new(
+                NodeId(id),
+                ServerAddr::parse("10.9.0.2").unwrap(),
+                Login::parse("admin").unwrap(),
+                Secret::parse(password).unwrap(),
+            )
         };
         Order::WriteFiles { node: Box::new(node), options: Box::new(options) }
     }

@@ -22,12 +22,13 @@ const TERM: Did = Did::Signal { call: FOUND, signal: Signal::Terminate };
 
 fn node() -> Node {
     Node {
-        id: NODE,
-        server: ServerAddr::parse("10.9.0.1").unwrap(),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse("secret").unwrap(),
         status: "speed_ok".into(),
-        mppe: None,
+        ..Node::new(
+            NODE,
+            ServerAddr::parse("10.9.0.1").unwrap(),
+            Login::parse("admin").unwrap(),
+            Secret::parse("secret").unwrap(),
+        )
     }
 }
 

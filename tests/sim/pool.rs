@@ -217,12 +217,13 @@ impl Play {
 
 fn node(id: u32) -> Node {
     Node {
-        id: NodeId(id),
-        server: ServerAddr::parse(&format!("10.9.0.{id}")).unwrap(),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse("secret").unwrap(),
         status: "speed_ok".into(),
-        mppe: None,
+        ..Node::new(
+            NodeId(id),
+            ServerAddr::parse(&format!("10.9.0.{id}")).unwrap(),
+            Login::parse("admin").unwrap(),
+            Secret::parse("secret").unwrap(),
+        )
     }
 }
 

@@ -2,14 +2,12 @@ use super::*;
 use crate::node::{Login, Secret, ServerAddr};
 
 fn candidate(id: u32) -> Node {
-    Node {
-        id: NodeId(id),
-        server: ServerAddr::parse("10.9.0.1").unwrap(),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse("secret").unwrap(),
-        status: String::new(),
-        mppe: None,
-    }
+    Node::new(
+        NodeId(id),
+        ServerAddr::parse("10.9.0.1").unwrap(),
+        Login::parse("admin").unwrap(),
+        Secret::parse("secret").unwrap(),
+    )
 }
 
 /// A pool whose candidates 1, 2, … wait in this order.

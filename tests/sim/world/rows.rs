@@ -54,14 +54,9 @@ impl World {
 }
 
 pub(super) fn node(id: u32, row: &Row) -> Node {
-    Node {
-        id: NodeId(id),
-        server: server_address(row.server),
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse(&row.password).unwrap(),
-        status: format!("speed_{}", row.status),
-        mppe: row.mppe,
-    }
+    let (server, login) = (server_address(row.server), Login::parse("admin").unwrap());
+    let new = Node::new(NodeId(id), server, login, Secret::parse(&row.password).unwrap());
+    Node { status: format!("speed_{}", row.status), mppe: row.mppe, ..new }
 }
 
 fn candidate(id: u32, row: &Row) -> Candidate {
