@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak lab bench docs install lint compiler
+.PHONY: help build demo test soak golden lab bench docs install lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: compiler ## lint, unit, simulation, netns and lab tests; ends with a line 
 soak: compiler ## the simulation with fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n again
 	@SOAK=$(or $(SOAK),600) cargo test --quiet --test sim -- --exact --nocapture \
 	  whatever_happens_every_wanted_and_reachable_node_comes_up_again
+
+golden: build ## records the incidents of tests/golden anew, for when recording::FORMAT rises
+	@cargo test --quiet --test netns golden:: -- --ignored
 
 lab: build ## the lab's scenarios; make lab S="outage mppe" for some of them
 	@tests/lab/run $(S)

@@ -200,7 +200,9 @@ impl From<&ReplayError> for Exit {
             ReplayError::Output(error) => error.into(),
             ReplayError::Unreadable { .. }
             | ReplayError::NoStart
-            | ReplayError::OtherBuild { .. }
+            | ReplayError::CutStart
+            | ReplayError::NoFormat { .. }
+            | ReplayError::OtherFormat { .. }
             | ReplayError::Garbled { .. } => Exit::No,
         }
     }

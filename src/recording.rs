@@ -1,5 +1,5 @@
-//! A recording of the core: a line of JSON for its start, and one for each input. The same build
-//! gives the same effects for it again, see `connexactl replay`. Passwords are not in it, only
+//! A recording of the core: a line of JSON for its start, and one for each input. A build that knows
+//! its format gives the same effects for it again, see `connexactl replay`. Passwords are not in it, only
 //! fingerprints that no other run can make.
 
 use std::fmt::Display;
@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::event::Input;
 use crate::core::policy::Policy;
 
+/// What the lines of a recording mean. It rises whenever an earlier recording could no longer be
+/// replayed, or would tell something else; `make golden` then remakes those in `tests/golden`.
+pub const FORMAT: u32 = 1;
+
 /// Lines that may wait for the disk: some ten seconds of the worst storm.
 const QUEUE: usize = 16 * 1024;
 /// How long the end waits for what is not written yet.
@@ -26,7 +30,9 @@ const FINISH_WITHIN: Duration = Duration::from_secs(1);
 pub enum Line {
     /// The first one.
     Started {
-        /// The daemon's version; another one may not understand the rest.
+        /// [`FORMAT`] of the daemon that recorded it.
+        format: u32,
+        /// The daemon's version, for people to find the build by.
         version: String,
         /// What the core was made with.
         policy: Box<Policy>,
@@ -77,7 +83,8 @@ impl Recorder {
             drop(at_end);
         });
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        recorder.add(Line::Started { version, policy: Box::new(policy.clone()) });
+        let policy = Box::new(policy.clone());
+        recorder.add(Line::Started { format: FORMAT, version, policy });
         recorder
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::output::{OutputError, written};
 use crate::control::shown::rfc3339;
@@ -13,7 +13,7 @@ use crate::core::event::Input;
 use crate::core::{Core, State};
 use crate::node::NodeId;
 use crate::printable::printable;
-use crate::recording::Line;
+use crate::recording::{FORMAT, Line};
 
 /// Why a recording can't be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,30 @@ pub enum ReplayError {
     /// It does not begin like one.
     #[error("line 1 is not the start of a recording; make one by `connexad --record FILE`")]
     NoStart,
-    /// It was made by another version. Builds of one version can't be told apart.
-    #[error("it was recorded by connexad {theirs} and this is {}; replay it by that build", env!("CARGO_PKG_VERSION"))]
-    OtherBuild {
-        /// The version in the recording.
-        theirs: String,
+    /// Its daemon was killed before it had written one line.
+    #[error("its first line is cut short, so nothing is left of it to replay")]
+    CutStart,
+    /// It is older than numbers of formats.
+    #[error(
+        "it bears no format number and this is format {FORMAT}; replay it by the build that recorded it (connexad {version})"
+    )]
+    NoFormat {
+        /// The version of the daemon that recorded it.
+        version: String,
+    },
+    /// Its lines mean something else than this build understands.
+    #[error(
+        "it is of format {theirs} and this is format {FORMAT}; replay it by the build that recorded it (connexad {version})"
+    )]
+    OtherFormat {
+        /// The format in the recording.
+        theirs: u64,
+        /// The version of the daemon that recorded it.
+        version: String,
     },
     /// A line of it is no input.
     #[error(
-        "line {number} is not an input of this build: {problem}; replay it by the build that recorded it"
+        "line {number} is not an input: {problem}; the file was changed, take another copy of it"
     )]
     Garbled {
         /// The line, from 1.
@@ -105,13 +120,13 @@ impl<W: Write> Paper<W> {
 /// object a line.
 ///
 /// # Errors
-/// When it can't be read or is not a recording of this build, or the output can't be written. A
+/// When it can't be read or is not a recording of this format, or the output can't be written. A
 /// last line that is cut short, as a daemon leaves it that was killed, ends the recording.
 pub fn replay(recording: impl BufRead, out: impl Write, as_json: bool) -> Result<(), ReplayError> {
     let mut paper = Paper { out, as_json };
     let mut lines = (1..).zip(recording.split(b'\n')).peekable();
     let (_, first) = lines.next().ok_or(ReplayError::NoStart)?;
-    let mut replay = Replay::start(&first?)?;
+    let mut replay = Replay::start(&first?, lines.peek().is_none())?;
     let mut cut = false;
     while let Some((number, line)) = lines.next() {
         match serde_json::from_slice(&line?) {
@@ -128,6 +143,18 @@ pub fn replay(recording: impl BufRead, out: impl Write, as_json: bool) -> Result
     Ok(written(paper.say(&end).and_then(|()| paper.out.flush()))?)
 }
 
+/// What every first line has, whatever else its format says.
+#[derive(Deserialize)]
+struct Head {
+    started: Start,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    format: Option<u64>,
+    version: String,
+}
+
 struct Replay {
     core: Core,
     states: BTreeMap<NodeId, State>,
@@ -135,13 +162,23 @@ struct Replay {
 }
 
 impl Replay {
-    fn start(line: &[u8]) -> Result<Self, ReplayError> {
+    fn start(line: &[u8], is_all: bool) -> Result<Self, ReplayError> {
+        let is_cut = |problem: &serde_json::Error| problem.is_eof() && is_all && !line.is_empty();
+        let head: Head = serde_json::from_slice(line).map_err(|problem| {
+            if is_cut(&problem) { ReplayError::CutStart } else { ReplayError::NoStart }
+        })?;
+        let Start { format, version } = head.started;
+        match format {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(theirs) => return Err(ReplayError::OtherFormat { theirs, version }),
+            None => return Err(ReplayError::NoFormat { version }),
+        }
         match serde_json::from_slice(line) {
-            Ok(Line::Started { version, policy }) if version == env!("CARGO_PKG_VERSION") => {
+            Ok(Line::Started { policy, .. }) => {
                 Ok(Replay { core: Core::new(*policy), states: BTreeMap::new(), inputs: 0 })
             }
-            Ok(Line::Started { version, .. }) => Err(ReplayError::OtherBuild { theirs: version }),
-            Ok(Line::Input(_)) | Err(_) => Err(ReplayError::NoStart),
+            Ok(Line::Input(_)) => Err(ReplayError::NoStart),
+            Err(problem) => Err(ReplayError::Garbled { number: 1, problem }),
         }
     }
 

@@ -21,6 +21,7 @@ mod doctor;
 mod failures;
 mod fake_pppd;
 mod firewall;
+mod golden;
 mod hooks;
 mod kernel_truth;
 mod names;

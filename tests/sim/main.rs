@@ -16,6 +16,7 @@
 
 mod cases;
 mod crowd;
+mod golden;
 mod ledger;
 mod outage;
 mod pool;
