@@ -32,9 +32,11 @@ pub(super) fn check(ledger: &mut Ledger, did: &Did) -> Verdict {
         }
         Did::Told(Told::Quarantined(node)) => {
             let least = ledger.least_quarantine;
+            let last = ledger.ended.as_ref().is_some_and(|(call, exit)| is_refused(call, *exit));
             let tally = ledger.tallies.entry(*node).or_default();
-            if tally.refusals + 1 < least {
-                let what = format!("node {node} after {} refusals", tally.refusals + 1);
+            let refusals = tally.refusals + u32::from(last);
+            if refusals < least {
+                let what = format!("node {node} after {refusals} refusals");
                 return broken("no_quarantine_before_its_time", what);
             }
             Ok(())
