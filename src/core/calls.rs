@@ -9,7 +9,6 @@ use super::notice::Notice;
 use super::pool::QUARANTINE_REST;
 use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
 use super::{Core, Turn};
-use crate::config::InterfaceName;
 use crate::node::{NodeId, ServerAddr};
 
 impl Core {
@@ -74,10 +73,7 @@ impl Core {
         let Some(call) = tunnel.call_mut() else { return };
         match word {
             // The kernel's first name for it may be that of another call's link by now.
-            Word::Interface(name)
-                if !call.is_adopted()
-                    && self.policy.peer.interface_name == InterfaceName::Node
-                    && name != id.link_name() => {}
+            Word::Interface(name) if call.has_named_link && name != id.link_name() => {}
             Word::Interface(name) => {
                 if call.standing == Standing::NoLink
                     && let Some(index) = self.links.claim(call_id, &name, call.link_seen())
@@ -186,7 +182,9 @@ impl Core {
             }
             return;
         }
-        self.host.acquit(self.inputs);
+        if failure.kind.is_past_the_host() {
+            self.host.acquit(self.inputs);
+        }
         if let (Some(answered), Want::Tunnel(node)) = (failure.kind.answered(), &tunnel.want) {
             self.dialing.heard_of(node.server, answered);
         }
@@ -223,7 +221,7 @@ fn pressed(call: &Call) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, InterfaceName};
     use crate::core::State;
     use crate::core::event::{Ask, Event};
     use crate::core::policy::Policy;
@@ -281,5 +279,24 @@ mod tests {
         let mut stage = Stage::adopting();
         stage.desire_rival();
         assert_eq!(stage.state_of_rival(), "waiting");
+    }
+
+    #[test]
+    fn a_call_whose_links_name_is_configured_anew_while_it_dials_comes_up() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.configure(|policy| policy.peer.interface_name = InterfaceName::Node);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_dial_that_fails_by_its_files_says_nothing_good_of_the_host() {
+        let mut stage = Stage::in_state(State::Dialing);
+        let failure = Failure::new(FailureKind::NoPppSupport, "no PPP");
+        stage.feed(Event::NotSpawned { call: stage.call, failure });
+        stage.wait(Duration::from_secs(60));
+        let failure = Failure::new(FailureKind::Files, "can't write");
+        stage.feed(Event::NotSpawned { call: stage.call, failure });
+        assert!(stage.core.report().host_fault.is_some(), "{:?}", stage.told);
     }
 }

@@ -96,6 +96,30 @@ impl FailureKind {
 }
 
 impl FailureKind {
+    /// Whether a call that fails so got past the host's own part: pppd ran, and the kernel had PPP.
+    pub fn is_past_the_host(self) -> bool {
+        match self {
+            FailureKind::NoPppSupport
+            | FailureKind::NotInstalled
+            | FailureKind::BadOptions
+            | FailureKind::NameTaken
+            | FailureKind::Killed
+            | FailureKind::Timeout
+            | FailureKind::Files
+            | FailureKind::Unexplained => false,
+            FailureKind::AuthRefused
+            | FailureKind::Unreachable
+            | FailureKind::Refused
+            | FailureKind::Negotiation
+            | FailureKind::Mppe
+            | FailureKind::EchoTimeout
+            | FailureKind::PeerClosed
+            | FailureKind::Hangup
+            | FailureKind::LinkLost
+            | FailureKind::ProbeFailed => true,
+        }
+    }
+
     /// Whether the failure shows that the server answers, or that it does not; `None` where it
     /// shows neither.
     pub fn answered(self) -> Option<bool> {

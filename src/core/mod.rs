@@ -247,7 +247,9 @@ impl Core {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.retries.attempts += 1;
                 let deadline = turn.at() + self.policy.dial_timeout;
-                tunnel.phase = Phase::Calling(Call::new(call, None, self.inputs, deadline));
+                let call = Call::new(call, None, self.inputs, deadline);
+                let has_named_link = self.policy.peer.names_links();
+                tunnel.phase = Phase::Calling(Call { has_named_link, ..call });
             }
             turn.order(Order::Dial { call, node: id });
             self.note(id, turn);

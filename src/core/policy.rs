@@ -71,6 +71,13 @@ pub struct PeerOptions {
     pub pptp: String,
 }
 
+impl PeerOptions {
+    /// Whether the link of a call is named after its node.
+    pub fn names_links(&self) -> bool {
+        self.interface_name == InterfaceName::Node
+    }
+}
+
 impl From<&Config> for Policy {
     fn from(config: &Config) -> Self {
         let tunnel = &config.tunnel;

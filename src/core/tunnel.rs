@@ -177,6 +177,8 @@ pub(super) struct Call {
     /// Whom an adopted call was made to, where that is known.
     pub(super) dialled: Option<Dialled>,
     pub(super) standing: Standing,
+    /// Its link is named after the node, by the options that it was dialled with.
+    pub(super) has_named_link: bool,
     /// Its pid file has told of a link when it was found.
     pub(super) had_link: bool,
     /// Number of the input that began it: older links aren't its own.
@@ -225,6 +227,7 @@ impl Call {
             pid,
             dialled: None,
             standing: Standing::NoLink,
+            has_named_link: false,
             had_link: false,
             began,
             missed: None,
