@@ -1,6 +1,6 @@
 //! The socket file: made where nothing is, or in place of one that an earlier daemon left.
 
-use std::fs::{FileType, Permissions};
+use std::fs::{FileType, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -58,12 +58,7 @@ impl SocketError {
 pub fn check(config: &Config) -> Result<(), SocketError> {
     let path = &config.control.socket;
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    match lock::made(&config.paths) {
-        _ if !there.file_type().is_socket() => Err(taken(path, kind(there.file_type()))),
-        Made::This(inode) if inode == Inode::of(&there) => Ok(()),
-        Made::Unsaid => Ok(()),
-        Made::This(_) | Made::Nothing => Err(taken(path, ANOTHERS)),
-    }
+    must_be_ours(path, &there, lock::made(&config.paths), || true)
 }
 
 /// Opens the socket: root may read and write, and the group of the configuration, where it exists.
@@ -115,19 +110,28 @@ fn clear_the_place(path: &Path, made: Made) -> Result<(), SocketError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(SocketError::file("look at", path, source)),
     };
+    must_be_ours(path, &there, made, || is_dead(path))?;
+    std::fs::remove_file(path)
+        .map_err(|source| SocketError::file("remove the old socket", path, source))
+}
+
+/// Refuses what stands there unless a connexad has made it. Where none has said what it made, a
+/// socket is judged by `unsaid`.
+fn must_be_ours(
+    path: &Path,
+    there: &Metadata,
+    made: Made,
+    unsaid: impl FnOnce() -> bool,
+) -> Result<(), SocketError> {
     if !there.file_type().is_socket() {
         return Err(taken(path, kind(there.file_type())));
     }
     let is_ours = match made {
         Made::Nothing => false,
-        Made::This(inode) => inode == Inode::of(&there),
-        Made::Unsaid => is_dead(path),
+        Made::This(inode) => inode == Inode::of(there),
+        Made::Unsaid => unsaid(),
     };
-    if !is_ours {
-        return Err(taken(path, ANOTHERS));
-    }
-    std::fs::remove_file(path)
-        .map_err(|source| SocketError::file("remove the old socket", path, source))
+    if is_ours { Ok(()) } else { Err(taken(path, ANOTHERS)) }
 }
 
 const ANOTHERS: &str = "a socket that connexad has not made";
