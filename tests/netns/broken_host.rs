@@ -24,7 +24,7 @@ fn a_pppd_that_is_installed_later_dials_without_a_restart() {
     let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netns/fake_pppd.py");
     gateway.install("pppd", &fake);
     gateway.wait_until("both up", |s| s.counts.get("up") == Some(&2) && s.host_fault.is_none());
-    assert_eq!(gateway.logged("No tunnel can be dialled: "), 1, "{}", gateway.log());
+    gateway.assert_logged("No tunnel can be dialled: ", 1);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_pptp_that_is_installed_later_dials_without_a_restart() {
     let gateway = without("pptp");
     gateway.install("pptp", Path::new("/bin/true"));
     gateway.wait_until("both up", |s| s.counts.get("up") == Some(&2) && s.host_fault.is_none());
-    assert_eq!(gateway.logged("No tunnel can be dialled: "), 1, "{}", gateway.log());
+    gateway.assert_logged("No tunnel can be dialled: ", 1);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_kernel_without_ppp_is_told_once_and_recovers() {
     gateway.wait_log("No tunnel can be dialled: ");
     fs::remove_file(gateway.path("no-ppp")).unwrap();
     gateway.wait_until("all up", |s| s.counts.get("up") == Some(&3) && s.host_fault.is_none());
-    assert_eq!(gateway.logged("No tunnel can be dialled: "), 1, "{}", gateway.log());
+    gateway.assert_logged("No tunnel can be dialled: ", 1);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_failure_that_repeats_is_told_once_for_each_wait() {
     gateway.node(2, "10.9.0.2", "secret");
     gateway.start();
     gateway.wait_for("many dials", || (gateway.dialled(2) > 5).then_some(()));
-    assert_eq!(gateway.logged("Node 2: retrying"), 1, "{}", gateway.log());
+    gateway.assert_logged("Node 2: retrying", 1);
 }
 
 #[test]

@@ -281,7 +281,14 @@ impl Gateway {
         self.read("connexad.log")
     }
 
-    /// How many lines of the log hold this.
+    /// So many lines of the log hold this, now or in a moment: lines are written by a thread.
+    pub(crate) fn assert_logged(&self, text: &str, times: usize) {
+        let enough = || (self.logged(text) >= times).then_some(());
+        self.wait_for(&format!("{text:?} in the log"), enough);
+        assert_eq!(self.logged(text), times, "{text:?} in {}", self.log());
+    }
+
+    /// How many lines of the log hold this so far.
     pub(crate) fn logged(&self, text: &str) -> usize {
         self.log().lines().filter(|line| line.contains(text)).count()
     }

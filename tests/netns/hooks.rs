@@ -95,7 +95,7 @@ fn the_rest_of_much_output_is_left_out_and_that_is_told_once() {
     gateway.start();
     wait_lines(&gateway, 1);
     gateway.wait_log("hooks.up of node 1: what it says beyond 16 KiB is left out");
-    assert_eq!(gateway.logged("is left out"), 1);
+    gateway.assert_logged("is left out", 1);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_stopped_node_whose_row_goes_and_comes_back_is_still_stopped() {
     gateway.sql("UPDATE nodes SET status = 'speed_ok' WHERE id = 1");
     gateway.wait_state(1, "stopped");
     assert_eq!(gateway.dialled(1), 1);
-    assert_eq!(gateway.logged("Node 1: its row is back, and the operator has stopped it"), 1);
+    gateway.assert_logged("Node 1: its row is back, and the operator has stopped it", 1);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn retry_leaves_a_tunnel_that_is_up_alone() {
 fn a_second_stop_says_that_nothing_was_to_be_done() {
     let gateway = with_node_1_stopped();
     assert_eq!(ask(&gateway, "stop", 1), "node 1: stopped, nothing to be done\n");
-    assert_eq!(gateway.logged("stopped by the operator"), 1, "{}", gateway.log());
+    gateway.assert_logged("stopped by the operator", 1);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_damaged_list_is_told_once_and_what_can_be_read_of_it_counts() {
     fs::write(gateway.path("state/stopped"), b"1\n\xff\xfenonsense\n").unwrap();
     gateway.start().wait_state(2, "up");
     gateway.wait_state(1, "stopped");
-    assert_eq!(gateway.logged("is no node id"), 1, "{}", gateway.log());
+    gateway.assert_logged("is no node id", 1);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn a_list_that_can_not_be_read_keeps_the_daemon_from_nothing() {
     gateway.nodes(1);
     fs::create_dir_all(gateway.path("state/stopped")).unwrap();
     gateway.start().wait_state(1, "up");
-    assert_eq!(gateway.logged("so nodes that were stopped may be dialled"), 1);
+    gateway.assert_logged("so nodes that were stopped may be dialled", 1);
 }
 
 #[test]

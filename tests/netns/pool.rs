@@ -15,7 +15,7 @@ fn a_candidate_whose_password_is_refused_yields_its_place_to_the_next() {
     let node = gateway.wait_state(1, "quarantined");
     assert_eq!(gateway.dialled(1), 3);
     assert!(node.next_attempt_at.is_some(), "{node:?}");
-    assert_eq!(gateway.logged("its place goes to node 3"), 1, "{}", gateway.log());
+    gateway.assert_logged("its place goes to node 3", 1);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_tunnel_that_loses_its_place_is_told_why_and_waits_for_another() {
     gateway.signal(Signal::HUP);
     let node = gateway.wait_state(2, "waiting");
     assert!(node.waits_for_place);
-    assert_eq!(gateway.logged("better candidates have all places of selection.max_tunnels"), 1);
+    gateway.assert_logged("better candidates have all places of selection.max_tunnels", 1);
     gateway.configure("selection.max_tunnels = 2");
     gateway.signal(Signal::HUP);
     gateway.wait_state(2, "up");

@@ -79,7 +79,7 @@ fn a_tunnel_stays_through_which_the_target_never_answered() {
     gateway.wait_log("it has never answered through this node");
     wait_probes(&gateway, 1, 4);
     assert_eq!(gateway.dialled(1), 1);
-    assert_eq!(gateway.logged("it has never answered"), 1);
+    gateway.assert_logged("it has never answered", 1);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_table_that_refuses_every_event_is_told_once_and_the_rows_are_written() {
         wait_text(&gateway, &mut database, link, None);
         gateway.connexactl(&["start", "1"]).status().unwrap();
     }
-    assert_eq!(gateway.logged("refuses what database.write_back writes"), 1, "{}", gateway.log());
+    gateway.assert_logged("refuses what database.write_back writes", 1);
 }
 
 #[test]
