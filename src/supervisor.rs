@@ -3,6 +3,7 @@
 mod answers;
 mod clock;
 mod parts;
+mod policy;
 mod reload;
 
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::core::Core;
 use crate::core::change::Change;
 use crate::core::effect::{Effect, Order};
 use crate::core::event::{Event, Input, RestartFault, RestartOutcome};
-use crate::core::failure::{Failure, FailureKind, PppdExit};
+use crate::core::failure::{Failure, FailureKind};
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
 use crate::desired::TunnelWriter;
@@ -157,7 +158,7 @@ struct Supervisor {
     reloads: Reloads,
     /// Work with an end of its own.
     errands: Tasks,
-    pppd: mpsc::UnboundedSender<Order>,
+    engine: pppd::Engine,
     desired: watch::Sender<desired::Settings>,
     tunnel_writer: TunnelWriter,
     stopped: Keeper,
@@ -174,17 +175,19 @@ impl Supervisor {
     /// A supervisor and the parts that work for it, none of which is started yet.
     fn assemble(options: Options, config: Config) -> (Self, Vec<Part>) {
         let (events_in, events) = mpsc::channel(EVENT_QUEUE);
-        // Unbounded because the loop may not wait; each entry answers an event of a bounded queue.
-        let (pppd, requests) = mpsc::unbounded_channel();
         let (desired, settings) = watch::channel(desired::Settings::from(&config));
         let (reporter, write_back) = desired::write_back(settings.clone());
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
         let (router, route) = Router::new(config.routing.table_base);
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
-        let keeper = pppd::run(config.paths.clone(), requests, events_in.clone());
+        let (engine, calls) = pppd::Engine::new(
+            config.paths.clone(),
+            pppd::Options::from(&config),
+            events_in.clone(),
+        );
         let mut parts = vec![
             Part::new("hears the kernel", kernel::listen(events_in.clone())),
-            Part::new("keeps pppd", keeper),
+            Part::new("keeps pppd", calls),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
             Part::new("remembers stopped nodes", keep_stopped),
@@ -206,7 +209,7 @@ impl Supervisor {
             events,
             reloads: Reloads::default(),
             errands: Tasks::default(),
-            pppd,
+            engine,
             desired,
             tunnel_writer: TunnelWriter::new(reporter),
             stopped,
@@ -320,9 +323,8 @@ impl Supervisor {
         match effect {
             Effect::Tell(notice) => telemetry::tell(&notice),
             Effect::Change(change) => self.follow(&change),
-            Effect::Pppd(order) if self.options.dry_run => self.pretend(&order),
-            // Its receiver ends only with the daemon: a part that fails ends the loop.
-            Effect::Pppd(order) => drop(self.pppd.send(order)),
+            Effect::Order(order) if self.options.dry_run => self.pretend(&order),
+            Effect::Order(order) => self.engine.order(order),
             Effect::JudgeBackend { question } => self.judge_backend(question),
             Effect::RestartBackend { restart } if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
@@ -360,20 +362,17 @@ impl Supervisor {
         }
     }
 
-    /// Tells what would be done. The core waits for what comes of a dial or a signal, so it is told
+    /// Tells what would be done. The core waits for what comes of a dial or a hang-up, so it is told
     /// that the one came to nothing and the other was obeyed.
     fn pretend(&self, order: &Order) {
-        tracing::info!("Dry run: would {order}");
-        match order {
-            Order::Signal { call, .. } => {
-                self.answer_core(Event::Exited { call: *call, exit: PppdExit::Unseen });
-            }
-            Order::Dial { call, .. } => {
-                let failure = Failure::new(FailureKind::Unexplained, "dry run, not dialled");
-                self.answer_core(Event::NotSpawned { call: *call, failure });
-            }
-            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {}
-        }
+        tracing::info!("Dry run: would {}", pppd::would(order));
+        let (call, message) = match order {
+            Order::HangUp { call } | Order::End { call } => (*call, "dry run, not hung up"),
+            Order::Dial { call, .. } => (*call, "dry run, not dialled"),
+            Order::Keep(_) | Order::Forget(_) | Order::KeepOnly(_) => return,
+        };
+        let failure = Failure::new(FailureKind::Unexplained, message);
+        self.answer_core(Event::Ended { call, failure });
     }
 
     /// Where the queue is full the answer is lost, and the core asks again in its own time.

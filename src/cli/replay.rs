@@ -211,7 +211,7 @@ fn done(at: String, effect: Effect) -> Option<Said<'static>> {
             return Some(Said::Told { at, text: printable(&notice.to_string()) });
         }
         Effect::Change(_) => return None,
-        Effect::Pppd(order) => order.to_string(),
+        Effect::Order(order) => crate::pppd::would(&order),
         Effect::JudgeBackend { .. } => "look whose the backend's port is".to_owned(),
         Effect::RestartBackend { .. } => "restart the backend".to_owned(),
         Effect::KeepStopped(_) => "keep the list of stopped nodes".to_owned(),

@@ -1,10 +1,10 @@
-//! The life of a run of pppd: found or spawned, heard, hung up, ended.
+//! The life of a call: found or dialled, heard, hung up, ended.
 
 use std::time::Duration;
 
-use super::effect::{Order, Signal};
-use super::event::{CallId, FoundCall, Pid, Word};
-use super::failure::{Failure, FailureKind, PppdExit, judge};
+use super::effect::Order;
+use super::event::{CallId, FoundCall, Pid};
+use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::pool::QUARANTINE_REST;
 use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
@@ -12,7 +12,7 @@ use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
 
 impl Core {
-    /// Running pppds that carry our names are taken over.
+    /// Calls of our nodes that run are taken over.
     pub(super) fn found(&mut self, found: Vec<FoundCall>, turn: &mut Turn) {
         for call in found {
             self.adopt(call, turn);
@@ -37,7 +37,7 @@ impl Core {
         let FoundCall { pid, interface, renamed, dialled, .. } = found;
         if tunnel.call().is_none() {
             let deadline = turn.at() + self.policy.dial_timeout;
-            let call = Call::new(call_id, Some(pid), self.inputs, deadline);
+            let call = Call { is_started: true, pid, ..Call::new(call_id, self.inputs, deadline) };
             // Until it is up it is a dial like any other, whoever has begun it.
             let server = dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
             if let Some(server) = server {
@@ -50,48 +50,49 @@ impl Core {
             call.had_link |= interface.is_some() || renamed;
         }
         if let Some(name) = interface {
-            self.said(call_id, Word::Interface(name), turn);
+            self.link_named(call_id, &name, turn);
         }
         self.reconcile(id, turn);
     }
 
-    /// The time of a dial begins: files that had to be written first don't count.
-    pub(super) fn spawned(&mut self, call: CallId, pid: Pid, turn: &Turn) {
+    /// The time of a dial begins: what had to be done first doesn't count.
+    pub(super) fn started(&mut self, call: CallId, pid: Option<Pid>, turn: &Turn) {
         let Some(&id) = self.calls.get(&call) else { return };
         let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut) else { return };
-        if call.is_unstarted() {
+        if !call.is_started && !call.was_up {
             call.deadline = Some(turn.at() + self.policy.dial_timeout);
         }
-        call.pid = Some(pid);
+        (call.is_started, call.pid) = (true, pid);
         self.note(id, turn);
     }
 
-    pub(super) fn said(&mut self, call_id: CallId, word: Word, turn: &mut Turn) {
+    /// A call tells its link's name.
+    pub(super) fn link_named(&mut self, call_id: CallId, name: &str, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call_id) else { return };
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let is_ended = tunnel.phase.is_ended_by_us();
-        let Some(call) = tunnel.call_mut() else { return };
-        match word {
-            // The kernel's first name for it may be that of another call's link by now.
-            Word::Interface(name) if call.has_named_link && name != id.link_name() => {}
-            Word::Interface(name) => {
-                if call.standing == Standing::NoLink
-                    && let Some(index) = self.links.claim(call_id, &name, call.link_seen())
-                {
-                    self.bind(call_id, index, turn);
-                }
-            }
-            // Our own signal explains nothing.
-            Word::Explains { failure, .. } if is_ended && failure.kind == FailureKind::Killed => {}
-            Word::Explains { failure, vague } => {
-                call.said.hear(failure, vague);
-                call.tell_fall_if_explained(id, turn);
-            }
+        let Some(call) = self.tunnels.get(&id).and_then(Tunnel::call) else { return };
+        if call.standing == Standing::NoLink
+            && let Some(index) = self.links.claim(call_id, name, call.link_seen())
+        {
+            self.bind(call_id, index, turn);
         }
         self.note(id, turn);
     }
 
-    /// Ends a call: TERM now, KILL after the grace.
+    /// A call tells why it is about to end.
+    pub(super) fn failing(&mut self, call: CallId, cause: Failure, vague: bool, turn: &mut Turn) {
+        let Some(&id) = self.calls.get(&call) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        // Our own signal explains nothing.
+        if cause.kind == FailureKind::Killed && tunnel.phase.is_ended_by_us() {
+            return;
+        }
+        let Some(call) = tunnel.call_mut() else { return };
+        call.said.hear(cause, vague);
+        call.tell_fall_if_explained(id, turn);
+        self.note(id, turn);
+    }
+
+    /// Hangs up a call, which is ended after the grace.
     pub(super) fn hang_up(&mut self, id: NodeId, why: Why, turn: &mut Turn) {
         self.fall(id, turn);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
@@ -104,20 +105,12 @@ impl Core {
             Why::GivenUp(failure) => call.tell_fall(id, &failure.message, turn),
             Why::Itself => {}
         }
-        turn.order(Order::Signal { call: call.id, signal: Signal::Terminate });
-        tunnel.phase.stop(why, Stage::Terminated, turn.at() + self.policy.stop_grace);
+        turn.order(Order::HangUp { call: call.id });
+        tunnel.phase.stop(why, Stage::HungUp, turn.at() + self.policy.stop_grace);
     }
 
-    pub(super) fn exited(&mut self, call: CallId, exit: PppdExit, turn: &mut Turn) {
-        self.ended(call, turn, |call| judge(exit, &call.said));
-    }
-
-    pub(super) fn not_spawned(&mut self, call: CallId, failure: Failure, turn: &mut Turn) {
-        self.ended(call, turn, |_| failure);
-    }
-
-    /// A call has no process any more.
-    fn ended(&mut self, call_id: CallId, turn: &mut Turn, judge: impl FnOnce(&Call) -> Failure) {
+    /// A call is over.
+    pub(super) fn ended(&mut self, call_id: CallId, failure: Failure, turn: &mut Turn) {
         if self.seconds.ended(call_id) {
             return;
         }
@@ -131,10 +124,7 @@ impl Core {
         let (mut call, why) = match std::mem::replace(&mut tunnel.phase, Phase::Waiting) {
             Phase::Calling(call) => (call, Why::Itself),
             Phase::Stopping {
-                call,
-                why: Why::Itself,
-                stage: Stage::Terminated | Stage::Killed,
-                ..
+                call, why: Why::Itself, stage: Stage::HungUp | Stage::Ended, ..
             } => {
                 let failure = pressed(&call);
                 (call, Why::GivenUp(failure))
@@ -156,7 +146,6 @@ impl Core {
                 self.failed(id, failure, call.began, turn);
             }
             Why::Itself => {
-                let failure = judge(&call);
                 call.tell_fall(id, &failure.message, turn);
                 self.failed(id, failure, call.began, turn);
             }
@@ -211,7 +200,7 @@ impl Core {
     }
 }
 
-/// Why a call ended whose link was gone and whose pppd had to be signalled for that.
+/// Why a call ended whose link was gone and which had to be hung up for that.
 fn pressed(call: &Call) -> Failure {
     call.said.best().cloned().unwrap_or_else(|| {
         Failure::new(FailureKind::LinkLost, "the link is gone, and pppd did not end by itself")
@@ -221,7 +210,7 @@ fn pressed(call: &Call) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, InterfaceName};
+    use crate::config::Config;
     use crate::core::State;
     use crate::core::event::{Ask, Event};
     use crate::core::policy::Policy;
@@ -238,7 +227,7 @@ mod tests {
             }
             stage.say(Failure::new(*kind, "said"), *kind == FailureKind::Hangup);
         }
-        stage.exit(PppdExit::Code(16));
+        stage.exit(FailureKind::Hangup);
         stage.last_error()
     }
 
@@ -256,7 +245,7 @@ mod tests {
     #[test]
     fn encryption_that_is_configured_anew_reaches_an_adopted_tunnel_at_its_next_dial() {
         let mut stage = Stage::adopting();
-        stage.configure(|policy| policy.peer.mppe = Mppe::Off);
+        stage.configure(|policy| policy.mppe = Mppe::Off);
         stage.desire(Some(candidate("secret")));
         stage.ask(Ask::Start);
         assert_ne!(stage.state(), "stopping");
@@ -282,21 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_whose_links_name_is_configured_anew_while_it_dials_comes_up() {
-        let mut stage = Stage::in_state(State::Dialing);
-        stage.configure(|policy| policy.peer.interface_name = InterfaceName::Node);
-        stage.link(true, true);
-        assert_eq!(stage.state(), "up");
-    }
-
-    #[test]
     fn a_dial_that_fails_by_its_files_says_nothing_good_of_the_host() {
         let mut stage = Stage::in_state(State::Dialing);
         let failure = Failure::new(FailureKind::NoPppSupport, "no PPP");
-        stage.feed(Event::NotSpawned { call: stage.call, failure });
+        stage.feed(Event::Ended { call: stage.call, failure });
         stage.wait(Duration::from_secs(60));
         let failure = Failure::new(FailureKind::Files, "can't write");
-        stage.feed(Event::NotSpawned { call: stage.call, failure });
+        stage.feed(Event::Ended { call: stage.call, failure });
         assert!(stage.core.report().host_fault.is_some(), "{:?}", stage.told);
     }
 }

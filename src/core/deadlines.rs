@@ -1,6 +1,6 @@
 //! Deadlines of a node: what is done when something has not happened in time.
 
-use super::effect::{Order, Signal};
+use super::effect::Order;
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::tunnel::{Phase, Stage, Standing, Tunnel, Why};
@@ -52,7 +52,7 @@ impl Core {
                 let failure = self.overdue(id);
                 self.hang_up(id, Why::GivenUp(failure), turn);
             }
-            Phase::Stopping { until, .. } if *until <= at => self.press(id, turn),
+            Phase::Stopping { until, .. } if *until <= at => self.end_harder(id, turn),
             Phase::Calling(_)
             | Phase::Stopping { .. }
             | Phase::Waiting
@@ -88,28 +88,29 @@ impl Core {
         Failure::new(FailureKind::Timeout, message)
     }
 
-    /// A pppd that should be gone is not: the next stronger signal.
-    fn press(&mut self, id: NodeId, turn: &mut Turn) {
+    /// A call that should be over is not: the next stronger order.
+    fn end_harder(&mut self, id: NodeId, turn: &mut Turn) {
         let grace = self.policy.stop_grace;
         let Some(Phase::Stopping { call, stage, until, .. }) =
             self.tunnels.get_mut(&id).map(|t| &mut t.phase)
         else {
             return;
         };
-        let signal = match stage {
+        let call_id = call.id;
+        let order = match stage {
             Stage::Leaving => {
-                *stage = Stage::Terminated;
-                Signal::Terminate
+                *stage = Stage::HungUp;
+                Order::HangUp { call: call_id }
             }
-            Stage::Terminated => {
+            Stage::HungUp => {
                 turn.tell(Notice::Killing { node: id, pid: call.pid });
-                *stage = Stage::Killed;
-                Signal::Kill
+                *stage = Stage::Ended;
+                Order::End { call: call_id }
             }
-            Stage::Killed => Signal::Kill,
+            Stage::Ended => Order::End { call: call_id },
         };
         *until = turn.at() + grace;
-        turn.order(Order::Signal { call: call.id, signal });
+        turn.order(order);
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
     fn a_dial_is_not_given_up_before_its_pppd_is_started() {
         let mut stage = not_started();
         assert_eq!(stage.state(), "dialing");
-        stage.feed(Event::Spawned { call: stage.call, pid: 7 });
+        stage.feed(Event::Started { call: stage.call, pid: Some(7) });
         stage.wait(Duration::from_secs(29));
         assert_eq!(stage.state(), "dialing");
         stage.wait(Duration::from_secs(1));

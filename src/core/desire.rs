@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use super::effect::Order;
 use super::event::{Candidate, InvalidRow, Ranked, Rows};
 use super::notice::{HangUp, Notice};
-use super::policy::Policy;
 use super::tunnel::{Phase, Retries, Tunnel, Want, Why};
 use super::{Core, Turn};
-use crate::node::{Node, NodeId};
+use crate::node::NodeId;
 
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
@@ -45,7 +44,7 @@ impl Core {
     fn want_only(&mut self, rows: Vec<Ranked>, turn: &mut Turn) {
         let keep: BTreeSet<NodeId> = rows.iter().map(|row| row.candidate.id()).collect();
         if !self.known.database {
-            turn.order(Order::SweepFiles(keep.iter().copied().collect()));
+            turn.order(Order::KeepOnly(keep.iter().copied().collect()));
         }
         let wanted = self.tunnels.iter().filter(|(_, tunnel)| tunnel.want != Want::Nothing);
         let wanted = wanted.map(|(id, _)| *id).chain(self.pool.bench().map(|node| node.id));
@@ -120,7 +119,7 @@ impl Core {
             return;
         }
         let old = std::mem::replace(&mut tunnel.want, want);
-        let mut write = None;
+        let mut keep = None;
         let redial = match (&old, &tunnel.want) {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
             (old, Want::Tunnel(node)) => {
@@ -131,13 +130,13 @@ impl Core {
                 {
                     turn.tell(Notice::StillStopped { node: id });
                 }
-                write = Some(Self::write_files(node, &self.policy));
+                keep = Some(Order::Keep(node.clone()));
                 !matches!(old, Want::Unknown)
             }
             (old, Want::Invalid(row)) => {
                 if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
                     turn.tell(Notice::Invalid(InvalidRow::clone(row)));
-                    turn.order(Order::RemoveFiles(id));
+                    turn.order(Order::Forget(id));
                 }
                 false
             }
@@ -147,8 +146,8 @@ impl Core {
             self.start_afresh(id, turn);
         }
         self.reconcile(id, turn);
-        // After a hang-up: the next daemon takes the files for what a running call was dialled with.
-        write.into_iter().for_each(|write| turn.order(write));
+        // After a hang-up: the next daemon takes what is kept for what a running call was dialled with.
+        keep.into_iter().for_each(|keep| turn.order(keep));
     }
 
     /// The row changed in what is dialled: what failed before says nothing any more.
@@ -167,10 +166,6 @@ impl Core {
                 tunnel.phase = Phase::Waiting;
             }
         }
-    }
-
-    pub(super) fn write_files(node: &Node, policy: &Policy) -> Order {
-        Order::WriteFiles { node: Box::new(node.clone()), options: Box::new(policy.peer.clone()) }
     }
 
     /// Compares what is wanted of a node with what is seen of it, and acts.
@@ -199,7 +194,7 @@ impl Core {
             Want::Tunnel(node)
                 if tunnel
                     .call()
-                    .is_some_and(|call| call.is_for_another(node, self.policy.peer.mppe)) =>
+                    .is_some_and(|call| call.is_for_another(node, self.policy.mppe)) =>
             {
                 Some(HangUp::Changed)
             }
@@ -209,7 +204,7 @@ impl Core {
         }
     }
 
-    /// No pppd runs for this node: what it does next follows from what is wanted.
+    /// No call of this node goes on: what it does next follows from what is wanted.
     fn rest(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         match Next::of(&tunnel.want, self.stopped.contains(&id)) {
@@ -219,17 +214,17 @@ impl Core {
             Next::Dial => {}
             Next::Hold => tunnel.phase = Phase::Stopped,
             Next::Refuse => tunnel.phase = Phase::Invalid,
-            Next::Forget { files } => {
+            Next::Forget { is_for_good } => {
                 self.tunnels.remove(&id);
-                if files {
-                    turn.order(Order::RemoveFiles(id));
+                if is_for_good {
+                    turn.order(Order::Forget(id));
                 }
             }
         }
     }
 }
 
-/// What comes when a node has no pppd, or once the one it had is gone.
+/// What comes when a node has no call, or once the one it had is over.
 enum Next {
     /// A dial, in its turn.
     Dial,
@@ -237,8 +232,9 @@ enum Next {
     Hold,
     /// Nothing, until its row can be dialled.
     Refuse,
-    /// The node is nobody's any more; its files go, unless the database may still want it.
-    Forget { files: bool },
+    /// The node is nobody's any more; the engine forgets it too, unless the database may still want
+    /// it.
+    Forget { is_for_good: bool },
 }
 
 impl Next {
@@ -247,8 +243,8 @@ impl Next {
             Want::Tunnel(_) if stopped => Next::Hold,
             Want::Tunnel(_) => Next::Dial,
             Want::Invalid(_) => Next::Refuse,
-            Want::Unknown => Next::Forget { files: false },
-            Want::Nothing => Next::Forget { files: true },
+            Want::Unknown => Next::Forget { is_for_good: false },
+            Want::Nothing => Next::Forget { is_for_good: true },
         }
     }
 }
@@ -309,7 +305,7 @@ mod tests {
         stage.prefer_rival(None);
         stage.prefer_rival(Some(candidate("secret")));
         changes(&mut stage, vec![], vec![NODE], 1);
-        stage.exit(crate::core::failure::PppdExit::Code(5));
+        stage.exit(crate::core::failure::FailureKind::Killed);
         assert_eq!(stage.state(), "forgotten");
     }
 

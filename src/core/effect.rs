@@ -1,22 +1,21 @@
 //! What the core wants done.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::event::CallId;
 use super::notice::Notice;
-use super::policy::PeerOptions;
 use crate::node::{Node, NodeId};
 
 /// A change to the world, carried out elsewhere and reported back as an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Work for pppd's keeper.
-    Pppd(Order),
+    /// Work for the engine, which makes calls.
+    Order(Order),
     /// Find out, within [`JUDGE_WITHIN`](super::outage::JUDGE_WITHIN), whether a backend restart
     /// can help.
     JudgeBackend {
@@ -36,66 +35,35 @@ pub enum Effect {
     Tell(Notice),
 }
 
-/// Work on pppd's files and processes, done in the order of asking.
+/// Work for the engine, to be begun in the order of asking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Keep the node's peer file and its `chap-secrets` entry like this.
-    WriteFiles {
-        /// The node.
-        node: Box<Node>,
-        /// Options of every peer file.
-        options: Box<PeerOptions>,
-    },
-    /// Remove the node's files.
-    RemoveFiles(NodeId),
-    /// Remove the files of every node but these.
-    SweepFiles(Vec<NodeId>),
-    /// Start pppd for the node, once its files are written.
+    /// Keep what a dial of this node needs, as this row says.
+    Keep(Arc<Node>),
+    /// Keep nothing of this node any more.
+    Forget(NodeId),
+    /// Keep nothing of any node but these.
+    KeepOnly(Vec<NodeId>),
+    /// Dial a node that was ordered to be kept. Answered by [`Event::Started`] once it is under
+    /// way, and in the end by [`Event::Ended`].
+    ///
+    /// [`Event::Started`]: super::event::Event::Started
+    /// [`Event::Ended`]: super::event::Event::Ended
     Dial {
-        /// What this run of pppd is called.
+        /// What this call is called.
         call: CallId,
         /// The node.
         node: NodeId,
     },
-    /// Signal the pppd of a call, if it still runs.
-    Signal {
+    /// Hang up a call: it is given time to end by itself.
+    HangUp {
         /// Which call.
         call: CallId,
-        /// How.
-        signal: Signal,
     },
-}
-
-/// The two signals that the daemon sends, the stronger last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Signal {
-    /// SIGTERM.
-    Terminate,
-    /// SIGKILL.
-    Kill,
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Order::WriteFiles { node, .. } => write!(f, "write the files of node {}", node.id),
-            Order::RemoveFiles(id) => write!(f, "remove the files of node {id}"),
-            Order::SweepFiles(keep) => {
-                write!(f, "remove the files of every node but these {}", keep.len())
-            }
-            Order::Dial { node, .. } => write!(f, "run pppd for node {node}"),
-            Order::Signal { call, signal } => write!(f, "{signal} the pppd of call {call}"),
-        }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Signal::Terminate => "terminate",
-            Signal::Kill => "kill",
-        })
-    }
+    /// End a call that was hung up and goes on: at once, whatever it leaves behind.
+    End {
+        /// Which call.
+        call: CallId,
+    },
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, PppdExit};
+use super::failure::Failure;
 use super::policy::Policy;
 use super::time::Now;
 use crate::node::{Invalid, Mppe, Node, NodeId, Secret};
@@ -26,7 +26,7 @@ pub struct Input {
 #[serde(transparent)]
 pub struct IfIndex(pub u32);
 
-/// One run of pppd.
+/// One call to a server, from its dial to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallId {
@@ -69,35 +69,38 @@ pub enum Event {
         /// How well the kernel is heard.
         hearing: Hearing,
     },
-    /// Running pppds that carry our names; the first of these ends the search at start-up.
+    /// Calls of our nodes that run, and that this daemon has not dialled; the first of these ends
+    /// the search at start-up.
     Found(Vec<FoundCall>),
-    /// A dial has become a process.
-    Spawned {
+    /// A dial is under way: what had to be done before it is done.
+    Started {
         /// Which dial.
         call: CallId,
-        /// Its process.
-        pid: Pid,
+        /// Its process, where it has one.
+        pid: Option<Pid>,
     },
-    /// A dial has not become a process.
-    NotSpawned {
-        /// Which dial.
-        call: CallId,
-        /// Why not.
-        failure: Failure,
-    },
-    /// pppd or pptp said something that matters.
-    Said {
-        /// In which call.
-        call: CallId,
-        /// What.
-        word: Word,
-    },
-    /// A pppd is gone.
-    Exited {
+    /// A call tells its link's name.
+    Link {
         /// Which call.
         call: CallId,
-        /// How it ended.
-        exit: PppdExit,
+        /// The name.
+        name: String,
+    },
+    /// A call tells why it is about to end.
+    Failing {
+        /// Which call.
+        call: CallId,
+        /// The cause.
+        cause: Failure,
+        /// Follows many causes; worth little beside a plain one.
+        vague: bool,
+    },
+    /// A call is over, or a dial was never begun.
+    Ended {
+        /// Which call.
+        call: CallId,
+        /// Why, as far as the call itself can tell.
+        failure: Failure,
     },
     /// Probes through a tunnel that is up have shown something.
     Probed {
@@ -106,7 +109,7 @@ pub enum Event {
         /// What.
         probed: Probed,
     },
-    /// `/dev/ppp`, pppd or pptp came, went or changed.
+    /// What a dial needs of this host came, went or changed.
     HostChanged,
     /// Whether a backend restart can help, as the port's holder shows.
     BackendJudged {
@@ -269,32 +272,32 @@ pub struct Hearing {
     pub receive_buffer: u32,
 }
 
-/// A pppd that was running before the daemon looked.
+/// A call that this daemon has not dialled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundCall {
     /// The number it goes by.
     pub call: CallId,
     /// The node that its names tell.
     pub node: NodeId,
-    /// Its process.
-    pub pid: Pid,
-    /// Its link's name, where its pid file has one.
+    /// Its process, where it has one.
+    pub pid: Option<Pid>,
+    /// Its link's name, where it is known.
     pub interface: Option<String>,
-    /// That name is the link of another process by now, so its own has been renamed; `interface`
+    /// It had a link, whose name is another link's by now, so its own has been renamed; `interface`
     /// is `None` then.
     pub renamed: bool,
     /// What it was dialled with, by the node's files, where they tell.
     pub dialled: Option<Dialled>,
 }
 
-/// What a call was dialled with, as far as the node's files told when it was found.
+/// What a call was dialled with, as far as that was known when it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialled {
     /// The server.
     pub server: Ipv4Addr,
     /// The login.
     pub login: String,
-    /// The password; `None` where `chap-secrets` has no entry of the node, or several.
+    /// The password, where it is known.
     pub password: Option<Secret>,
     /// Encryption.
     pub mppe: Option<Mppe>,
@@ -310,21 +313,6 @@ impl Dialled {
             && self.password.as_ref().is_none_or(|password| *password == node.password)
             && self.mppe.is_none_or(|dialled| dialled == node.mppe.unwrap_or(mppe))
     }
-}
-
-/// What pppd and pptp say that the core listens to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// The call's link has this name.
-    Interface(String),
-    /// Why the call is about to end.
-    Explains {
-        /// The cause.
-        failure: Failure,
-        /// Said after many causes; worth little beside a plain one.
-        vague: bool,
-    },
 }
 
 /// What probes through a tunnel show.

@@ -1,4 +1,4 @@
-//! Why a call ended: pppd's exit and its words, judged together.
+//! Why a call ended.
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ pub enum FailureKind {
     EchoTimeout,
     /// This host's kernel has no PPP.
     NoPppSupport,
-    /// pppd or pptp is not there or can't be run.
+    /// A program that a dial needs is not there or can't be run.
     NotInstalled,
-    /// pppd refused its options.
+    /// Whoever makes the call refused its options.
     BadOptions,
     /// Another link has the name that the node's link is to have.
     NameTaken,
-    /// Somebody else ended pppd by a signal.
+    /// Somebody else ended the call by a signal.
     Killed,
     /// No tunnel within `tunnel.dial_timeout`.
     Timeout,
@@ -36,13 +36,13 @@ pub enum FailureKind {
     PeerClosed,
     /// The connection under the call broke.
     Hangup,
-    /// The link went away or down under a living pppd.
+    /// The link went away or down under a call that goes on.
     LinkLost,
     /// Probes through the tunnel were lost while the kernel showed it up.
     ProbeFailed,
-    /// The peer file or `chap-secrets` can't be written.
+    /// The files that a dial needs can't be written.
     Files,
-    /// pppd ended and nobody knows why.
+    /// The call ended and nobody knows why.
     Unexplained,
 }
 
@@ -96,7 +96,7 @@ impl FailureKind {
 }
 
 impl FailureKind {
-    /// Whether a call that fails so got past the host's own part: pppd ran, and the kernel had PPP.
+    /// Whether a call that fails so got past the host's own part: its programs ran, and the kernel had PPP.
     pub fn is_past_the_host(self) -> bool {
         match self {
             FailureKind::NoPppSupport
@@ -150,7 +150,7 @@ impl FailureKind {
 pub struct Failure {
     /// What sort.
     pub kind: FailureKind,
-    /// What happened, in pppd's or pptp's own words where they said it.
+    /// What happened, in the words of whoever told it.
     pub message: String,
 }
 
@@ -167,28 +167,16 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How a pppd ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PppdExit {
-    /// By itself, with this code (pppd(8), EXIT STATUS).
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It was not our child, so the kernel tells nobody here.
-    Unseen,
-}
-
-/// What pppd and pptp have said about the end of a call so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a call has told of its end so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     plain: Option<Failure>,
     vague: Option<Failure>,
 }
 
 impl Explanation {
-    /// Takes in a line that explains; the first of its weight wins. `vague` lines ("Modem
-    /// hangup") follow many causes and count only when nothing better was said.
+    /// Takes in a cause; the first of its weight wins. `vague` ones ("the connection broke") follow
+    /// many causes and count only when nothing better was told.
     pub fn hear(&mut self, failure: Failure, vague: bool) {
         let place = if vague { &mut self.vague } else { &mut self.plain };
         place.get_or_insert(failure);
@@ -199,129 +187,8 @@ impl Explanation {
         self.plain.as_ref().or(self.vague.as_ref())
     }
 
-    /// The explanation that needs no exit code beside it.
+    /// The plain one, which needs no other beside it.
     pub fn plain(&self) -> Option<&Failure> {
         self.plain.as_ref()
-    }
-}
-
-/// Judges the end of a call.
-pub fn judge(exit: PppdExit, said: &Explanation) -> Failure {
-    let (kind, certain, meaning) = meaning(exit);
-    match said.best() {
-        // Without its secret pppd answers with an empty one, and is refused for that.
-        Some(words) if words.kind == FailureKind::Files => words.clone(),
-        Some(words) if certain && words.kind != kind => {
-            Failure::new(kind, format!("{meaning} ({words})"))
-        }
-        Some(words)
-            if said.plain().is_some() || kind == FailureKind::Hangup || words.kind == kind =>
-        {
-            words.clone()
-        }
-        Some(words) => Failure::new(kind, format!("{meaning} ({words})")),
-        None => Failure::new(kind, meaning),
-    }
-}
-
-/// The exit's kind, whether it outweighs words, and its meaning, from pppd(8).
-fn meaning(exit: PppdExit) -> (FailureKind, bool, String) {
-    let text = |kind, certain, text: &str| (kind, certain, text.to_owned());
-    match exit {
-        PppdExit::Signal(n) => {
-            (FailureKind::Killed, true, format!("pppd was killed by signal {n}"))
-        }
-        PppdExit::Unseen => text(
-            FailureKind::Unexplained,
-            false,
-            "pppd ended; an earlier daemon or somebody else started it, so its exit code can't be read",
-        ),
-        PppdExit::Code(code) => match code {
-            2 => text(FailureKind::BadOptions, true, "pppd refused its options (exit code 2)"),
-            4 => text(
-                FailureKind::NoPppSupport,
-                true,
-                "this host's kernel has no PPP: load ppp_generic, or install a kernel that has it (Debian: linux-image-amd64)",
-            ),
-            5 => text(FailureKind::Killed, false, "pppd was ended by a signal (exit code 5)"),
-            10 => text(FailureKind::Negotiation, false, "PPP negotiation failed (exit code 10)"),
-            11 => text(
-                FailureKind::Negotiation,
-                false,
-                "the server did not authenticate itself (exit code 11)",
-            ),
-            15 => {
-                text(FailureKind::EchoTimeout, true, "the server stopped answering echo requests")
-            }
-            16 => text(FailureKind::Hangup, false, "the connection broke (exit code 16)"),
-            17 => text(FailureKind::Negotiation, false, "the link is looped back (exit code 17)"),
-            19 => text(
-                FailureKind::AuthRefused,
-                true,
-                "the server refused login or password (exit code 19)",
-            ),
-            other => {
-                (FailureKind::Unexplained, false, format!("pppd ended with exit code {other}"))
-            }
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(kind: FailureKind, text: &str, vague: bool) -> Explanation {
-        let mut said = Explanation::default();
-        said.hear(Failure::new(kind, text), vague);
-        said
-    }
-
-    #[test]
-    fn the_cause_outweighs_the_hangup_that_follows_it() {
-        let mut words = said(FailureKind::Hangup, "Modem hangup", true);
-        words.hear(Failure::new(FailureKind::Unreachable, "No route to host"), false);
-        assert_eq!(judge(PppdExit::Code(16), &words).kind, FailureKind::Unreachable);
-    }
-
-    #[test]
-    fn the_first_cause_wins() {
-        let mut words = said(FailureKind::EchoTimeout, "No response to 3 echo-requests", false);
-        words.hear(Failure::new(FailureKind::Killed, "Terminating on signal 15"), false);
-        assert_eq!(judge(PppdExit::Code(16), &words).kind, FailureKind::EchoTimeout);
-    }
-
-    #[test]
-    fn exit_19_is_a_refused_password_whatever_was_said() {
-        let words = said(FailureKind::PeerClosed, "LCP terminated by peer", true);
-        assert_eq!(judge(PppdExit::Code(19), &words).kind, FailureKind::AuthRefused);
-    }
-
-    #[test]
-    fn a_secret_that_pppd_did_not_find_is_no_refusal_of_it() {
-        let words = said(FailureKind::Files, "No CHAP secret found for authenticating us", false);
-        assert_eq!(judge(PppdExit::Code(19), &words).kind, FailureKind::Files);
-    }
-
-    #[test]
-    fn a_refused_password_is_known_by_its_words_under_any_exit_code() {
-        for code in [8, 16, 19] {
-            let words = said(FailureKind::AuthRefused, "MS-CHAP authentication failed", false);
-            assert_eq!(judge(PppdExit::Code(code), &words).kind, FailureKind::AuthRefused);
-        }
-    }
-
-    #[test]
-    fn the_end_of_an_adopted_pppd_says_why_nothing_more_is_known() {
-        let failure = judge(PppdExit::Unseen, &Explanation::default());
-        assert!(failure.message.contains("an earlier daemon"), "{failure}");
-        let words = said(FailureKind::EchoTimeout, "No response to 3 echo-requests", false);
-        assert_eq!(judge(PppdExit::Unseen, &words).message, "No response to 3 echo-requests");
-    }
-
-    #[test]
-    fn a_death_by_kill_says_so() {
-        let failure = judge(PppdExit::Signal(9), &Explanation::default());
-        assert_eq!(failure, Failure::new(FailureKind::Killed, "pppd was killed by signal 9"));
     }
 }

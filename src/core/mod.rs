@@ -88,7 +88,7 @@ pub struct Core {
 struct Known {
     /// The kernel's table of links.
     links: bool,
-    /// Which of our pppds already run.
+    /// Which calls of our nodes already run.
     running: bool,
     /// The database's candidates.
     database: bool,
@@ -118,7 +118,7 @@ impl Turn {
     }
 
     fn order(&mut self, order: Order) {
-        self.effects.push(Effect::Pppd(order));
+        self.effects.push(Effect::Order(order));
     }
 
     fn at(&self) -> Monotonic {
@@ -166,10 +166,10 @@ impl Core {
             Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
             Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
             Event::Found(found) => self.found(found, turn),
-            Event::Spawned { call, pid } => self.spawned(call, pid, turn),
-            Event::NotSpawned { call, failure } => self.not_spawned(call, failure, turn),
-            Event::Said { call, word } => self.said(call, word, turn),
-            Event::Exited { call, exit } => self.exited(call, exit, turn),
+            Event::Started { call, pid } => self.started(call, pid, turn),
+            Event::Link { call, name } => self.link_named(call, &name, turn),
+            Event::Failing { call, cause, vague } => self.failing(call, cause, vague, turn),
+            Event::Ended { call, failure } => self.ended(call, failure, turn),
             Event::Probed { call, probed } => self.probed(call, probed, turn),
             Event::HostChanged => self.host.changed(),
             Event::BackendJudged { question, judgement } => {
@@ -180,7 +180,7 @@ impl Core {
             }
             Event::Stopped(stopped) => self.stopped_before(stopped, turn),
             Event::Asked { node, ask } => self.asked(node, ask, turn),
-            Event::Policy(policy) => self.set_policy(*policy, turn),
+            Event::Policy(policy) => self.set_policy(*policy),
             Event::Stop => self.stop(turn),
             Event::Tick => {}
         }
@@ -210,7 +210,7 @@ impl Core {
         self.stopping && !self.policy.keep_on_exit
     }
 
-    /// Whether the daemon knows its host: the kernel's links and the pppds that already run.
+    /// Whether the daemon knows its host: the kernel's links and the calls that already run.
     pub fn is_ready(&self) -> bool {
         self.known.links && self.known.running
     }
@@ -229,7 +229,7 @@ impl Core {
         while let Some(id) = self.timers.take_due(turn.at()) {
             self.expire(id, turn);
         }
-        self.press_seconds(turn);
+        self.end_seconds(turn);
         self.host.expire(turn.at());
         self.close_window(turn);
     }
@@ -247,9 +247,7 @@ impl Core {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.retries.attempts += 1;
                 let deadline = turn.at() + self.policy.dial_timeout;
-                let call = Call::new(call, None, self.inputs, deadline);
-                let has_named_link = self.policy.peer.names_links();
-                tunnel.phase = Phase::Calling(Call { has_named_link, ..call });
+                tunnel.phase = Phase::Calling(Call::new(call, self.inputs, deadline));
             }
             turn.order(Order::Dial { call, node: id });
             self.note(id, turn);
@@ -270,20 +268,12 @@ impl Core {
         }
     }
 
-    fn set_policy(&mut self, policy: Policy, turn: &mut Turn) {
-        let files_differ = policy.peer != self.policy.peer;
-        if policy.peer.mppe != self.policy.peer.mppe {
+    fn set_policy(&mut self, policy: Policy) {
+        if policy.mppe != self.policy.mppe {
             self.excuse_encryption();
         }
         self.outage.set_policy(policy.outage);
         self.policy = policy;
-        if files_differ {
-            for tunnel in self.tunnels.values() {
-                if let Want::Tunnel(node) = &tunnel.want {
-                    turn.order(Self::write_files(node, &self.policy));
-                }
-            }
-        }
     }
 
     /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so

@@ -37,8 +37,8 @@ pub enum HangUp {
     Stopped,
     /// It had failed, and the operator wants it dialled again at once.
     Retried,
-    /// Somebody else's pppd runs for the node too.
-    SecondPppd,
+    /// Somebody else's call of the node goes on too.
+    SecondCall,
     /// Better candidates have all places.
     NoPlace,
     /// The daemon stops and `tunnel.keep_on_exit` is off.
@@ -53,7 +53,7 @@ impl fmt::Display for HangUp {
             HangUp::RowInvalid => "its row can't be dialled any more",
             HangUp::Stopped => "the operator stopped it",
             HangUp::Retried => "the operator asks for a retry",
-            HangUp::SecondPppd => "another pppd runs for it",
+            HangUp::SecondCall => "another pppd runs for it",
             HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
@@ -95,7 +95,7 @@ pub enum Notice {
         local: Ipv4Addr,
         /// The server's, where the kernel knows it.
         remote: Option<Ipv4Addr>,
-        /// pppd.
+        /// Its process.
         pid: Option<Pid>,
         /// Taken over, not dialled.
         adopted: bool,
@@ -110,7 +110,7 @@ pub enum Notice {
         interface: String,
         /// Why.
         reason: String,
-        /// pppd.
+        /// Its process.
         pid: Option<Pid>,
     },
     /// The link of a tunnel that is up has another name.
@@ -135,7 +135,7 @@ pub enum Notice {
     OutOfSight {
         /// The node.
         node: NodeId,
-        /// pppd.
+        /// Its process.
         pid: Option<Pid>,
     },
     /// A dial failed or a tunnel fell; the next try is set.
@@ -189,20 +189,20 @@ pub enum Notice {
         /// Why.
         why: HangUp,
     },
-    /// pppd ignored TERM and gets KILL.
+    /// A call that was hung up goes on, and is ended.
     Killing {
         /// The node.
         node: NodeId,
-        /// pppd.
+        /// Its process.
         pid: Option<Pid>,
     },
-    /// A node has two pppds; one is ended.
-    SecondPppd {
+    /// A node has two calls; one is ended.
+    SecondCall {
         /// The node.
         node: NodeId,
-        /// The one that is ended.
-        pid: Pid,
-        /// The one that stays.
+        /// The process of the one that is ended.
+        pid: Option<Pid>,
+        /// The process of the one that stays.
         kept: Option<Pid>,
     },
     /// The operator has asked something of a node.
@@ -283,7 +283,7 @@ impl Notice {
             | Notice::OutOfSight { .. }
             | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
-            | Notice::SecondPppd { .. }
+            | Notice::SecondCall { .. }
             | Notice::DatabaseUnavailable(_)
             | Notice::EmptyWindow { .. }
             | Notice::Restarting { .. }
@@ -341,15 +341,12 @@ impl fmt::Display for Notice {
                 humantime::format_duration(*after)
             ),
             Notice::OutOfSight { node, pid } => {
-                write!(f, "Node {node}: its pppd")?;
-                if let Some(pid) = pid {
-                    write!(f, " (pid {pid})")?;
-                }
                 write!(
                     f,
-                    " runs, but no link has the name that its link had, so whether the tunnel is up can't be told: \
+                    "Node {node}: its pppd{} runs, but no link has the name that its link had, so whether the tunnel is up can't be told: \
                      it is left as it is and is no outage; give the link that name back, or dial anew by `connexactl stop {node}` and \
-                     `connexactl start {node}`"
+                     `connexactl start {node}`",
+                    in_brackets(*pid)
                 )
             }
             Notice::Retrying { node, wait, attempt, failure, .. } => {
@@ -378,14 +375,10 @@ impl fmt::Display for Notice {
             }
             Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
             Notice::Killing { node, pid } => {
-                write!(f, "Node {node}: pppd")?;
-                if let Some(pid) = pid {
-                    write!(f, " (pid {pid})")?;
-                }
-                f.write_str(" ignored SIGTERM; sending SIGKILL")
+                write!(f, "Node {node}: pppd{} ignored SIGTERM; sending SIGKILL", in_brackets(*pid))
             }
-            Notice::SecondPppd { node, pid, kept } => {
-                write!(f, "Node {node}: a second pppd (pid {pid}) is ended")?;
+            Notice::SecondCall { node, pid, kept } => {
+                write!(f, "Node {node}: a second pppd{} is ended", in_brackets(*pid))?;
                 match kept {
                     Some(kept) => write!(f, ": the tunnel goes by pid {kept}"),
                     None => Ok(()),
@@ -445,6 +438,10 @@ impl fmt::Display for Notice {
             Notice::RestartOverdue => f.write_str("Backend restart has not ended in time"),
         }
     }
+}
+
+fn in_brackets(pid: Option<Pid>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
 /// Whole seconds, rounded up: "in 0s" would be a lie.

@@ -109,7 +109,7 @@ impl Core {
 mod tests {
     use super::*;
     use crate::core::State;
-    use crate::core::failure::PppdExit;
+    use crate::core::failure::FailureKind;
     use crate::core::stage::{Stage, candidate};
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         stage.prefer_rival(None);
         stage.prefer_rival(Some(candidate("secret")));
         stage.ask(Ask::Stop);
-        stage.exit(PppdExit::Code(5));
+        stage.exit(FailureKind::Killed);
         assert_eq!(stage.state(), "stopped", "{:?}", stage.told);
     }
 

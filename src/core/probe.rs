@@ -83,7 +83,7 @@ impl Core {
 mod tests {
     use crate::core::State;
     use crate::core::event::{Ask, CallId, Event, Probed};
-    use crate::core::failure::PppdExit;
+    use crate::core::failure::FailureKind;
     use crate::core::stage::{Stage, candidate};
 
     fn answer(stage: &mut Stage, call: CallId) {
@@ -114,7 +114,7 @@ mod tests {
         let call = stage.call;
         lose(&mut stage, call, true);
         assert_eq!(stage.state(), "stopping");
-        stage.exit(PppdExit::Code(5));
+        stage.exit(FailureKind::Killed);
         assert_eq!(
             (stage.state().as_str(), stage.last_error().as_str()),
             ("backoff", "probe_failed")
@@ -129,7 +129,7 @@ mod tests {
     fn a_verdict_on_an_earlier_call_says_nothing_of_this_one() {
         let mut stage = carrying();
         let earlier = stage.call;
-        stage.exit(PppdExit::Code(16));
+        stage.exit(FailureKind::Hangup);
         stage.wait_for_deadline();
         stage.no_link();
         stage.link(true, true);
@@ -155,7 +155,7 @@ mod tests {
         let call = stage.call;
         stage.ask(Ask::Stop);
         lose(&mut stage, call, true);
-        stage.exit(PppdExit::Code(5));
+        stage.exit(FailureKind::Killed);
         assert_eq!(stage.state(), "stopped");
     }
 
@@ -177,7 +177,7 @@ mod tests {
         lose(&mut stage, call, false);
         assert_eq!(stage.state(), "stopping");
         stage.no_link();
-        stage.exit(PppdExit::Code(5));
+        stage.exit(FailureKind::Killed);
         stage.wait_for_deadline();
         stage.link(true, true);
         let second = stage.call;
@@ -233,7 +233,7 @@ mod tests {
         lose(&mut stage, call, true);
         assert_eq!(stage.state(), "stopping");
         stage.no_link();
-        stage.exit(PppdExit::Unseen);
+        stage.exit(FailureKind::Unexplained);
         stage.wait_for_deadline();
         stage.link(true, true);
         let second = stage.call;
@@ -246,7 +246,7 @@ mod tests {
         let mut stage = carrying();
         stage.desire(Some(candidate("another")));
         stage.no_link();
-        stage.exit(PppdExit::Code(5));
+        stage.exit(FailureKind::Killed);
         stage.link(true, true);
         let call = stage.call;
         lose(&mut stage, call, true);

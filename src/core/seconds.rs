@@ -1,9 +1,9 @@
-//! A second pppd of a node that has one already. At most one is kept: the one that is up, or else
+//! A second call of a node that has one already. At most one is kept: the one that is up, or else
 //! the one that the daemon did not start, for it may be up on the server already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::effect::{Order, Signal};
+use super::effect::Order;
 use super::event::{CallId, FoundCall};
 use super::notice::{HangUp, Notice};
 use super::time::Monotonic;
@@ -11,16 +11,16 @@ use super::tunnel::Why;
 use super::{Core, Turn};
 use crate::node::NodeId;
 
-/// pppds beside the call that their node goes by. There are hardly ever any.
+/// Calls beside the one that their node goes by. There are hardly ever any.
 #[derive(Debug, Default)]
 pub(super) struct Seconds(BTreeMap<CallId, Second>);
 
 #[derive(Debug)]
 struct Second {
     found: FoundCall,
-    /// It was told to end; KILL is due then.
-    kill_at: Option<Monotonic>,
-    /// That it ignored TERM was told.
+    /// It was hung up, and is to be ended then.
+    end_at: Option<Monotonic>,
+    /// That it went on was told.
     told: bool,
 }
 
@@ -30,7 +30,7 @@ impl Seconds {
     }
 
     pub(super) fn deadline(&self) -> Option<Monotonic> {
-        self.0.values().filter_map(|second| second.kill_at).min()
+        self.0.values().filter_map(|second| second.end_at).min()
     }
 
     /// The call has ended. Whether it was one of these.
@@ -44,16 +44,16 @@ impl Seconds {
 }
 
 impl Core {
-    /// A pppd was found beside the node's own call.
+    /// A call was found beside the node's own.
     pub(super) fn found_second(&mut self, found: FoundCall, turn: &mut Turn) {
         let (call, id) = (found.call, found.node);
         let old = self.seconds.0.remove(&call);
-        let (kill_at, told) = old.map_or((None, false), |old| (old.kill_at, old.told));
-        self.seconds.0.insert(call, Second { found, kill_at, told });
+        let (end_at, told) = old.map_or((None, false), |old| (old.end_at, old.told));
+        self.seconds.0.insert(call, Second { found, end_at, told });
         self.choose(id, turn);
     }
 
-    /// The links are known now, so that of several pppds of a node the live one can be told.
+    /// The links are known now, so that of several calls of a node the live one can be told.
     pub(super) fn choose_all(&mut self, turn: &mut Turn) {
         let ids: BTreeSet<NodeId> = self.seconds.0.values().map(|s| s.found.node).collect();
         for id in ids {
@@ -61,51 +61,51 @@ impl Core {
         }
     }
 
-    /// Which of a node's pppds goes.
+    /// Which of a node's calls goes.
     fn choose(&mut self, id: NodeId, turn: &mut Turn) {
         if self.up.contains(&id) || self.ends_all() {
             self.part_with_seconds(id, turn);
         } else if self.known.links {
-            self.hang_up(id, Why::Unwanted(HangUp::SecondPppd), turn);
+            self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
             self.note(id, turn);
         }
     }
 
-    /// Ends every second pppd of a node: TERM now, KILL after the grace.
+    /// Hangs up every second call of a node; it is ended after the grace.
     pub(super) fn part_with_seconds(&mut self, id: NodeId, turn: &mut Turn) {
         let kept = self.tunnels.get(&id).and_then(|tunnel| tunnel.call()).and_then(|c| c.pid);
-        let kill_at = turn.at() + self.policy.stop_grace;
+        let end_at = turn.at() + self.policy.stop_grace;
         for call in self.seconds.of(id) {
             let Some(second) = self.seconds.0.get_mut(&call) else { continue };
-            if second.kill_at.is_none() {
-                second.kill_at = Some(kill_at);
-                turn.tell(Notice::SecondPppd { node: id, pid: second.found.pid, kept });
-                turn.order(Order::Signal { call, signal: Signal::Terminate });
+            if second.end_at.is_none() {
+                second.end_at = Some(end_at);
+                turn.tell(Notice::SecondCall { node: id, pid: second.found.pid, kept });
+                turn.order(Order::HangUp { call });
             }
         }
     }
 
-    /// The node's call has ended: a second pppd takes its place, or is waited for when it was told
-    /// to end.
+    /// The node's call has ended: a second one takes its place, or is waited for when it was
+    /// hung up.
     pub(super) fn promote_second(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(call) = self.seconds.of(id).first().copied() else { return };
         let Some(second) = self.seconds.0.remove(&call) else { return };
         self.adopt(second.found, turn);
-        if second.kill_at.is_some() {
-            self.hang_up(id, Why::Unwanted(HangUp::SecondPppd), turn);
+        if second.end_at.is_some() {
+            self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
             self.note(id, turn);
         }
     }
 
-    pub(super) fn press_seconds(&mut self, turn: &mut Turn) {
+    pub(super) fn end_seconds(&mut self, turn: &mut Turn) {
         let (at, grace) = (turn.at(), self.policy.stop_grace);
-        for (call, Second { found, kill_at, told }) in &mut self.seconds.0 {
-            if kill_at.is_some_and(|kill_at| kill_at <= at) {
-                *kill_at = Some(at + grace);
+        for (call, Second { found, end_at, told }) in &mut self.seconds.0 {
+            if end_at.is_some_and(|end_at| end_at <= at) {
+                *end_at = Some(at + grace);
                 if !std::mem::replace(told, true) {
-                    turn.tell(Notice::Killing { node: found.node, pid: Some(found.pid) });
+                    turn.tell(Notice::Killing { node: found.node, pid: found.pid });
                 }
-                turn.order(Order::Signal { call: *call, signal: Signal::Kill });
+                turn.order(Order::End { call: *call });
             }
         }
     }

@@ -7,9 +7,9 @@ use super::change::Change;
 use super::effect::{Effect, Order};
 use super::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
-    LinkAddress, LinkChange, Ranked, Rows, Word,
+    LinkAddress, LinkChange, Ranked, Rows,
 };
-use super::failure::{Failure, FailureKind, PppdExit};
+use super::failure::{Failure, FailureKind};
 use super::policy::Policy;
 use super::report::NodeReport;
 use super::time::{Monotonic, Now, Wall};
@@ -71,7 +71,7 @@ impl Stage {
         let found = FoundCall {
             call: stage.call,
             node: NODE,
-            pid: 7,
+            pid: Some(7),
             interface: None,
             renamed: false,
             dialled,
@@ -121,15 +121,15 @@ impl Stage {
             }
             State::Backoff => {
                 self.enter(State::Dialing);
-                self.end(self.call, PppdExit::Code(16));
+                self.end(self.call, FailureKind::Hangup);
             }
             State::Quarantined => {
                 self.desire(Some(candidate("secret")));
                 for _ in 0..2 {
-                    self.end(self.call, PppdExit::Code(19));
+                    self.end(self.call, FailureKind::AuthRefused);
                     self.wait_for_deadline();
                 }
-                self.end(self.call, PppdExit::Code(19));
+                self.end(self.call, FailureKind::AuthRefused);
             }
             State::Stopped => {
                 self.feed(Event::Stopped(BTreeSet::from([NODE])));
@@ -149,13 +149,13 @@ impl Stage {
             if let Effect::Change(change) = &effect {
                 self.changes.push(change.clone());
             }
-            if let Effect::Pppd(Order::Dial { call, node }) = effect {
+            if let Effect::Order(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
                 started.extend((!self.is_disk_stuck).then_some(call));
             }
         }
         for call in started {
-            self.feed(Event::Spawned { call, pid: 7 });
+            self.feed(Event::Started { call, pid: Some(7) });
         }
     }
 
@@ -169,7 +169,7 @@ impl Stage {
 
     /// A pppd of the node is found running.
     pub(super) fn find(&mut self, number: u64) {
-        let (call, pid) = (CallId::Found(number), 7);
+        let (call, pid) = (CallId::Found(number), Some(7));
         let found =
             FoundCall { call, node: NODE, pid, interface: None, renamed: false, dialled: None };
         self.feed(Event::Found(vec![found]));
@@ -179,7 +179,7 @@ impl Stage {
     pub(super) fn name_link(&mut self) {
         let (call, interface) = (self.call, Some("ppp0".to_owned()));
         let found =
-            FoundCall { call, node: NODE, pid: 7, interface, renamed: false, dialled: None };
+            FoundCall { call, node: NODE, pid: Some(7), interface, renamed: false, dialled: None };
         self.feed(Event::Found(vec![found]));
     }
 
@@ -211,11 +211,11 @@ impl Stage {
     }
 
     pub(super) fn say(&mut self, failure: Failure, vague: bool) {
-        self.feed(Event::Said { call: self.call, word: Word::Explains { failure, vague } });
+        self.feed(Event::Failing { call: self.call, cause: failure, vague });
     }
 
-    pub(super) fn exit(&mut self, exit: PppdExit) {
-        self.feed(Event::Exited { call: self.call, exit });
+    pub(super) fn exit(&mut self, kind: FailureKind) {
+        self.end(self.call, kind);
     }
 
     /// The kind of the last failure.
@@ -224,10 +224,8 @@ impl Stage {
         shown.map_or_else(String::new, |failure| failure.kind.name().to_owned())
     }
 
-    pub(super) fn end(&mut self, call: CallId, exit: PppdExit) {
-        let failure = Failure::new(FailureKind::Hangup, "Modem hangup");
-        self.feed(Event::Said { call, word: Word::Explains { failure, vague: true } });
-        self.feed(Event::Exited { call, exit });
+    pub(super) fn end(&mut self, call: CallId, kind: FailureKind) {
+        self.feed(Event::Ended { call, failure: Failure::new(kind, "it is over") });
     }
 
     /// A tunnel that was up has not been refused.
@@ -240,7 +238,7 @@ impl Stage {
     }
 
     pub(super) fn link(&mut self, up: bool, with_addresses: bool) {
-        self.feed(Event::Said { call: self.call, word: Word::Interface("ppp0".into()) });
+        self.feed(Event::Link { call: self.call, name: "ppp0".into() });
         let [local, remote] = [100, 1].map(|last| std::net::Ipv4Addr::new(10, 50, 0, last));
         let addresses = vec![LinkAddress { local, remote: Some(remote) }];
         let addresses = if with_addresses { addresses } else { vec![] };

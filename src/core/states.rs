@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::State;
 use super::event::{Ask, Event, Probed};
-use super::failure::PppdExit;
+use super::failure::FailureKind;
 use super::policy::Policy;
 use super::stage::{Stage, candidate, invalid};
 use crate::config::Config;
@@ -17,7 +17,7 @@ type Happening = (&'static str, fn(&mut Stage));
 
 /// What may happen to a node.
 const EVENTS: [Happening; 16] = [
-    ("a dial slot is free", |s| s.end(s.rival, PppdExit::Code(16))),
+    ("a dial slot is free", |s| s.end(s.rival, FailureKind::Hangup)),
     ("the link is there, and down", |s| s.link(false, false)),
     ("the link is up and has its addresses", |s| s.link(true, true)),
     ("the link is up without an address for 250 ms", |s| {
@@ -31,10 +31,10 @@ const EVENTS: [Happening; 16] = [
         let probed = Probed::Lost { target, count: 3, elsewhere: true, answered: false };
         s.feed(Event::Probed { call, probed });
     }),
-    ("pppd ends, or can't be started", |s| s.end(s.call, PppdExit::Code(16))),
+    ("pppd ends, or can't be started", |s| s.end(s.call, FailureKind::Hangup)),
     ("pppd ends: refused for the third time", |s| {
         s.refuse_twice();
-        s.end(s.call, PppdExit::Code(19));
+        s.end(s.call, FailureKind::AuthRefused);
     }),
     ("its deadline comes", Stage::wait_for_deadline),
     ("the row changes in what is dialled", |s| s.desire(Some(candidate("another")))),
@@ -87,7 +87,7 @@ fn the_documented_table_of_what_comes_after_a_stop_is_the_code_s() {
     for (name, happen) in WANTS {
         let mut stage = Stage::in_state(State::Stopping);
         happen(&mut stage);
-        stage.end(stage.call, PppdExit::Code(16));
+        stage.end(stage.call, FailureKind::Hangup);
         let _ = write!(table, "\n| {name} | `{}` |", stage.state());
     }
     assert!(DOCUMENT.contains(&table), "docs/architecture.md should have:\n{table}");

@@ -19,13 +19,13 @@ use crate::node::{Mppe, Node};
 pub enum State {
     /// Wants a dial slot.
     Waiting,
-    /// pppd runs, no link yet.
+    /// A call runs, no link yet.
     Dialing,
     /// The link is there, no address yet.
     Negotiating,
     /// The kernel says so.
     Up,
-    /// pppd is on its way out.
+    /// A call is on its way out.
     Stopping,
     /// Waits before the next dial.
     Backoff,
@@ -147,10 +147,10 @@ pub(super) enum Phase {
     Invalid,
 }
 
-/// Why a pppd is on its way out.
+/// Why a call is on its way out.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Why {
-    /// By itself; its words and exit will tell.
+    /// By itself; it will tell why.
     Itself,
     /// The daemon gave it up.
     GivenUp(Failure),
@@ -161,32 +161,33 @@ pub(super) enum Why {
 /// How far the stopping has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// pppd leaves by itself.
+    /// It ends by itself.
     Leaving,
-    /// TERM was sent.
-    Terminated,
-    /// KILL was sent.
-    Killed,
+    /// It was hung up.
+    HungUp,
+    /// It was to be ended at once.
+    Ended,
 }
 
-/// A run of pppd.
+/// A call to the node's server.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: CallId,
+    /// Its process, where it has one.
     pub(super) pid: Option<Pid>,
+    /// Its dial is under way, or was, and nothing is waited for before it.
+    pub(super) is_started: bool,
     /// Whom an adopted call was made to, where that is known.
     pub(super) dialled: Option<Dialled>,
     pub(super) standing: Standing,
-    /// Its link is named after the node, by the options that it was dialled with.
-    pub(super) has_named_link: bool,
-    /// Its pid file has told of a link when it was found.
+    /// It had a link when it was found.
     pub(super) had_link: bool,
     /// Number of the input that began it: older links aren't its own.
     pub(super) began: u64,
     /// Number of the input by which its link should have been seen, and was not: later ones aren't
     /// its own.
     pub(super) missed: Option<u64>,
-    /// Give up then, or tell that its pppd is not started yet; `None` once that is told, and while
+    /// Give up then, or tell that it is not started yet; `None` once that is told, and while
     /// up.
     pub(super) deadline: Option<Monotonic>,
     /// Judge a half-set or vanished address then.
@@ -221,13 +222,13 @@ pub(super) struct Fall {
 }
 
 impl Call {
-    pub(super) fn new(id: CallId, pid: Option<Pid>, began: u64, deadline: Monotonic) -> Self {
+    pub(super) fn new(id: CallId, began: u64, deadline: Monotonic) -> Self {
         Call {
             id,
-            pid,
+            pid: None,
+            is_started: false,
             dialled: None,
             standing: Standing::NoLink,
-            has_named_link: false,
             had_link: false,
             began,
             missed: None,
@@ -246,9 +247,9 @@ impl Call {
         matches!(self.id, CallId::Found(_))
     }
 
-    /// Whether its pppd is not started yet, as far as is known.
+    /// Whether it is not started yet, as far as is known.
     pub(super) fn is_unstarted(&self) -> bool {
-        self.pid.is_none() && !self.was_up
+        !self.is_started && !self.was_up
     }
 
     /// Whether it was adopted and goes elsewhere than the row says by now.
@@ -286,7 +287,7 @@ impl Tunnel {
         Tunnel { want, rank, phase, shown, retries: Retries::default(), carried: None }
     }
 
-    /// The run of pppd that is alive, in whatever phase.
+    /// The call that goes on, in whatever phase.
     pub(super) fn call(&self) -> Option<&Call> {
         match &self.phase {
             Phase::Calling(call) | Phase::Stopping { call, .. } => Some(call),
@@ -343,10 +344,10 @@ impl Phase {
         };
     }
 
-    /// Whether the daemon has signalled the pppd.
+    /// Whether the daemon has hung it up.
     pub(super) fn is_ended_by_us(&self) -> bool {
         match self {
-            Phase::Stopping { stage: Stage::Terminated | Stage::Killed, .. } => true,
+            Phase::Stopping { stage: Stage::HungUp | Stage::Ended, .. } => true,
             Phase::Stopping { stage: Stage::Leaving, .. }
             | Phase::Waiting
             | Phase::Calling(_)

@@ -8,9 +8,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::follow::{self, Ended, Own};
 use super::found::{self, LookError, Sighting};
+use super::signal::Signal;
 use super::spawn::Started;
 use crate::config::Paths;
-use crate::core::effect::Signal;
 use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::Failure;
 use crate::node::NodeId;
@@ -38,28 +38,31 @@ impl Calls {
         Calls { events, held: BTreeMap::new(), tasks: JoinSet::new(), found: 0 }
     }
 
-    /// Follows a pppd that was started for a node.
-    pub(super) fn follow(&mut self, call: CallId, node: NodeId, started: Started) {
+    /// Follows a pppd that was started for a node, with the name that its link is to have.
+    pub(super) fn follow(
+        &mut self,
+        call: CallId,
+        node: NodeId,
+        link: Option<String>,
+        started: Started,
+    ) {
         let process = Arc::new(started.process);
         let (pid, output) = (started.pid, started.output);
-        let own = Own { call, node, pid, process: process.clone(), output };
+        let own = Own { call, node, link, pid, process: process.clone(), output };
         let (interface, renamed, dialled) = (None, false, None);
         self.held.insert(call, Held { node, pid, interface, renamed, dialled, process });
         self.tasks.spawn(follow::own(own, self.events.clone()));
     }
 
     /// Answers a dial that comes to nothing.
-    pub(super) async fn not_spawned(&self, call: CallId, failure: Failure) {
-        let _ = self.events.send(Event::NotSpawned { call, failure }).await;
+    pub(super) async fn failed(&self, call: CallId, failure: Failure) {
+        let _ = self.events.send(Event::Ended { call, failure }).await;
     }
 
     /// Signals a call. Whether it runs, as far as is known.
     pub(super) fn signal(&self, call: CallId, signal: Signal) -> bool {
         let Some(held) = self.held.get(&call) else { return false };
-        held.process.signal(match signal {
-            Signal::Terminate => rustix::process::Signal::TERM,
-            Signal::Kill => rustix::process::Signal::KILL,
-        });
+        held.process.signal(signal.into());
         true
     }
 
@@ -77,9 +80,9 @@ impl Calls {
 
     /// Forgets a call that has ended, and reports it: in this order and here, so that no look
     /// reports a call as found after its end.
-    pub(super) async fn forget(&mut self, (call, exit): Ended) {
+    pub(super) async fn forget(&mut self, (call, failure): Ended) {
         self.held.remove(&call);
-        let _ = self.events.send(Event::Exited { call, exit }).await;
+        let _ = self.events.send(Event::Ended { call, failure }).await;
     }
 
     /// Looks for every running pppd and reports those there are, and be it none.
@@ -143,7 +146,8 @@ impl Calls {
 impl Held {
     /// The call as one that was found; nothing for our own.
     fn tell(&self, call: CallId) -> Option<FoundCall> {
-        let Held { node, pid, renamed, .. } = *self;
+        let Held { node, renamed, .. } = *self;
+        let pid = Some(self.pid);
         match call {
             CallId::Found(_) => {
                 let (interface, dialled) = (self.interface.clone(), self.dialled.clone());

@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, VecDeque};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::found::{self, Sighting};
+use super::signal::Signal;
 use super::spawn::{self, Programs, Started};
 use crate::config::Paths;
-use crate::core::effect::Signal;
 use crate::core::event::{CallId, Pid};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
@@ -21,6 +21,8 @@ pub(super) struct Dial {
     pub(super) call: CallId,
     /// Whom it calls.
     pub(super) node: NodeId,
+    /// The name that its link is to have, where pppd is told one.
+    pub(super) link: Option<String>,
     /// By what.
     pub(super) programs: Programs,
 }
@@ -29,10 +31,8 @@ pub(super) struct Dial {
 pub(super) enum Done {
     /// A pppd was started, or not.
     Started {
-        /// The call.
-        call: CallId,
-        /// Whom it calls.
-        node: NodeId,
+        /// Of this dial.
+        dial: Dial,
         /// The pppd.
         started: Result<Started, Failure>,
     },
@@ -118,13 +118,14 @@ impl Errands {
     }
 }
 
-async fn start(Dial { call, node, programs }: Dial) -> Done {
+async fn start(dial: Dial) -> Done {
+    let (programs, node) = (dial.programs.clone(), dial.node);
     let started = spawn_blocking(move || spawn::start(&programs, node)).await;
     let started = started.unwrap_or_else(|error| {
         let message = format!("can't start pppd: {error}; restart connexad");
         Err(Failure::new(FailureKind::Unexplained, message))
     });
-    Done::Started { call, node, started }
+    Done::Started { dial, started }
 }
 
 async fn look(paths: Paths, held: BTreeSet<Pid>) -> Done {
@@ -141,7 +142,8 @@ mod tests {
 
     fn dial(number: u64) -> Dial {
         let [pppd, pptp] = ["/nowhere/pppd", "/nowhere/pptp"].map(Into::into);
-        Dial { call: CallId::Dialled(number), node: NodeId(2), programs: Programs { pppd, pptp } }
+        let (call, programs) = (CallId::Dialled(number), Programs { pppd, pptp });
+        Dial { call, node: NodeId(2), link: None, programs }
     }
 
     /// Two dials of which the first is begun.

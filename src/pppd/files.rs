@@ -4,7 +4,6 @@
 //! its own node's files, and at most for one file more that was begun before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -49,9 +48,9 @@ struct UnderWay {
 pub(super) type Ready = (CallId, NodeId, Result<(), Failure>);
 
 impl Files {
-    pub(super) fn new(ppp_dir: PathBuf, disk: Disk) -> Self {
+    pub(super) fn new(wanted: Wanted, disk: Disk) -> Self {
         Files {
-            wanted: Wanted::new(ppp_dir),
+            wanted,
             disk,
             waiting: BTreeMap::new(),
             rounds: JoinSet::new(),

@@ -9,12 +9,13 @@ use futures::FutureExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
+use super::ending;
 use super::lines::Lines;
-use super::words::{self, Said, Weight};
-use crate::core::event::{CallId, Event, Pid, Word};
-use crate::core::failure::PppdExit;
+use super::words::{self, Said, Weight, Word};
+use crate::core::event::{CallId, Event, Pid};
+use crate::core::failure::{Explanation, Failure};
 use crate::node::NodeId;
-use crate::process::{Ending, Process};
+use crate::process::Process;
 
 /// Bytes taken from the pipe at once.
 const SIP: usize = 4096;
@@ -35,6 +36,8 @@ pub(super) struct Own {
     pub(super) call: CallId,
     /// Whose tunnel it is.
     pub(super) node: NodeId,
+    /// The name that its link is to have, where pppd was told one.
+    pub(super) link: Option<String>,
     /// Its number.
     pub(super) pid: Pid,
     /// To be waited for and reaped.
@@ -43,8 +46,8 @@ pub(super) struct Own {
     pub(super) output: pipe::Receiver,
 }
 
-/// How a call ended.
-pub(super) type Ended = (CallId, PppdExit);
+/// Why a call ended.
+pub(super) type Ended = (CallId, Failure);
 
 /// Reports the start of a call and its words in order; returns its end.
 pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> Ended {
@@ -54,7 +57,7 @@ pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> Ended {
 
 /// Waits for the end of a pppd that was found running.
 pub(super) async fn found(call: CallId, process: Arc<Process>) -> Ended {
-    until_the_end(call, process, std::future::ready(())).await
+    until_the_end(call, process, std::future::ready(Explanation::default())).await
 }
 
 /// The end of a call once it was heard to the end. A call whose end is never told would hold its
@@ -62,24 +65,20 @@ pub(super) async fn found(call: CallId, process: Arc<Process>) -> Ended {
 async fn until_the_end(
     call: CallId,
     process: Arc<Process>,
-    hearing: impl Future<Output = ()>,
+    hearing: impl Future<Output = Explanation>,
 ) -> Ended {
-    if AssertUnwindSafe(hearing).catch_unwind().await.is_err() {
+    let said = AssertUnwindSafe(hearing).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("what call {call} says is heard no more: a fault of connexad, report it");
-    }
+        Explanation::default()
+    });
     process.gone().await;
-    let exit = match process.reap() {
-        Ending::Code(code) => PppdExit::Code(code),
-        Ending::Signal(signal) => PppdExit::Signal(signal),
-        Ending::Unseen => PppdExit::Unseen,
-    };
-    (call, exit)
+    (call, ending::judge(process.reap(), &said))
 }
 
-async fn hear(own: Own, events: mpsc::Sender<Event>) {
+async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
-    let _ = events.send(Event::Spawned { call: own.call, pid: own.pid }).await;
-    let mut ear = Ear::new(own.call, own.node);
+    let _ = events.send(Event::Started { call: own.call, pid: Some(own.pid) }).await;
+    let mut ear = Ear::new(own.call, own.node, own.link.clone());
     loop {
         // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
         tokio::select! {
@@ -101,21 +100,26 @@ async fn hear(own: Own, events: mpsc::Sender<Event>) {
         ear.take_all(lines, &events).await;
     }
     ear.finish(&events).await;
+    ear.said
 }
 
 /// Logs the lines of a call and passes on its words.
 struct Ear {
     call: CallId,
     node: NodeId,
+    /// The name that its link is to have.
+    link: Option<String>,
     lines: Lines,
     quota: Quota,
     words: usize,
+    said: Explanation,
 }
 
 impl Ear {
-    fn new(call: CallId, node: NodeId) -> Self {
+    fn new(call: CallId, node: NodeId, link: Option<String>) -> Self {
         let quota = Quota { since: Instant::now(), lines: 0 };
-        Ear { call, node, lines: Lines::default(), quota, words: 0 }
+        let (lines, said) = (Lines::default(), Explanation::default());
+        Ear { call, node, link, lines, quota, words: 0, said }
     }
 
     /// Reads once, and returns the lines that are whole; none when there is nothing to read now.
@@ -169,8 +173,18 @@ impl Ear {
         }
     }
 
-    async fn pass_on(&self, word: Word, events: &mpsc::Sender<Event>) {
-        let _ = events.send(Event::Said { call: self.call, word }).await;
+    async fn pass_on(&mut self, word: Word, events: &mpsc::Sender<Event>) {
+        let call = self.call;
+        let event = match word {
+            // The kernel's first name for it may be that of another call's link by now.
+            Word::Interface(name) if self.link.as_ref().is_some_and(|link| *link != name) => return,
+            Word::Interface(name) => Event::Link { call, name },
+            Word::Explains { failure: cause, vague } => {
+                self.said.hear(cause.clone(), vague);
+                Event::Failing { call, cause, vague }
+            }
+        };
+        let _ = events.send(event).await;
     }
 }
 
@@ -221,6 +235,7 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::failure::FailureKind;
 
     #[tokio::test]
     #[expect(clippy::zombie_processes, reason = "it is what is tested")]
@@ -231,7 +246,8 @@ mod tests {
         let call = CallId::Dialled(1);
         let fails = async { panic!("as no parser should") };
         let ended = until_the_end(call, Arc::new(process), fails).await;
-        assert_eq!(ended, (call, PppdExit::Code(7)));
+        let failure = Failure::new(FailureKind::Unexplained, "pppd ended with exit code 7");
+        assert_eq!(ended, (call, failure));
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "a zombie is left");
     }
 

@@ -5,6 +5,7 @@
 
 mod callers;
 mod calls;
+mod ending;
 mod errands;
 mod files;
 mod follow;
@@ -12,10 +13,12 @@ mod found;
 mod leftovers;
 mod lines;
 mod managers;
+mod options;
 mod peer_file;
 mod quoting;
 mod scene;
 mod secrets;
+mod signal;
 mod spawn;
 mod stale;
 mod wanted;
@@ -34,40 +37,85 @@ use calls::Calls;
 use errands::{Dial, Done, Errands, Met};
 use files::{Disk, Files};
 pub use found::LookError;
+pub use options::Options;
+use signal::Signal;
 use spawn::Programs;
+use wanted::Wanted;
 
 use crate::config::Paths;
-use crate::core::effect::{Order, Signal};
+use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
-use crate::node::NodeId;
 use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
-/// Carries out requests until their senders are gone and all is done, and reports what becomes of
-/// them.
+/// The engine that makes calls by pppd and pptp.
 ///
-/// The first event is [`Event::Found`] with the calls that run already. Every
-/// [`Order::Dial`] is answered by [`Event::Spawned`] and in the end [`Event::Exited`], or by
-/// [`Event::NotSpawned`]. The processes outlive this.
-pub async fn run(
-    paths: Paths,
-    requests: mpsc::UnboundedReceiver<Order>,
-    events: mpsc::Sender<Event>,
-) {
-    keep(paths, requests, events, Arc::new(wanted::Round::work)).await;
+/// Its first event is [`Event::Found`] with the calls that run already. Calls outlive it.
+pub struct Engine(mpsc::UnboundedSender<Request>);
+
+/// What the engine is asked for.
+enum Request {
+    Order(Order),
+    Configure(Options),
 }
 
-async fn keep(
-    paths: Paths,
-    mut requests: mpsc::UnboundedReceiver<Order>,
-    events: mpsc::Sender<Event>,
-    disk: Disk,
-) {
-    let mut watch = Watch::new(vec![Interest::matching(&paths.run_dir, found::is_pid_file)]);
-    let mut keeper = Keeper::new(paths, events, disk);
+impl Engine {
+    /// An engine, and its work: that goes on until the engine is dropped and all is done.
+    pub fn new(
+        paths: Paths,
+        options: Options,
+        events: mpsc::Sender<Event>,
+    ) -> (Self, impl Future<Output = ()>) {
+        Engine::on_disk(paths, options, events, Arc::new(wanted::Round::work))
+    }
+
+    fn on_disk(
+        paths: Paths,
+        options: Options,
+        events: mpsc::Sender<Event>,
+        disk: Disk,
+    ) -> (Self, impl Future<Output = ()>) {
+        // Unbounded because the loop may not wait; each order answers an event of a bounded queue.
+        let (requests_in, requests) = mpsc::unbounded_channel();
+        (Engine(requests_in), keep(Keeper::new(paths, options, events, disk), requests))
+    }
+
+    /// Has an order carried out.
+    pub fn order(&self, order: Order) {
+        self.ask(Request::Order(order));
+    }
+
+    /// Has later dials go by these options.
+    pub fn configure(&self, options: Options) {
+        self.ask(Request::Configure(options));
+    }
+
+    /// Its work ends before it only when that fails, which ends the daemon.
+    fn ask(&self, request: Request) {
+        let _ = self.0.send(request);
+    }
+}
+
+/// What an order would do, for a daemon that only tells.
+pub fn would(order: &Order) -> String {
+    match order {
+        Order::Keep(node) => format!("write the files of node {}", node.id),
+        Order::Forget(id) => format!("remove the files of node {id}"),
+        Order::KeepOnly(keep) => {
+            format!("remove the files of every node but these {}", keep.len())
+        }
+        Order::Dial { node, .. } => format!("run pppd for node {node}"),
+        Order::HangUp { call } => format!("terminate the pppd of call {call}"),
+        Order::End { call } => format!("kill the pppd of call {call}"),
+    }
+}
+
+async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let run_dir = Interest::matching(&keeper.paths.run_dir, found::is_pid_file);
+    let mut watch = Watch::new(vec![run_dir]);
     if let Err(error) = keeper.calls.first_look(&keeper.paths).await {
         return tracing::error!("connexad gives up: {error}");
     }
@@ -115,7 +163,7 @@ pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
-        pid: sighting.pid,
+        pid: Some(sighting.pid),
         interface: sighting.interface,
         renamed: sighting.renamed,
         dialled: sighting.dialled,
@@ -137,30 +185,39 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(paths: Paths, events: mpsc::Sender<Event>, disk: Disk) -> Self {
+    fn new(paths: Paths, options: Options, events: mpsc::Sender<Event>, disk: Disk) -> Self {
         let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
         clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
-        let (files, calls) = (Files::new(paths.ppp_dir.clone(), disk), Calls::new(events));
+        let files = Files::new(Wanted::new(paths.ppp_dir.clone(), options), disk);
+        let calls = Calls::new(events);
         let errands = Errands::default();
         Keeper { paths, files, errands, calls, stirred, asked: false, _clearing: clearing }
     }
 
-    /// Takes an order in. A signal is sent at once, and files are written after: were it the other
+    /// Takes a request in. A signal is sent at once, and files are written after: were it the other
     /// way round, a daemon that dies in between, or rather the next one, would take the old call for
     /// a new one.
-    async fn take(&mut self, order: Order) {
+    async fn take(&mut self, request: Request) {
+        match request {
+            Request::Order(order) => self.obey(order).await,
+            Request::Configure(options) => self.files.wanted.configure(options),
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
         if !self.asked {
             // Calls may have ended while no daemon ran.
             self.asked = true;
             self.stirred.notify_one();
         }
         match order {
-            Order::WriteFiles { .. } | Order::RemoveFiles(_) | Order::SweepFiles(_) => {
-                self.files.wanted.note(&order);
-            }
+            Order::Keep(node) => self.files.wanted.keep(node),
+            Order::Forget(id) => self.files.wanted.forget(id),
+            Order::KeepOnly(ids) => self.files.wanted.keep_only(ids),
             Order::Dial { call, node } => self.files.await_for(call, node),
-            Order::Signal { call, signal } => self.signal(call, signal).await,
+            Order::HangUp { call } => self.signal(call, Signal::Terminate).await,
+            Order::End { call } => self.signal(call, Signal::Kill).await,
         }
     }
 
@@ -170,7 +227,7 @@ impl Keeper {
         if is_withdrawn {
             let failure =
                 Failure::new(FailureKind::Killed, "it was hung up before pppd was started");
-            self.calls.not_spawned(call, failure).await;
+            self.calls.failed(call, failure).await;
         }
     }
 
@@ -183,15 +240,15 @@ impl Keeper {
 
     async fn done(&mut self, done: Done, signal: Option<Signal>) {
         match done {
-            Done::Started { call, node, started: Ok(started) } => {
-                self.calls.follow(call, node, started);
+            Done::Started { dial: Dial { call, node, link, .. }, started: Ok(started) } => {
+                self.calls.follow(call, node, link, started);
                 if let Some(signal) = signal {
                     self.calls.signal(call, signal);
                 }
                 self.stirred.notify_one();
             }
-            Done::Started { call, started: Err(failure), .. } => {
-                self.calls.not_spawned(call, failure).await;
+            Done::Started { dial, started: Err(failure) } => {
+                self.calls.failed(dial.call, failure).await;
             }
             Done::Looked(sightings) => self.calls.seen(sightings).await,
         }
@@ -201,30 +258,29 @@ impl Keeper {
     async fn go_on(&mut self) {
         self.files.begin();
         for (call, node, files) in self.files.ready() {
-            match files.and_then(|()| self.check_name(node)) {
+            let link = self.files.wanted.link_name(node);
+            match files.and_then(|()| check_name(link.as_deref())) {
                 Ok(()) => {
-                    let pptp = self.files.wanted.pptp(node).unwrap_or(&self.paths.pptp).to_owned();
+                    let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
-                    self.errands.dial(Dial { call, node, programs });
+                    self.errands.dial(Dial { call, node, link, programs });
                 }
-                Err(failure) => self.calls.not_spawned(call, failure).await,
+                Err(failure) => self.calls.failed(call, failure).await,
             }
         }
         self.errands.begin(&self.paths, || self.calls.pids());
     }
 
-    /// Whether the name that the node's link is to have is free.
-    fn check_name(&self, node: NodeId) -> Result<(), Failure> {
-        let Some(name) = self.files.wanted.link_name(node).filter(|name| is_taken(name)) else {
-            return Ok(());
-        };
-        let message = format!("{name}, the name of its link, is another link's; rename that one");
-        Err(Failure::new(FailureKind::NameTaken, message))
-    }
-
     fn is_idle(&self) -> bool {
         self.files.is_idle() && self.errands.is_idle()
     }
+}
+
+/// Judges the name that a node's link is to have, where there is one: it is to be free.
+fn check_name(name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name.filter(|name| is_taken(name)) else { return Ok(()) };
+    let message = format!("{name}, the name of its link, is another link's; rename that one");
+    Err(Failure::new(FailureKind::NameTaken, message))
 }
 
 /// Whether a link of any kind has this name. Where that can't be asked, pppd will find out.

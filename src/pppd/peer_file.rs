@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
+use super::options::Options;
 use super::quoting::{quote, second_word};
-use crate::config::InterfaceName;
 use crate::core::event::Dialled;
-use crate::core::policy::PeerOptions;
 use crate::node::{Mppe, Node, NodeId};
 
 /// The content of the node's peer file. It holds no password, and works by hand as well:
@@ -13,7 +12,7 @@ use crate::node::{Mppe, Node, NodeId};
 ///
 /// The server may ask us for a password and not we the server, hence `noauth`; the four
 /// `refuse-*` leave MS-CHAPv2 as the only way that we answer.
-pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
+pub(super) fn text(node: &Node, options: &Options) -> String {
     let name = node.id.peer_name();
     let mut lines = Lines(String::new());
     lines.add("# Written by connexad, which overwrites every change.");
@@ -40,7 +39,7 @@ pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
     if options.lcp_echo_interval > 0 {
         lines.add(format_args!("lcp-echo-failure {}", options.lcp_echo_failure));
     }
-    if options.interface_name == InterfaceName::Node {
+    if options.names_links() {
         lines.add(format_args!("ifname {}", node.id.link_name()));
     }
     // Last, so that an open quote in one of them can't swallow the daemon's own.
@@ -61,9 +60,10 @@ pub(super) fn text(node: &Node, options: &PeerOptions) -> String {
 ///
 /// What hides the sockets bears the node's name: by that mount every process of a call is known,
 /// whoever its parent has become ([`marked`]). Names won't do: pptp changes its own.
-fn pptp_command(node: &Node, options: &PeerOptions) -> String {
+fn pptp_command(node: &Node, options: &Options) -> String {
     let host_route = if options.default_route { "" } else { " --nohostroute" };
-    let pptp = format!("{} {} --nolaunchpppd{host_route}", options.pptp, node.server.ip());
+    let pptp =
+        format!("{} {} --nolaunchpppd{host_route}", options.pptp.display(), node.server.ip());
     let mount = format!("mount -t tmpfs -o size=64k,mode=700 {} {SOCKETS}", node.id.peer_name());
     format!("exec unshare --mount sh -c 'mkdir -p {SOCKETS} && {mount} && exec {pptp}'")
 }
@@ -115,8 +115,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::core::policy::Policy;
+    use crate::config::{Config, InterfaceName};
     use crate::node::{Login, Secret, ServerAddr};
 
     fn node(login: &str) -> Node {
@@ -131,8 +130,8 @@ mod tests {
         }
     }
 
-    fn options() -> PeerOptions {
-        Policy::from(&Config::default()).peer
+    fn options() -> Options {
+        Options::from(&Config::default())
     }
 
     #[test]
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn a_peer_file_tells_the_daemons_own_word_on_encryption() {
         let extra_options = vec!["nomppe".into()];
-        let text = text(&node("admin"), &PeerOptions { extra_options, ..options() });
+        let text = text(&node("admin"), &Options { extra_options, ..options() });
         assert_eq!(dialled(&text).and_then(|d| d.mppe), Some(Mppe::Require));
     }
 
@@ -226,26 +225,26 @@ lcp-echo-failure 3
 
     #[test]
     fn a_tunnel_that_takes_the_default_route_keeps_pptps_host_route() {
-        let text = text(&node("admin"), &PeerOptions { default_route: true, ..options() });
+        let text = text(&node("admin"), &Options { default_route: true, ..options() });
         assert!(has(&text, "defaultroute") && !text.contains("--nohostroute"), "{text}");
     }
 
     #[test]
     fn no_echo_interval_switches_echoes_off() {
-        let text = text(&node("admin"), &PeerOptions { lcp_echo_interval: 0, ..options() });
+        let text = text(&node("admin"), &Options { lcp_echo_interval: 0, ..options() });
         assert!(has(&text, "lcp-echo-interval 0") && !text.contains("lcp-echo-failure"), "{text}");
     }
 
     #[test]
     fn links_are_named_after_nodes_when_asked() {
-        let options = PeerOptions { interface_name: InterfaceName::Node, ..options() };
+        let options = Options { interface_name: InterfaceName::Node, ..options() };
         assert!(has(&text(&node("admin"), &options), "ifname cx2"));
     }
 
     #[test]
     fn extra_options_come_last() {
         let extra_options = vec!["debug".into(), "novj".into()];
-        let text = text(&node("admin"), &PeerOptions { extra_options, ..options() });
+        let text = text(&node("admin"), &Options { extra_options, ..options() });
         assert!(text.ends_with("\ndebug\nnovj\n"), "{text}");
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::quoting::{quote, second_word, words};
-use crate::node::{Login, NodeId, PEER_PREFIX, Secret};
+use crate::node::{Login, Node, NodeId, PEER_PREFIX, Secret};
 
 const BEGIN: &str = "# BEGIN connexad";
 const END: &str = "# END connexad";
@@ -19,6 +19,12 @@ pub(super) struct Entry {
     pub(super) login: Login,
     /// The secret.
     pub(super) password: Secret,
+}
+
+impl Entry {
+    pub(super) fn of(node: &Node) -> Self {
+        Entry { login: node.login.clone(), password: node.password.clone() }
+    }
 }
 
 /// Entries with our names that the daemon did not write: the older manager's, or those of a

@@ -12,12 +12,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::Config;
-use crate::core::effect::Signal;
-use crate::core::event::{FoundCall, Word};
-use crate::core::failure::PppdExit;
-use crate::core::policy::Policy;
-use crate::node::{Login, Mppe, Node, Secret, ServerAddr};
+use crate::config::{Config, InterfaceName};
+use crate::core::event::FoundCall;
+use crate::core::failure::Explanation;
+use crate::node::{Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use crate::process::Ending;
 
 mod adoption;
 mod dialling;
@@ -36,7 +35,7 @@ struct Stage {
 
 /// The module at work on a stage.
 struct Work {
-    requests: mpsc::UnboundedSender<Order>,
+    engine: Engine,
     events: mpsc::Receiver<Event>,
     task: JoinHandle<()>,
 }
@@ -86,10 +85,9 @@ impl Stage {
 
     /// The same on a disk of its own.
     async fn work_with(&self, disk: Disk) -> (Work, Vec<FoundCall>) {
-        let (requests, theirs) = mpsc::unbounded_channel();
         let (events_in, events) = mpsc::channel(16);
-        let task = tokio::spawn(keep(self.paths(), theirs, events_in, disk));
-        let mut work = Work { requests, events, task };
+        let (engine, calls) = Engine::on_disk(self.paths(), self.options(), events_in, disk);
+        let mut work = Work { engine, events, task: tokio::spawn(calls) };
         let found = work.found().await;
         (work, found)
     }
@@ -103,13 +101,15 @@ impl Stage {
         work.until_exit().await
     }
 
+    fn options(&self) -> Options {
+        Options { pptp: self.path("pptp"), ..Options::from(&Config::default()) }
+    }
+
     fn write(&self, id: u32) -> Order {
         self.write_as(id, "secret")
     }
 
     fn write_as(&self, id: u32, password: &str) -> Order {
-        let mut options = Policy::from(&Config::default()).peer;
-        options.pptp = self.path("pptp").display().to_string();
         let node = Node {
             status: "speed_ok".into(),
             ..Node::new(
@@ -119,7 +119,7 @@ impl Stage {
                 Secret::parse(password).unwrap(),
             )
         };
-        Order::WriteFiles { node: Box::new(node), options: Box::new(options) }
+        Order::Keep(Arc::new(node))
     }
 
     /// Starts pppd as an operator does, so that it is nobody's child here.
@@ -147,8 +147,8 @@ impl Stage {
 }
 
 impl Work {
-    fn ask(&self, request: Order) {
-        self.requests.send(request).unwrap();
+    fn ask(&self, order: Order) {
+        self.engine.order(order);
     }
 
     /// Returns once all that was asked for is taken in.
@@ -174,7 +174,7 @@ impl Work {
         let mut all = Vec::new();
         loop {
             all.push(self.next().await);
-            if matches!(all.last(), Some(Event::Exited { .. } | Event::NotSpawned { .. })) {
+            if matches!(all.last(), Some(Event::Ended { .. })) {
                 return all;
             }
         }
@@ -183,13 +183,13 @@ impl Work {
     /// The end of a dial that came to nothing.
     async fn refusal(&mut self) -> Failure {
         let event = self.next().await;
-        let Event::NotSpawned { failure, .. } = event else { panic!("{event:?}") };
+        let Event::Ended { failure, .. } = event else { panic!("{event:?}") };
         failure
     }
 
     /// Returns once all that was asked for is done.
     async fn finish(self) -> mpsc::Receiver<Event> {
-        drop(self.requests);
+        drop(self.engine);
         timeout(DEADLINE, self.task).await.unwrap().unwrap();
         self.events
     }
@@ -211,12 +211,21 @@ fn dial(call: u64, node: u32) -> Order {
     Order::Dial { call: CallId::Dialled(call), node: NodeId(node) }
 }
 
-fn signal(call: CallId, signal: Signal) -> Order {
-    Order::Signal { call, signal }
+fn hang_up(call: CallId) -> Order {
+    Order::HangUp { call }
 }
 
-fn exit(event: &Event) -> Option<PppdExit> {
-    if let Event::Exited { exit, .. } = event { Some(*exit) } else { None }
+fn end(call: CallId) -> Order {
+    Order::End { call }
+}
+
+/// What is told of a pppd that ended so and said nothing.
+fn ended(ending: Ending) -> Failure {
+    ending::judge(ending, &Explanation::default())
+}
+
+fn exit(event: &Event) -> Option<Failure> {
+    if let Event::Ended { failure, .. } = event { Some(failure.clone()) } else { None }
 }
 
 fn mode(path: &Path) -> u32 {

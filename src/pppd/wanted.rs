@@ -2,32 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::options::Options;
 use super::peer_file;
 use super::secrets::{self, Entry, Strangers};
 use crate::atomic_file::{self, FileError};
-use crate::config::InterfaceName;
-use crate::core::effect::Order;
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 
 /// The files that should be there, and what is yet to be done for it.
 #[derive(Debug)]
 pub(super) struct Wanted {
     ppp_dir: PathBuf,
-    peers: BTreeMap<NodeId, Peer>,
-    entries: BTreeMap<NodeId, Entry>,
+    options: Options,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
     strangers: Strangers,
     /// How often `chap-secrets` was to be changed or looked at.
     changes: u64,
     todo: Todo,
-}
-
-#[derive(Debug)]
-struct Peer {
-    text: String,
-    pptp: PathBuf,
-    /// Whether its link is named after the node.
-    is_named: bool,
 }
 
 #[derive(Debug, Default)]
@@ -98,46 +90,48 @@ impl Problems {
 }
 
 impl Wanted {
-    pub(super) fn new(ppp_dir: PathBuf) -> Self {
+    pub(super) fn new(ppp_dir: PathBuf, options: Options) -> Self {
         Wanted {
             ppp_dir,
-            peers: BTreeMap::new(),
-            entries: BTreeMap::new(),
+            options,
+            nodes: BTreeMap::new(),
             strangers: Strangers::AllBut(BTreeSet::new()),
             changes: 0,
             todo: Todo::default(),
         }
     }
 
-    /// Takes in what an order means for files.
-    pub(super) fn note(&mut self, request: &Order) {
-        match request {
-            Order::WriteFiles { node, options } => {
-                let pptp = PathBuf::from(&options.pptp);
-                let is_named = options.interface_name == InterfaceName::Node;
-                self.peers
-                    .insert(node.id, Peer { text: peer_file::text(node, options), pptp, is_named });
-                let (login, password) = (node.login.clone(), node.password.clone());
-                self.entries.insert(node.id, Entry { login, password });
-                self.todo.nodes.insert(node.id);
-            }
-            Order::RemoveFiles(id) => {
-                self.peers.remove(id);
-                self.entries.remove(id);
-                self.strangers.remove(*id);
-                self.todo.nodes.insert(*id);
-                self.todo.removing = true;
-            }
-            Order::SweepFiles(keep) => {
-                let keep: BTreeSet<NodeId> = keep.iter().copied().collect();
-                self.peers.retain(|id, _| keep.contains(id));
-                self.entries.retain(|id, _| keep.contains(id));
-                self.strangers = Strangers::Only(keep);
-                self.todo.sweep = true;
-                self.todo.removing = true;
-            }
-            Order::Dial { .. } | Order::Signal { .. } => return,
+    /// These options stand in every peer file from now on.
+    pub(super) fn configure(&mut self, options: Options) {
+        if options != self.options {
+            self.options = options;
+            self.todo.nodes.extend(self.nodes.keys());
         }
+    }
+
+    /// The node has files, and they are as this row says.
+    pub(super) fn keep(&mut self, node: Arc<Node>) {
+        self.todo.nodes.insert(node.id);
+        self.nodes.insert(node.id, node);
+        self.change_secrets();
+    }
+
+    /// The node has no files.
+    pub(super) fn forget(&mut self, id: NodeId) {
+        self.nodes.remove(&id);
+        self.strangers.remove(id);
+        self.todo.nodes.insert(id);
+        self.todo.removing = true;
+        self.change_secrets();
+    }
+
+    /// No node but these has files, whoever wrote them.
+    pub(super) fn keep_only(&mut self, keep: Vec<NodeId>) {
+        let keep: BTreeSet<NodeId> = keep.into_iter().collect();
+        self.nodes.retain(|id, _| keep.contains(id));
+        self.strangers = Strangers::Only(keep);
+        self.todo.sweep = true;
+        self.todo.removing = true;
         self.change_secrets();
     }
 
@@ -149,7 +143,7 @@ impl Wanted {
     /// Has a node's files looked at before it is dialled: others may have been at them since.
     /// Returns the change of `chap-secrets` that its call needs.
     pub(super) fn look_again(&mut self, node: NodeId) -> u64 {
-        if !self.peers.contains_key(&node) {
+        if !self.nodes.contains_key(&node) {
             return 0;
         }
         self.todo.nodes.insert(node);
@@ -162,14 +156,14 @@ impl Wanted {
         self.todo.nodes.contains(&node)
     }
 
-    /// The pptp program that the node's peer file names.
-    pub(super) fn pptp(&self, id: NodeId) -> Option<&Path> {
-        self.peers.get(&id).map(|peer| peer.pptp.as_path())
+    /// The pptp program that peer files name.
+    pub(super) fn pptp(&self) -> &Path {
+        &self.options.pptp
     }
 
     /// The name that the node's link is to have, where pppd is told one.
     pub(super) fn link_name(&self, id: NodeId) -> Option<String> {
-        self.peers.get(&id).filter(|peer| peer.is_named).map(|_| id.link_name())
+        self.options.names_links().then(|| id.link_name())
     }
 
     /// What is to be done now, if anything: the files of all these nodes, or else of one.
@@ -183,7 +177,7 @@ impl Wanted {
         }
         let secrets = std::mem::take(&mut self.todo.secrets).then(|| Secrets {
             change: self.changes,
-            entries: self.entries.clone(),
+            entries: self.nodes.iter().map(|(id, node)| (*id, Entry::of(node))).collect(),
             strangers: self.strangers.clone(),
             sweep: std::mem::take(&mut self.todo.sweep),
             removing: std::mem::take(&mut self.todo.removing),
@@ -192,8 +186,8 @@ impl Wanted {
         let mut round = Round { ppp_dir, write: Vec::new(), remove: Vec::new(), secrets };
         for id in nodes {
             self.todo.nodes.remove(&id);
-            match self.peers.get(&id) {
-                Some(peer) => round.write.push((id, peer.text.clone())),
+            match self.nodes.get(&id) {
+                Some(node) => round.write.push((id, peer_file::text(node, &self.options))),
                 None => round.remove.push(id),
             }
         }

@@ -4,8 +4,21 @@
 //! speak through one pipe. Text that the server chose stands only behind the words looked for
 //! here, so it can't pass for pppd's own.
 
-use crate::core::event::Word;
 use crate::core::failure::{Failure, FailureKind};
+
+/// What pppd and pptp say that matters to the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The call's link has this name.
+    Interface(String),
+    /// Why the call is about to end.
+    Explains {
+        /// The cause.
+        failure: Failure,
+        /// Said after many causes; worth little beside a plain one.
+        vague: bool,
+    },
+}
 
 /// What a line means.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::socket::{self, SocketError};
 use crate::core::event::Event;
 use crate::core::policy::Policy;
-use crate::desired;
+use crate::{desired, pppd};
 
 /// Why a new configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,8 @@ impl Supervisor {
         if keep_until_restart(&self.config, &mut config) {
             tracing::warn!("paths, control and log take effect at the next start only");
         }
+        // First: the core may dial at once by its new rules.
+        self.engine.configure(pppd::Options::from(&config));
         self.feed(Event::Policy(Box::new(Policy::from(&config))));
         self.desired.send_replace(desired::Settings::from(&config));
         self.router.configure(config.routing.table_base);

@@ -227,8 +227,8 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::Killing { node, pid } => {
             Fields { node: Some(node.0), state: Some("stopping"), pid: *pid, ..Fields::default() }
         }
-        Notice::SecondPppd { node, pid, .. } => {
-            Fields { node: Some(node.0), pid: Some(*pid), ..Fields::default() }
+        Notice::SecondCall { node, pid, .. } => {
+            Fields { node: Some(node.0), pid: *pid, ..Fields::default() }
         }
         Notice::NotStarted { node, .. }
         | Notice::Asked { node, .. }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use connexa::core::effect::Signal;
 use connexa::core::event::{
     Ask, CallId, Candidate, Dialled, FoundCall, Hearing, IfIndex, InvalidRow, Link, LinkChange,
     Ranked,
@@ -12,7 +11,7 @@ use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
 use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
-use crate::wire::{Did, Exit, News, Told, Wire};
+use crate::wire::{Did, Exit, News, Signal, Told, Wire};
 use crate::world::policy;
 
 const NODE: NodeId = NodeId(1);
@@ -54,7 +53,7 @@ fn found(mppe: Mppe) -> News {
     News::Found(vec![FoundCall {
         call: FOUND,
         node: NODE,
-        pid: 7,
+        pid: Some(7),
         interface: None,
         renamed: false,
         dialled,

@@ -7,13 +7,12 @@ mod outage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use connexa::core::effect::Signal;
 use connexa::core::event::{CallId, Candidate, Dialled, Link, LinkChange, Probed, Ranked};
 use connexa::core::failure::FailureKind;
 use connexa::core::policy::Policy;
 use connexa::node::{Node, NodeId, ServerAddr};
 
-use crate::wire::{Did, Exit, News, Told, View};
+use crate::wire::{Did, Exit, News, Signal, Told, View};
 pub use node::Tally;
 pub use outage::Windows;
 

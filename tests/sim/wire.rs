@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connexa::core::Core;
-use connexa::core::effect::{Effect, Order, Signal};
+use connexa::core::effect::{Effect, Order};
 use connexa::core::event::{
     Ask, CallId, Event, FoundCall, Hearing, Input, Judgement, LinkChange, Probed, Ranked,
-    RestartOutcome, Rows, Word,
+    RestartOutcome, Rows,
 };
-use connexa::core::failure::{Failure, FailureKind, PppdExit};
+use connexa::core::failure::{Explanation, Failure, FailureKind};
 use connexa::core::notice::Notice;
 use connexa::core::outage::JUDGE_WITHIN;
 use connexa::core::policy::Policy;
@@ -55,10 +56,17 @@ pub enum Exit {
     Unseen,
 }
 
+/// What the daemon sends to a pppd.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Signal {
+    Terminate,
+    Kill,
+}
+
 /// Something that the daemon does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Did {
-    WriteFiles(Box<Node>),
+    WriteFiles(Arc<Node>),
     RemoveFiles(NodeId),
     SweepFiles(BTreeSet<NodeId>),
     Dial { call: CallId, node: NodeId },
@@ -124,6 +132,8 @@ impl View {
 /// A core at the end of the wire.
 pub struct Wire {
     core: Core,
+    /// What each call has said of its end.
+    said: BTreeMap<CallId, Explanation>,
     /// The rows that it knows.
     rows: Option<BTreeMap<NodeId, Ranked>>,
     records: bool,
@@ -137,7 +147,8 @@ impl Wire {
     /// One that `records` keeps its recording and what it told.
     pub fn new(policy: Policy, records: bool) -> Self {
         let core = Core::new(policy);
-        Wire { core, rows: None, records, recording: Vec::new(), notices: Vec::new() }
+        let (said, rows) = (BTreeMap::new(), None);
+        Wire { core, said, rows, records, recording: Vec::new(), notices: Vec::new() }
     }
 
     pub fn tell(&mut self, now: Now, news: News) -> Vec<Did> {
@@ -162,23 +173,20 @@ impl Wire {
             News::RowsUnreadable => Event::DesiredUnavailable("locked".into()),
             News::Links { changes, hearing } => Event::Links { changes, hearing },
             News::Found(found) => Event::Found(found),
-            News::Spawned { call, pid } => Event::Spawned { call, pid },
+            News::Spawned { call, pid } => Event::Started { call, pid: Some(pid) },
             News::NotSpawned { call } => {
                 let failure = Failure::new(FailureKind::Files, "no space left");
-                Event::NotSpawned { call, failure }
+                Event::Ended { call, failure }
             }
-            News::Name { call, name } => Event::Said { call, word: Word::Interface(name) },
+            News::Name { call, name } => Event::Link { call, name },
             News::Words { call, words: (kind, vague, text) } => {
-                let failure = Failure::new(kind, text);
-                Event::Said { call, word: Word::Explains { failure, vague } }
+                let cause = Failure::new(kind, text);
+                self.said.entry(call).or_default().hear(cause.clone(), vague);
+                Event::Failing { call, cause, vague }
             }
             News::Ended { call, exit } => {
-                let exit = match exit {
-                    Exit::Code(code) => PppdExit::Code(code),
-                    Exit::Signal(signal) => PppdExit::Signal(signal),
-                    Exit::Unseen => PppdExit::Unseen,
-                };
-                Event::Exited { call, exit }
+                let said = self.said.remove(&call).unwrap_or_default();
+                Event::Ended { call, failure: failure(exit, &said) }
             }
             News::Probed { call, probed } => Event::Probed { call, probed },
             News::HostChanged => Event::HostChanged,
@@ -206,11 +214,14 @@ impl Wire {
     fn read(effect: Effect) -> Option<Did> {
         Some(match effect {
             Effect::Change(_) => return None,
-            Effect::Pppd(Order::WriteFiles { node, .. }) => Did::WriteFiles(node),
-            Effect::Pppd(Order::RemoveFiles(id)) => Did::RemoveFiles(id),
-            Effect::Pppd(Order::SweepFiles(keep)) => Did::SweepFiles(keep.into_iter().collect()),
-            Effect::Pppd(Order::Dial { call, node }) => Did::Dial { call, node },
-            Effect::Pppd(Order::Signal { call, signal }) => Did::Signal { call, signal },
+            Effect::Order(Order::Keep(node)) => Did::WriteFiles(node),
+            Effect::Order(Order::Forget(id)) => Did::RemoveFiles(id),
+            Effect::Order(Order::KeepOnly(keep)) => Did::SweepFiles(keep.into_iter().collect()),
+            Effect::Order(Order::Dial { call, node }) => Did::Dial { call, node },
+            Effect::Order(Order::HangUp { call }) => {
+                Did::Signal { call, signal: Signal::Terminate }
+            }
+            Effect::Order(Order::End { call }) => Did::Signal { call, signal: Signal::Kill },
             Effect::JudgeBackend { question } => Did::Judge { question },
             Effect::RestartBackend { restart } => Did::Restart { restart },
             Effect::KeepStopped(stopped) => Did::KeepStopped(stopped),
@@ -249,6 +260,20 @@ impl Wire {
             host_is_unfit: report.host_fault.is_some(),
             deadline: self.deadline(),
         }
+    }
+}
+
+/// Why a pppd has ended: a code that tells outweighs words, and words outweigh the others.
+fn failure(exit: Exit, said: &Explanation) -> Failure {
+    match (exit, said.best()) {
+        (Exit::Code(4), _) => Failure::new(FailureKind::NoPppSupport, "no PPP"),
+        (Exit::Code(19), _) => Failure::new(FailureKind::AuthRefused, "refused"),
+        (Exit::Signal(number), _) => {
+            Failure::new(FailureKind::Killed, format!("pppd was killed by signal {number}"))
+        }
+        (Exit::Code(16) | Exit::Unseen, Some(words)) => words.clone(),
+        (Exit::Code(16), None) => Failure::new(FailureKind::Hangup, "it broke"),
+        (Exit::Code(_) | Exit::Unseen, _) => Failure::new(FailureKind::Unexplained, "it ended"),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::core::event::{
     CallId, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkChange, Ranked, Rows,
 };
-use crate::core::failure::PppdExit;
+use crate::core::failure::{Failure, FailureKind};
 use crate::core::outage::JUDGE_WITHIN;
 use crate::core::policy::Policy;
 use crate::core::stage::{NODE, candidate};
@@ -63,7 +63,7 @@ impl Play {
                 Effect::Tell(notice) => self.told.push(notice.to_string()),
                 Effect::JudgeBackend { question } => self.questions.push(question),
                 Effect::RestartBackend { restart } => self.restarts.push(restart),
-                Effect::Change(_) | Effect::Pppd(_) | Effect::KeepStopped(_) => {}
+                Effect::Change(_) | Effect::Order(_) | Effect::KeepStopped(_) => {}
             }
         }
     }
@@ -203,7 +203,7 @@ fn in_doubt() -> Play {
     play.feed(Event::Found(vec![FoundCall {
         call: CallId::Found(0),
         node: NODE,
-        pid: 7,
+        pid: Some(7),
         interface: Some("ppp0".into()),
         renamed: false,
         dialled: None,
@@ -229,7 +229,10 @@ fn what_is_in_doubt_is_told_once() {
 #[test]
 fn a_doubt_ends_with_its_pppd() {
     let mut play = in_doubt();
-    play.feed(Event::Exited { call: CallId::Found(0), exit: PppdExit::Code(16) });
+    play.feed(Event::Ended {
+        call: CallId::Found(0),
+        failure: Failure::new(FailureKind::Hangup, "it is over"),
+    });
     assert_eq!(play.was_told("Zero PPP"), 0);
     play.until_question(1);
 }

@@ -48,15 +48,15 @@ async fn a_running_call_is_found_at_the_start_and_its_end_is_told() {
         [FoundCall {
             call,
             node: NodeId(2),
-            pid: pppd.pid,
+            pid: Some(pppd.pid),
             interface,
             renamed: false,
             dialled: None
         }]
     );
 
-    work.ask(signal(call, Signal::Terminate));
-    assert_eq!(work.next().await, Event::Exited { call, exit: PppdExit::Unseen });
+    work.ask(hang_up(call));
+    assert_eq!(work.next().await, Event::Ended { call, failure: ended(Ending::Unseen) });
 }
 
 #[tokio::test]
@@ -64,13 +64,13 @@ async fn a_call_made_by_hand_is_found_and_its_link_is_told_when_it_has_one() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     let pppd = stage.by_hand(2);
-    let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
+    let (call, node, pid) = (CallId::Found(0), NodeId(2), Some(pppd.pid));
     assert_eq!(
         work.found().await,
         [FoundCall { call, node, pid, interface: None, renamed: false, dialled: None }]
     );
 
-    fs::write(stage.pid_file(2), format!("{pid}\nppp7\n")).unwrap();
+    fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
     let interface = Some("ppp7".to_owned());
     assert_eq!(
         work.found().await,
@@ -110,12 +110,12 @@ async fn a_call_of_our_own_is_not_found() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     work.ask(dial(1, 2));
-    while !matches!(work.next().await, Event::Said { .. }) {}
+    while !matches!(work.next().await, Event::Link { .. }) {}
     wait_for(&stage.pid_file(2));
     let _pppd = stage.by_hand(3);
     let nodes: Vec<NodeId> = work.found().await.iter().map(|found| found.node).collect();
     assert_eq!(nodes, [NodeId(3)]);
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    work.ask(end(CallId::Dialled(1)));
     work.until_exit().await;
 }
 
@@ -124,11 +124,11 @@ async fn a_second_call_of_a_node_is_told_beside_the_first() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     let first = stage.by_hand(2);
-    assert_eq!(work.found().await[0].pid, first.pid);
+    assert_eq!(work.found().await[0].pid, Some(first.pid));
     let second = stage.by_hand(2);
-    assert_eq!(work.found().await[0].pid, second.pid);
+    assert_eq!(work.found().await[0].pid, Some(second.pid));
     drop(first);
-    let exited = Event::Exited { call: CallId::Found(0), exit: PppdExit::Unseen };
+    let exited = Event::Ended { call: CallId::Found(0), failure: ended(Ending::Unseen) };
     assert_eq!(work.next().await, exited);
 }
 
@@ -155,7 +155,7 @@ async fn found_after(spoil: impl FnOnce(&Stage, &Path)) {
     wait_for(&stage.pid_file(2));
     spoil(&stage, &stage.pid_file(2));
     fs::write(stage.path("run/ppp7.pid"), format!("{}\n", pppd.pid)).unwrap();
-    let (call, node, pid) = (CallId::Found(0), NodeId(2), pppd.pid);
+    let (call, node, pid) = (CallId::Found(0), NodeId(2), Some(pppd.pid));
     let interface = Some("ppp7".to_owned());
     assert_eq!(
         stage.work().await.1,
@@ -214,7 +214,7 @@ async fn a_call_is_found_at_the_start_though_the_run_folder_can_not_be_read() {
     fs::remove_dir_all(stage.path("run")).unwrap();
     fs::write(stage.path("run"), "in the way").unwrap();
     let pids: Vec<_> = stage.work().await.1.iter().map(|found| found.pid).collect();
-    assert_eq!(pids, [pppd.pid]);
+    assert_eq!(pids, [Some(pppd.pid)]);
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn what_pppd_has_forked_is_no_call_of_its_own() {
     let pids: Vec<_> = stage.work().await.1.iter().map(|found| found.pid).collect();
     // Ends what was forked, too.
     drop(fs::File::options().write(true).open(stage.path("never")));
-    assert_eq!(pids, [pppd.pid]);
+    assert_eq!(pids, [Some(pppd.pid)]);
 }
 
 #[tokio::test]
@@ -254,15 +254,15 @@ async fn tunnels_outlive_the_module() {
     let stage = stage();
     let (mut work, _) = stage.work().await;
     work.ask(dial(1, 2));
-    let Event::Spawned { pid, .. } = work.next().await else { panic!("not spawned") };
+    let Event::Started { pid, .. } = work.next().await else { panic!("not spawned") };
     wait_for(&stage.pid_file(2));
     drop(work.finish().await);
     let (mut work, found) = stage.work().await;
     assert_eq!(found[0].pid, pid);
-    work.ask(signal(found[0].call, Signal::Kill));
+    work.ask(end(found[0].call));
     // Here it is a child still, as it would be of a daemon that is pid 1 of a container.
-    let exit = PppdExit::Signal(9);
-    assert_eq!(work.next().await, Event::Exited { call: CallId::Found(0), exit });
+    let failure = ended(Ending::Signal(9));
+    assert_eq!(work.next().await, Event::Ended { call: CallId::Found(0), failure });
 }
 
 /// A shell that goes by pppd's name and has a pppd's words behind its own, and a pid file of node 2.

@@ -1,17 +1,17 @@
 use super::*;
 
-fn last_exit(events: &[Event]) -> Option<PppdExit> {
+fn last_exit(events: &[Event]) -> Option<Failure> {
     exit(events.last().unwrap())
 }
 
-fn words(events: &[Event]) -> Vec<&Word> {
-    let mut words = Vec::new();
-    for event in events {
-        if let Event::Said { word, .. } = event {
-            words.push(word);
-        }
-    }
-    words
+/// What was told between the start of a call and its end.
+fn words(events: &[Event]) -> Vec<&Event> {
+    let is_word = |event: &&Event| matches!(event, Event::Link { .. } | Event::Failing { .. });
+    events.iter().filter(is_word).collect()
+}
+
+fn link(name: &str) -> Event {
+    Event::Link { call: CallId::Dialled(1), name: name.into() }
 }
 
 #[tokio::test]
@@ -25,18 +25,22 @@ async fn a_call_is_told_from_its_start_to_its_end_in_order() {
             exit 16",
         )
         .await;
-    let explains =
-        |kind, text: &str, vague| Word::Explains { failure: Failure::new(kind, text), vague };
-    assert!(matches!(events[0], Event::Spawned { call: CallId::Dialled(1), .. }), "{events:?}");
+    let explains = |kind, text: &str, vague| Event::Failing {
+        call: CallId::Dialled(1),
+        cause: Failure::new(kind, text),
+        vague,
+    };
+    assert!(matches!(events[0], Event::Started { call: CallId::Dialled(1), .. }), "{events:?}");
     assert_eq!(
         words(&events),
         [
-            &Word::Interface("ppp7".into()),
+            &link("ppp7"),
             &explains(FailureKind::Unreachable, "connect: No route to host", false),
             &explains(FailureKind::PeerClosed, "LCP terminated by peer", true),
         ]
     );
-    assert_eq!(last_exit(&events), Some(PppdExit::Code(16)));
+    let failure = Failure::new(FailureKind::Unreachable, "connect: No route to host");
+    assert_eq!(last_exit(&events), Some(failure));
 }
 
 #[tokio::test]
@@ -72,17 +76,17 @@ async fn the_files_are_there_when_pppd_starts() {
             "test -s $STAGE/ppp/peers/$2 && grep -q $2 $STAGE/ppp/chap-secrets && exit 77; exit 1",
         )
         .await;
-    assert_eq!(last_exit(&events), Some(PppdExit::Code(77)));
+    assert_eq!(last_exit(&events), Some(ended(Ending::Code(77))));
 }
 
 #[tokio::test]
 async fn a_pppd_that_exits_at_once_in_silence_is_told_and_reaped() {
     let stage = Stage::new();
     let events = stage.call("exit 0").await;
-    let [Event::Spawned { pid, .. }, Event::Exited { exit, .. }] = events[..] else {
+    let [Event::Started { pid: Some(pid), .. }, Event::Ended { failure, .. }] = &events[..] else {
         panic!("{events:?}")
     };
-    assert_eq!(exit, PppdExit::Code(0));
+    assert_eq!(*failure, ended(Ending::Code(0)));
     assert!(!Path::new("/proc").join(pid.to_string()).exists());
 }
 
@@ -94,15 +98,15 @@ async fn megabytes_without_a_line_break_do_not_hide_what_follows() {
             "head -c 5000000 /dev/urandom | tr -d '\\n'; echo; echo 'Using interface ppp7'; exit 3",
         )
         .await;
-    assert_eq!(words(&events), [&Word::Interface("ppp7".into())]);
-    assert_eq!(last_exit(&events), Some(PppdExit::Code(3)));
+    assert_eq!(words(&events), [&link("ppp7")]);
+    assert_eq!(last_exit(&events), Some(ended(Ending::Code(3))));
 }
 
 #[tokio::test]
 async fn a_last_line_without_an_end_is_heard() {
     let stage = Stage::new();
     let events = stage.call("printf 'Using interface ppp7'").await;
-    assert_eq!(words(&events), [&Word::Interface("ppp7".into())]);
+    assert_eq!(words(&events), [&link("ppp7")]);
 }
 
 #[tokio::test]
@@ -119,7 +123,8 @@ async fn a_grandchild_that_keeps_the_pipe_open_does_not_delay_the_end() {
     let events =
         stage.call("sleep 30 & echo $! > $STAGE/grandchild; echo 'Modem hangup'; exit 16").await;
     assert!(begun.elapsed() < Duration::from_secs(15));
-    assert_eq!((words(&events).len(), last_exit(&events)), (1, Some(PppdExit::Code(16))));
+    let kind = last_exit(&events).map(|failure| failure.kind);
+    assert_eq!((words(&events).len(), kind), (1, Some(FailureKind::Hangup)));
     let grandchild = stage.read("grandchild");
     assert!(Command::new("kill").arg(grandchild.trim()).status().unwrap().success(), "it lives on");
 }
@@ -128,20 +133,21 @@ async fn a_grandchild_that_keeps_the_pipe_open_does_not_delay_the_end() {
 async fn a_grandchild_that_never_stops_talking_does_not_hide_the_end() {
     let stage = Stage::new();
     let events = stage.call("yes & exit 16").await;
-    assert_eq!(last_exit(&events), Some(PppdExit::Code(16)));
+    assert_eq!(last_exit(&events), Some(ended(Ending::Code(16))));
 }
 
 #[tokio::test]
 async fn a_call_is_ended_by_the_signal_that_was_asked_for() {
-    for (how, number) in [(Signal::Terminate, 15), (Signal::Kill, 9)] {
+    let call = CallId::Dialled(1);
+    for (order, number) in [(hang_up(call), 15), (end(call), 9)] {
         let stage = Stage::new();
         stage.script("pppd", "exec sleep 60");
         let (mut work, _) = stage.work().await;
         work.ask(dial(1, 2));
-        assert!(matches!(work.next().await, Event::Spawned { .. }));
-        work.ask(signal(CallId::Dialled(1), how));
+        assert!(matches!(work.next().await, Event::Started { .. }));
+        work.ask(order);
         let events = work.until_exit().await;
-        assert_eq!(last_exit(&events), Some(PppdExit::Signal(number)));
+        assert_eq!(last_exit(&events), Some(ended(Ending::Signal(number))));
     }
 }
 
@@ -151,8 +157,8 @@ async fn a_signal_reaches_pppd_alone_and_not_what_it_has_started() {
     stage.script("pppd", "sleep 60 & echo $! > $STAGE/child; echo 'Using interface ppp7'; wait");
     let (mut work, _) = stage.work().await;
     work.ask(dial(1, 2));
-    while !matches!(work.next().await, Event::Said { .. }) {}
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    while !matches!(work.next().await, Event::Link { .. }) {}
+    work.ask(end(CallId::Dialled(1)));
     work.until_exit().await;
     let child = stage.read("child");
     assert!(Command::new("kill").arg(child.trim()).status().unwrap().success(), "it lives on");
@@ -165,9 +171,9 @@ async fn a_signal_for_a_call_that_is_gone_is_ignored() {
     let (mut work, _) = stage.work().await;
     work.ask(dial(1, 2));
     work.until_exit().await;
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    work.ask(end(CallId::Dialled(1)));
     work.ask(dial(2, 2));
-    assert_eq!(last_exit(&work.until_exit().await), Some(PppdExit::Code(5)));
+    assert_eq!(last_exit(&work.until_exit().await), Some(ended(Ending::Code(5))));
 }
 
 #[tokio::test]
@@ -205,4 +211,31 @@ async fn a_pppd_that_is_no_program_is_told() {
     let (mut work, _) = stage.work().await;
     work.ask(dial(1, 2));
     assert_eq!(work.refusal().await.kind, FailureKind::NotInstalled);
+}
+
+/// A call whose link is to be named after its node, as pppd tells of it.
+#[tokio::test]
+async fn of_a_link_that_is_to_be_named_only_that_name_is_told() {
+    let stage = Stage::new();
+    let name = NodeId(2).link_name();
+    let said = format!("echo 'Using interface ppp0'; echo 'Renamed interface ppp0 to {name}'");
+    stage.script("pppd", &said);
+    let (mut work, _) = stage.work().await;
+    let interface_name = InterfaceName::Node;
+    work.engine.configure(Options { interface_name, ..stage.options() });
+    work.ask(stage.write(2));
+    work.ask(dial(1, 2));
+    assert_eq!(words(&work.until_exit().await), [&link(&name)]);
+}
+
+#[tokio::test]
+async fn new_options_reach_the_files_of_every_node_before_the_next_dial() {
+    let stage = Stage::new();
+    stage.script("pppd", "grep -qx 'mtu 1234' $STAGE/ppp/peers/$2 && exit 77; exit 1");
+    let (mut work, _) = stage.work().await;
+    work.ask(stage.write(2));
+    work.settle().await;
+    work.engine.configure(Options { mtu: 1234, ..stage.options() });
+    work.ask(dial(1, 2));
+    assert_eq!(last_exit(&work.until_exit().await), Some(ended(Ending::Code(77))));
 }

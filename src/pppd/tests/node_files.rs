@@ -31,7 +31,7 @@ async fn a_changed_node_has_its_files_changed() {
 async fn a_removed_node_leaves_nothing() {
     let stage = Stage::new();
     fs::write(stage.path("ppp/chap-secrets"), "bob * pw *").unwrap();
-    after(&stage, vec![stage.write(2), Order::RemoveFiles(NodeId(2))]).await;
+    after(&stage, vec![stage.write(2), Order::Forget(NodeId(2))]).await;
     assert_eq!((stage.peers(), stage.read("ppp/chap-secrets")), (vec![], "bob * pw *".into()));
 }
 
@@ -50,7 +50,7 @@ async fn a_sweep_removes_files_of_ours_that_no_node_needs_and_nothing_else() {
     }
     let secrets = "bob * pw *\nadmin connexa-node-7 old *\nadmin connexa-node-2 old *\n";
     fs::write(stage.path("ppp/chap-secrets"), secrets).unwrap();
-    after(&stage, vec![Order::SweepFiles(vec![NodeId(2)]), stage.write(2)]).await;
+    after(&stage, vec![Order::KeepOnly(vec![NodeId(2)]), stage.write(2)]).await;
     assert_eq!(stage.peers(), ["connexa-node-007", "connexa-node-2", "provider"]);
     assert_eq!(stage.read("ppp/chap-secrets"), format!("{BLOCK}bob * pw *\n"));
 }
@@ -88,7 +88,7 @@ async fn a_node_whose_files_can_not_be_written_is_not_dialled_until_they_can() {
 
     fs::remove_file(stage.path("ppp/peers")).unwrap();
     work.ask(dial(2, 2));
-    assert_eq!(work.until_exit().await.last().and_then(exit), Some(PppdExit::Code(0)));
+    assert_eq!(work.until_exit().await.last().and_then(exit), Some(ended(Ending::Code(0))));
 }
 
 #[tokio::test]

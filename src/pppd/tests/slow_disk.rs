@@ -29,7 +29,7 @@ async fn stage() -> (Stage, Work, Sender<()>) {
 async fn stage_with_a_call() -> (Stage, Work, Sender<()>) {
     let (stage, mut work, sender) = stage().await;
     work.ask(dial(1, 2));
-    while !matches!(work.next().await, Event::Said { .. }) {}
+    while !matches!(work.next().await, Event::Link { .. }) {}
     work.ask(stage.write(1));
     (stage, work, sender)
 }
@@ -42,9 +42,9 @@ async fn a_dial_waits_for_the_files_of_its_own_node_only() {
     }
     work.ask(dial(1, 2));
     let event = work.next().await;
-    assert!(matches!(event, Event::Spawned { call: CallId::Dialled(1), .. }), "{event:?}");
+    assert!(matches!(event, Event::Started { call: CallId::Dialled(1), .. }), "{event:?}");
     assert_eq!(stage.peers(), ["connexa-node-2"]);
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    work.ask(end(CallId::Dialled(1)));
     work.until_exit().await;
 }
 
@@ -52,8 +52,8 @@ async fn a_dial_waits_for_the_files_of_its_own_node_only() {
 async fn a_signal_does_not_wait_for_files() {
     let (_stage, mut work, _disk) = stage_with_a_call().await;
     work.settle().await;
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
-    assert_eq!(exit(work.until_exit().await.last().unwrap()), Some(PppdExit::Signal(9)));
+    work.ask(end(CallId::Dialled(1)));
+    assert_eq!(exit(work.until_exit().await.last().unwrap()), Some(ended(Ending::Signal(9))));
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn the_end_of_a_call_is_told_while_files_wait_for_the_disk() {
     let (stage, mut work, _disk) = stage_with_a_call().await;
     work.settle().await;
     fs::write(stage.path("end"), "x\n").unwrap();
-    assert_eq!(exit(work.until_exit().await.last().unwrap()), Some(PppdExit::Code(0)));
+    assert_eq!(exit(work.until_exit().await.last().unwrap()), Some(ended(Ending::Code(0))));
 }
 
 #[tokio::test]
@@ -69,8 +69,8 @@ async fn a_call_made_by_hand_is_found_while_files_wait_for_the_disk() {
     let (stage, mut work, _disk) = stage_with_a_call().await;
     work.settle().await;
     let pppd = stage.by_hand(3);
-    assert_eq!(work.found().await[0].pid, pppd.pid);
-    work.ask(signal(CallId::Dialled(1), Signal::Kill));
+    assert_eq!(work.found().await[0].pid, Some(pppd.pid));
+    work.ask(end(CallId::Dialled(1)));
     work.until_exit().await;
 }
 
@@ -80,6 +80,6 @@ async fn a_dial_that_is_told_to_end_while_its_files_wait_for_the_disk_is_never_s
     work.ask(stage.write(1));
     work.ask(dial(1, 1));
     work.settle().await;
-    work.ask(signal(CallId::Dialled(1), Signal::Terminate));
+    work.ask(hang_up(CallId::Dialled(1)));
     assert_eq!(work.refusal().await.kind, FailureKind::Killed);
 }

@@ -1,11 +1,10 @@
 //! Who is hung up, and why.
 
-use connexa::core::effect::Signal;
 use connexa::core::event::{CallId, Candidate, Probed};
 
 use super::{Verdict, broken};
 use crate::ledger::{Call, Ledger};
-use crate::wire::{Did, View};
+use crate::wire::{Did, Signal, View};
 
 pub(super) fn check(ledger: &Ledger, did: &Did) -> Verdict {
     let Did::Signal { call: id, signal } = did else { return Ok(()) };
@@ -64,7 +63,7 @@ pub(super) fn is_unwanted(ledger: &Ledger, call: &Call) -> bool {
     match ledger.row(call.node) {
         Some(Candidate::Invalid(_)) => true,
         Some(Candidate::Node(node)) => {
-            let mppe = ledger.policy().peer.mppe;
+            let mppe = ledger.policy().mppe;
             call.row.as_ref().is_some_and(|row| !row.dials_like(node))
                 || call.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, mppe))
         }

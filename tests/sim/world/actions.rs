@@ -205,14 +205,12 @@ impl World {
     fn change_policy(&mut self, dice: u8) {
         let pick = |values: [u64; 4]| values[usize::from(dice) % 4];
         let policy = &mut self.policy;
-        match dice / 32 {
+        match dice / 43 {
             0 => policy.dial_concurrency = pick([1, 2, 3, 8]) as u32,
             1 => policy.quarantine_after = pick([1, 2, 3, 5]) as u32,
             2 => policy.stop_grace = Duration::from_millis(pick([1, 400, 5000, 9000])),
-            3 => policy.peer.mru = pick([1300, 1350, 1400, 1450]) as u16,
-            4 => policy.dial_timeout = Duration::from_secs(pick([2, 10, 30, 60])),
-            5 => policy.stable_after = Duration::from_secs(pick([0, 5, 60, 300])),
-            6 => policy.peer.mtu = pick([1300, 1350, 1400, 1450]) as u16,
+            3 => policy.dial_timeout = Duration::from_secs(pick([2, 10, 30, 60])),
+            4 => policy.stable_after = Duration::from_secs(pick([0, 5, 60, 300])),
             _ => {
                 let max = Duration::from_secs(pick([5, 60, 300, 300]));
                 let jitter_permille = pick([0, 200, 500, 1000]) as u16;

@@ -33,6 +33,7 @@ impl Held {
     fn tell(&self, call: CallId) -> Option<FoundCall> {
         let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
         let (node, pid, renamed) = (self.node, self.pid, false);
+        let pid = Some(pid);
         let told = FoundCall { call, node, pid, interface, renamed, dialled };
         matches!(call, CallId::Found(_)).then_some(told)
     }
@@ -89,7 +90,7 @@ impl World {
         }
         match self.keeper.orders.pop_front() {
             Some(Did::WriteFiles(node)) => {
-                drop(self.keeper.files.insert(node.id.0, *node));
+                drop(self.keeper.files.insert(node.id.0, Node::clone(&node)));
             }
             Some(Did::RemoveFiles(id)) => drop(self.keeper.files.remove(&id.0)),
             Some(Did::SweepFiles(keep)) => {
@@ -166,7 +167,7 @@ impl World {
                 server: node.server.ip(),
                 login: node.login.as_str().to_owned(),
                 password: Some(node.password.clone()),
-                mppe: node.mppe.or(Some(self.policy.peer.mppe)),
+                mppe: node.mppe.or(Some(self.policy.mppe)),
             });
             let held = Held { pid: *pid, node: NodeId(process.node), interface, dialled };
             news.extend(held.tell(call));

@@ -2,14 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use connexa::core::effect::Signal;
 use connexa::core::event::{CallId, LinkAddress};
 use connexa::core::failure::FailureKind;
 use connexa::node::Node;
 
 use super::rows::server_of;
 use super::{Happening, Quirk, Server, Way, World};
-use crate::wire::{Exit, News, Words};
+use crate::wire::{Exit, News, Signal, Words};
 
 #[derive(Debug)]
 pub(super) struct Process {

@@ -94,7 +94,7 @@ impl World {
 
     /// Whether a tunnel dialled with one row is as good as one dialled with the other.
     fn is_as_good(&self, one: &Node, mut other: Node) -> bool {
-        let default = self.policy.peer.mppe;
+        let default = self.policy.mppe;
         if one.mppe.unwrap_or(default) == other.mppe.unwrap_or(default) {
             other.mppe = one.mppe;
         }
