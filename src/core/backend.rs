@@ -58,15 +58,7 @@ impl Core {
     fn is_in_doubt(&self) -> bool {
         self.calls.values().any(|id| match self.tunnels.get(id).map(|tunnel| &tunnel.phase) {
             Some(Phase::Calling(call)) => call.is_out_of_sight(),
-            Some(
-                Phase::Waiting
-                | Phase::Stopping { .. }
-                | Phase::Backoff { .. }
-                | Phase::Quarantined { .. }
-                | Phase::Stopped
-                | Phase::Invalid,
-            )
-            | None => false,
+            Some(Phase::Resting(_) | Phase::Stopping(_)) | None => false,
         })
     }
 

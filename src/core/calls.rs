@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::call::{Call, Run, Sought, Standing};
 use super::effect::Order;
 use super::event::{CallId, FoundCall, Pid};
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::pool::QUARANTINE_REST;
-use super::tunnel::{Call, Phase, Stage, Standing, Tunnel, Want, Why};
+use super::state::Rest;
+use super::stopping::{Stage, Why};
+use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
 
@@ -29,25 +32,28 @@ impl Core {
         }
         let tunnel = self.tunnels.entry(id).or_insert_with(|| {
             let want = if known { Want::Nothing } else { Want::Unknown };
-            Tunnel::new(want, 0, Phase::Waiting, turn.now.wall)
+            Tunnel::new(want, 0, turn.now.wall)
         });
-        if tunnel.call().is_some_and(|call| call.id != call_id) {
+        if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second(found, turn);
         }
         let FoundCall { pid, interface, renamed, dialled, .. } = found;
-        if tunnel.call().is_none() {
-            let deadline = turn.at() + self.policy.dial_timeout;
-            let call = Call { is_started: true, pid, ..Call::new(call_id, self.inputs, deadline) };
+        if tunnel.run().is_none() {
             // Until it is up it is a dial like any other, whoever has begun it.
             let server = dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
             if let Some(server) = server {
                 self.dialing.start(call_id, id, server);
             }
-            tunnel.phase = Phase::Calling(Call { dialled, ..call });
+            let run = Run::new(call_id, pid, self.inputs);
+            let give_up = turn.at() + self.policy.dial_timeout;
+            let standing = Standing::NoLink { give_up, sought: Sought::New };
+            tunnel.phase = Phase::Calling(Call { run, dialled, standing });
             self.calls.insert(call_id, id);
         }
-        if let Some(call) = tunnel.call_mut() {
-            call.had_link |= interface.is_some() || renamed;
+        if let Some(call) = tunnel.calling(call_id)
+            && (interface.is_some() || renamed)
+        {
+            call.had_link();
         }
         if let Some(name) = interface {
             self.link_named(call_id, &name, turn);
@@ -56,23 +62,29 @@ impl Core {
     }
 
     /// The time of a dial begins: what had to be done first doesn't count.
-    pub(super) fn started(&mut self, call: CallId, pid: Option<Pid>, turn: &Turn) {
-        let Some(&id) = self.calls.get(&call) else { return };
-        let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut) else { return };
-        if !call.is_started && !call.was_up {
-            call.deadline = Some(turn.at() + self.policy.dial_timeout);
+    pub(super) fn started(&mut self, call_id: CallId, pid: Option<Pid>, turn: &Turn) {
+        let Some(&id) = self.calls.get(&call_id) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let give_up = turn.at() + self.policy.dial_timeout;
+        if let Some(call) = tunnel.calling(call_id) {
+            call.started(give_up);
         }
-        (call.is_started, call.pid) = (true, pid);
+        if let Some(run) = tunnel.run_mut() {
+            run.pid = pid;
+        }
         self.note(id, turn);
     }
 
     /// A call tells its link's name.
     pub(super) fn link_named(&mut self, call_id: CallId, name: &str, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call_id) else { return };
-        let Some(call) = self.tunnels.get(&id).and_then(Tunnel::call) else { return };
-        if call.standing == Standing::NoLink
-            && let Some(index) = self.links.claim(call_id, name, call.link_seen())
-        {
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        let seen = match &tunnel.phase {
+            Phase::Resting(_) => None,
+            Phase::Calling(call) => call.sought(),
+            Phase::Stopping(stopping) => stopping.sought(),
+        };
+        if let Some(index) = seen.and_then(|seen| self.links.claim(call_id, name, seen)) {
             self.bind(call_id, index, turn);
         }
         self.note(id, turn);
@@ -83,12 +95,14 @@ impl Core {
         let Some(&id) = self.calls.get(&call) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         // Our own signal explains nothing.
-        if cause.kind == FailureKind::Killed && tunnel.phase.is_ended_by_us() {
+        if cause.kind == FailureKind::Killed
+            && matches!(&tunnel.phase, Phase::Stopping(stopping) if stopping.is_ended_by_us())
+        {
             return;
         }
-        let Some(call) = tunnel.call_mut() else { return };
-        call.said.hear(cause, vague);
-        call.tell_fall_if_explained(id, turn);
+        let Some(run) = tunnel.run_mut() else { return };
+        run.said.hear(cause, vague);
+        tunnel.tell_fall_if_explained(id, turn);
         self.note(id, turn);
     }
 
@@ -96,16 +110,17 @@ impl Core {
     pub(super) fn hang_up(&mut self, id: NodeId, why: Why, turn: &mut Turn) {
         self.fall(id, turn);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let Phase::Calling(call) = &mut tunnel.phase else { return };
+        let Phase::Calling(Call { run: Run { id: call, .. }, .. }) = tunnel.phase else { return };
         match &why {
-            Why::Unwanted(reason) if call.untold.is_some() => {
-                call.tell_fall(id, &reason.to_string(), turn);
+            Why::Unwanted(reason) => {
+                if !tunnel.tell_fall(id, &reason.to_string(), turn) {
+                    turn.tell(Notice::HangingUp { node: id, why: *reason });
+                }
             }
-            Why::Unwanted(reason) => turn.tell(Notice::HangingUp { node: id, why: *reason }),
-            Why::GivenUp(failure) => call.tell_fall(id, &failure.message, turn),
+            Why::GivenUp(failure) => drop(tunnel.tell_fall(id, &failure.message, turn)),
             Why::Itself => {}
         }
-        turn.order(Order::HangUp { call: call.id });
+        turn.order(Order::HangUp { call });
         tunnel.phase.stop(why, Stage::HungUp, turn.at() + self.policy.stop_grace);
     }
 
@@ -121,34 +136,16 @@ impl Core {
         }
         self.dialing.finish(call_id);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let (mut call, why) = match std::mem::replace(&mut tunnel.phase, Phase::Waiting) {
-            Phase::Calling(call) => (call, Why::Itself),
-            Phase::Stopping {
-                call, why: Why::Itself, stage: Stage::HungUp | Stage::Ended, ..
-            } => {
-                let failure = pressed(&call);
-                (call, Why::GivenUp(failure))
-            }
-            Phase::Stopping { call, why, .. } => (call, why),
-            phase @ (Phase::Waiting
-            | Phase::Backoff { .. }
-            | Phase::Quarantined { .. }
-            | Phase::Stopped
-            | Phase::Invalid) => {
-                tunnel.phase = phase;
-                return;
-            }
+        let began = tunnel.run().map_or(0, |run| run.began);
+        let (failure, reason) = match &tunnel.phase {
+            Phase::Resting(_) => return,
+            Phase::Calling(_) => (Some(failure.clone()), failure.message),
+            Phase::Stopping(stopping) => stopping.ended(failure),
         };
-        match why {
-            Why::Unwanted(reason) => call.tell_fall(id, &reason.to_string(), turn),
-            Why::GivenUp(failure) => {
-                call.tell_fall(id, &failure.message, turn);
-                self.failed(id, failure, call.began, turn);
-            }
-            Why::Itself => {
-                call.tell_fall(id, &failure.message, turn);
-                self.failed(id, failure, call.began, turn);
-            }
+        tunnel.tell_fall(id, &reason, turn);
+        tunnel.phase = Phase::Resting(Rest::Waiting);
+        if let Some(failure) = failure {
+            self.failed(id, failure, began, turn);
         }
         self.promote_second(id, turn);
         self.reconcile(id, turn);
@@ -166,13 +163,13 @@ impl Core {
         let curve = &self.policy.backoff;
         let dice = turn.now.dice ^ u64::from(id.0);
         if failure.kind.is_of_the_host() {
-            if self.host.blame(&failure, began, curve, turn.at(), dice) {
+            if self.host.failed(&failure, began, curve, turn.at(), dice) {
                 turn.tell(Notice::HostUnfit(failure));
             }
             return;
         }
         if failure.kind.is_past_the_host() {
-            self.host.acquit(self.inputs);
+            self.host.works(self.inputs);
         }
         if let (Some(answered), Want::Tunnel(node)) = (failure.kind.answered(), &tunnel.want) {
             self.dialing.heard_of(node.server, answered);
@@ -183,7 +180,7 @@ impl Core {
         if retries.refusals >= self.policy.quarantine_after {
             let has_place = self.pool.holds(id);
             let until = (!has_place).then(|| turn.at() + QUARANTINE_REST);
-            tunnel.phase = Phase::Quarantined { until };
+            tunnel.phase = Phase::Resting(Rest::Quarantined { until });
             let told = Some((Duration::MAX, failure.clone()));
             let repeated = retries.told == told;
             retries.told = told;
@@ -194,17 +191,10 @@ impl Core {
         let told = Some((curve.full(retries.failures), failure.clone()));
         let repeated = retries.told == told;
         retries.told = told;
-        tunnel.phase = Phase::Backoff { until: turn.at() + wait };
+        tunnel.phase = Phase::Resting(Rest::Backoff { until: turn.at() + wait });
         let attempt = retries.attempts + 1;
         turn.tell(Notice::Retrying { node: id, wait, attempt, failure, repeated });
     }
-}
-
-/// Why a call ended whose link was gone and which had to be hung up for that.
-fn pressed(call: &Call) -> Failure {
-    call.said.best().cloned().unwrap_or_else(|| {
-        Failure::new(FailureKind::LinkLost, "the link is gone, and pppd did not end by itself")
-    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Deadlines of a node: what is done when something has not happened in time.
 
-use super::effect::Order;
+use super::call::{Call, Linked, Past, Sought, Standing};
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
-use super::tunnel::{Phase, Stage, Standing, Tunnel, Why};
+use super::policy::Policy;
+use super::stopping::Why;
+use super::tunnel::{Phase, Tunnel};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -11,107 +13,73 @@ impl Core {
     /// A node's deadline has come.
     pub(super) fn expire(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let at = turn.at();
-        let due = |deadline: Option<_>| deadline.is_some_and(|deadline| deadline <= at);
-        if let Some(call) = tunnel.call_mut()
-            && due(call.untold.as_ref().map(|fall| fall.tell_by))
-        {
-            let said = call.said.best().map(|failure| failure.message.clone());
-            call.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
+        if tunnel.untold().is_some_and(|fall| fall.tell_by <= turn.at()) {
+            let said = tunnel.run().and_then(|run| run.said.best());
+            let said = said.map(|failure| failure.message.clone());
+            tunnel.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
         }
         match &mut tunnel.phase {
-            Phase::Backoff { until } | Phase::Quarantined { until: Some(until) }
-                if *until <= at =>
-            {
-                tunnel.phase = Phase::Waiting;
-            }
-            // Which links there are is not known yet.
-            Phase::Calling(call)
-                if due(call.deadline) && call.is_out_of_sight() && !self.known.links =>
-            {
-                call.deadline = Some(at + self.policy.dial_timeout);
-            }
-            Phase::Calling(call)
-                if due(call.deadline)
-                    && call.is_out_of_sight()
-                    && self.links.has_unowned(call.missed.unwrap_or(self.inputs)) =>
-            {
-                call.deadline = Some(at + self.policy.dial_timeout);
-                if call.missed.is_none() {
-                    call.missed = Some(self.inputs);
-                    self.links.claim_no_later(call.id, self.inputs);
-                    self.dialing.finish(call.id);
-                    turn.tell(Notice::OutOfSight { node: id, pid: call.pid });
-                }
-            }
-            Phase::Calling(call) if due(call.deadline) && call.is_unstarted() => {
-                call.deadline = None;
-                turn.tell(Notice::NotStarted { node: id, after: self.policy.dial_timeout });
-            }
-            Phase::Calling(call) if due(call.deadline) => {
-                let failure = self.overdue(id);
-                self.hang_up(id, Why::GivenUp(failure), turn);
-            }
-            Phase::Stopping { until, .. } if *until <= at => self.end_harder(id, turn),
-            Phase::Calling(_)
-            | Phase::Stopping { .. }
-            | Phase::Waiting
-            | Phase::Backoff { .. }
-            | Phase::Quarantined { .. }
-            | Phase::Stopped
-            | Phase::Invalid => {}
+            Phase::Resting(rest) => *rest = rest.expire(turn.at()),
+            Phase::Calling(_) => self.expire_call(id, turn),
+            Phase::Stopping(stopping) => stopping.expire(id, self.policy.stop_grace, turn),
         }
         self.reconcile(id, turn);
     }
 
-    /// Why a call whose deadline has come is given up.
-    fn overdue(&self, id: NodeId) -> Failure {
-        let Some(call) = self.tunnels.get(&id).and_then(Tunnel::call) else {
-            return Failure::new(FailureKind::Timeout, "no tunnel in time");
-        };
-        let limit = humantime::format_duration(self.policy.dial_timeout);
-        if call.was_up {
-            let grace = humantime::format_duration(self.policy.stop_grace);
-            return Failure::new(
-                FailureKind::LinkLost,
-                format!("the link stayed down for {grace}"),
-            );
-        }
-        let what = match call.standing {
-            Standing::NoLink => "no link",
-            Standing::Link(_) | Standing::Up(..) => "a link but no address",
-        };
-        let message = match call.said.best() {
-            Some(said) => format!("{what} within {limit}: {said}"),
-            None => format!("{what} within {limit}"),
-        };
-        Failure::new(FailureKind::Timeout, message)
-    }
-
-    /// A call that should be over is not: the next stronger order.
-    fn end_harder(&mut self, id: NodeId, turn: &mut Turn) {
-        let grace = self.policy.stop_grace;
-        let Some(Phase::Stopping { call, stage, until, .. }) =
-            self.tunnels.get_mut(&id).map(|t| &mut t.phase)
-        else {
+    fn expire_call(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
             return;
         };
-        let call_id = call.id;
-        let order = match stage {
-            Stage::Leaving => {
-                *stage = Stage::HungUp;
-                Order::HangUp { call: call_id }
+        let (at, limit) = (turn.at(), self.policy.dial_timeout);
+        match &mut call.standing {
+            Standing::Ordered { tell_at } => {
+                if tell_at.take_if(|tell_at| *tell_at <= at).is_some() {
+                    turn.tell(Notice::NotStarted { node: id, after: limit });
+                }
             }
-            Stage::HungUp => {
-                turn.tell(Notice::Killing { node: id, pid: call.pid });
-                *stage = Stage::Ended;
-                Order::End { call: call_id }
+            Standing::NoLink { give_up, .. } | Standing::Link(Linked { give_up, .. })
+                if *give_up > at => {}
+            // Which links there are is not known yet.
+            Standing::NoLink { give_up, sought: Sought::Old { .. } } if !self.known.links => {
+                *give_up = at + limit;
             }
-            Stage::Ended => Order::End { call: call_id },
-        };
-        *until = turn.at() + grace;
-        turn.order(order);
+            Standing::NoLink { give_up, sought: Sought::Old { missed } }
+                if self.links.has_unowned(missed.unwrap_or(self.inputs)) =>
+            {
+                *give_up = at + limit;
+                if missed.is_none() {
+                    *missed = Some(self.inputs);
+                    self.links.claim_no_later(call.run.id, self.inputs);
+                    self.dialing.finish(call.run.id);
+                    turn.tell(Notice::OutOfSight { node: id, pid: call.run.pid });
+                }
+            }
+            Standing::NoLink { .. } | Standing::Link(_) => {
+                let failure = overdue(call, &self.policy);
+                self.hang_up(id, Why::GivenUp(failure), turn);
+            }
+            Standing::Up(_) => {}
+        }
     }
+}
+
+/// Why a call whose deadline has come is given up.
+fn overdue(call: &Call, policy: &Policy) -> Failure {
+    let what = match &call.standing {
+        Standing::Link(Linked { past: Past::WasUp { .. }, .. }) => {
+            let grace = humantime::format_duration(policy.stop_grace);
+            let message = format!("the link stayed down for {grace}");
+            return Failure::new(FailureKind::LinkLost, message);
+        }
+        Standing::Ordered { .. } | Standing::NoLink { .. } => "no link",
+        Standing::Link(_) | Standing::Up(_) => "a link but no address",
+    };
+    let limit = humantime::format_duration(policy.dial_timeout);
+    let message = match call.run.said.best() {
+        Some(said) => format!("{what} within {limit}: {said}"),
+        None => format!("{what} within {limit}"),
+    };
+    Failure::new(FailureKind::Timeout, message)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::effect::Order;
 use super::event::{Candidate, InvalidRow, Ranked, Rows};
 use super::notice::{HangUp, Notice};
-use super::tunnel::{Phase, Retries, Tunnel, Want, Why};
+use super::state::Rest;
+use super::stopping::Why;
+use super::tunnel::{Phase, Retries, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -110,7 +112,7 @@ impl Core {
         let tunnel = self
             .tunnels
             .entry(id)
-            .or_insert_with(|| Tunnel::new(Want::Nothing, rank, Phase::Waiting, turn.now.wall));
+            .or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now.wall));
         let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
         if tunnel.want == want {
             if moved {
@@ -155,16 +157,15 @@ impl Core {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.retries = Retries::default();
         tunnel.carried = None;
-        match tunnel.phase {
+        match &mut tunnel.phase {
+            Phase::Resting(rest) => {
+                if rest.is_released_by_new_row() {
+                    turn.tell(Notice::Released { node: id });
+                }
+                *rest = Rest::Waiting;
+            }
             Phase::Calling(_) => self.hang_up(id, Why::Unwanted(HangUp::Changed), turn),
-            Phase::Stopping { ref mut why, .. } => *why = Why::Unwanted(HangUp::Changed),
-            Phase::Quarantined { .. } => {
-                tunnel.phase = Phase::Waiting;
-                turn.tell(Notice::Released { node: id });
-            }
-            Phase::Waiting | Phase::Backoff { .. } | Phase::Stopped | Phase::Invalid => {
-                tunnel.phase = Phase::Waiting;
-            }
+            Phase::Stopping(stopping) => stopping.row_changed(),
         }
     }
 
@@ -172,17 +173,10 @@ impl Core {
     pub(super) fn reconcile(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get(&id) else { return };
         match (&tunnel.phase, self.unwanted(id, tunnel)) {
+            (Phase::Resting(_), _) => self.rest(id, turn),
             (Phase::Calling(_), Some(why)) => self.hang_up(id, Why::Unwanted(why), turn),
             (Phase::Calling(_), None) => self.observe(id, turn),
-            (Phase::Stopping { .. }, _) => {}
-            (
-                Phase::Waiting
-                | Phase::Backoff { .. }
-                | Phase::Quarantined { .. }
-                | Phase::Stopped
-                | Phase::Invalid,
-                _,
-            ) => self.rest(id, turn),
+            (Phase::Stopping(_), _) => {}
         }
         self.note(id, turn);
     }
@@ -191,11 +185,7 @@ impl Core {
         match &tunnel.want {
             _ if self.ends_all() => Some(HangUp::DaemonStops),
             Want::Tunnel(_) | Want::Unknown if self.stopped.contains(&id) => Some(HangUp::Stopped),
-            Want::Tunnel(node)
-                if tunnel
-                    .call()
-                    .is_some_and(|call| call.is_for_another(node, self.policy.mppe)) =>
-            {
+            Want::Tunnel(node) if matches!(&tunnel.phase, Phase::Calling(call) if call.is_for_another(node, self.policy.mppe)) => {
                 Some(HangUp::Changed)
             }
             Want::Unknown | Want::Tunnel(_) => None,
@@ -207,45 +197,16 @@ impl Core {
     /// No call of this node goes on: what it does next follows from what is wanted.
     fn rest(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        match Next::of(&tunnel.want, self.stopped.contains(&id)) {
-            Next::Dial if matches!(tunnel.phase, Phase::Stopped | Phase::Invalid) => {
-                tunnel.phase = Phase::Waiting;
-            }
-            Next::Dial => {}
-            Next::Hold => tunnel.phase = Phase::Stopped,
-            Next::Refuse => tunnel.phase = Phase::Invalid,
-            Next::Forget { is_for_good } => {
-                self.tunnels.remove(&id);
-                if is_for_good {
-                    turn.order(Order::Forget(id));
-                }
-            }
+        let Phase::Resting(rest) = &mut tunnel.phase else { return };
+        if let Some(wanted) = tunnel.want.at_rest(self.stopped.contains(&id)) {
+            *rest = rest.follow(wanted);
+            return;
         }
-    }
-}
-
-/// What comes when a node has no call, or once the one it had is over.
-enum Next {
-    /// A dial, in its turn.
-    Dial,
-    /// Nothing, until the operator starts it.
-    Hold,
-    /// Nothing, until its row can be dialled.
-    Refuse,
-    /// The node is nobody's any more; the engine forgets it too, unless the database may still want
-    /// it.
-    Forget { is_for_good: bool },
-}
-
-impl Next {
-    fn of(want: &Want, stopped: bool) -> Self {
-        match want {
-            Want::Tunnel(_) if stopped => Next::Hold,
-            Want::Tunnel(_) => Next::Dial,
-            Want::Invalid(_) => Next::Refuse,
-            Want::Unknown => Next::Forget { is_for_good: false },
-            Want::Nothing => Next::Forget { is_for_good: true },
+        // The database may still want it, where it was not read yet.
+        if tunnel.want == Want::Nothing {
+            turn.order(Order::Forget(id));
         }
+        self.tunnels.remove(&id);
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Host {
 impl Host {
     /// A call failed by the host's fault. True when that is news; of a call older than the proof
     /// that the host is fit, it is none.
-    pub(super) fn blame(
+    pub(super) fn failed(
         &mut self,
         failure: &Failure,
         began: u64,
@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// A call got past the host, in the input of this number.
-    pub(super) fn acquit(&mut self, input: u64) {
+    pub(super) fn works(&mut self, input: u64) {
         *self = Host { fit: input, ..Host::default() };
     }
 

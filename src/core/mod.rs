@@ -7,6 +7,7 @@
 
 mod backend;
 pub mod backoff;
+mod call;
 mod calls;
 pub mod change;
 mod deadlines;
@@ -28,8 +29,10 @@ pub mod report;
 mod seconds;
 #[cfg(test)]
 mod stage;
+mod state;
 #[cfg(test)]
 mod states;
+mod stopping;
 pub mod time;
 mod timers;
 mod tunnel;
@@ -37,6 +40,7 @@ mod tunnel;
 use std::collections::{BTreeMap, BTreeSet};
 
 use backend::Backend;
+use call::{Call, Run, Standing};
 use change::Change;
 use dialing::Dialing;
 use effect::{Effect, Order};
@@ -48,10 +52,11 @@ use outage::Outage;
 use policy::Policy;
 use pool::{Claim, Pool};
 use seconds::Seconds;
+use state::Rest;
+pub use state::State;
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
-pub use tunnel::State;
-use tunnel::{Call, Phase, Tunnel, Want};
+use tunnel::{Phase, Tunnel, Want};
 
 use crate::node::NodeId;
 
@@ -246,8 +251,10 @@ impl Core {
             self.calls.insert(call, id);
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.retries.attempts += 1;
-                let deadline = turn.at() + self.policy.dial_timeout;
-                tunnel.phase = Phase::Calling(Call::new(call, self.inputs, deadline));
+                let tell_at = Some(turn.at() + self.policy.dial_timeout);
+                let (run, dialled) = (Run::new(call, None, self.inputs), None);
+                let standing = Standing::Ordered { tell_at };
+                tunnel.phase = Phase::Calling(Call { run, dialled, standing });
             }
             turn.order(Order::Dial { call, node: id });
             self.note(id, turn);
@@ -282,7 +289,7 @@ impl Core {
         for tunnel in self.tunnels.values_mut() {
             let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
             if says_nothing
-                && let Some(call) = tunnel.call_mut()
+                && let Phase::Calling(call) = &mut tunnel.phase
                 && let Some(dialled) = &mut call.dialled
             {
                 dialled.mppe = None;
@@ -311,21 +318,15 @@ impl Core {
         if state != tunnel.shown.0 {
             tunnel.shown = (state, turn.now.wall);
         }
-        self.timers.set(id, tunnel.deadline());
+        self.timers.set(id, tunnel.phase.deadline());
         let is_stopped = self.stopped.contains(&id);
         self.pool.note(id, Claim::of(tunnel, is_stopped, &self.policy.backoff));
         match (&tunnel.phase, &tunnel.want) {
-            (Phase::Waiting, Want::Tunnel(node)) if self.pool.holds(id) => {
+            (Phase::Resting(Rest::Waiting), Want::Tunnel(node)) if self.pool.holds(id) => {
                 self.dialing.wait(id, tunnel.rank, node.server);
             }
             (
-                Phase::Waiting
-                | Phase::Calling(_)
-                | Phase::Stopping { .. }
-                | Phase::Backoff { .. }
-                | Phase::Quarantined { .. }
-                | Phase::Stopped
-                | Phase::Invalid,
+                Phase::Resting(_) | Phase::Calling(_) | Phase::Stopping(_),
                 Want::Unknown | Want::Tunnel(_) | Want::Invalid(_) | Want::Nothing,
             ) => self.dialing.leave(id),
         }

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use super::change::{Change, UpTunnel};
+use super::call::Look;
+use super::change::Change;
 use super::event::{CallId, IfIndex};
-use super::links::{Addresses, Sight};
-use super::notice::Notice;
-use super::tunnel::{Call, Fall, Phase, Stage, Standing, Tunnel, Want, Why};
+use super::links::Addresses;
+use super::stopping::{Stage, Why};
+use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::NodeId;
-
-/// pppd sets the local address, then the peer's, and the kernel shows the second step as a
-/// removal and an addition. So an address without a peer, or one that vanished under a link that
-/// is up, is given this long.
-const SETTLE: Duration = Duration::from_millis(250);
 
 /// A fall and its cause come by different ways; the cause is waited for this long.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
@@ -22,14 +18,16 @@ impl Core {
     /// The link of a call is known, or has changed.
     pub(super) fn bind(&mut self, call: CallId, index: IfIndex, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call) else { return };
-        if let Some(call) = self.tunnels.get_mut(&id).and_then(Tunnel::call_mut)
-            && call.standing == Standing::NoLink
-        {
-            call.standing = Standing::Link(index);
-            if call.missed.is_some() {
-                call.deadline = Some(turn.at() + self.policy.dial_timeout);
-            }
-            self.host.acquit(self.inputs);
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let name = self.links.name(index).unwrap_or_default().to_owned();
+        let limit = turn.at() + self.policy.dial_timeout;
+        let is_news = match &mut tunnel.phase {
+            Phase::Resting(_) => false,
+            Phase::Calling(call) => call.take_link(index, name, limit),
+            Phase::Stopping(stopping) => stopping.take_link(index, name),
+        };
+        if is_news {
+            self.host.works(self.inputs);
         }
         self.reconcile(id, turn);
     }
@@ -39,78 +37,31 @@ impl Core {
         let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
             return;
         };
-        let Some(index) = call.link() else { return };
-        let is_up = matches!(call.standing, Standing::Up(..));
-        if let Some(name) = self.links.name(index)
-            && call.interface.as_deref() != Some(name)
-            && let Some(from) = call.interface.replace(name.to_owned())
-            && is_up
-        {
-            let interface = name.to_owned();
-            turn.change(Change::Renamed { node: id, interface: interface.clone() });
-            turn.tell(Notice::Renamed { node: id, index, from, interface });
+        let Some((index, _)) = call.link() else { return };
+        if let Some(name) = self.links.name(index) {
+            call.follow_name(id, name, turn);
         }
-        let settled = call.settle.is_some_and(|settle| settle <= turn.at());
-        match self.links.sight(index) {
-            Sight::Full(addresses) => self.rise(id, index, addresses, turn),
-            Sight::Half(addresses) if settled => self.rise(id, index, addresses, turn),
-            Sight::Half(_) => {
-                call.settle.get_or_insert(turn.at() + SETTLE);
-            }
-            Sight::Bare if is_up && !settled => {
-                call.settle.get_or_insert(turn.at() + SETTLE);
-            }
-            Sight::Bare | Sight::Down if is_up => {
+        match call.look(self.links.sight(index), turn.at()) {
+            Look::Stays => {}
+            Look::Rises(addresses) => self.rise(id, addresses, turn),
+            Look::Falls => self.fall(id, turn),
+            Look::IsGone => {
                 self.fall(id, turn);
-                self.await_return(id, turn);
-            }
-            Sight::Bare | Sight::Down => call.settle = None,
-            Sight::Gone => {
-                if is_up {
-                    self.fall(id, turn);
-                }
-                self.await_exit(id, turn);
+                self.await_end(id, turn);
             }
         }
     }
 
-    fn rise(&mut self, id: NodeId, index: IfIndex, addresses: Addresses, turn: &mut Turn) {
+    fn rise(&mut self, id: NodeId, addresses: Addresses, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        tunnel.tell_fall(id, "the link was down for a moment", turn);
         let Phase::Calling(call) = &mut tunnel.phase else { return };
-        call.settle = None;
-        let standing = Standing::Up(index, addresses);
-        if call.standing == standing {
+        if !call.rise(id, addresses, turn) {
             return;
         }
-        call.tell_fall(id, "the link was down for a moment", turn);
-        let was_up = matches!(call.standing, Standing::Up(..));
-        if !was_up {
-            call.up_since = Some(turn.at());
-            call.was_up = true;
-        }
-        call.standing = standing;
-        call.deadline = None;
-        let up = UpTunnel {
-            node: id,
-            call: call.id,
-            index,
-            interface: call.interface.clone().unwrap_or_default(),
-            local: addresses.local,
-            remote: addresses.remote,
-            adopted: call.is_adopted(),
-        };
-        turn.change(if was_up { Change::Readdressed(up) } else { Change::Rose(up) });
-        turn.tell(Notice::Up {
-            node: id,
-            index,
-            interface: call.interface.clone().unwrap_or_default(),
-            local: addresses.local,
-            remote: addresses.remote,
-            pid: call.pid,
-            adopted: call.is_adopted(),
-        });
+        let call = call.run.id;
         tunnel.retries.refusals = 0;
-        self.dialing.finish(call.id);
+        self.dialing.finish(call);
         if let Want::Tunnel(node) = &tunnel.want {
             self.dialing.heard_of(node.server, true);
         }
@@ -120,55 +71,42 @@ impl Core {
         self.watch_outage(turn.at());
     }
 
-    /// An up tunnel is up no more. The cause may still be on its way.
+    /// An up tunnel is up no more. The cause may still be on its way, and so may its link.
     pub(super) fn fall(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let Some(call) = tunnel.phase.call_mut() else { return };
-        let Standing::Up(index, _) = call.standing else { return };
-        call.standing = Standing::Link(index);
-        call.settle = None;
+        let Phase::Calling(call) = &mut tunnel.phase else { return };
+        let tell_by = turn.at() + TELL_WITHIN;
+        let Some(since) = call.fall(tell_by, turn.at() + self.policy.stop_grace) else { return };
         turn.change(Change::Fell { node: id });
-        call.untold = Some(Fall {
-            index,
-            interface: call.interface.clone().unwrap_or_default(),
-            tell_by: turn.at() + TELL_WITHIN,
-        });
-        call.tell_fall_if_explained(id, turn);
-        let stable_after = self.policy.stable_after;
-        if call.up_since.take().is_some_and(|since| turn.at().since(since) >= stable_after) {
+        tunnel.tell_fall_if_explained(id, turn);
+        if turn.at().since(since) >= self.policy.stable_after {
             tunnel.retries.reset();
         }
         self.up.remove(&id);
     }
 
-    /// The link is there and down: it may come back, for a while.
-    fn await_return(&mut self, id: NodeId, turn: &Turn) {
-        if let Some(Phase::Calling(call)) = self.tunnels.get_mut(&id).map(|t| &mut t.phase) {
-            call.deadline = Some(turn.at() + self.policy.stop_grace);
-        }
-    }
-
-    /// The link is gone: pppd is about to exit, and says why if it is let.
-    fn await_exit(&mut self, id: NodeId, turn: &Turn) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+    /// The link is gone: the call is about to end, and says why if it is let.
+    fn await_end(&mut self, id: NodeId, turn: &Turn) {
         let until = turn.at() + self.policy.stop_grace;
-        tunnel.phase.stop(Why::Itself, Stage::Leaving, until);
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.phase.stop(Why::Itself, Stage::Leaving, until);
+        }
     }
 }
 
-impl Call {
-    /// Tells of a fall that nobody was told of yet.
-    pub(super) fn tell_fall(&mut self, node: NodeId, reason: &str, turn: &mut Turn) {
-        let Some(Fall { index, interface, .. }) = self.untold.take() else { return };
-        let reason = reason.to_owned();
-        turn.change(Change::Explained { node, reason: reason.clone() });
-        turn.tell(Notice::Down { node, index, interface, reason, pid: self.pid });
+impl Tunnel {
+    /// Tells of a fall that nobody was told of yet. Whether there was one.
+    pub(super) fn tell_fall(&mut self, id: NodeId, reason: &str, turn: &mut Turn) -> bool {
+        let Some(fall) = self.take_untold() else { return false };
+        fall.tell(id, self.run().and_then(|run| run.pid), reason, turn);
+        true
     }
 
-    /// Tells of a fall at once when pppd has plainly said why.
-    pub(super) fn tell_fall_if_explained(&mut self, node: NodeId, turn: &mut Turn) {
-        if let Some(failure) = self.said.plain().cloned() {
-            self.tell_fall(node, &failure.message, turn);
+    /// Tells of a fall at once when the call has plainly said why.
+    pub(super) fn tell_fall_if_explained(&mut self, id: NodeId, turn: &mut Turn) {
+        let plain = self.run().and_then(|run| run.said.plain());
+        if let Some(reason) = plain.map(|failure| failure.message.clone()) {
+            self.tell_fall(id, &reason, turn);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::effect::Effect;
 use super::event::Ask;
-use super::notice::{HangUp, Notice};
-use super::tunnel::{Call, Phase, Retries, Standing, Want, Why};
+use super::notice::Notice;
+use super::tunnel::{Phase, Retries, Want};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -41,18 +41,11 @@ impl Core {
     /// Whether there is a wait to cut short, or a failure to forget.
     fn can_retry(&self, id: NodeId) -> bool {
         let Some(tunnel) = self.tunnels.get(&id) else { return false };
-        if tunnel.call().is_none() && self.stopped.contains(&id) {
-            return false;
-        }
+        let has_failed = tunnel.retries.failures > 0 || self.host.fault().is_some();
         match &tunnel.phase {
-            Phase::Backoff { .. }
-            | Phase::Quarantined { .. }
-            | Phase::Stopping { why: Why::Itself | Why::GivenUp(_), .. } => true,
-            Phase::Calling(Call { standing: Standing::Up(..), .. }) | Phase::Stopped => false,
-            Phase::Calling(_)
-            | Phase::Stopping { why: Why::Unwanted(_), .. }
-            | Phase::Waiting
-            | Phase::Invalid => tunnel.retries.failures > 0 || self.host.fault().is_some(),
+            Phase::Resting(rest) => !self.stopped.contains(&id) && rest.can_retry(has_failed),
+            Phase::Calling(call) => call.up().is_none() && has_failed,
+            Phase::Stopping(stopping) => stopping.can_retry(has_failed),
         }
     }
 
@@ -91,16 +84,10 @@ impl Core {
         self.host.changed();
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.retries = Retries::default();
-        match tunnel.phase {
-            Phase::Backoff { .. } | Phase::Quarantined { .. } => tunnel.phase = Phase::Waiting,
-            Phase::Stopping { why: ref mut why @ (Why::Itself | Why::GivenUp(_)), .. } => {
-                *why = Why::Unwanted(HangUp::Retried);
-            }
-            Phase::Stopping { why: Why::Unwanted(_), .. }
-            | Phase::Waiting
-            | Phase::Calling(_)
-            | Phase::Stopped
-            | Phase::Invalid => {}
+        match &mut tunnel.phase {
+            Phase::Resting(rest) => *rest = rest.retry(),
+            Phase::Calling(_) => {}
+            Phase::Stopping(stopping) => stopping.retry(),
         }
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::backoff::Curve;
 use super::notice::{HangUp, Notice};
-use super::tunnel::{Phase, Tunnel, Want, Why};
+use super::stopping::Why;
+use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{Node, NodeId};
 
@@ -48,23 +49,14 @@ pub(super) enum Claim {
 
 impl Claim {
     pub(super) fn of(tunnel: &Tunnel, is_stopped: bool, curve: &Curve) -> Self {
-        let rank = tunnel.rank;
         match (&tunnel.phase, &tunnel.want) {
             _ if is_stopped => Claim::Nothing,
             (_, Want::Nothing | Want::Invalid(_)) => Claim::Nothing,
             (Phase::Calling(_), Want::Tunnel(_) | Want::Unknown) => Claim::Runs,
-            (Phase::Stopping { .. }, Want::Tunnel(_) | Want::Unknown) => Claim::Leaves,
-            (_, Want::Unknown) | (Phase::Stopped | Phase::Invalid, _) => Claim::Nothing,
-            (Phase::Waiting, Want::Tunnel(_)) => {
-                Claim::Ready { rank, has_failed: tunnel.retries.failures > 0 }
-            }
-            (Phase::Quarantined { .. }, Want::Tunnel(_)) => Claim::KeepsFailing { rank },
-            (Phase::Backoff { .. }, Want::Tunnel(_)) => {
-                if curve.full(tunnel.retries.failures) >= curve.max {
-                    Claim::KeepsFailing { rank }
-                } else {
-                    Claim::Waits
-                }
+            (Phase::Stopping(_), Want::Tunnel(_) | Want::Unknown) => Claim::Leaves,
+            (Phase::Resting(_), Want::Unknown) => Claim::Nothing,
+            (Phase::Resting(rest), Want::Tunnel(_)) => {
+                rest.claim(tunnel.rank, tunnel.retries.failures, curve)
             }
         }
     }
@@ -252,8 +244,8 @@ impl Core {
     /// A quarantined node is tried again where it does not sit on a place.
     fn rest_without_place(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        if let Phase::Quarantined { until } = &mut tunnel.phase {
-            *until = Some(turn.at() + QUARANTINE_REST);
+        if let Phase::Resting(rest) = &mut tunnel.phase {
+            *rest = rest.yield_place(turn.at() + QUARANTINE_REST);
         }
         self.note(id, turn);
     }

@@ -5,10 +5,11 @@
 //! and the others are left as they are until a probe is answered. Of a tunnel that was taken over
 //! nobody knows what it carried: it is dialled again once when the target answers elsewhere.
 
+use super::call::{Call, Standing};
 use super::event::{CallId, Probed};
 use super::failure::{Failure, FailureKind};
 use super::notice::{Notice, Spared};
-use super::tunnel::{Phase, Standing, Why};
+use super::stopping::Why;
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -34,13 +35,11 @@ impl Core {
 
     fn probe_answered(&mut self, id: NodeId, of: CallId, target: String, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let Phase::Calling(call) = &mut tunnel.phase else { return };
-        if call.id != of || !matches!(call.standing, Standing::Up(..)) {
-            return;
-        }
+        let Some(Call { standing: Standing::Up(up), .. }) = tunnel.calling(of) else { return };
+        let was_told = std::mem::take(&mut up.silence_told);
+        let interface = up.name.clone();
         tunnel.carried = Some(target.clone());
-        if std::mem::take(&mut call.silence_told) {
-            let interface = call.interface.clone().unwrap_or_default();
+        if was_told {
             turn.tell(Notice::ProbeAnswered { node: id, interface, target });
         }
     }
@@ -56,13 +55,13 @@ impl Core {
         turn: &mut Turn,
     ) -> Option<Failure> {
         let tunnel = self.tunnels.get_mut(&id)?;
-        let Phase::Calling(call) = &mut tunnel.phase else { return None };
-        if call.id != of || !matches!(call.standing, Standing::Up(..)) {
+        let carried = tunnel.carried.clone();
+        let Some(Call { run, standing: Standing::Up(up), .. }) = tunnel.calling(of) else {
             return None;
-        }
-        let interface = call.interface.clone().unwrap_or_default();
-        let unknown = tunnel.carried.is_none() && call.is_adopted();
-        let spared = if tunnel.carried.as_ref() != Some(&target) && !(unknown && elsewhere) {
+        };
+        let interface = up.name.clone();
+        let unknown = carried.is_none() && run.is_adopted();
+        let spared = if carried.as_ref() != Some(&target) && !(unknown && elsewhere) {
             Spared::NeverAnswered
         } else if !elsewhere && self.trial {
             Spared::AnswersNowhere
@@ -72,7 +71,7 @@ impl Core {
             let message = format!("{count} {probes} of {target} through {interface} lost");
             return Some(Failure::new(FailureKind::ProbeFailed, message));
         };
-        if !std::mem::replace(&mut call.silence_told, true) {
+        if !std::mem::replace(&mut up.silence_told, true) {
             turn.tell(Notice::ProbesLost { node: id, interface, target, count, spared });
         }
         None

@@ -4,12 +4,14 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::Core;
+use super::call::Run;
 use super::event::{Hearing, IfIndex, InvalidRow, Pid};
 use super::failure::Failure;
 use super::outage::Restart;
 use super::policy::OutagePolicy;
+use super::state::State;
 use super::time::{Monotonic, Wall};
-use super::tunnel::{Phase, Standing, State, Tunnel, Want};
+use super::tunnel::{Phase, Tunnel, Want};
 use crate::node::{Node, NodeId};
 
 /// The whole state.
@@ -82,7 +84,7 @@ pub struct NodeReport {
     pub local: Option<Ipv4Addr>,
     /// The server's address in the tunnel.
     pub remote: Option<Ipv4Addr>,
-    /// pppd.
+    /// The process of its call.
     pub pid: Option<Pid>,
     /// Taken over, not dialled.
     pub adopted: bool,
@@ -129,11 +131,8 @@ impl Core {
     }
 
     fn report_node(&self, id: NodeId, tunnel: &Tunnel) -> NodeReport {
-        let call = tunnel.call();
-        let addresses = call.and_then(|call| match call.standing {
-            Standing::Up(_, addresses) => Some(addresses),
-            Standing::NoLink | Standing::Link(_) => None,
-        });
+        let (run, link) = (tunnel.run(), tunnel.link());
+        let addresses = tunnel.up().map(|up| up.addresses);
         let (state, since) = tunnel.shown;
         NodeReport {
             id,
@@ -144,12 +143,12 @@ impl Core {
             },
             state,
             since,
-            interface: call.and_then(|call| call.interface.clone()),
-            index: call.and_then(|call| call.link()),
+            interface: link.map(|(_, name)| name.to_owned()),
+            index: link.map(|(index, _)| index),
             local: addresses.map(|addresses| addresses.local),
             remote: addresses.and_then(|addresses| addresses.remote),
-            pid: call.and_then(|call| call.pid),
-            adopted: call.is_some_and(|call| call.is_adopted()),
+            pid: run.and_then(|run| run.pid),
+            adopted: run.is_some_and(Run::is_adopted),
             attempts: tunnel.retries.attempts,
             next_attempt: next_attempt(&tunnel.phase),
             waits_for_place: self.pool.lets_wait(id),
@@ -160,12 +159,7 @@ impl Core {
 
 fn next_attempt(phase: &Phase) -> Option<Monotonic> {
     match phase {
-        Phase::Backoff { until } => Some(*until),
-        Phase::Quarantined { until } => *until,
-        Phase::Waiting
-        | Phase::Calling(_)
-        | Phase::Stopping { .. }
-        | Phase::Stopped
-        | Phase::Invalid => None,
+        Phase::Resting(rest) => rest.until(),
+        Phase::Calling(_) | Phase::Stopping(_) => None,
     }
 }

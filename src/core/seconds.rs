@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effect::Order;
 use super::event::{CallId, FoundCall};
 use super::notice::{HangUp, Notice};
+use super::stopping::Why;
 use super::time::Monotonic;
-use super::tunnel::Why;
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -73,7 +73,7 @@ impl Core {
 
     /// Hangs up every second call of a node; it is ended after the grace.
     pub(super) fn part_with_seconds(&mut self, id: NodeId, turn: &mut Turn) {
-        let kept = self.tunnels.get(&id).and_then(|tunnel| tunnel.call()).and_then(|c| c.pid);
+        let kept = self.tunnels.get(&id).and_then(|tunnel| tunnel.run()).and_then(|run| run.pid);
         let end_at = turn.at() + self.policy.stop_grace;
         for call in self.seconds.of(id) {
             let Some(second) = self.seconds.0.get_mut(&call) else { continue };

@@ -189,7 +189,9 @@ impl Stage {
     }
 
     pub(super) fn wait_for_deadline(&mut self) {
-        if let Some(deadline) = self.core.tunnels.get(&NODE).and_then(|tunnel| tunnel.deadline()) {
+        if let Some(deadline) =
+            self.core.tunnels.get(&NODE).and_then(|tunnel| tunnel.phase.deadline())
+        {
             self.wait(deadline.since(self.at));
         }
     }
@@ -231,7 +233,7 @@ impl Stage {
     /// A tunnel that was up has not been refused.
     pub(super) fn refuse_twice(&mut self) {
         if let Some(tunnel) = self.core.tunnels.get_mut(&NODE)
-            && !tunnel.call().is_some_and(|call| call.was_up)
+            && tunnel.up().is_none()
         {
             tunnel.retries.refusals = 2;
         }

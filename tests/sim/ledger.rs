@@ -199,6 +199,11 @@ impl Ledger {
                     self.tallies.values_mut().for_each(|tally| tally.is_fresh = true);
                 }
                 self.policy = Some((**policy).clone());
+                // One that was found beside another takes its place by the policy of then.
+                let limit = now + policy.dial_timeout.as_millis() as u64;
+                for call in self.calls.values_mut().filter(|call| call.is_found()) {
+                    call.limit = call.limit.min(limit);
+                }
                 self.least_grace = self.least_grace.min(self.grace());
                 let after = policy.quarantine_after;
                 self.least_quarantine = self.least_quarantine.min(after);
@@ -276,8 +281,11 @@ impl Ledger {
     }
 
     fn name(&mut self, id: CallId, name: String) {
+        // A call that tells its link's name is under way, though its start was not told yet.
+        let limit = self.now + self.policy().dial_timeout.as_millis() as u64;
         if let Some(call) = self.calls.get_mut(&id) {
             call.name = Some(name.clone());
+            call.limit = call.limit.min(limit);
         }
         self.tell_confused(&name);
     }

@@ -61,7 +61,9 @@ fn address(link: &connexa::core::event::Link) -> Option<&LinkAddress> {
 fn whatever_is_up_is_shown(ledger: &Ledger, after: &View) -> Verdict {
     for (id, call) in &ledger.calls {
         let is_alone = ledger.calls_of(call.node).count() == 1;
-        if !is_alone || call.is_confused || call.last_signal.is_some() {
+        // Its index may be another's by now.
+        let is_gone = call.gone_at.is_some();
+        if !is_alone || is_gone || call.is_confused || call.last_signal.is_some() {
             continue;
         }
         let Some(index) = ledger.own_links.get(id).copied() else { continue };

@@ -1,0 +1,169 @@
+//! The states of a tunnel that the world sees, and what a node without a call does on each event.
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Curve;
+use super::pool::Claim;
+use super::time::Monotonic;
+
+/// The states that the world sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Wants a dial slot.
+    Waiting,
+    /// A call runs, no link yet.
+    Dialing,
+    /// The link is there, no address yet.
+    Negotiating,
+    /// The kernel says so.
+    Up,
+    /// A call is on its way out.
+    Stopping,
+    /// Waits before the next dial.
+    Backoff,
+    /// Refused too often; waits for a change, or for an hour where it has yielded its place.
+    Quarantined,
+    /// By the operator, until the operator starts it.
+    Stopped,
+    /// The row can't be dialled.
+    Invalid,
+}
+
+impl State {
+    /// Every state, in the order of a tunnel's life.
+    pub const ALL: [State; 9] = [
+        State::Waiting,
+        State::Dialing,
+        State::Negotiating,
+        State::Up,
+        State::Stopping,
+        State::Backoff,
+        State::Quarantined,
+        State::Stopped,
+        State::Invalid,
+    ];
+
+    /// Its name in the API and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Dialing => "dialing",
+            State::Negotiating => "negotiating",
+            State::Up => "up",
+            State::Stopping => "stopping",
+            State::Backoff => "backoff",
+            State::Quarantined => "quarantined",
+            State::Stopped => "stopped",
+            State::Invalid => "invalid",
+        }
+    }
+}
+
+/// Why a node has no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It wants a dial slot.
+    Waiting,
+    /// A dial failed; the next is due then.
+    Backoff { until: Monotonic },
+    /// It was refused too often; `until` is set once it has yielded its place.
+    Quarantined { until: Option<Monotonic> },
+    /// The operator wants it so.
+    Stopped,
+    /// Its row can't be dialled.
+    Invalid,
+}
+
+/// What is wanted of a node without a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A tunnel.
+    Tunnel,
+    /// A tunnel, and the operator has stopped it.
+    Stopped,
+    /// A tunnel, and its row can't be dialled.
+    Invalid,
+}
+
+impl Rest {
+    pub(super) fn state(self) -> State {
+        match self {
+            Rest::Waiting => State::Waiting,
+            Rest::Backoff { .. } => State::Backoff,
+            Rest::Quarantined { .. } => State::Quarantined,
+            Rest::Stopped => State::Stopped,
+            Rest::Invalid => State::Invalid,
+        }
+    }
+
+    /// When it is dialled without an event.
+    pub(super) fn until(self) -> Option<Monotonic> {
+        match self {
+            Rest::Backoff { until } => Some(until),
+            Rest::Quarantined { until } => until,
+            Rest::Waiting | Rest::Stopped | Rest::Invalid => None,
+        }
+    }
+
+    /// Time has gone by.
+    pub(super) fn expire(self, at: Monotonic) -> Rest {
+        if self.until().is_some_and(|until| until <= at) { Rest::Waiting } else { self }
+    }
+
+    /// This is wanted of it now.
+    pub(super) fn follow(self, wanted: Wanted) -> Rest {
+        match (wanted, self) {
+            (Wanted::Stopped, _) => Rest::Stopped,
+            (Wanted::Invalid, _) => Rest::Invalid,
+            (Wanted::Tunnel, Rest::Stopped | Rest::Invalid) => Rest::Waiting,
+            (
+                Wanted::Tunnel,
+                rest @ (Rest::Waiting | Rest::Backoff { .. } | Rest::Quarantined { .. }),
+            ) => rest,
+        }
+    }
+
+    /// Whether a change of its row that sends it to the queue is worth a line.
+    pub(super) fn is_released_by_new_row(self) -> bool {
+        match self {
+            Rest::Quarantined { .. } => true,
+            Rest::Waiting | Rest::Backoff { .. } | Rest::Stopped | Rest::Invalid => false,
+        }
+    }
+
+    /// The operator asks for a dial now.
+    pub(super) fn retry(self) -> Rest {
+        match self {
+            Rest::Backoff { .. } | Rest::Quarantined { .. } => Rest::Waiting,
+            Rest::Waiting | Rest::Stopped | Rest::Invalid => self,
+        }
+    }
+
+    /// Whether a retry would change anything; `has_failed`: there are failures to be forgotten.
+    pub(super) fn can_retry(self, has_failed: bool) -> bool {
+        match self {
+            Rest::Backoff { .. } | Rest::Quarantined { .. } => true,
+            Rest::Stopped => false,
+            Rest::Waiting | Rest::Invalid => has_failed,
+        }
+    }
+
+    /// It has yielded its place.
+    pub(super) fn yield_place(self, rest_until: Monotonic) -> Rest {
+        match self {
+            Rest::Quarantined { .. } => Rest::Quarantined { until: Some(rest_until) },
+            Rest::Waiting | Rest::Backoff { .. } | Rest::Stopped | Rest::Invalid => self,
+        }
+    }
+
+    /// What it has to do with places while a tunnel is wanted.
+    pub(super) fn claim(self, rank: u32, failures: u32, curve: &Curve) -> Claim {
+        match self {
+            Rest::Waiting => Claim::Ready { rank, has_failed: failures > 0 },
+            Rest::Backoff { .. } if curve.full(failures) < curve.max => Claim::Waits,
+            Rest::Backoff { .. } | Rest::Quarantined { .. } => Claim::KeepsFailing { rank },
+            Rest::Stopped | Rest::Invalid => Claim::Nothing,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A call on its way out, and what it does on each event.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Turn;
+use super::call::{Call, Fall, Linked, Run, Standing, Up};
+use super::effect::Order;
+use super::event::IfIndex;
+use super::failure::{Failure, FailureKind};
+use super::notice::{HangUp, Notice};
+use super::time::Monotonic;
+use crate::node::NodeId;
+
+/// A call on its way out.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    pub(super) run: Run,
+    /// Its link, where one is known: index and name.
+    pub(super) link: Option<(IfIndex, String)>,
+    /// A fall that nobody was told of yet.
+    pub(super) untold: Option<Fall>,
+    pub(super) why: Why,
+    stage: Stage,
+    /// It is ended harder then.
+    until: Monotonic,
+}
+
+/// Why a call is on its way out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Why {
+    /// By itself; it will tell why.
+    Itself,
+    /// The daemon gave it up.
+    GivenUp(Failure),
+    /// The daemon no longer wants it.
+    Unwanted(HangUp),
+}
+
+/// How far the stopping has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It ends by itself.
+    Leaving,
+    /// It was hung up.
+    HungUp,
+    /// It was to be ended at once.
+    Ended,
+}
+
+impl Stopping {
+    pub(super) fn new(call: Call, why: Why, stage: Stage, until: Monotonic) -> Self {
+        let Call { run, standing, .. } = call;
+        let (link, untold) = match standing {
+            Standing::Ordered { .. } | Standing::NoLink { .. } => (None, None),
+            Standing::Link(Linked { index, name, mut past, .. }) => {
+                (Some((index, name)), past.take_untold())
+            }
+            Standing::Up(Up { index, name, .. }) => (Some((index, name)), None),
+        };
+        Stopping { run, link, untold, why, stage, until }
+    }
+
+    /// The kernel shows a link that is its own. Whether that is news.
+    pub(super) fn take_link(&mut self, index: IfIndex, name: String) -> bool {
+        let is_news = self.link.is_none();
+        self.link.get_or_insert((index, name));
+        is_news
+    }
+
+    /// The inputs that may have shown its link first, while it has none.
+    pub(super) fn sought(&self) -> Option<RangeInclusive<u64>> {
+        self.link.is_none().then(|| self.run.link_seen())
+    }
+
+    /// When it must be looked at without an event.
+    pub(super) fn deadline(&self) -> Monotonic {
+        self.untold.as_ref().map_or(self.until, |fall| fall.tell_by.min(self.until))
+    }
+
+    /// Whether the daemon has hung it up.
+    pub(super) fn is_ended_by_us(&self) -> bool {
+        match self.stage {
+            Stage::Leaving => false,
+            Stage::HungUp | Stage::Ended => true,
+        }
+    }
+
+    /// Time has gone by: where it should be over and is not, the next stronger order is given.
+    pub(super) fn expire(&mut self, node: NodeId, grace: Duration, turn: &mut Turn) {
+        if self.until > turn.at() {
+            return;
+        }
+        let call = self.run.id;
+        match self.stage {
+            Stage::Leaving => {
+                self.stage = Stage::HungUp;
+                turn.order(Order::HangUp { call });
+            }
+            Stage::HungUp => {
+                self.stage = Stage::Ended;
+                turn.tell(Notice::Killing { node, pid: self.run.pid });
+                turn.order(Order::End { call });
+            }
+            Stage::Ended => turn.order(Order::End { call }),
+        }
+        self.until = turn.at() + grace;
+    }
+
+    /// The row changed in what is dialled: what failed says nothing any more.
+    pub(super) fn row_changed(&mut self) {
+        self.why = Why::Unwanted(HangUp::Changed);
+    }
+
+    /// The operator asks for a dial after it.
+    pub(super) fn retry(&mut self) {
+        match self.why {
+            Why::Itself | Why::GivenUp(_) => self.why = Why::Unwanted(HangUp::Retried),
+            Why::Unwanted(_) => {}
+        }
+    }
+
+    /// Whether a retry would change anything; `has_failed`: there are failures to be forgotten.
+    pub(super) fn can_retry(&self, has_failed: bool) -> bool {
+        match self.why {
+            Why::Itself | Why::GivenUp(_) => true,
+            Why::Unwanted(_) => has_failed,
+        }
+    }
+
+    /// It is over: the failure to be dealt with, `None` where it was not wanted any more, and what a
+    /// fall is told with. `failure` is what it tells itself.
+    pub(super) fn ended(&self, failure: Failure) -> (Option<Failure>, String) {
+        let failure = match &self.why {
+            Why::Unwanted(reason) => return (None, reason.to_string()),
+            Why::GivenUp(failure) => failure.clone(),
+            Why::Itself if self.is_ended_by_us() => self.link_lost(),
+            Why::Itself => failure,
+        };
+        let reason = failure.message.clone();
+        (Some(failure), reason)
+    }
+
+    /// Its link was gone, and it had to be hung up for that.
+    fn link_lost(&self) -> Failure {
+        self.run.said.best().cloned().unwrap_or_else(|| {
+            Failure::new(FailureKind::LinkLost, "the link is gone, and pppd did not end by itself")
+        })
+    }
+}
