@@ -27,7 +27,7 @@ impl Core {
     pub(super) fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
         let FoundCall { call: call_id, node: id, .. } = found;
         let known = self.known.database;
-        if let Some((node, rank)) = self.pool.stand_up(id) {
+        if let Some((node, rank)) = self.pool.take_row(id) {
             self.want(id, Want::Tunnel(node), rank, turn);
         }
         let tunnel = self.tunnels.entry(id).or_insert_with(|| {
@@ -35,7 +35,7 @@ impl Core {
             Tunnel::new(want, 0, turn.now.wall)
         });
         if tunnel.run().is_some_and(|run| run.id != call_id) {
-            return self.found_second(found, turn);
+            return self.found_second_call(found, turn);
         }
         let FoundCall { pid, interface, renamed, dialled, .. } = found;
         if tunnel.run().is_none() {
@@ -126,7 +126,7 @@ impl Core {
 
     /// A call is over.
     pub(super) fn ended(&mut self, call_id: CallId, failure: Failure, turn: &mut Turn) {
-        if self.seconds.ended(call_id) {
+        if self.second_calls.ended(call_id) {
             return;
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
@@ -147,7 +147,7 @@ impl Core {
         if let Some(failure) = failure {
             self.failed(id, failure, began, turn);
         }
-        self.promote_second(id, turn);
+        self.adopt_second_call(id, turn);
         self.reconcile(id, turn);
     }
 

@@ -24,7 +24,7 @@ impl Core {
         match rows {
             Rows::All(rows) => self.want_only(rows, &mut changes),
             Rows::Changes { rows, gone } => {
-                self.part_with(gone, &mut changes);
+                self.drop_rows(gone, &mut changes);
                 self.take_rows(rows, &mut changes);
             }
         }
@@ -35,7 +35,7 @@ impl Core {
         turn.effects.append(&mut changes.effects);
         let wanted = (self.tunnels.values())
             .filter_map(|tunnel| tunnel.want.node())
-            .chain(self.pool.bench())
+            .chain(self.pool.rows())
             .map(|node| node.server);
         self.dialing.keep_servers(wanted);
         self.known.database = true;
@@ -49,15 +49,15 @@ impl Core {
             turn.order(Order::KeepOnly(keep.iter().copied().collect()));
         }
         let wanted = self.tunnels.iter().filter(|(_, tunnel)| tunnel.want != Want::Nothing);
-        let wanted = wanted.map(|(id, _)| *id).chain(self.pool.bench().map(|node| node.id));
+        let wanted = wanted.map(|(id, _)| *id).chain(self.pool.rows().map(|node| node.id));
         let gone = wanted.filter(|id| !keep.contains(id)).collect();
-        self.part_with(gone, turn);
+        self.drop_rows(gone, turn);
         self.take_rows(rows, turn);
     }
 
-    fn part_with(&mut self, gone: Vec<NodeId>, turn: &mut Turn) {
+    fn drop_rows(&mut self, gone: Vec<NodeId>, turn: &mut Turn) {
         for id in gone {
-            self.pool.stand_up(id);
+            self.pool.take_row(id);
             if self.tunnels.contains_key(&id) {
                 self.want(id, Want::Nothing, 0, turn);
             }
@@ -66,7 +66,7 @@ impl Core {
 
     fn take_rows(&mut self, rows: Vec<Ranked>, turn: &mut Turn) {
         for Ranked { rank, candidate } in rows {
-            self.pool.stand_up(candidate.id());
+            self.pool.take_row(candidate.id());
             self.take_in(candidate, rank, turn);
         }
     }
@@ -78,7 +78,7 @@ impl Core {
             {
                 self.want(node.id, Want::Tunnel(node), rank, turn);
             }
-            Candidate::Node(node) => self.pool.sit(node, rank),
+            Candidate::Node(node) => self.pool.add_row(node, rank),
             Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
         }
     }
@@ -88,7 +88,7 @@ impl Core {
     }
 
     fn database_read(&self) -> Notice {
-        let (mut nodes, mut stopped, mut invalid) = (self.pool.bench().count(), 0, 0);
+        let (mut nodes, mut stopped, mut invalid) = (self.pool.rows().count(), 0, 0);
         for (id, tunnel) in &self.tunnels {
             match &tunnel.want {
                 Want::Tunnel(_) if self.stopped.contains(id) => stopped += 1,

@@ -26,7 +26,7 @@ pub mod policy;
 mod pool;
 mod probe;
 pub mod report;
-mod seconds;
+mod second_calls;
 #[cfg(test)]
 mod stage;
 mod state;
@@ -51,7 +51,7 @@ use notice::Notice;
 use outage::Outage;
 use policy::Policy;
 use pool::{Claim, Pool};
-use seconds::Seconds;
+use second_calls::SecondCalls;
 use state::Rest;
 pub use state::State;
 use time::{Monotonic, Now, Wall};
@@ -74,7 +74,7 @@ pub struct Core {
     outage: Outage,
     backend: Backend,
     host: Host,
-    seconds: Seconds,
+    second_calls: SecondCalls,
     /// Nodes that the operator has stopped, whether the database wants them or not.
     stopped: BTreeSet<NodeId>,
     /// A tunnel was hung up for its probes though the target answered nowhere, and no loss was told
@@ -148,7 +148,7 @@ impl Core {
             outage,
             backend: Backend::default(),
             host: Host::default(),
-            seconds: Seconds::default(),
+            second_calls: SecondCalls::default(),
             stopped: BTreeSet::new(),
             trial: false,
             known: Known::default(),
@@ -198,15 +198,21 @@ impl Core {
 
     /// When [`Core::handle`] wants a [`Event::Tick`] at the latest. `None` while all is well.
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        [self.timers.next(), self.outage.deadline(), self.host.deadline(), self.seconds.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.outage.deadline(),
+            self.host.deadline(),
+            self.second_calls.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the daemon may exit after [`Event::Stop`]: nothing is left to be stopped.
     pub fn is_drained(&self) -> bool {
-        let nothing_runs = self.known.running && self.calls.is_empty() && self.seconds.is_empty();
+        let nothing_runs =
+            self.known.running && self.calls.is_empty() && self.second_calls.is_empty();
         self.stopping && (self.policy.keep_on_exit || nothing_runs)
     }
 
@@ -234,7 +240,7 @@ impl Core {
         while let Some(id) = self.timers.take_due(turn.at()) {
             self.expire(id, turn);
         }
-        self.end_seconds(turn);
+        self.end_second_calls(turn);
         self.host.expire(turn.at());
         self.close_window(turn);
     }
@@ -277,7 +283,7 @@ impl Core {
 
     fn set_policy(&mut self, policy: Policy) {
         if policy.mppe != self.policy.mppe {
-            self.excuse_encryption();
+            self.forget_encryption();
         }
         self.outage.set_policy(policy.outage);
         self.policy = policy;
@@ -285,7 +291,7 @@ impl Core {
 
     /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so
     /// theirs are compared with the row alone from now on.
-    fn excuse_encryption(&mut self) {
+    fn forget_encryption(&mut self) {
         for tunnel in self.tunnels.values_mut() {
             let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
             if says_nothing

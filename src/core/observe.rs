@@ -66,7 +66,7 @@ impl Core {
             self.dialing.heard_of(node.server, true);
         }
         self.up.insert(id);
-        self.part_with_seconds(id, turn);
+        self.hang_up_second_calls(id, turn);
         // A tunnel that is up for less than one turn counts all the same.
         self.watch_outage(turn.at());
     }

@@ -55,7 +55,7 @@ impl Core {
         }
         if self.would_change(id, ask) {
             // Its row may wait for a place while a pppd of an earlier row leaves.
-            if let Some((node, rank)) = self.pool.stand_up(id) {
+            if let Some((node, rank)) = self.pool.take_row(id) {
                 self.want(id, Want::Tunnel(node), rank, turn);
             }
             self.change(id, ask, turn);

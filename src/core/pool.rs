@@ -88,7 +88,7 @@ pub(super) struct Pool {
     queue: BTreeSet<(u64, u32, NodeId)>,
     queued: BTreeMap<NodeId, (u64, u32)>,
     /// Rows of those in the queue that have no tunnel.
-    bench: BTreeMap<NodeId, Arc<Node>>,
+    rows: BTreeMap<NodeId, Arc<Node>>,
     turns: u64,
 }
 
@@ -102,7 +102,7 @@ impl Pool {
             failing: BTreeMap::new(),
             queue: BTreeSet::new(),
             queued: BTreeMap::new(),
-            bench: BTreeMap::new(),
+            rows: BTreeMap::new(),
             turns: 0,
         }
     }
@@ -140,8 +140,8 @@ impl Pool {
         match claim {
             Claim::Nothing => {
                 self.holders.remove(&id);
-                // Where its pppd still leaves, its row may wait on the bench already.
-                if !self.bench.contains_key(&id) {
+                // Where its call still leaves, its row may wait for a place already.
+                if !self.rows.contains_key(&id) {
                     self.leave_queue(id);
                 }
             }
@@ -163,19 +163,19 @@ impl Pool {
     }
 
     /// A candidate without a tunnel waits for a place.
-    pub(super) fn sit(&mut self, node: Arc<Node>, rank: u32) {
+    pub(super) fn add_row(&mut self, node: Arc<Node>, rank: u32) {
         self.wait(node.id, rank, false);
-        self.bench.insert(node.id, node);
+        self.rows.insert(node.id, node);
     }
 
     /// Candidates without a tunnel.
-    pub(super) fn bench(&self) -> impl Iterator<Item = &Node> {
-        self.bench.values().map(Arc::as_ref)
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Node> {
+        self.rows.values().map(Arc::as_ref)
     }
 
-    /// Takes a candidate without a tunnel off the bench: its row and rank.
-    pub(super) fn stand_up(&mut self, id: NodeId) -> Option<(Arc<Node>, u32)> {
-        let node = self.bench.remove(&id)?;
+    /// Takes a candidate without a tunnel off the rows: its row and rank.
+    pub(super) fn take_row(&mut self, id: NodeId) -> Option<(Arc<Node>, u32)> {
+        let node = self.rows.remove(&id)?;
         let (_, rank) = self.leave_queue(id)?;
         Some((node, rank))
     }
@@ -218,7 +218,7 @@ impl Pool {
         }
         self.leave_queue(to);
         self.holders.insert(to);
-        Some(Change { to, rank, has_failed: turn > 0, node: self.bench.remove(&to), from })
+        Some(Change { to, rank, has_failed: turn > 0, node: self.rows.remove(&to), from })
     }
 }
 
@@ -241,7 +241,7 @@ impl Core {
         }
     }
 
-    /// A quarantined node is tried again where it does not sit on a place.
+    /// A quarantined node is tried again where it has no place.
     fn rest_without_place(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         if let Phase::Resting(rest) = &mut tunnel.phase {

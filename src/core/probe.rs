@@ -8,7 +8,7 @@
 use super::call::{Call, Standing};
 use super::event::{CallId, Probed};
 use super::failure::{Failure, FailureKind};
-use super::notice::{Notice, Spared};
+use super::notice::{Notice, WhyKept};
 use super::stopping::Why;
 use super::{Core, Turn};
 use crate::node::NodeId;
@@ -61,10 +61,10 @@ impl Core {
         };
         let interface = up.name.clone();
         let unknown = carried.is_none() && run.is_adopted();
-        let spared = if carried.as_ref() != Some(&target) && !(unknown && elsewhere) {
-            Spared::NeverAnswered
+        let why = if carried.as_ref() != Some(&target) && !(unknown && elsewhere) {
+            WhyKept::NeverAnswered
         } else if !elsewhere && self.trial {
-            Spared::AnswersNowhere
+            WhyKept::AnswersNowhere
         } else {
             self.trial |= !elsewhere;
             let probes = if count == 1 { "probe" } else { "probes" };
@@ -72,7 +72,7 @@ impl Core {
             return Some(Failure::new(FailureKind::ProbeFailed, message));
         };
         if !std::mem::replace(&mut up.silence_told, true) {
-            turn.tell(Notice::ProbesLost { node: id, interface, target, count, spared });
+            turn.tell(Notice::ProbesLost { node: id, interface, target, count, why });
         }
         None
     }

@@ -203,10 +203,10 @@ fn fields(notice: &Notice) -> Fields<'_> {
             reason: Some(failure.message.clone()),
             ..Fields::default()
         },
-        Notice::ProbesLost { node, interface, spared, .. } => Fields {
+        Notice::ProbesLost { node, interface, why, .. } => Fields {
             node: Some(node.0),
             interface: Some(interface),
-            reason: Some(spared.to_string()),
+            reason: Some(why.to_string()),
             ..Fields::default()
         },
         Notice::ProbeAnswered { node, interface, .. } => {

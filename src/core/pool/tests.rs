@@ -13,7 +13,7 @@ fn candidate(id: u32) -> Node {
 /// A pool whose candidates 1, 2, … wait in this order.
 fn pool(places: u32, candidates: u32) -> Pool {
     let mut pool = Pool::new(places);
-    (1..=candidates).for_each(|id| pool.sit(candidate(id).into(), id));
+    (1..=candidates).for_each(|id| pool.add_row(candidate(id).into(), id));
     pool
 }
 
@@ -47,7 +47,7 @@ fn of_several_that_keep_failing_the_last_in_the_order_yields() {
     fill(&mut pool);
     pool.note(NodeId(1), Claim::KeepsFailing { rank: 9 });
     pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
-    pool.sit(candidate(3).into(), 3);
+    pool.add_row(candidate(3).into(), 3);
     assert_eq!(fill(&mut pool), [(Some(1), 3)]);
 }
 
@@ -93,6 +93,6 @@ fn a_better_candidate_takes_no_place_from_one_that_is_up() {
     let mut pool = pool(1, 1);
     fill(&mut pool);
     pool.note(NodeId(1), Claim::Runs);
-    pool.sit(candidate(7).into(), 0);
+    pool.add_row(candidate(7).into(), 0);
     assert_eq!(fill(&mut pool), []);
 }

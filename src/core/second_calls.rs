@@ -13,7 +13,7 @@ use crate::node::NodeId;
 
 /// Calls beside the one that their node goes by. There are hardly ever any.
 #[derive(Debug, Default)]
-pub(super) struct Seconds(BTreeMap<CallId, Second>);
+pub(super) struct SecondCalls(BTreeMap<CallId, Second>);
 
 #[derive(Debug)]
 struct Second {
@@ -24,7 +24,7 @@ struct Second {
     told: bool,
 }
 
-impl Seconds {
+impl SecondCalls {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -45,17 +45,17 @@ impl Seconds {
 
 impl Core {
     /// A call was found beside the node's own.
-    pub(super) fn found_second(&mut self, found: FoundCall, turn: &mut Turn) {
+    pub(super) fn found_second_call(&mut self, found: FoundCall, turn: &mut Turn) {
         let (call, id) = (found.call, found.node);
-        let old = self.seconds.0.remove(&call);
+        let old = self.second_calls.0.remove(&call);
         let (end_at, told) = old.map_or((None, false), |old| (old.end_at, old.told));
-        self.seconds.0.insert(call, Second { found, end_at, told });
+        self.second_calls.0.insert(call, Second { found, end_at, told });
         self.choose(id, turn);
     }
 
     /// The links are known now, so that of several calls of a node the live one can be told.
     pub(super) fn choose_all(&mut self, turn: &mut Turn) {
-        let ids: BTreeSet<NodeId> = self.seconds.0.values().map(|s| s.found.node).collect();
+        let ids: BTreeSet<NodeId> = self.second_calls.0.values().map(|s| s.found.node).collect();
         for id in ids {
             self.choose(id, turn);
         }
@@ -64,7 +64,7 @@ impl Core {
     /// Which of a node's calls goes.
     fn choose(&mut self, id: NodeId, turn: &mut Turn) {
         if self.up.contains(&id) || self.ends_all() {
-            self.part_with_seconds(id, turn);
+            self.hang_up_second_calls(id, turn);
         } else if self.known.links {
             self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
             self.note(id, turn);
@@ -72,11 +72,11 @@ impl Core {
     }
 
     /// Hangs up every second call of a node; it is ended after the grace.
-    pub(super) fn part_with_seconds(&mut self, id: NodeId, turn: &mut Turn) {
+    pub(super) fn hang_up_second_calls(&mut self, id: NodeId, turn: &mut Turn) {
         let kept = self.tunnels.get(&id).and_then(|tunnel| tunnel.run()).and_then(|run| run.pid);
         let end_at = turn.at() + self.policy.stop_grace;
-        for call in self.seconds.of(id) {
-            let Some(second) = self.seconds.0.get_mut(&call) else { continue };
+        for call in self.second_calls.of(id) {
+            let Some(second) = self.second_calls.0.get_mut(&call) else { continue };
             if second.end_at.is_none() {
                 second.end_at = Some(end_at);
                 turn.tell(Notice::SecondCall { node: id, pid: second.found.pid, kept });
@@ -87,9 +87,9 @@ impl Core {
 
     /// The node's call has ended: a second one takes its place, or is waited for when it was
     /// hung up.
-    pub(super) fn promote_second(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(call) = self.seconds.of(id).first().copied() else { return };
-        let Some(second) = self.seconds.0.remove(&call) else { return };
+    pub(super) fn adopt_second_call(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(call) = self.second_calls.of(id).first().copied() else { return };
+        let Some(second) = self.second_calls.0.remove(&call) else { return };
         self.adopt(second.found, turn);
         if second.end_at.is_some() {
             self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
@@ -97,9 +97,9 @@ impl Core {
         }
     }
 
-    pub(super) fn end_seconds(&mut self, turn: &mut Turn) {
+    pub(super) fn end_second_calls(&mut self, turn: &mut Turn) {
         let (at, grace) = (turn.at(), self.policy.stop_grace);
-        for (call, Second { found, end_at, told }) in &mut self.seconds.0 {
+        for (call, Second { found, end_at, told }) in &mut self.second_calls.0 {
             if end_at.is_some_and(|end_at| end_at <= at) {
                 *end_at = Some(at + grace);
                 if !std::mem::replace(told, true) {

@@ -1,0 +1,166 @@
+//! Every notice in the words of the contract.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{HangUp, Notice, WhyKept};
+use crate::core::event::{Ask, Pid, RestartOutcome};
+
+impl fmt::Display for HangUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HangUp::Removed => "its row is gone or no longer selected",
+            HangUp::Changed => "its row changed; it is dialled again",
+            HangUp::RowInvalid => "its row can't be dialled any more",
+            HangUp::Stopped => "the operator stopped it",
+            HangUp::Retried => "the operator asks for a retry",
+            HangUp::SecondCall => "another pppd runs for it",
+            HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
+            HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
+        })
+    }
+}
+
+impl fmt::Display for WhyKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhyKept::NeverAnswered => "it has never answered through this node",
+            WhyKept::AnswersNowhere => "it answers through no tunnel",
+        })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Up { node, interface, local, remote, adopted, .. } => {
+                write!(
+                    f,
+                    "✅ Tunnel for node {node} is UP on {interface} (local IP {local} remote IP "
+                )?;
+                match remote {
+                    Some(remote) => write!(f, "{remote})")?,
+                    None => f.write_str("unknown)")?,
+                }
+                if *adopted { f.write_str(", adopted") } else { Ok(()) }
+            }
+            Notice::Down { node, interface, reason, .. } => {
+                write!(f, "Tunnel for node {node} is DOWN on {interface}: {reason}")
+            }
+            Notice::Renamed { node, from, interface, .. } => {
+                write!(f, "Node {node}: its link {from} is named {interface} now")
+            }
+            Notice::NotStarted { node, after } => write!(
+                f,
+                "Node {node}: pppd is not started after {}, for its files wait for the disk below \
+                 paths.ppp_dir; see whether it is busy or fails (iostat, dmesg)",
+                humantime::format_duration(*after)
+            ),
+            Notice::OutOfSight { node, pid } => {
+                write!(
+                    f,
+                    "Node {node}: its pppd{} runs, but no link has the name that its link had, so whether the tunnel is up can't be told: \
+                     it is left as it is and is no outage; give the link that name back, or dial anew by `connexactl stop {node}` and \
+                     `connexactl start {node}`",
+                    in_brackets(*pid)
+                )
+            }
+            Notice::Retrying { node, wait, attempt, failure, .. } => {
+                write!(
+                    f,
+                    "Node {node}: retrying in {}s (attempt {attempt}): {failure}",
+                    seconds(*wait)
+                )
+            }
+            Notice::ProbesLost { node, interface, target, count, why } => {
+                let probes = if *count == 1 { "probe" } else { "probes" };
+                write!(
+                    f,
+                    "Node {node}: {count} {probes} of {target} through {interface} lost, and the tunnel is left \
+                     as it is: {why}"
+                )
+            }
+            Notice::ProbeAnswered { node, interface, target } => {
+                write!(f, "Node {node}: {target} answers again through {interface}")
+            }
+            Notice::Quarantined { node, failure, .. } => {
+                write!(
+                    f,
+                    "Node {node} is quarantined: {failure}; correct its row, or run `connexactl retry {node}`"
+                )
+            }
+            Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
+            Notice::Killing { node, pid } => {
+                write!(f, "Node {node}: pppd{} ignored SIGTERM; sending SIGKILL", in_brackets(*pid))
+            }
+            Notice::SecondCall { node, pid, kept } => {
+                write!(f, "Node {node}: a second pppd{} is ended", in_brackets(*pid))?;
+                match kept {
+                    Some(kept) => write!(f, ": the tunnel goes by pid {kept}"),
+                    None => Ok(()),
+                }
+            }
+            Notice::Asked { node, ask: Ask::Start } => {
+                write!(f, "Node {node}: started by the operator")
+            }
+            Notice::Asked { node, ask: Ask::Stop } => {
+                write!(f, "Node {node}: stopped by the operator, until `connexactl start {node}`")
+            }
+            Notice::Asked { node, ask: Ask::Retry } => {
+                write!(f, "Node {node}: the operator asks for a retry; its failures are forgotten")
+            }
+            Notice::StillStopped { node } => write!(
+                f,
+                "Node {node}: its row is back, and the operator has stopped it: not dialled until \
+                 `connexactl start {node}`"
+            ),
+            Notice::Yields { node, to, failures } => write!(
+                f,
+                "Node {node} has failed {failures} times in a row; its place goes to node {to}, \
+                 and it is tried again when one is free"
+            ),
+            Notice::Released { node } => {
+                write!(f, "Node {node}: its row changed; its quarantine is over")
+            }
+            Notice::Invalid(row) => write!(f, "Node {} can't be dialled: {}", row.id, row.reason),
+            Notice::HostUnfit(failure) => write!(f, "No tunnel can be dialled: {failure}"),
+            Notice::DatabaseUnavailable(problem) => {
+                write!(f, "The node database can't be used: {problem}")
+            }
+            Notice::DatabaseRead { nodes, stopped, invalid } => {
+                write!(f, "Node database read: {nodes} to hold up")?;
+                if *stopped > 0 {
+                    write!(f, ", {stopped} stopped by the operator")?;
+                }
+                if *invalid > 0 {
+                    write!(f, ", {invalid} can't be dialled")?;
+                }
+                Ok(())
+            }
+            Notice::EmptyWindow { count, of } => write!(f, "Zero PPP interfaces ({count}/{of})"),
+            Notice::Restarting { windows } => {
+                write!(f, "🔄 Restarting backend due to {windows} consecutive zero PPP interfaces")
+            }
+            Notice::Restarted { outcome: RestartOutcome::Ready(millis), .. } => {
+                write!(f, "Backend ready after {}.{} s", millis / 1000, millis % 1000 / 100)
+            }
+            Notice::Restarted { outcome: RestartOutcome::NotReady(why), .. } => {
+                write!(f, "Backend not ready: {why}")
+            }
+            Notice::Restarted { outcome: RestartOutcome::Failed { message, .. }, .. } => {
+                write!(f, "Backend restart failed: {message}")
+            }
+            Notice::RestartHeld(why) => write!(f, "Backend restart held back: {why}"),
+            Notice::RestartOverdue => f.write_str("Backend restart has not ended in time"),
+        }
+    }
+}
+
+fn in_brackets(pid: Option<Pid>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+}
+
+/// Whole seconds, rounded up: "in 0s" would be a lie.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
