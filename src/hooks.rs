@@ -5,11 +5,12 @@
 //! before its `up` has begun is told to nobody.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::backend::log_lines;
@@ -161,8 +162,18 @@ async fn carry_out(job: Job, slots: Arc<Semaphore>) -> NodeId {
     job.tunnel.node
 }
 
-async fn run_one(job: &Job) -> Result<(), String> {
-    let told = |error: CommandError| error.to_string();
+/// Why a hook has failed.
+#[derive(Debug, thiserror::Error)]
+enum HookError {
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("its start has failed: {0}")]
+    Start(#[from] JoinError),
+    #[error("`{command}` ended with {status}")]
+    Status { command: String, status: ExitStatus },
+}
+
+async fn run_one(job: &Job) -> Result<(), HookError> {
     // Where the program lies on a mount that hangs, so does its start.
     let starting = job.clone();
     let mut starting = spawn_blocking(move || start_with(&starting.argv, &starting.environment()));
@@ -174,7 +185,7 @@ async fn run_one(job: &Job) -> Result<(), String> {
             starting.await
         }
     };
-    let mut child = started.map_err(|error| error.to_string())?.map_err(told)?;
+    let mut child = started??;
     let about = format!("{} of node {}", job.name(), job.tunnel.node);
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async move {
@@ -185,11 +196,11 @@ async fn run_one(job: &Job) -> Result<(), String> {
     if timeout(LAST_WORDS, &mut logging).await.is_err() {
         logging.abort();
     }
-    let status = ended.map_err(told)?;
+    let status = ended?;
     if status.success() {
         Ok(())
     } else {
-        Err(format!("`{}` ended with {status}", shown(&job.argv)))
+        Err(HookError::Status { command: shown(&job.argv), status })
     }
 }
 

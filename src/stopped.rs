@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
-use crate::atomic_file;
+use crate::atomic_file::{self, FileError};
 use crate::config::Paths;
 use crate::node::NodeId;
 
@@ -112,7 +113,26 @@ struct Wanted {
 #[derive(Clone, Debug)]
 struct Written {
     version: u64,
-    result: Result<(), String>,
+    result: Result<(), NotKept>,
+}
+
+/// Why the list is not on disk.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotKept {
+    /// It can't be written.
+    #[error("{0}")]
+    File(Arc<FileError>),
+    /// What writes it has failed.
+    #[error("writing {} has failed: {error}; report it, and stop the node again", path.display())]
+    Panicked {
+        /// The list.
+        path: PathBuf,
+        /// How.
+        error: Arc<JoinError>,
+    },
+    /// Nobody writes it any more.
+    #[error("connexad is stopping")]
+    Stopping,
 }
 
 /// Has the list written, one write at a time; lists that come during a write are written as one.
@@ -159,11 +179,11 @@ impl Kept {
     /// Until the list, or a newer one, is on disk.
     ///
     /// # Errors
-    /// When it can't be written; says why and what to do.
-    pub async fn wait(mut self) -> Result<(), String> {
+    /// When it can't be written.
+    pub async fn wait(mut self) -> Result<(), NotKept> {
         match self.written.wait_for(|written| written.version >= self.version).await {
             Ok(written) => written.result.clone(),
-            Err(_) => Err("connexad is stopping".to_owned()),
+            Err(_) => Err(NotKept::Stopping),
         }
     }
 }
@@ -179,8 +199,8 @@ async fn write_each(
         let result =
             spawn_blocking(move || atomic_file::write(&path, text(&stopped).as_bytes())).await;
         let result = match result {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(error) => Err(format!("writing {} has failed: {error}", file.display())),
+            Ok(result) => result.map_err(|error| NotKept::File(Arc::new(error))),
+            Err(error) => Err(NotKept::Panicked { path: file.clone(), error: Arc::new(error) }),
         };
         if let Err(problem) = &result {
             tracing::error!("What the operator stopped will not survive a restart: {problem}");
@@ -267,7 +287,7 @@ mod tests {
         let (keeper, work) = Keeper::new(blocked.join("stopped"));
         tokio::spawn(work);
         keeper.keep(ids(&[2]));
-        let problem = keeper.kept().wait().await.unwrap_err();
+        let problem = keeper.kept().wait().await.unwrap_err().to_string();
         assert!(problem.starts_with(&format!("can't write {}/stopped", blocked.display())));
         fs::remove_file(&blocked).unwrap();
         keeper.kept().wait().await.unwrap();
@@ -278,6 +298,6 @@ mod tests {
     async fn nothing_to_keep_is_not_waited_for() {
         let (keeper, work) = Keeper::new("/nowhere/stopped".into());
         tokio::spawn(work);
-        assert_eq!(keeper.kept().wait().await, Ok(()));
+        assert!(keeper.kept().wait().await.is_ok());
     }
 }
