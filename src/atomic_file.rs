@@ -148,6 +148,11 @@ fn right_mode(path: &Path) -> io::Result<()> {
 
 /// The content of a plain file; `None` when there is none.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_at_most(path, LARGEST)
+}
+
+/// The same, and a file of more bytes than `most` is an error.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     // Not to hang on a fifo.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -158,8 +163,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::other("not a plain file"));
     }
     let mut content = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut content)?;
-    if u64::try_from(content.len()).is_ok_and(|len| len <= LARGEST) {
+    file.take(most + 1).read_to_end(&mut content)?;
+    if u64::try_from(content.len()).is_ok_and(|len| len <= most) {
         Ok(Some(content))
     } else {
         Err(io::ErrorKind::FileTooLarge.into())

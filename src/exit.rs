@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::cli::{FirewallCommandError, NodeError, OutputError, ReplayError};
+use crate::cli::{FirewallCommandError, JsonError, OutputError, ReplayError, StatusError};
 use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::control::socket::SocketError;
@@ -51,11 +51,23 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a program does not do what was asked: the line for stderr, and the exit code.
+/// An error that a program ends with.
+pub trait Fatal: Display {
+    /// How the program ends.
+    fn exit(&self) -> Exit;
+
+    /// What is told on stderr, a line each: what happened, where, and what to do about it. Only
+    /// where several faults are told together it is more than one line.
+    fn lines(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// Why a program does not do what was asked: the lines for stderr, and the exit code.
 #[derive(Debug)]
 pub struct Refused {
     /// What happened, where, and what to do about it.
-    pub message: String,
+    pub lines: Vec<String>,
     /// How the program ends.
     pub exit: Exit,
 }
@@ -63,38 +75,37 @@ pub struct Refused {
 impl Refused {
     /// With a code of the caller's choice, for what is no error of a type of its own.
     pub fn with(exit: Exit, message: impl Display) -> Self {
-        Refused { message: message.to_string(), exit }
+        Refused { lines: vec![message.to_string()], exit }
     }
 }
 
-impl<E: Display> From<E> for Refused
-where
-    for<'a> Exit: From<&'a E>,
-{
+impl<E: Fatal> From<E> for Refused {
     fn from(error: E) -> Self {
-        Refused { exit: Exit::from(&error), message: error.to_string() }
+        Refused { exit: error.exit(), lines: error.lines() }
     }
 }
 
-impl From<&ConfigError> for Exit {
-    fn from(error: &ConfigError) -> Self {
-        match error {
+impl Fatal for ConfigError {
+    fn exit(&self) -> Exit {
+        match self {
             ConfigError::Unreadable { source, .. }
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
                 Exit::Permission
             }
-            ConfigError::Unreadable { .. }
-            | ConfigError::Malformed { .. }
-            | ConfigError::Refused { .. } => Exit::Config,
+            ConfigError::Unreadable { .. } | ConfigError::Faulty { .. } => Exit::Config,
         }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        ConfigError::lines(self)
     }
 }
 
 /// Of the database that the configuration names.
-impl From<&Problem> for Exit {
-    fn from(problem: &Problem) -> Self {
-        match &problem.what {
+impl Fatal for Problem {
+    fn exit(&self) -> Exit {
+        match &self.what {
             What::Rights(_) => Exit::Permission,
             What::Missing
             | What::NotAFile
@@ -108,9 +119,9 @@ impl From<&Problem> for Exit {
     }
 }
 
-impl From<&SocketError> for Exit {
-    fn from(error: &SocketError) -> Self {
-        match error {
+impl Fatal for SocketError {
+    fn exit(&self) -> Exit {
+        match self {
             SocketError::AlreadyRunning { .. } => Exit::No,
             SocketError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Exit::Permission
@@ -120,10 +131,10 @@ impl From<&SocketError> for Exit {
     }
 }
 
-impl From<&SupervisorError> for Exit {
-    fn from(error: &SupervisorError) -> Self {
-        match error {
-            SupervisorError::Socket(error) => error.into(),
+impl Fatal for SupervisorError {
+    fn exit(&self) -> Exit {
+        match self {
+            SupervisorError::Socket(error) => error.exit(),
             SupervisorError::Signals(_) | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
             SupervisorError::Part { .. } => Exit::Unreachable,
@@ -131,17 +142,17 @@ impl From<&SupervisorError> for Exit {
     }
 }
 
-impl From<&OnceError> for Exit {
-    fn from(error: &OnceError) -> Self {
-        match error {
+impl Fatal for OnceError {
+    fn exit(&self) -> Exit {
+        match self {
             OnceError::Kernel(_) | OnceError::Running(_) => Exit::No,
         }
     }
 }
 
-impl From<&ClientError> for Exit {
-    fn from(error: &ClientError) -> Self {
-        match error {
+impl Fatal for ClientError {
+    fn exit(&self) -> Exit {
+        match self {
             ClientError::Unreachable { .. }
             | ClientError::WentAway { .. }
             | ClientError::Garbled { .. } => Exit::Unreachable,
@@ -155,26 +166,27 @@ impl From<&ClientError> for Exit {
     }
 }
 
-impl From<&NodeError> for Exit {
-    fn from(error: &NodeError) -> Self {
-        error.exit()
-    }
-}
-
-impl From<&FirewallCommandError> for Exit {
-    fn from(error: &FirewallCommandError) -> Self {
-        match error {
-            FirewallCommandError::Firewall(error) => error.into(),
-            FirewallCommandError::Config(error) => error.into(),
-            FirewallCommandError::Nodes(problem) => problem.into(),
+impl Fatal for FirewallCommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            FirewallCommandError::Firewall(error) => error.exit(),
+            FirewallCommandError::Config(error) => error.exit(),
+            FirewallCommandError::Nodes(problem) => problem.exit(),
             FirewallCommandError::NoServer(_) | FirewallCommandError::Json(_) => Exit::No,
         }
     }
+
+    fn lines(&self) -> Vec<String> {
+        if let FirewallCommandError::Config(error) = self {
+            return error.lines();
+        }
+        vec![self.to_string()]
+    }
 }
 
-impl From<&FirewallError> for Exit {
-    fn from(error: &FirewallError) -> Self {
-        match error {
+impl Fatal for FirewallError {
+    fn exit(&self) -> Exit {
+        match self {
             FirewallError::NotRoot => Exit::Permission,
             FirewallError::IntoOfIptables => Exit::Usage,
             FirewallError::NoFilter
@@ -189,15 +201,15 @@ impl From<&FirewallError> for Exit {
     }
 }
 
-impl From<&ReplayError> for Exit {
-    fn from(error: &ReplayError) -> Self {
-        match error {
+impl Fatal for ReplayError {
+    fn exit(&self) -> Exit {
+        match self {
             ReplayError::Unreadable { source, .. }
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
                 Exit::Permission
             }
-            ReplayError::Output(error) => error.into(),
+            ReplayError::Output(error) => error.exit(),
             ReplayError::Unreadable { .. }
             | ReplayError::NoStart
             | ReplayError::CutStart
@@ -208,8 +220,22 @@ impl From<&ReplayError> for Exit {
     }
 }
 
-impl From<&OutputError> for Exit {
-    fn from(_: &OutputError) -> Self {
+impl Fatal for StatusError {
+    fn exit(&self) -> Exit {
+        match self {
+            StatusError::Unknown(_) | StatusError::Json(_) => Exit::No,
+        }
+    }
+}
+
+impl Fatal for JsonError {
+    fn exit(&self) -> Exit {
+        Exit::No
+    }
+}
+
+impl Fatal for OutputError {
+    fn exit(&self) -> Exit {
         Exit::No
     }
 }

@@ -15,7 +15,7 @@ use connexa::config;
 use connexa::control::client;
 use connexa::core::event::Ask;
 use connexa::doctor;
-use connexa::exit::{Exit, Refused};
+use connexa::exit::{Exit, Fatal, Refused};
 use tokio::runtime::Runtime;
 
 /// Asks connexad about its tunnels.
@@ -93,12 +93,11 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         .enable_all()
         .build()
         .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))?;
-    let no = |message| Refused::with(Exit::No, message);
     let (text, exit) = match arguments.command {
         Command::Status { node } => {
             let status = runtime.block_on(client::status(&arguments.socket))?;
             let view = StatusView { node, json: arguments.json };
-            let (text, yes) = show_status(&status, view, SystemTime::now()).map_err(no)?;
+            let (text, yes) = show_status(&status, view, SystemTime::now())?;
             (text, if yes { Exit::Done } else { Exit::No })
         }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
@@ -120,7 +119,7 @@ fn change(
     ask: Ask,
 ) -> Result<String, Refused> {
     let node = runtime.block_on(client::change(&arguments.socket, node, ask))?;
-    show_change(&node, arguments.json).map_err(|message| Refused::with(Exit::No, message))
+    Ok(show_change(&node, arguments.json)?)
 }
 
 fn examine(
@@ -130,8 +129,7 @@ fn examine(
 ) -> Result<(String, Exit), Refused> {
     let config = config::load(file, |_| ())?;
     let diagnosis = runtime.block_on(doctor::examine(&config));
-    let text = show_diagnosis(&diagnosis, arguments.json)
-        .map_err(|message| Refused::with(Exit::No, message))?;
+    let text = show_diagnosis(&diagnosis, arguments.json)?;
     Ok((text, if diagnosis.is_healthy() { Exit::Done } else { Exit::No }))
 }
 
@@ -144,7 +142,7 @@ fn replay_file(file: &Path, as_json: bool) -> Result<Exit, Refused> {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
             let what = format!("can't replay {}: {error}", file.display());
-            Err(Refused::with(Exit::from(&error), what))
+            Err(Refused::with(error.exit(), what))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use connexa::cli;
-use connexa::config::{Config, Span};
+use connexa::config::{Config, Span, SpanError};
 use connexa::control::socket;
 use connexa::exit::{Exit, Refused};
 use connexa::once;
@@ -43,7 +43,7 @@ struct Arguments {
 
 /// The length of a window, of a word of the command line.
 fn window(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
+    let span: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
     if span.get().is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::json;
+use super::{JsonError, json};
 use crate::control::api::counted;
 use crate::doctor::{Diagnosis, Verdict};
 use crate::printable::printable;
@@ -10,8 +10,8 @@ use crate::printable::printable;
 /// The text to print: a line for each finding and one for its remedy, or all as JSON.
 ///
 /// # Errors
-/// When it can't be put as JSON; the message says why.
-pub fn show_diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Result<String, String> {
+/// When it can't be put as JSON.
+pub fn show_diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Result<String, JsonError> {
     if as_json { json(diagnosis) } else { Ok(in_lines(diagnosis)) }
 }
 

@@ -2,12 +2,24 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use serde::Serialize;
+
 /// Why an answer did not reach who asked.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the answer can't be written to standard output: {0}; see where that leads, to a full disk perhaps"
 )]
 pub struct OutputError(#[from] io::Error);
+
+/// Why an answer has no form as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer can't be put as JSON: {0}; ask without --json")]
+pub struct JsonError(#[from] serde_json::Error);
+
+/// An answer as JSON, for people too.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, JsonError> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
 
 /// Prints an answer.
 ///

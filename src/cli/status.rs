@@ -5,12 +5,23 @@ use std::time::{Duration, SystemTime};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::json;
-use crate::control::api::{LastRestart, Node, Status, counted};
+use super::{JsonError, json};
+use crate::control::api::{LastRestart, Node, Status, UnknownNode, counted};
 use crate::printable::printable;
 
 /// Why a node is in state `stopped`.
 const BY_OPERATOR: &str = "by the operator";
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The node asked for is none of the daemon's.
+    #[error(transparent)]
+    Unknown(#[from] UnknownNode),
+    /// The answer has no form as JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
 
 /// What to show, and how.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +35,12 @@ pub struct StatusView {
 /// The text to print, and whether the answer is yes: a single node asked for is up.
 ///
 /// # Errors
-/// When the node asked for is not among the nodes; the message says so.
+/// When the node asked for is not among the nodes.
 pub fn show_status(
     status: &Status,
     view: StatusView,
     now: SystemTime,
-) -> Result<(String, bool), String> {
+) -> Result<(String, bool), StatusError> {
     let Some(id) = view.node else {
         let text = if view.json { json(status)? } else { table(status, now) };
         return Ok((text, true));

@@ -31,9 +31,9 @@ pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
     })
 }
 
-/// Tells in one line why the program does not do what was asked, and gives what it ends with.
+/// Tells why the program does not do what was asked, and gives what it ends with.
 pub fn fail(program: &str, refused: &Refused) -> ExitCode {
-    complain(program, &refused.message);
+    refused.lines.iter().for_each(|line| complain(program, line));
     refused.exit.into()
 }
 

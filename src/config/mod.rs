@@ -1,14 +1,24 @@
 //! The configuration file: TOML, every key optional, unknown keys refused.
 
+mod document;
+mod fault;
+mod judge;
 mod load;
+mod parsed;
+mod pppd_options;
 mod probe;
 mod sections;
 mod span;
+mod wording;
 
-pub use load::{ConfigError, DEFAULT_PATH, load, parse};
-pub use probe::{Probe, Target};
+pub use fault::{ConfigError, Fault, Place};
+pub use load::{DEFAULT_PATH, file, load, parse};
+pub use probe::{Probe, Target, TargetError};
 pub use sections::{
     Backend, Backoff, Columns, Config, Control, Database, Hooks, InterfaceName, Log, LogFormat,
     LogLevel, Outage, Paths, Routing, Selection, Tunnel,
 };
-pub use span::Span;
+pub use span::{Span, SpanError};
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Span;
+use super::parsed::Parsed;
 
 /// Probes through each tunnel that is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,17 @@ impl Default for Probe {
     }
 }
 
+/// Why a text is no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It is something else.
+    #[error("{0:?} is not a target such as \"icmp:10.0.0.1\" or \"tcp:10.0.0.1:80\"")]
+    NoTarget(String),
+    /// Nobody answers there.
+    #[error("{0:?} is nothing that could answer through a tunnel; name a host behind it")]
+    Nobody(String),
+}
+
 /// What is asked, written `icmp:ADDRESS` or `tcp:ADDRESS:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -48,22 +60,20 @@ impl Target {
 }
 
 impl FromStr for Target {
-    type Err = String;
+    type Err = TargetError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, TargetError> {
         let target = match text.split_once(':') {
             Some(("icmp", ip)) => ip.parse().ok().map(Target::Icmp),
             Some(("tcp", address)) => address.parse().ok().map(Target::Tcp),
             Some(_) | None => None,
         };
-        let target = target.ok_or_else(|| {
-            format!("{text:?} is not a target such as \"icmp:10.0.0.1\" or \"tcp:10.0.0.1:80\"")
-        })?;
+        let target = target.ok_or_else(|| TargetError::NoTarget(text.to_owned()))?;
         let ip = target.ip();
         let is_own = ip.is_unspecified() || ip.is_loopback();
         let has_port = !matches!(target, Target::Tcp(address) if address.port() == 0);
         if is_own || ip.is_multicast() || ip.is_broadcast() || !has_port {
-            return Err(format!("{text:?} is nothing that could answer through a tunnel"));
+            return Err(TargetError::Nobody(text.to_owned()));
         }
         Ok(target)
     }
@@ -86,7 +96,7 @@ impl Serialize for Target {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Parsed::of("a target in quotes, such as \"icmp:10.0.0.1\""))
     }
 }
 

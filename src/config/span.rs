@@ -6,6 +6,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::parsed::Parsed;
+
+/// Why a text is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpanError {
+    /// It is something else.
+    #[error("{0:?} is not a duration such as \"90s\" or \"5m\"")]
+    NoDuration(String),
+    /// Nothing here takes so long.
+    #[error("{0:?} is longer than a year; give at most \"365d\"")]
+    TooLong(String),
+    /// Nothing here is so exact.
+    #[error("{0:?} is finer than a millisecond; give whole milliseconds such as \"250ms\"")]
+    TooFine(String),
+}
+
 /// A duration of at most a year, in whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
@@ -25,20 +41,20 @@ impl Span {
 }
 
 impl FromStr for Span {
-    type Err = String;
+    type Err = SpanError;
 
     /// A bare number is seconds.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, SpanError> {
         let duration = match text.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => humantime::parse_duration(text)
-                .map_err(|_| format!("{text:?} is not a duration such as \"90s\" or \"5m\""))?,
+                .map_err(|_| SpanError::NoDuration(text.to_owned()))?,
         };
         if duration > LONGEST {
-            return Err(format!("{text:?} is longer than a year"));
+            return Err(SpanError::TooLong(text.to_owned()));
         }
         if duration.subsec_nanos() % 1_000_000 != 0 {
-            return Err(format!("{text:?} is finer than a millisecond"));
+            return Err(SpanError::TooFine(text.to_owned()));
         }
         Ok(Span(duration))
     }
@@ -58,7 +74,7 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Parsed::of("a duration in quotes, such as \"30s\""))
     }
 }
 
@@ -81,6 +97,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        assert!("soon".parse::<Span>().unwrap_err().contains("\"soon\""));
+        let error = "soon".parse::<Span>().unwrap_err().to_string();
+        assert!(error.contains("\"soon\""), "{error}");
     }
 }

@@ -48,7 +48,7 @@ async fn diagnosis(State(questions): State<Questions>) -> Result<Json<Diagnosis>
 async fn node(State(questions): State<Questions>, id: PathId) -> Result<Json<Node>, Refusal> {
     let id = node_id(id)?;
     let status = ask_status(&questions).await?;
-    status.node(id.0).cloned().map(Json).map_err(Refusal::Unknown)
+    status.node(id.0).cloned().map(Json).map_err(|unknown| Refusal::Unknown(unknown.to_string()))
 }
 
 async fn change(
@@ -82,7 +82,7 @@ async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<ChangedNode
     // One that was stopped is known by its id alone once its row is gone.
     let node = changed.node;
     let node =
-        node.map_err(|message| Refusal::Unknown(format!("node {id} is {now}; {message}")))?;
+        node.map_err(|unknown| Refusal::Unknown(format!("node {id} is {now}; {unknown}")))?;
     Ok(ChangedNode { node, changed: changed.differs })
 }
 

@@ -38,20 +38,24 @@ impl Status {
     /// One of the nodes.
     ///
     /// # Errors
-    /// When it is none of them; the message says so.
-    pub fn node(&self, id: u32) -> Result<&Node, String> {
+    /// When it is none of them.
+    pub fn node(&self, id: u32) -> Result<&Node, UnknownNode> {
         let node = self.nodes.iter().find(|node| node.id == id);
-        node.ok_or_else(|| unknown(id, self.nodes.len(), &self.database.path))
+        let (nodes, database) = (self.nodes.len(), &self.database.path);
+        node.ok_or_else(|| UnknownNode { id, nodes, database: database.clone() })
     }
 }
 
-/// Says that a node is none of so many that the daemon holds.
-pub fn unknown(id: u32, nodes: usize, database: &str) -> String {
-    let nodes = counted(nodes, "node");
-    format!(
-        "node {id} is not among the {nodes} that connexad holds; is its row selected in \
-         {database}?"
-    )
+/// A node is none of those that the daemon holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node {id} is not among the {} that connexad holds; is its row selected in {database}?", counted(*nodes, "node"))]
+pub struct UnknownNode {
+    /// Which node.
+    pub id: u32,
+    /// How many the daemon holds.
+    pub nodes: usize,
+    /// The file that it reads them from.
+    pub database: String,
 }
 
 /// The daemon itself.

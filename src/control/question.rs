@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::api::{Node, Status};
+use super::api::{Node, Status, UnknownNode};
 use crate::config::Config;
 use crate::core::event::Ask;
 use crate::node::NodeId;
@@ -29,8 +29,8 @@ pub enum Question {
 /// What became of a node.
 #[derive(Debug)]
 pub struct Changed {
-    /// The node right after, or a message that it is none of those that the daemon holds.
-    pub node: Result<Node, String>,
+    /// The node right after; it may be none of those that the daemon holds any more.
+    pub node: Result<Node, UnknownNode>,
     /// Whether anything was to be done.
     pub differs: bool,
     /// To be waited for before the answer: until then a restart would forget the change.

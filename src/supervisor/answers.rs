@@ -43,7 +43,7 @@ impl Supervisor {
     fn unknown(&self, id: NodeId) -> Refusal {
         let report = self.core.report();
         match (report.database_was_read, report.database_problem) {
-            (true, _) => Refusal::Unknown(self.not_held(id)),
+            (true, _) => Refusal::Unknown(self.not_held(id).to_string()),
             (false, Some(problem)) => {
                 Refusal::NotNow(format!("the nodes are not known yet: {problem}"))
             }
@@ -54,9 +54,9 @@ impl Supervisor {
         }
     }
 
-    fn not_held(&self, id: NodeId) -> String {
-        let path = self.config.database.path.display().to_string();
-        api::unknown(id.0, self.core.states().count(), &path)
+    fn not_held(&self, id: NodeId) -> api::UnknownNode {
+        let database = self.config.database.path.display().to_string();
+        api::UnknownNode { id: id.0, nodes: self.core.states().count(), database }
     }
 
     /// Why this can't be done to a node, where the answer is no.

@@ -14,10 +14,13 @@ const HEAD: &str = "# Configuration
 Made from the source by `make docs`, which overwrites every change; `make test` fails when it is stale.
 
 The file is `/etc/connexa/connexad.toml`, or the one that `--config` names. It is TOML. Every key may be left out;
-without the default file all defaults hold. An unknown key is an error that names the key that was meant.
-`connexad --check-config` checks the file and prints what is in force. `systemctl reload connexad` reads it again: a file
-that can't be used is told in the journal and the old one stays in force. `paths`, `control` and `log` are taken up at
-the next start only.
+without the default file all defaults hold. `connexad --check-config` checks the file and prints what is in force, or
+tells all that is wrong, a line for each fault with its place, its key and the remedy; an unknown key is told with the one
+that was meant. Only a fault of TOML's grammar is told alone. The file is a plain one of at most 1 MiB, in UTF-8.
+
+`systemctl reload connexad` reads it again: where it can't be used, each fault is told in the journal and the old
+configuration stays in force. That holds for a file that is gone, too, the default one included. `paths`, `control` and
+`log` are taken up at the next start only.
 
 A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; a text of digits alone is seconds. It is at most
 365 days, in whole milliseconds. A LIKE pattern is one of SQL: `%` stands for any text, `_` for any one character, and

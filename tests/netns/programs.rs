@@ -279,3 +279,90 @@ fn a_dry_run_changes_nothing() {
     assert!(!gateway.path("ppp/chap-secrets").exists());
     assert!(daemon.0.try_wait().unwrap().is_none(), "it goes on running");
 }
+
+/// A file with a fault of each sort.
+const FAULTS: &str = "[outage]
+windows = 0
+window = 5
+[tunnel]
+mtu = \"big\"
+backoff = { min = \"9m\" }
+";
+
+/// What each of them is told with, in order.
+const FAULTS_TOLD: [&str; 4] = [
+    "connexad.toml: line 2, column 11 (`windows = 0`): outage.windows is 0; give a whole number",
+    "connexad.toml: line 3, column 1 (`window = 5`): unknown key `window`; did you mean `windows`?",
+    "connexad.toml: line 5, column 7 (`mtu = \"big\"`): tunnel.mtu is \"big\"; give a whole number",
+    "connexad.toml: line 6, column 19 (`backoff = { min = \"9m\" }`): tunnel.backoff.min is 9m, longer",
+];
+
+#[test]
+fn each_fault_of_a_configuration_is_told_on_a_line_of_its_own_by_whatever_reads_it() {
+    let gateway = Gateway::new();
+    gateway.configure_raw(FAULTS);
+    let config = gateway.path("connexad.toml");
+    let config = config.to_str().unwrap();
+    for mut command in [
+        gateway.connexad(&["--check-config"]),
+        gateway.connexad(&[]),
+        gateway.connexactl(&["doctor", "--config", config]),
+        gateway.connexactl(&["node", "--config", config, "list"]),
+        gateway.connexactl(&["firewall", "check", "--of-nodes", "--config", config]),
+    ] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{command:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> = told.lines().collect();
+        let is_told = lines.iter().zip(FAULTS_TOLD).all(|(line, fault)| line.contains(fault));
+        assert!(is_told && lines.len() == FAULTS_TOLD.len(), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn what_is_no_plain_file_of_a_configurations_size_is_refused_at_once() {
+    let gateway = Gateway::new();
+    let config = gateway.path("connexad.toml");
+    fs::remove_file(&config).unwrap();
+    crate::namespace::run(Command::new("mkfifo").arg(&config));
+    let refused = || {
+        let output = gateway.connexad(&["--check-config"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        one_line(&output)
+    };
+    let fifo = refused();
+    assert!(fifo.contains("not a plain file; put a plain file there"), "{fifo}");
+    fs::remove_file(&config).unwrap();
+    fs::File::create(&config).unwrap().set_len(300_000_000).unwrap();
+    let large = refused();
+    assert!(large.contains("file too large") && large.contains("at most 1 MiB"), "{large}");
+    fs::write(&config, b"[tunnel]\nmtu = 1400 # \xff\n").unwrap();
+    let binary = refused();
+    assert!(
+        binary.contains("line 2, column 14") && binary.contains("save the file as UTF-8"),
+        "{binary}"
+    );
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_told_before_it_is_tried() {
+    let gateway = Gateway::new();
+    gateway.configure(&format!("control.socket = \"/{}\"", "x".repeat(200)));
+    let output = gateway.connexad(&["--check-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let line = one_line(&output);
+    assert!(
+        line.contains("control.socket is 201 bytes long; give a path of at most 107"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_database_that_the_environment_names_badly_is_told_as_the_environments() {
+    let gateway = Gateway::new();
+    let mut command = gateway.connexad(&["--check-config"]);
+    let output = command.env("CONNEXA_DB", "nodes.db").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let line = one_line(&output);
+    assert!(line.contains("CONNEXA_DB) is \"nodes.db\", not an absolute path"), "{line}");
+}

@@ -13,6 +13,7 @@ use futures::{StreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::cli::JsonError;
 use crate::config::{self, ConfigError};
 use crate::desired::{self, Problem, Settings};
 use crate::exit::Exit;
@@ -104,8 +105,8 @@ pub enum FirewallCommandError {
     )]
     NoServer(PathBuf),
     /// It can't be put as JSON.
-    #[error("{0}")]
-    Json(String),
+    #[error(transparent)]
+    Json(#[from] JsonError),
 }
 
 /// Does what the command line says; the text to print, and the exit code.

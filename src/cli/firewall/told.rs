@@ -26,7 +26,7 @@ pub(super) struct Answer {
 type Text = Result<String, FirewallCommandError>;
 
 fn json(value: &impl Serialize) -> Text {
-    crate::cli::json(value).map_err(FirewallCommandError::Json)
+    Ok(crate::cli::json(value)?)
 }
 
 /// The rules of `print`: as the filter's own tool reads them, or as one text within JSON.

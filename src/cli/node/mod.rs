@@ -51,7 +51,7 @@ async fn init(settings: &Settings, as_json: bool) -> Result<String, NodeError> {
     desired::create(&settings.database).await?;
     let path = &settings.database.path;
     if as_json {
-        return super::json(&Made { made: path }).map_err(NodeError::Json);
+        return Ok(super::json(&Made { made: path })?);
     }
     let next = "add a node by `connexactl node add`";
     Ok(format!("{} made, with an empty table; {next}\n", path.display()))
@@ -116,7 +116,7 @@ fn tell(
     let not_selected = rows.map(|rows| not_selected(ids, &rows));
     if as_json {
         let done = Done { done, nodes: ids, not_selected: not_selected.ok() };
-        return super::json(&done).map_err(NodeError::Json);
+        return Ok(super::json(&done)?);
     }
     let mut text = match ids {
         [id] => format!("node {id} {done}\n"),

@@ -3,9 +3,10 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use crate::cli::JsonError;
 use crate::config::ConfigError;
 use crate::desired::{CreateError, EditError, Problem};
-use crate::exit::Exit;
+use crate::exit::{Exit, Fatal};
 use crate::node::Invalid;
 
 /// Why a node command was not done. Nothing has changed.
@@ -56,17 +57,16 @@ pub enum NodeError {
         faults: String,
     },
     /// It can't be put as JSON.
-    #[error("{0}")]
-    Json(String),
+    #[error(transparent)]
+    Json(#[from] JsonError),
 }
 
-impl NodeError {
-    /// The exit code that tells of it.
-    pub fn exit(&self) -> Exit {
+impl Fatal for NodeError {
+    fn exit(&self) -> Exit {
         match self {
-            NodeError::Config(error) => error.into(),
+            NodeError::Config(error) => error.exit(),
             NodeError::Unusable(problem) | NodeError::Edit(EditError::Unusable(problem)) => {
-                problem.into()
+                problem.exit()
             }
             NodeError::Edit(
                 EditError::Locked { .. }
@@ -93,5 +93,12 @@ impl NodeError {
                 }
             }
         }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if let NodeError::Config(error) = self {
+            return error.lines();
+        }
+        vec![self.to_string()]
     }
 }
