@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use connexa::cli;
-use connexa::config::{Config, Span, SpanError};
+use connexa::config::{self, Config, Span, SpanError};
 use connexa::control::socket;
 use connexa::exit::{Exit, Refused};
 use connexa::once;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let options = Options {
-        config: arguments.config.clone(),
+        config: config::file(arguments.config.clone()),
         interval: arguments.interval,
         startup_delay: arguments.startup_delay,
         dry_run: arguments.dry_run,

@@ -1,9 +1,11 @@
 //! The configuration is read again while the daemon runs.
 
+use std::path::{Path, PathBuf};
+
 use tokio::sync::mpsc;
 
-use super::Supervisor;
-use crate::config::{Config, ConfigError};
+use super::{Options, Supervisor};
+use crate::config::{self, Config, ConfigError};
 use crate::control::socket::{self, SocketError};
 use crate::core::event::Event;
 use crate::core::policy::Policy;
@@ -19,10 +21,27 @@ pub(super) enum ReloadError {
     Socket(#[from] SocketError),
 }
 
-/// A configuration that was read, and by which request.
+impl ReloadError {
+    /// What is told, a line for each fault.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            ReloadError::Config(error) => error.lines(),
+            ReloadError::Socket(error) => vec![error.to_string()],
+        }
+    }
+}
+
+/// A configuration, and the file that it was read from, where there was one.
+#[derive(Debug)]
+struct Loaded {
+    config: Box<Config>,
+    file: Option<PathBuf>,
+}
+
+/// What was read, and by which request.
 pub(super) struct Reloaded {
     request: u64,
-    config: Result<Box<Config>, ReloadError>,
+    loaded: Result<Loaded, ReloadError>,
 }
 
 /// Requests to read the configuration, which may be answered in another order.
@@ -56,26 +75,28 @@ impl Supervisor {
         let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
         let (options, running) = (self.options.clone(), self.config.control.socket.clone());
         self.errands.start_blocking("reads the configuration", move || {
-            let config = options.load().map_err(ReloadError::from).and_then(|config| {
-                if config.control.socket != running {
-                    socket::check(&config)?;
-                }
-                Ok(Box::new(config))
-            });
+            let loaded = load(options, &running);
             // Nobody waits for the answer once the daemon has stopped.
-            let _ = answers.blocking_send(Reloaded { request, config });
+            let _ = answers.blocking_send(Reloaded { request, loaded });
         });
     }
 
     /// Takes in what was read. Of several requests only the newest counts: an older one may have
     /// read what was there before.
-    pub(super) fn reloaded(&mut self, Reloaded { request, config }: Reloaded) {
+    pub(super) fn reloaded(&mut self, Reloaded { request, loaded }: Reloaded) {
         if request != self.reloads.requests {
             return;
         }
-        match config {
-            Err(error) => tracing::error!("Reload refused, the old configuration stays: {error}"),
-            Ok(config) => self.go_by(*config),
+        match loaded {
+            Err(error) => {
+                for fault in error.lines() {
+                    tracing::error!("Reload refused, the old configuration stays: {fault}");
+                }
+            }
+            Ok(Loaded { config, file }) => {
+                self.options.config = file;
+                self.go_by(*config);
+            }
         }
         if self.was_ready {
             self.manager.ready();
@@ -101,6 +122,17 @@ impl Supervisor {
     }
 }
 
+/// Reads what these options name. A default file that appeared is taken, and one that the daemon
+/// goes by already is not let go: where it is gone, that is an error.
+fn load(mut options: Options, running_socket: &Path) -> Result<Loaded, ReloadError> {
+    options.config = config::file(options.config);
+    let config = options.load()?;
+    if config.control.socket != running_socket {
+        socket::check(&config)?;
+    }
+    Ok(Loaded { config: Box::new(config), file: options.config })
+}
+
 /// Sections whose users hold them from the start stay as they are, all of each. Whether they would
 /// have changed.
 fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
@@ -114,24 +146,22 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::Options;
-
     fn supervisor() -> Supervisor {
         Supervisor::assemble(Options::default(), Config::default()).0
     }
 
-    fn config(dial_concurrency: u32) -> Result<Box<Config>, ReloadError> {
+    fn loaded(dial_concurrency: u32) -> Result<Loaded, ReloadError> {
         let mut config = Config::default();
         config.tunnel.dial_concurrency = dial_concurrency;
-        Ok(Box::new(config))
+        Ok(Loaded { config: Box::new(config), file: None })
     }
 
     #[tokio::test]
     async fn of_two_reloads_that_land_in_the_wrong_order_the_newer_wins() {
         let mut supervisor = supervisor();
         supervisor.reloads.requests = 2;
-        supervisor.reloaded(Reloaded { request: 2, config: config(22) });
-        supervisor.reloaded(Reloaded { request: 1, config: config(11) });
+        supervisor.reloaded(Reloaded { request: 2, loaded: loaded(22) });
+        supervisor.reloaded(Reloaded { request: 1, loaded: loaded(11) });
         assert_eq!(supervisor.config.tunnel.dial_concurrency, 22);
     }
 
@@ -139,7 +169,7 @@ mod tests {
     async fn a_reload_that_is_overtaken_changes_nothing() {
         let mut supervisor = supervisor();
         supervisor.reloads.requests = 2;
-        supervisor.reloaded(Reloaded { request: 1, config: config(11) });
+        supervisor.reloaded(Reloaded { request: 1, loaded: loaded(11) });
         assert_eq!(supervisor.config, Config::default());
     }
 }

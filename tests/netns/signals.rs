@@ -1,10 +1,12 @@
 //! What signals make the daemon do.
 
+use std::fs;
+
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::gateway::Gateway;
-use crate::namespace::lives;
+use crate::gateway::{CONNEXAD, Gateway};
+use crate::namespace::{Running, kill, lives};
 
 /// Whatever it could wait for takes an hour: a dial, a call that is to end, a back-off, a window.
 #[test]
@@ -83,7 +85,7 @@ fn hup_follows_a_database_that_moved() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
     gateway.start().wait_state(1, "up");
-    std::fs::rename(gateway.path("connexa.db"), gateway.path("moved.db")).unwrap();
+    fs::rename(gateway.path("connexa.db"), gateway.path("moved.db")).unwrap();
     gateway.server("10.9.0.2", &json!({}));
     let moved = gateway.path("moved.db");
     crate::database::Database::open(&moved).execute(
@@ -103,4 +105,76 @@ fn usr1_logs_the_whole_state() {
     gateway.start().wait_state(1, "up");
     gateway.signal(Signal::USR1);
     gateway.wait_log("node 1 up");
+}
+
+#[test]
+fn hup_tells_each_fault_of_a_bad_configuration_and_changes_nothing() {
+    let mut gateway = Gateway::configured("outage.windows = 5");
+    gateway.start().wait_until("an answer", |_| true);
+    gateway.configure_raw("[outage]\nwindows = 0\n[tunnel]\nmtu = \"big\"\nmruu = 1\n");
+    gateway.signal(Signal::HUP);
+    gateway.wait_log("did you mean `mru`?");
+    for fault in ["outage.windows is 0", "tunnel.mtu is \"big\"", "unknown key `mruu`"] {
+        let told = |line: &&str| {
+            line.contains("Reload refused, the old configuration stays: ") && line.contains(fault)
+        };
+        assert_eq!(gateway.log().lines().filter(told).count(), 1, "{fault}");
+    }
+    assert_eq!(gateway.logged("Reload refused"), 3, "a line for each");
+    let status = gateway.wait_until("an answer", |_| true);
+    assert_eq!(status.outage.consecutive_threshold, 5);
+}
+
+/// The daemon without `--config`, where the folders that hold its files by default are the
+/// sandbox's.
+fn start_on_the_default_file(gateway: &Gateway) -> Running {
+    for folder in ["etc/connexa", "etc/ppp", "lib"] {
+        fs::create_dir_all(gateway.path(folder)).unwrap();
+    }
+    let mut command = gateway.namespace.command("sh");
+    let places = "mount --bind $0/etc /etc && mount --bind $0/run /run && \
+                  mount --bind $0/lib /var/lib && exec $1 --interval 1h";
+    command.args(["-c", places]).arg(gateway.path("")).arg(CONNEXAD);
+    let log = fs::File::create(gateway.path("connexad.log")).unwrap();
+    Running(command.stderr(log).spawn().unwrap())
+}
+
+#[test]
+fn hup_without_the_default_file_that_the_daemon_was_started_with_keeps_what_it_said() {
+    let gateway = Gateway::configured("outage.windows = 5");
+    let default = gateway.path("etc/connexa/connexad.toml");
+    fs::create_dir_all(default.parent().unwrap()).unwrap();
+    fs::rename(gateway.path("connexad.toml"), &default).unwrap();
+    let daemon = start_on_the_default_file(&gateway);
+    gateway.wait_until("an answer", |_| true);
+    fs::remove_file(&default).unwrap();
+    kill(daemon.0.id(), Signal::HUP);
+    gateway.wait_log(
+        "Reload refused, the old configuration stays: /etc/connexa/connexad.toml: can't read the \
+         configuration: No such file",
+    );
+    let status = gateway.wait_until("an answer", |_| true);
+    assert_eq!(status.outage.consecutive_threshold, 5);
+}
+
+#[test]
+fn a_default_file_that_a_reload_took_up_is_not_let_go_either() {
+    let gateway = Gateway::new();
+    let daemon = start_on_the_default_file(&gateway);
+    gateway.wait_log("starts");
+    gateway.wait_for("its socket", || {
+        gateway.path("run/connexa/connexad.sock").exists().then_some(())
+    });
+    kill(daemon.0.id(), Signal::HUP);
+    gateway.wait_for("a reload without a file", || {
+        (gateway.logged("Configuration reloaded") == 1).then_some(())
+    });
+    let default = gateway.path("etc/connexa/connexad.toml");
+    fs::copy(gateway.path("connexad.toml"), &default).unwrap();
+    kill(daemon.0.id(), Signal::HUP);
+    gateway.wait_for("a reload", || (gateway.logged("Configuration reloaded") == 2).then_some(()));
+    fs::remove_file(&default).unwrap();
+    kill(daemon.0.id(), Signal::HUP);
+    gateway.wait_log("Reload refused, the old configuration stays: /etc/connexa/connexad.toml");
+    assert_eq!(gateway.logged("Configuration reloaded"), 2);
 }
