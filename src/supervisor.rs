@@ -113,6 +113,7 @@ pub enum SupervisorError {
 pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError> {
     let only = lock::be_the_only(&config.paths)?;
     tracing::info!("connexad {} starts", env!("CARGO_PKG_VERSION"));
+    reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
 use super::{Options, Supervisor};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, DEFAULT_PATH};
 use crate::control::socket::{self, SocketError};
 use crate::core::event::Event;
 use crate::core::policy::Policy;
@@ -119,6 +119,14 @@ impl Supervisor {
             self.write_back_all();
         }
         tracing::info!("Configuration reloaded");
+    }
+}
+
+/// Says by which file the daemon goes, so that nobody edits another one.
+pub(super) fn tell_the_file(options: &Options) {
+    match &options.config {
+        Some(file) => tracing::info!("The configuration is {}", file.display()),
+        None => tracing::info!("There is no {DEFAULT_PATH}, so all defaults hold"),
     }
 }
 

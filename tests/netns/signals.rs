@@ -146,6 +146,7 @@ fn hup_without_the_default_file_that_the_daemon_was_started_with_keeps_what_it_s
     fs::create_dir_all(default.parent().unwrap()).unwrap();
     fs::rename(gateway.path("connexad.toml"), &default).unwrap();
     let daemon = start_on_the_default_file(&gateway);
+    gateway.wait_log("The configuration is /etc/connexa/connexad.toml");
     gateway.wait_until("an answer", |_| true);
     fs::remove_file(&default).unwrap();
     kill(daemon.0.id(), Signal::HUP);
@@ -161,7 +162,7 @@ fn hup_without_the_default_file_that_the_daemon_was_started_with_keeps_what_it_s
 fn a_default_file_that_a_reload_took_up_is_not_let_go_either() {
     let gateway = Gateway::new();
     let daemon = start_on_the_default_file(&gateway);
-    gateway.wait_log("starts");
+    gateway.wait_log("There is no /etc/connexa/connexad.toml, so all defaults hold");
     gateway.wait_for("its socket", || {
         gateway.path("run/connexa/connexad.sock").exists().then_some(())
     });
