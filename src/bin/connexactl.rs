@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use connexa::cli::{
-    FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, print, replay,
-    show_change, show_diagnosis, show_status,
+    FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, node_id, print,
+    replay, show_change, show_diagnosis, show_status,
 };
 use connexa::config;
 use connexa::control::client;
@@ -73,11 +73,6 @@ enum Command {
         #[arg(value_parser = node_id)]
         node: u32,
     },
-}
-
-/// Of a word of the command line.
-fn node_id(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("a node's id is a number of 0 to {}", u32::MAX))
 }
 
 fn main() -> ExitCode {

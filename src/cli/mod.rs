@@ -16,6 +16,6 @@ pub use node::{NodeArguments, NodeCommand, NodeError, node};
 pub use output::{JsonError, OutputError, print};
 pub use replay::{ReplayError, replay};
 pub use status::{StatusError, StatusView, show_status};
-pub use usage::{arguments, fail};
+pub use usage::{arguments, fail, node_id};
 
 use output::json;

@@ -31,6 +31,14 @@ pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
     })
 }
 
+/// A node's id, of a word of the command line.
+///
+/// # Errors
+/// With what clap is to print, where it is none.
+pub fn node_id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("a node's id is a number of 0 to {}", u32::MAX))
+}
+
 /// Tells why the program does not do what was asked, and gives what it ends with.
 pub fn fail(program: &str, refused: &Refused) -> ExitCode {
     refused.lines.iter().for_each(|line| complain(program, line));

@@ -366,3 +366,23 @@ fn a_database_that_the_environment_names_badly_is_told_as_the_environments() {
     let line = one_line(&output);
     assert!(line.contains("CONNEXA_DB) is \"nodes.db\", not an absolute path"), "{line}");
 }
+
+#[test]
+fn what_is_no_nodes_id_is_told_with_the_ids_that_there_are() {
+    let gateway = Gateway::new();
+    for words in [
+        &["status", "x"][..],
+        &["stop", "-1"],
+        &["retry", "4294967296"],
+        &["node", "remove", "1", "x"],
+        &["node", "set", "x", "--ip", "10.0.0.1"],
+        &["node", "add", "--id", "1.5", "--ip", "10.0.0.1", "--login", "a"],
+    ] {
+        let output = gateway.connexactl(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let line = one_line(&output);
+        let told = line.contains("a node's id is a number of 0 to 4294967295");
+        // clap takes it for an option.
+        assert!(told || words.contains(&"-1"), "{words:?}: {line}");
+    }
+}

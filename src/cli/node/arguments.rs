@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::password::PasswordFrom;
 use super::problem::NodeError;
+use crate::cli::node_id;
 use crate::desired::{COLUMNS, Choice, Column, Edited, Fields, OfNew};
 
 /// The database and what is to be done with it.
@@ -32,7 +33,7 @@ pub enum NodeCommand {
     /// Remove nodes, all or none of them
     Remove {
         /// Their ids
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = node_id)]
         nodes: Vec<u32>,
     },
     /// Add nodes from a CSV file, all or none of them
@@ -49,7 +50,7 @@ pub enum NodeCommand {
 #[derive(Debug, Args)]
 pub struct Added {
     /// Its id; the table gives one where none is given
-    #[arg(long)]
+    #[arg(long, value_parser = node_id)]
     pub(super) id: Option<u32>,
     #[command(flatten)]
     values: Values<true>,
@@ -62,6 +63,7 @@ pub struct Added {
 #[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
 pub struct Changed {
     /// Its id
+    #[arg(value_parser = node_id)]
     pub(super) node: u32,
     #[command(flatten)]
     values: Values<false>,
