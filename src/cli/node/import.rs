@@ -1,5 +1,9 @@
 //! `connexactl node import`: nodes from a CSV file (RFC 4180) with a header, all or none.
 
+mod fault;
+
+pub(super) use fault::Faults;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,9 +13,7 @@ use csv::{ReaderBuilder, StringRecord};
 use super::problem::NodeError;
 use crate::desired::{COLUMNS, Column, EditError, Edited, Editor, Fields, Settings};
 use crate::node::{NodeId, Secret};
-
-/// So many faults are told; more of them would be one and the same.
-const MOST_TOLD: usize = 10;
+use fault::LineFault;
 
 /// A node of the file.
 #[derive(Debug)]
@@ -56,19 +58,12 @@ pub(super) async fn add(
             Err(EditError::Exists(id)) => {
                 let twice = nodes.iter().find(|other| other.id == Some(id));
                 let first = twice.filter(|first| first.line < node.line).map(|first| first.line);
-                faults.add(
-                    node.line,
-                    &match first {
-                        Some(first) => {
-                            format!("node {id} is in line {first} already; leave one out")
-                        }
-                        None => format!("node {id} is there already; leave the line out"),
-                    },
-                );
+                let in_line = |line| LineFault::InLine { node: id, line };
+                faults.add(node.line, first.map_or(LineFault::IsThere(id), in_line));
             }
             // What the table refuses of one row it may well refuse of all: the first tells enough.
             Err(error) => {
-                faults.add(node.line, &error.to_string());
+                faults.add(node.line, error);
                 return faults.end(path, ids);
             }
         }
@@ -91,17 +86,17 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Imported>, NodeError> {
         let line = lines.of_record_at(reader.position().byte());
         match (reader.read_record(&mut record), &header) {
             (Ok(false), Some(_)) => return faults.end(path, nodes),
-            (Ok(false), None) => return Err(faults.only(path, 1, "is missing: the file is empty")),
+            (Ok(false), None) => return Err(Faults::only(path, 1, LineFault::EmptyFile)),
             (Ok(true), None) => {
-                let columns = columns(&record).map_err(|fault| faults.only(path, line, &fault))?;
+                let columns = columns(&record).map_err(|fault| Faults::only(path, line, fault))?;
                 header = Some(columns);
             }
             (Ok(true), Some(columns)) => match imported(line, columns, &record) {
                 Ok(node) => nodes.push(node),
-                Err(fault) => faults.add(line, &fault),
+                Err(fault) => faults.add(line, fault),
             },
-            (Err(error), Some(_)) => faults.add(line, &what_of(&error)),
-            (Err(error), None) => return Err(faults.only(path, line, &what_of(&error))),
+            (Err(error), Some(_)) => faults.add(line, &error),
+            (Err(error), None) => return Err(Faults::only(path, line, &error)),
         }
     }
 }
@@ -146,21 +141,18 @@ pub(super) fn known_columns() -> String {
     format!("{}, and where wanted {}", list(&needed), list(&others))
 }
 
-fn columns(names: &StringRecord) -> Result<Vec<&'static Column>, String> {
-    let known = || format!("it names the columns {}, separated by commas", known_columns());
+fn columns(names: &StringRecord) -> Result<Vec<&'static Column>, LineFault> {
     let mut columns: Vec<&Column> = Vec::new();
     for (number, name) in (1..).zip(names) {
-        // Not shown: where the header is missing, it may be a password.
-        let unknown = || format!("column {number} has no name that is known; {}", known());
-        let column = Column::named(name.trim()).ok_or_else(unknown)?;
+        let column = Column::named(name.trim()).ok_or(LineFault::UnknownColumn(number))?;
         if columns.contains(&column) {
-            return Err(format!("column {name:?} is there twice; {}", known()));
+            return Err(LineFault::ColumnTwice(name.to_owned()));
         }
         columns.push(column);
     }
     let is_missing = |column: &&Column| column.is_needed_of_new() && !columns.contains(column);
     match COLUMNS.into_iter().find(is_missing) {
-        Some(column) => Err(format!("column {} is missing; {}", column.name, known())),
+        Some(column) => Err(LineFault::NoColumn(column.name)),
         None => Ok(columns),
     }
 }
@@ -169,78 +161,24 @@ fn imported(
     line: u64,
     columns: &[&'static Column],
     record: &StringRecord,
-) -> Result<Imported, String> {
+) -> Result<Imported, LineFault> {
     let mut node = Imported { line, id: None, fields: Fields::of_new() };
     for (&column, text) in columns.iter().zip(record) {
         if text.trim().is_empty() && !column.is_needed_of_new() {
             continue;
         }
-        let invalid = |reason: crate::node::Invalid| reason.to_string();
         match &column.edited {
             Edited::Id => {
                 let id = crate::desired::node_id(text);
-                node.id = Some(id.ok_or_else(|| {
-                    format!("id {text:?} is no whole number from 0 to {}", u32::MAX)
-                })?);
+                node.id = Some(id.ok_or_else(|| LineFault::BadId(text.to_owned()))?);
             }
-            Edited::Secret => node.fields.set_password(Secret::parse(text).map_err(invalid)?),
+            Edited::Secret => node.fields.set_password(Secret::parse(text)?),
             Edited::Value(choice) => {
-                node.fields.set(column, (choice.judge)(text).map_err(invalid)?);
+                node.fields.set(column, (choice.judge)(text)?);
             }
         }
     }
     Ok(node)
-}
-
-/// What is wrong with a record.
-fn what_of(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
-            "has {len} fields where the first line has {expected_len}; put fields with commas in quotes"
-        ),
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text; save the file as UTF-8".to_owned(),
-        // Ours are read from memory only, and read as they are.
-        csv::ErrorKind::Io(_)
-        | csv::ErrorKind::Seek
-        | csv::ErrorKind::Serialize(_)
-        | csv::ErrorKind::Deserialize { .. }
-        | _ => "is not CSV".to_owned(),
-    }
-}
-
-/// What is wrong in which line.
-#[derive(Debug, Default)]
-struct Faults {
-    told: Vec<String>,
-    untold: usize,
-}
-
-impl Faults {
-    fn add(&mut self, line: u64, fault: &str) {
-        if self.told.len() < MOST_TOLD {
-            self.told.push(format!("line {line}: {fault}"));
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    fn only(&mut self, path: &Path, line: u64, fault: &str) -> NodeError {
-        self.add(line, fault);
-        self.error(path)
-    }
-
-    /// `found`, if there are none.
-    fn end<T>(&self, path: &Path, found: T) -> Result<T, NodeError> {
-        if self.told.is_empty() { Ok(found) } else { Err(self.error(path)) }
-    }
-
-    fn error(&self, path: &Path) -> NodeError {
-        let mut faults = self.told.join(" | ");
-        if self.untold > 0 {
-            faults.push_str(&format!(" | and {} lines more", self.untold));
-        }
-        NodeError::Faults { path: path.to_owned(), faults }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use super::import::Faults;
 use crate::cli::JsonError;
 use crate::config::ConfigError;
 use crate::desired::{CreateError, EditError, Problem};
@@ -54,7 +55,7 @@ pub enum NodeError {
         /// The file.
         path: PathBuf,
         /// What is wrong in which line.
-        faults: String,
+        faults: Faults,
     },
     /// It can't be put as JSON.
     #[error(transparent)]
