@@ -122,8 +122,9 @@ fn examine(
     arguments: &Arguments,
     file: Option<&Path>,
 ) -> Result<(String, Exit), Refused> {
-    let config = config::load(file, |_| ())?;
-    let diagnosis = runtime.block_on(doctor::examine(&config));
+    let file = config::file(file.map(Path::to_owned));
+    let config = config::load(file.as_deref(), |_| ())?;
+    let diagnosis = runtime.block_on(doctor::examine(&config, file.as_deref()));
     let text = show_diagnosis(&diagnosis, arguments.json)?;
     Ok((text, if diagnosis.is_healthy() { Exit::Done } else { Exit::No }))
 }

@@ -7,6 +7,7 @@ mod load;
 mod parsed;
 mod pppd_options;
 mod probe;
+mod rights;
 mod sections;
 mod span;
 mod wording;
@@ -14,6 +15,7 @@ mod wording;
 pub use fault::{ConfigError, Fault, Place};
 pub use load::{DEFAULT_PATH, file, load, parse};
 pub use probe::{Probe, Target, TargetError};
+pub use rights::{Exposed, exposed};
 pub use sections::{
     Backend, Backoff, Columns, Config, Control, Database, Hooks, InterfaceName, Log, LogFormat,
     LogLevel, Outage, Paths, Routing, Selection, Tunnel,

@@ -41,8 +41,8 @@ async fn diagnosis(State(questions): State<Questions>) -> Result<Json<Diagnosis>
     let _turn = ONE_AT_A_TIME.lock().await;
     let (reply, answer) = oneshot::channel();
     put(&questions, Question::Config(reply)).await?;
-    let config = answer.await.map_err(|_| Refusal::stopping())?;
-    Ok(Json(doctor::examine(&config).await))
+    let (config, file) = answer.await.map_err(|_| Refusal::stopping())?;
+    Ok(Json(doctor::examine(&config, file.as_deref()).await))
 }
 
 async fn node(State(questions): State<Questions>, id: PathId) -> Result<Json<Node>, Refusal> {

@@ -1,5 +1,7 @@
 //! What the server asks the supervisor, and what comes back.
 
+use std::path::PathBuf;
+
 use tokio::sync::oneshot;
 
 use super::api::{Node, Status, UnknownNode};
@@ -13,8 +15,8 @@ use crate::stopped::Kept;
 pub enum Question {
     /// The whole state.
     Status(oneshot::Sender<Status>),
-    /// The configuration in force.
-    Config(oneshot::Sender<Config>),
+    /// The configuration in force, and the file that it was read from, where there is one.
+    Config(oneshot::Sender<(Config, Option<PathBuf>)>),
     /// To change a node.
     Change {
         /// Which node.

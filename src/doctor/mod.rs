@@ -1,5 +1,6 @@
 //! Checks of this host, each with a remedy; they need no daemon.
 
+mod configuration;
 mod database;
 mod managers;
 mod port;
@@ -7,6 +8,7 @@ mod ppp;
 mod restart_command;
 mod reverse_path;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -75,9 +77,10 @@ impl Finding {
     }
 }
 
-/// Makes all checks. Each question has its limit, whatever hangs.
-pub async fn examine(config: &Config) -> Diagnosis {
-    let (ppp, database, command, managers, port, reverse_path) = tokio::join!(
+/// Makes all checks of a configuration and of the file that it was read from, where there is one. Each question has its limit, whatever hangs.
+pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
+    let (rights, ppp, database, command, managers, port, reverse_path) = tokio::join!(
+        configuration::check(file),
         ppp::check(&config.paths),
         database::check(config),
         restart_command::check(&config.backend),
@@ -86,6 +89,7 @@ pub async fn examine(config: &Config) -> Diagnosis {
         reverse_path::check(config),
     );
     let reverse_path = reverse_path.into_iter().collect();
-    let findings = [ppp, vec![database, command, managers], port, reverse_path].concat();
+    let rights = rights.into_iter().collect();
+    let findings = [rights, ppp, vec![database, command, managers], port, reverse_path].concat();
     Diagnosis { schema_version: SCHEMA_VERSION, findings }
 }

@@ -13,7 +13,9 @@ impl Supervisor {
         // Whoever asked may have gone away.
         match question {
             Question::Status(reply) => drop(reply.send(self.status())),
-            Question::Config(reply) => drop(reply.send(self.config.clone())),
+            Question::Config(reply) => {
+                drop(reply.send((self.config.clone(), self.options.config.clone())));
+            }
             Question::Change { node, ask, reply } => drop(reply.send(self.change(node, ask))),
         }
     }

@@ -125,7 +125,12 @@ impl Supervisor {
 /// Says by which file the daemon goes, so that nobody edits another one.
 pub(super) fn tell_the_file(options: &Options) {
     match &options.config {
-        Some(file) => tracing::info!("The configuration is {}", file.display()),
+        Some(file) => {
+            tracing::info!("The configuration is {}", file.display());
+            if let Some(exposed) = config::exposed(file) {
+                tracing::warn!("{exposed}; {}", exposed.remedy());
+            }
+        }
         None => tracing::info!("There is no {DEFAULT_PATH}, so all defaults hold"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 
@@ -99,6 +100,19 @@ fn a_host_on_which_all_is_well_has_exit_code_0() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.ends_with(" ok, 0 warnings, 0 failed\n"), "{text}");
+}
+
+#[test]
+fn a_configuration_that_others_may_change_is_warned_of_by_doctor_and_at_the_start() {
+    let mut host = Host::new();
+    let config = host.gateway.path("connexad.toml");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
+    let told = "connexad.toml can be written by every user";
+    let finding = host.finding("configuration");
+    assert!(finding.verdict == Verdict::Warning && finding.message.contains(told), "{finding:?}");
+    assert!(finding.remedy.unwrap().contains("chmod go-w"));
+    host.gateway.start();
+    host.gateway.wait_log(told);
 }
 
 #[test]
