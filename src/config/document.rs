@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
 use super::Config;
-use super::fault::{Fault, Place};
+use super::fault::{Fault, MOST_TOLD, Place};
 use super::wording;
 
 /// What a text says.
@@ -55,6 +55,9 @@ impl Document {
     ) -> DeTable<'t> {
         let mut taken = DeTable::new();
         for (key, value) in table {
+            if self.is_cut_short() {
+                break;
+            }
             let mut path = section.to_vec();
             path.push(key.clone());
             let name = dotted(&path);
@@ -80,6 +83,11 @@ impl Document {
             taken.insert(key, Spanned::new(span, value));
         }
         taken
+    }
+
+    /// There are so many faults that not all of the text was looked at.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.faults.len() > MOST_TOLD
     }
 
     fn refuse(&mut self, text: &str, key: &str, at: Option<Range<usize>>, message: String) {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::printable::printable;
 
-/// So many faults are told; a file with more of them is no configuration.
-const MOST_TOLD: usize = 100;
+/// So many faults are told; a file with more of them is no configuration, and not looked at further.
+pub(super) const MOST_TOLD: usize = 100;
 
 /// Why a configuration can't be used. Each message names the file, the place and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,8 @@ impl ConfigError {
             ConfigError::Faulty { path, faults } => (path.display(), faults),
         };
         let told = faults.iter().take(MOST_TOLD).map(|fault| format!("{path}: {fault}"));
-        let untold = faults.len().saturating_sub(MOST_TOLD);
-        let rest = (untold > 0).then(|| format!("{path}: and {untold} faults more; mend these"));
+        let rest = (faults.len() > MOST_TOLD)
+            .then(|| format!("{path}: and more faults than these {MOST_TOLD}; mend these first"));
         told.chain(rest).collect()
     }
 }

@@ -38,21 +38,19 @@ pub fn file(named: Option<PathBuf>) -> Option<PathBuf> {
 /// When the file can't be read, does not parse, or holds a value that can't work: with all that is
 /// wrong.
 pub fn load(path: Option<&Path>, adjust: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
-    let file = path.unwrap_or(Path::new(DEFAULT_PATH));
-    let unreadable = |source| ConfigError::Unreadable { path: file.to_owned(), source };
-    let bytes = match atomic_file::read_at_most(file, LARGEST).map_err(unreadable)? {
-        Some(bytes) => bytes,
-        None if path.is_none() => Vec::new(),
-        None => return Err(unreadable(Errno::NOENT.into())),
+    let there = file(path.map(Path::to_owned));
+    let path = there.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
+    let mut document = match there {
+        Some(_) => read(path)?,
+        None => Document::default(),
     };
-    let mut document = read(file, bytes)?;
     if let Some(database) = std::env::var_os(DATABASE).filter(|value| !value.is_empty()) {
         document.config.database.path = database.into();
         document.places.remove("database.path");
         document.database_by_environment = true;
     }
     adjust(&mut document.config);
-    whole(file, document)
+    whole(path, document)
 }
 
 /// Parses and judges `text`, the content of `path`.
@@ -63,7 +61,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     whole(path, Document::read(text))
 }
 
-fn read(path: &Path, bytes: Vec<u8>) -> Result<Document, ConfigError> {
+fn read(path: &Path) -> Result<Document, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let bytes = atomic_file::read_at_most(path, LARGEST).map_err(unreadable)?;
+    let bytes = bytes.ok_or_else(|| unreadable(Errno::NOENT.into()))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Document::read(&text)),
         Err(error) => {
@@ -78,7 +79,12 @@ fn read(path: &Path, bytes: Vec<u8>) -> Result<Document, ConfigError> {
 
 /// The configuration, if nothing at all is wrong with it.
 fn whole(path: &Path, document: Document) -> Result<Config, ConfigError> {
-    let judgements = judge(&document.config, &document.refused);
+    // What was not looked at proves nothing.
+    let judgements = if document.is_cut_short() {
+        Vec::new()
+    } else {
+        judge(&document.config, &document.refused)
+    };
     let judged = judgements.into_iter().map(|judgement| told(&document, judgement));
     let mut faults: Vec<Fault> = judged.collect();
     faults.extend(document.faults);
