@@ -46,102 +46,160 @@ pub enum FailureKind {
     Unexplained,
 }
 
+/// What a kind of failure says beside itself.
+struct Facts {
+    name: &'static str,
+    reach: Reach,
+    answered: Option<bool>,
+    needs_a_person: bool,
+}
+
+/// How far a call has come that fails so.
+enum Reach {
+    /// It failed by this host, as every other dial would.
+    Host,
+    /// By this host, or beyond it.
+    Unclear,
+    /// Past this host's own part: its programs ran, and the kernel had PPP.
+    PastHost,
+}
+
 impl FailureKind {
+    fn facts(self) -> Facts {
+        match self {
+            FailureKind::AuthRefused => Facts {
+                name: "auth_refused",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: true,
+            },
+            FailureKind::Unreachable => Facts {
+                name: "unreachable",
+                reach: Reach::PastHost,
+                answered: Some(false),
+                needs_a_person: false,
+            },
+            FailureKind::Refused => Facts {
+                name: "refused",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+            },
+            FailureKind::Negotiation => Facts {
+                name: "negotiation",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+            },
+            FailureKind::Mppe => Facts {
+                name: "mppe",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: true,
+            },
+            FailureKind::EchoTimeout => Facts {
+                name: "echo_timeout",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+            },
+            FailureKind::NoPppSupport => Facts {
+                name: "no_ppp_support",
+                reach: Reach::Host,
+                answered: None,
+                needs_a_person: true,
+            },
+            FailureKind::NotInstalled => Facts {
+                name: "not_installed",
+                reach: Reach::Host,
+                answered: None,
+                needs_a_person: true,
+            },
+            FailureKind::BadOptions => Facts {
+                name: "bad_options",
+                reach: Reach::Unclear,
+                answered: None,
+                needs_a_person: true,
+            },
+            FailureKind::NameTaken => Facts {
+                name: "name_taken",
+                reach: Reach::Unclear,
+                answered: None,
+                needs_a_person: true,
+            },
+            FailureKind::Killed => Facts {
+                name: "killed",
+                reach: Reach::Unclear,
+                answered: None,
+                needs_a_person: false,
+            },
+            FailureKind::Timeout => Facts {
+                name: "timeout",
+                reach: Reach::Unclear,
+                answered: Some(false),
+                needs_a_person: false,
+            },
+            FailureKind::PeerClosed => Facts {
+                name: "peer_closed",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+            },
+            FailureKind::Hangup => Facts {
+                name: "hangup",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+            },
+            FailureKind::LinkLost => Facts {
+                name: "link_lost",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+            },
+            FailureKind::ProbeFailed => Facts {
+                name: "probe_failed",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+            },
+            FailureKind::Files => {
+                Facts { name: "files", reach: Reach::Unclear, answered: None, needs_a_person: true }
+            }
+            FailureKind::Unexplained => Facts {
+                name: "unexplained",
+                reach: Reach::Unclear,
+                answered: None,
+                needs_a_person: false,
+            },
+        }
+    }
+
     /// Its name for programs.
     pub fn name(self) -> &'static str {
-        match self {
-            FailureKind::AuthRefused => "auth_refused",
-            FailureKind::Unreachable => "unreachable",
-            FailureKind::Refused => "refused",
-            FailureKind::Negotiation => "negotiation",
-            FailureKind::Mppe => "mppe",
-            FailureKind::EchoTimeout => "echo_timeout",
-            FailureKind::NoPppSupport => "no_ppp_support",
-            FailureKind::NotInstalled => "not_installed",
-            FailureKind::BadOptions => "bad_options",
-            FailureKind::NameTaken => "name_taken",
-            FailureKind::Killed => "killed",
-            FailureKind::Timeout => "timeout",
-            FailureKind::PeerClosed => "peer_closed",
-            FailureKind::Hangup => "hangup",
-            FailureKind::LinkLost => "link_lost",
-            FailureKind::ProbeFailed => "probe_failed",
-            FailureKind::Files => "files",
-            FailureKind::Unexplained => "unexplained",
-        }
+        self.facts().name
     }
 
     /// Whether it is this host's fault, so that every other dial would fail the same way.
     pub fn is_of_the_host(self) -> bool {
-        match self {
-            FailureKind::NoPppSupport | FailureKind::NotInstalled => true,
-            FailureKind::AuthRefused
-            | FailureKind::Unreachable
-            | FailureKind::Refused
-            | FailureKind::Negotiation
-            | FailureKind::Mppe
-            | FailureKind::EchoTimeout
-            | FailureKind::BadOptions
-            | FailureKind::NameTaken
-            | FailureKind::Killed
-            | FailureKind::Timeout
-            | FailureKind::PeerClosed
-            | FailureKind::Hangup
-            | FailureKind::LinkLost
-            | FailureKind::ProbeFailed
-            | FailureKind::Files
-            | FailureKind::Unexplained => false,
-        }
+        matches!(self.facts().reach, Reach::Host)
     }
-}
 
-impl FailureKind {
-    /// Whether a call that fails so got past the host's own part: its programs ran, and the kernel had PPP.
+    /// Whether a call that fails so got past the host's own part: its programs ran, and the kernel
+    /// had PPP.
     pub fn is_past_the_host(self) -> bool {
-        match self {
-            FailureKind::NoPppSupport
-            | FailureKind::NotInstalled
-            | FailureKind::BadOptions
-            | FailureKind::NameTaken
-            | FailureKind::Killed
-            | FailureKind::Timeout
-            | FailureKind::Files
-            | FailureKind::Unexplained => false,
-            FailureKind::AuthRefused
-            | FailureKind::Unreachable
-            | FailureKind::Refused
-            | FailureKind::Negotiation
-            | FailureKind::Mppe
-            | FailureKind::EchoTimeout
-            | FailureKind::PeerClosed
-            | FailureKind::Hangup
-            | FailureKind::LinkLost
-            | FailureKind::ProbeFailed => true,
-        }
+        matches!(self.facts().reach, Reach::PastHost)
     }
 
     /// Whether the failure shows that the server answers, or that it does not; `None` where it
     /// shows neither.
     pub fn answered(self) -> Option<bool> {
-        match self {
-            FailureKind::AuthRefused
-            | FailureKind::Refused
-            | FailureKind::Negotiation
-            | FailureKind::Mppe
-            | FailureKind::PeerClosed => Some(true),
-            FailureKind::Unreachable | FailureKind::Timeout => Some(false),
-            FailureKind::EchoTimeout
-            | FailureKind::NoPppSupport
-            | FailureKind::NotInstalled
-            | FailureKind::BadOptions
-            | FailureKind::NameTaken
-            | FailureKind::Killed
-            | FailureKind::Hangup
-            | FailureKind::LinkLost
-            | FailureKind::ProbeFailed
-            | FailureKind::Files
-            | FailureKind::Unexplained => None,
-        }
+        self.facts().answered
+    }
+
+    /// Whether a person must put it right. The rest is weather: it is dialled again.
+    pub fn needs_a_person(self) -> bool {
+        self.facts().needs_a_person
     }
 }
 

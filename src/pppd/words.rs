@@ -48,7 +48,7 @@ pub(super) fn read(line: &str) -> Said {
     let explained = explain(line);
     let weight = if line.to_ascii_lowercase().contains("invalid gateway") {
         Weight::GatewayWarning
-    } else if explained.is_some_and(|(kind, _)| is_for_people(kind)) || is_trouble(line) {
+    } else if explained.is_some_and(|(kind, _)| kind.needs_a_person()) || is_trouble(line) {
         Weight::Error
     } else {
         Weight::Debug
@@ -207,31 +207,6 @@ const AT_START: &[(&str, FailureKind)] = &[
     ("no device specified", FailureKind::BadOptions),
     ("must be root", FailureKind::NotInstalled),
 ];
-
-/// Whether a person must put it right. The rest is weather: the supervisor dials again and tells
-/// the reason itself, once.
-fn is_for_people(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::AuthRefused
-        | FailureKind::Mppe
-        | FailureKind::NoPppSupport
-        | FailureKind::NotInstalled
-        | FailureKind::BadOptions
-        | FailureKind::NameTaken
-        | FailureKind::Files => true,
-        FailureKind::Unreachable
-        | FailureKind::Refused
-        | FailureKind::Negotiation
-        | FailureKind::EchoTimeout
-        | FailureKind::Killed
-        | FailureKind::Timeout
-        | FailureKind::PeerClosed
-        | FailureKind::Hangup
-        | FailureKind::LinkLost
-        | FailureKind::ProbeFailed
-        | FailureKind::Unexplained => false,
-    }
-}
 
 /// Trouble of this host that explains no kind of failure.
 fn is_trouble(line: &str) -> bool {
