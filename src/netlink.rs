@@ -1,6 +1,10 @@
 //! Netlink datagrams, cut into their messages (netlink(7)).
 
-use netlink_packet_core::{NetlinkDeserializable, NetlinkMessage};
+pub(crate) mod filter;
+
+use std::net::Ipv4Addr;
+
+use netlink_packet_core::{NetlinkDeserializable, NetlinkMessage, NlasIterator};
 use netlink_sys::SocketAddr;
 
 /// The kernel's address; nobody else can have its number.
@@ -11,6 +15,19 @@ pub(crate) fn kernel() -> SocketAddr {
 /// Whether a datagram came from the kernel, and not from a process that found our number.
 pub(crate) fn is_kernel(sender: &SocketAddr) -> bool {
     sender.port_number() == 0
+}
+
+/// The value of the first attribute of this kind. One that is odd hides none before it.
+pub(crate) fn attribute(attributes: &[u8], kind: u16) -> Option<Vec<u8>> {
+    NlasIterator::new(attributes)
+        .filter_map(Result::ok)
+        .find(|attribute| attribute.kind() == kind)
+        .map(|attribute| attribute.value().to_vec())
+}
+
+/// The address in the first attribute of this kind.
+pub(crate) fn ipv4(attributes: &[u8], kind: u16) -> Option<Ipv4Addr> {
+    <[u8; 4]>::try_from(attribute(attributes, kind)?).ok().map(Ipv4Addr::from)
 }
 
 /// Messages in a datagram begin at multiples of this (NLMSG_ALIGNTO, linux/netlink.h).

@@ -179,7 +179,7 @@ impl Supervisor {
         let (desired, settings) = watch::channel(desired::Settings::from(&config));
         let (reporter, write_back) = desired::write_back(settings.clone());
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
-        let (router, route) = Router::new(config.routing.table_base);
+        let (router, route) = Router::new(&config.routing);
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
         let (engine, calls) = pppd::Engine::new(
             config.paths.clone(),

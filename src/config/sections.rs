@@ -215,6 +215,9 @@ pub struct Routing {
     /// The tunnel of node N gets the table `table_base` + N; unset is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_base: Option<u32>,
+    /// Let the kernel's route to a tunnel's peer stand in the main table. Without it, no address
+    /// that a server names as its own changes where other packets of the host go.
+    pub peer_route: bool,
 }
 
 /// Programs that run when a tunnel comes or goes.

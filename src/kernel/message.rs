@@ -4,14 +4,14 @@
 //! is new or odd must not make the daemon deaf.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
 
-use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NlasIterator};
+use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 
 use crate::core::event::{IfIndex, LinkAddress};
+use crate::netlink::{attribute, ipv4};
 
 /// Message types (linux/rtnetlink.h).
 pub(super) const RTM_NEWLINK: u16 = 16;
@@ -124,19 +124,10 @@ fn address(payload: &[u8], news: fn(IfIndex, Assigned) -> News) -> Option<News> 
     Some(news(IfIndex(header.index), Assigned { address, prefix: header.prefix_len }))
 }
 
-fn ipv4(attributes: &[u8], kind: u16) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(attribute(attributes, kind)?).ok().map(Ipv4Addr::from)
-}
-
-fn attribute(attributes: &[u8], kind: u16) -> Option<Vec<u8>> {
-    NlasIterator::new(attributes)
-        .filter_map(Result::ok)
-        .find(|attribute| attribute.kind() == kind)
-        .map(|attribute| attribute.value().to_vec())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use netlink_packet_core::NetlinkSerializable;
     use netlink_packet_route::RouteNetlinkMessage;
     use netlink_packet_route::address::{AddressAttribute, AddressMessage};

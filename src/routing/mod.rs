@@ -1,5 +1,6 @@
 //! Traffic by tunnel: a table with a default route for each tunnel that is up, and rules that lead
-//! to it by output interface, by mark and by source address.
+//! to it by output interface, by mark and by source address. And no other traffic by a tunnel:
+//! [`peer_route`].
 //!
 //! Every look ends in comparing what is wanted with what the kernel has, so lost events, a restart
 //! and somebody who deletes our rules end in the same place. What is ours carries our protocol
@@ -7,6 +8,7 @@
 
 mod kernel;
 mod listen;
+mod peer_route;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use kernel::RoutingError;
 use listen::{Interest, Listener};
 
+use crate::config;
 use crate::core::change::{Change, UpTunnel};
 use crate::node::NodeId;
 
@@ -33,6 +36,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 struct Wanted {
     /// `routing.table_base`.
     table_base: Option<u32>,
+    /// `routing.peer_route`.
+    peer_route: bool,
     /// Whether running tunnels were looked for: before that, routes may be those of a tunnel that
     /// is up.
     known: bool,
@@ -47,15 +52,21 @@ pub struct Router(watch::Sender<Wanted>);
 
 impl Router {
     /// A router, and the task that does its work.
-    pub fn new(table_base: Option<u32>) -> (Self, impl Future<Output = ()> + Send) {
-        let (router, wanted) = watch::channel(Wanted { table_base, ..Wanted::default() });
-        (Router(router), run(wanted))
+    pub fn new(routing: &config::Routing) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let config::Routing { table_base, peer_route } = *routing;
+        let (router, wanted) =
+            watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
+        let peer_routes = peer_route::run(wanted.clone());
+        (Router(router), async { _ = tokio::join!(peer_routes, run(wanted)) })
     }
 
     /// The configuration was read again.
-    pub fn configure(&self, table_base: Option<u32>) {
+    pub fn configure(&self, routing: &config::Routing) {
+        let config::Routing { table_base, peer_route } = *routing;
         self.0.send_if_modified(|wanted| {
-            std::mem::replace(&mut wanted.table_base, table_base) != table_base
+            let base = std::mem::replace(&mut wanted.table_base, table_base);
+            let peer = std::mem::replace(&mut wanted.peer_route, peer_route);
+            (base, peer) != (table_base, peer_route)
         });
     }
 

@@ -108,9 +108,8 @@ mod tests {
         };
         Wanted {
             table_base: Some(base),
-            known: true,
-            ending: false,
             tunnels: nodes.iter().map(|id| (NodeId(*id), tunnel(*id))).collect(),
+            ..Wanted::default()
         }
     }
 

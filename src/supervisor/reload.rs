@@ -111,7 +111,7 @@ impl Supervisor {
         self.engine.configure(pppd::Options::from(&config));
         self.feed(Event::Policy(Box::new(Policy::from(&config))));
         self.desired.send_replace(desired::Settings::from(&config));
-        self.router.configure(config.routing.table_base);
+        self.router.configure(&config.routing);
         self.prober.configure(&config.probe);
         let same_database = self.config.database == config.database;
         self.config = config;

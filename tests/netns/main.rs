@@ -39,5 +39,6 @@ mod rows;
 mod signals;
 mod systemd;
 mod tunnels;
+mod ways;
 mod write_back;
 mod writers;

@@ -1,0 +1,149 @@
+//! Takes out of the main table what a server's word has put there.
+//!
+//! The server names the other end of a tunnel, pppd sets it as the peer of the link's address, and
+//! the kernel keeps a route to the peer in the main table for that (`fib_add_ifaddr` in its
+//! net/ipv4/fib_frontend.c), which beats every shorter one: a server that names its own public
+//! address, or another host's, would draw all packets for it into the tunnel. Nothing of the daemon's
+//! needs the route. No flag of the address and no rule keeps the kernel from making it
+//! (docs/security.md), so it is removed at the kernel's word.
+//!
+//! The kernel makes it anew when the link was down, or when its addresses change. So a link is
+//! followed from when its tunnel is first up until there is no such link any more, even while its
+//! call is being ended.
+
+mod filter;
+mod message;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use message::News;
+use session::{Heard, Session};
+
+use super::Wanted;
+use crate::core::event::{CallId, IfIndex};
+use crate::node::NodeId;
+
+/// After a socket that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a tunnel's route may stand.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PeerRouteError {
+    /// No socket.
+    #[error(
+        "Routes of peers: can't {what}: {source}; it needs AF_NETLINK sockets (in a unit file: \
+         RestrictAddressFamilies); until then a server may draw packets of this host into its tunnel"
+    )]
+    Socket {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The kernel refused.
+    #[error(
+        "Routes of peers: the kernel does not list or remove them: {0}; connexad needs \
+         CAP_NET_ADMIN; until then a server may draw packets of this host into its tunnel"
+    )]
+    Refused(std::io::Error),
+}
+
+/// Removes routes to peers for as long as that is wanted, until the end.
+pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
+    let mut told = None;
+    loop {
+        let due = wanted.wait_for(|wanted| wanted.ending || is_due(wanted)).await;
+        if due.map_or(true, |wanted| wanted.ending) {
+            return;
+        }
+        if let Err(error) = follow(&mut wanted).await {
+            let text = error.to_string();
+            if told.as_ref() != Some(&text) {
+                tracing::error!("{text}");
+                told = Some(text);
+            }
+            let _ = timeout(PAUSE, wanted.wait_for(|wanted| wanted.ending)).await;
+        }
+    }
+}
+
+fn is_due(wanted: &Wanted) -> bool {
+    !wanted.peer_route && !wanted.tunnels.is_empty()
+}
+
+/// Removes them until they may stand, or the daemon ends.
+async fn follow(wanted: &mut watch::Receiver<Wanted>) -> Result<(), PeerRouteError> {
+    let mut session = Session::open()?;
+    let mut links = Links::default();
+    loop {
+        let has_new = {
+            let wanted = wanted.borrow_and_update();
+            if wanted.peer_route || wanted.ending {
+                return Ok(());
+            }
+            links.take(&wanted)
+        };
+        if has_new {
+            session.list()?;
+        }
+        tokio::select! {
+            biased;
+            changed = wanted.changed() => if changed.is_err() { return Ok(()) },
+            heard = session.hear() => links.mend(&mut session, heard?)?,
+        }
+    }
+}
+
+/// The links of our own calls.
+#[derive(Debug, Default)]
+struct Links {
+    /// Until the kernel says that there is no such link.
+    ours: BTreeMap<IfIndex, NodeId>,
+    /// The tunnels that were up at the last look.
+    seen: BTreeSet<(IfIndex, CallId)>,
+}
+
+impl Links {
+    /// Whether there is one that was not followed before.
+    fn take(&mut self, wanted: &Wanted) -> bool {
+        let before = std::mem::take(&mut self.seen);
+        for tunnel in wanted.tunnels.values() {
+            let key = (tunnel.index, tunnel.call);
+            if !before.contains(&key) {
+                self.ours.insert(tunnel.index, tunnel.node);
+            }
+            self.seen.insert(key);
+        }
+        !self.seen.is_subset(&before)
+    }
+
+    fn mend(&mut self, session: &mut Session, heard: Heard) -> Result<(), PeerRouteError> {
+        match heard {
+            Heard::News(News::Route(route)) => {
+                if let Some(node) = self.ours.get(&route.index) {
+                    let (to, index) = (route.destination, route.index.0);
+                    session.remove(route)?;
+                    tracing::debug!(
+                        NODE_ID = node.0,
+                        IFINDEX = index,
+                        "Node {node}: the kernel's route to {to} into the tunnel is removed (routing.peer_route)"
+                    );
+                }
+            }
+            Heard::News(News::NoLink(index)) => drop(self.ours.remove(&index)),
+            Heard::News(News::Other) => {}
+            Heard::Lost => {
+                // Links may be gone, too.
+                let up: BTreeSet<_> = self.seen.iter().map(|(index, _)| *index).collect();
+                self.ours.retain(|index, _| up.contains(index));
+                session.list()?;
+            }
+        }
+        Ok(())
+    }
+}

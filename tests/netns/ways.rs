@@ -1,0 +1,285 @@
+//! Where the host's own packets go: the same as before, whatever servers call the ends of tunnels.
+//!
+//! The property plays random servers; `ROUTES_SEED=SEED` plays the one that failed again.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+
+/// By address, what `ip route get` says; nothing where there is no way.
+type Ways = BTreeMap<Ipv4Addr, String>;
+
+/// The host: an uplink, a local network with a resolver and a router of its own, and a route there.
+const HOST: [&str; 8] = [
+    "tuntap add wan mode tap",
+    "address add 192.0.2.2/24 broadcast 192.0.2.255 dev wan",
+    "link set wan up",
+    "route add default via 192.0.2.1",
+    "tuntap add lan mode tap",
+    "address add 172.16.5.1/24 broadcast 172.16.5.255 dev lan",
+    "link set lan up",
+    "route add 198.51.100.0/28 via 172.16.5.9",
+];
+
+/// Its own addresses, neighbours, gateways, resolver and broadcasts; hosts behind them; addresses that
+/// are none of a host.
+const PLACES: [[u8; 4]; 16] = [
+    [192, 0, 2, 1],
+    [192, 0, 2, 2],
+    [192, 0, 2, 77],
+    [192, 0, 2, 255],
+    [172, 16, 5, 1],
+    [172, 16, 5, 9],
+    [172, 16, 5, 53],
+    [172, 16, 5, 255],
+    [198, 51, 100, 3],
+    [203, 0, 113, 9],
+    [10, 50, 0, 1],
+    [10, 50, 0, 100],
+    [127, 0, 0, 1],
+    [224, 0, 0, 5],
+    [255, 255, 255, 255],
+    [0, 0, 0, 0],
+];
+
+const SERVERS: u32 = 4;
+
+fn server(id: u32) -> Ipv4Addr {
+    Ipv4Addr::new(10, 9, 0, u8::try_from(id).unwrap())
+}
+
+fn places() -> Vec<Ipv4Addr> {
+    PLACES.into_iter().map(Ipv4Addr::from).chain((1..=SERVERS).map(server)).collect()
+}
+
+fn host(toml: &str) -> Gateway {
+    let gateway = Gateway::configured(toml);
+    gateway.namespace.batch(HOST.map(str::to_owned));
+    gateway
+}
+
+/// The ways to all places but these.
+fn ways(gateway: &Gateway, but: &[Ipv4Addr]) -> Ways {
+    let places: Vec<_> = places().into_iter().filter(|place| !but.contains(place)).collect();
+    let mut command = gateway.namespace.command("ip");
+    command.args(["-oneline", "-force", "-batch", "-"]);
+    let mut ip =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let asked: String = places.iter().map(|place| format!("route get {place}\n")).collect();
+    ip.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+    let said = String::from_utf8(ip.wait_with_output().unwrap().stdout).unwrap();
+    // After `local` and the like comes the address.
+    let way = |line: &str| {
+        let place = line.split_whitespace().find_map(|word| word.parse().ok())?;
+        Some((place, line.to_owned()))
+    };
+    said.lines().filter_map(way).collect()
+}
+
+/// Waits until the ways to all places but these are the same again.
+fn wait_ways(gateway: &Gateway, when: &str, before: &Ways, but: &[Ipv4Addr]) {
+    let mut differ = String::new();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) {
+        let now = ways(gateway, but);
+        let changed = before
+            .iter()
+            .filter(|(place, way)| !but.contains(place) && now.get(place) != Some(way))
+            .map(|(place, way)| format!("  {way}\n  is now {:?}\n", now.get(place)));
+        let new = now.iter().filter(|(place, _)| !before.contains_key(place));
+        let new = new.map(|(_, way)| format!("  new: {way}\n"));
+        differ = changed.chain(new).collect();
+        if differ.is_empty() {
+            return;
+        }
+    }
+    panic!("{when}, packets go another way:\n{differ}{}", gateway.log());
+}
+
+/// The kernel's routes through this link in the main table.
+fn kept(gateway: &Gateway, link: &str) -> String {
+    gateway.namespace.ip(&["route", "show", "table", "main", "proto", "kernel", "dev", link])
+}
+
+fn wait_kept(gateway: &Gateway, link: &str, kept_there: bool) {
+    gateway.wait_for(&format!("{link}: a route {kept_there}"), || {
+        (kept(gateway, link).is_empty() != kept_there).then_some(())
+    });
+}
+
+/// One node that is up, whose server calls its own end like this.
+fn up(toml: &str, remote: &str) -> (Gateway, String) {
+    let mut gateway = host(toml);
+    gateway.nodes(1);
+    gateway.server("10.9.0.1", &json!({ "remote": remote, "carries": true }));
+    let link = gateway.start().wait_state(1, "up").interface.unwrap();
+    (gateway, link)
+}
+
+#[test]
+fn a_server_that_calls_its_end_by_its_public_address_is_reached_as_before() {
+    let (gateway, link) = up("", "10.9.0.1");
+    wait_kept(&gateway, &link, false);
+    let way = gateway.namespace.ip(&["route", "get", "10.9.0.1"]);
+    assert!(way.contains("via 192.0.2.1 dev wan"), "{way}");
+}
+
+#[test]
+fn what_is_bound_to_a_tunnel_goes_through_it_without_the_route() {
+    let (gateway, link) = up("routing.table_base = 1000", "192.0.2.77");
+    wait_kept(&gateway, &link, false);
+    for by in [["oif", &link], ["mark", "1001"], ["from", "10.50.0.100"]] {
+        gateway.wait_for(&format!("a way by {by:?}"), || {
+            let way = gateway.namespace.ip(&["route", "get", "192.0.2.77", by[0], by[1]]);
+            way.contains(&format!("dev {link}")).then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_route_stays_where_the_operator_wants_it_and_goes_when_he_does_not_any_more() {
+    let (gateway, link) = up("routing.peer_route = true", "10.50.0.1");
+    let probe = ["route", "get", "10.50.0.1"];
+    assert!(gateway.namespace.ip(&probe).contains(&link));
+    gateway.configure("");
+    gateway.signal(Signal::HUP);
+    wait_kept(&gateway, &link, false);
+}
+
+#[test]
+fn a_link_of_no_call_of_ours_keeps_its_route() {
+    let mut gateway = host("");
+    gateway.nodes(1);
+    let theirs = ["tuntap add ppp7 mode tun", "link set ppp7 up"];
+    gateway.namespace.batch(theirs.map(str::to_owned));
+    gateway.namespace.ip(&["address", "add", "10.50.0.100", "peer", "10.50.0.1", "dev", "ppp7"]);
+    let link = gateway.start().wait_state(1, "up").interface.unwrap();
+    wait_kept(&gateway, &link, false);
+    assert!(kept(&gateway, "ppp7").contains("10.50.0.1"), "{}", kept(&gateway, "ppp7"));
+}
+
+#[test]
+fn a_route_that_the_operator_made_through_a_tunnel_stays() {
+    let (gateway, link) = up("routing.peer_route = true", "10.50.0.1");
+    gateway.namespace.ip(&["route", "add", "10.50.0.1", "dev", &link, "metric", "7"]);
+    gateway.configure("");
+    gateway.signal(Signal::HUP);
+    wait_kept(&gateway, &link, false);
+    let routes = gateway.namespace.ip(&["route", "show", "dev", &link]);
+    assert!(routes.contains("metric 7"), "{routes}");
+}
+
+/// Numbers by chance, the same for the same seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[usize::try_from(self.throw() % all.len() as u64).unwrap()]
+    }
+
+    /// Our end, which is of no place, and theirs, which may be any that the kernel takes for a peer;
+    /// the two may be equal.
+    fn ends(&mut self) -> (Ipv4Addr, Ipv4Addr) {
+        let last = u8::try_from(101 + self.throw() % 3).unwrap();
+        let local = Ipv4Addr::new(10, 50, 0, last);
+        let mut others = places();
+        others.retain(|place| !place.is_multicast());
+        others.push(local);
+        (local, self.one_of(&others))
+    }
+}
+
+/// Tunnels of servers that call their ends as they like, which rise, are taken over by another
+/// daemon, are down for a moment, get other addresses while a daemon looks and while none does, and
+/// fall.
+fn play(seed: u64) {
+    let mut dice = Dice(seed);
+    let mut gateway = host("");
+    let before = ways(&gateway, &[]);
+    let mut ends = BTreeMap::new();
+    for id in 1..=SERVERS {
+        let (local, remote) = dice.ends();
+        gateway.server(&server(id).to_string(), &json!({ "local": local, "remote": remote }));
+        gateway.node(id, &server(id).to_string(), "secret");
+        ends.insert(id, (local, remote));
+    }
+    let all_up = |gateway: &Gateway| {
+        let up = usize::try_from(SERVERS).unwrap();
+        gateway.wait_until("all up", |status| status.counts.get("up") == Some(&up));
+    };
+    let ours: Vec<_> = (1..=3).map(|last| Ipv4Addr::new(10, 50, 0, 100 + last)).collect();
+    let same = |gateway: &Gateway, when| wait_ways(gateway, when, &before, &ours);
+
+    gateway.start();
+    all_up(&gateway);
+    same(&gateway, "with all tunnels up");
+
+    change(&gateway, &mut dice, &mut ends);
+    same(&gateway, "after changes of links");
+
+    gateway.end(Signal::KILL);
+    change(&gateway, &mut dice, &mut ends);
+    gateway.start();
+    all_up(&gateway);
+    same(&gateway, "after changes that no daemon saw");
+
+    gateway.sql("DELETE FROM nodes");
+    gateway.wait_until("no tunnel", |status| status.nodes.is_empty());
+    wait_ways(&gateway, "with all tunnels gone", &before, &[]);
+}
+
+/// Some links are down for a moment, some get other addresses.
+fn change(gateway: &Gateway, dice: &mut Dice, ends: &mut BTreeMap<u32, (Ipv4Addr, Ipv4Addr)>) {
+    for (id, ends) in ends {
+        let file = gateway.read(&format!("run/ppp-connexa-node-{id}.pid"));
+        let link = file.lines().nth(1).unwrap().to_owned();
+        match dice.throw() % 3 {
+            0 => {}
+            1 => gateway
+                .namespace
+                .batch([format!("link set {link} down"), format!("link set {link} up")]),
+            _ => {
+                let (local, remote) = dice.ends();
+                gateway.namespace.batch([
+                    format!("address flush dev {link}"),
+                    format!("address add {local} peer {remote} dev {link}"),
+                ]);
+                *ends = (local, remote);
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_servers_call_the_ends_of_tunnels_the_host_s_packets_go_where_they_went() {
+    let given = std::env::var("ROUTES_SEED").ok().map(|seed| seed.parse().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let first = given.unwrap_or(u64::try_from(now).unwrap());
+    let begun = Instant::now();
+    for seed in first.. {
+        let played = catch_unwind(AssertUnwindSafe(|| play(seed)));
+        // What went wrong stands above.
+        assert!(
+            played.is_ok(),
+            "again: ROUTES_SEED={seed} cargo test --test netns ways::whatever_servers_call"
+        );
+        if given.is_some() || begun.elapsed() > Duration::from_secs(5) {
+            break;
+        }
+    }
+}
