@@ -29,6 +29,8 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
         Mppe::Off => NO_MPPE,
     });
     lines.add("nobsdcomp\nnodeflate\nnoipdefault");
+    // Nothing of the daemon's uses it, and a server could advertise itself as the host's router.
+    lines.add("noipv6");
     lines.add(if options.default_route { "defaultroute" } else { "nodefaultroute" });
     if options.use_peer_dns {
         lines.add("usepeerdns");
@@ -201,6 +203,7 @@ require-mppe-128
 nobsdcomp
 nodeflate
 noipdefault
+noipv6
 nodefaultroute
 mtu 1400
 mru 1400

@@ -1,11 +1,12 @@
 //! Traffic by tunnel: a table with a default route for each tunnel that is up, and rules that lead
-//! to it by output interface, by mark and by source address. And no other traffic by a tunnel:
-//! [`peer_route`].
+//! to it by output interface, by mark and by source address. And no other traffic by a tunnel, whatever
+//! its server says: [`peer_route`], [`ipv6`].
 //!
 //! Every look ends in comparing what is wanted with what the kernel has, so lost events, a restart
 //! and somebody who deletes our rules end in the same place. What is ours carries our protocol
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
+mod ipv6;
 mod kernel;
 mod listen;
 mod peer_route;
@@ -56,8 +57,8 @@ impl Router {
         let config::Routing { table_base, peer_route } = *routing;
         let (router, wanted) =
             watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
-        let peer_routes = peer_route::run(wanted.clone());
-        (Router(router), async { _ = tokio::join!(peer_routes, run(wanted)) })
+        let (peer_routes, ipv6) = (peer_route::run(wanted.clone()), ipv6::run(wanted.clone()));
+        (Router(router), async { _ = tokio::join!(peer_routes, ipv6, run(wanted)) })
     }
 
     /// The configuration was read again.

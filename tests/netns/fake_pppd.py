@@ -15,6 +15,7 @@ Keys of a server's file, all optional:
   password        the one that is accepted (default "secret")
   local, remote   addresses given (default 10.50.0.100 and 10.50.0.1); remote null: none
   carries         true: its end answers ICMP echoes and refuses TCP connections, for whatever address
+  advertises      an IPv6 address of this host, which is told again and again that the other end is its router
   talk_ms         how long negotiation takes (default 20)
   dies_after_ms   the connection breaks so long after the call is up
   ignores_term    true: only SIGKILL ends it
@@ -53,7 +54,7 @@ OPTIONS = {
     "pty": 1, "name": 1, "remotename": 1, "linkname": 1, "ipparam": 1, "ifname": 1, "mtu": 1, "mru": 1,
     "lcp-echo-interval": 1, "lcp-echo-failure": 1, "noauth": 0, "refuse-pap": 0, "refuse-eap": 0,
     "refuse-chap": 0, "refuse-mschap": 0, "require-mppe-128": 0, "nomppe": 0, "nobsdcomp": 0, "nodeflate": 0,
-    "novj": 0, "noccp": 0, "noipdefault": 0, "nodefaultroute": 0, "defaultroute": 0, "usepeerdns": 0, "debug": 0,
+    "novj": 0, "noccp": 0, "noipdefault": 0, "noipv6": 0, "nodefaultroute": 0, "defaultroute": 0, "usepeerdns": 0, "debug": 0,
 }
 
 
@@ -79,6 +80,16 @@ def answer(packet):
         return None
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, protocol, 0) + target + source
     return header[:10] + checksum(header) + header[12:] + data
+
+
+def advertisement(target):
+    """A router advertisement with a prefix (RFC 4861), from the link-local address fe80::1."""
+    ends = socket.inet_pton(socket.AF_INET6, "fe80::1") + socket.inet_pton(socket.AF_INET6, target)
+    prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8:1::")
+    data = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix
+    pseudo = ends + struct.pack("!II", len(data), socket.IPPROTO_ICMPV6)
+    data = data[:2] + checksum(pseudo + data) + data[4:]
+    return struct.pack("!IHBB", 6 << 28, len(data), socket.IPPROTO_ICMPV6, 255) + ends + data
 
 
 def words(text):
@@ -238,6 +249,8 @@ class Call:
             if left <= 0:
                 return
             tun = [self.link.tun] if self.link else []
+            if tun and "advertises" in server_of(self.ip):
+                self.write(advertisement(server_of(self.ip)["advertises"]))
             ready = select.select([self.woken, *tun], [], [], left)[0]
             if self.woken in ready:
                 os.read(self.woken, 64)
@@ -249,7 +262,13 @@ class Call:
         try:
             said = answer(os.read(self.link.tun, 2048))
             if said and server_of(self.ip).get("carries"):
-                os.write(self.link.tun, said)
+                self.write(said)
+        except OSError:
+            pass  # the link is down, or gone
+
+    def write(self, packet):
+        try:
+            os.write(self.link.tun, packet)
         except OSError:
             pass  # the link is down, or gone
 

@@ -13,6 +13,7 @@ mod gateway;
 mod namespace;
 
 mod adoption;
+mod advertisements;
 mod backend;
 mod broken_database;
 mod broken_host;
