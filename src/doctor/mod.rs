@@ -88,8 +88,8 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
         port::check(&config.backend),
         reverse_path::check(config),
     );
-    let reverse_path = reverse_path.into_iter().collect();
     let rights = rights.into_iter().collect();
+    let reverse_path = vec![reverse_path];
     let findings = [rights, ppp, vec![database, command, managers], port, reverse_path].concat();
     Diagnosis { schema_version: SCHEMA_VERSION, findings }
 }

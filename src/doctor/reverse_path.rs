@@ -12,20 +12,15 @@ const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
 /// address lets it pass. Of tunnels that share a local address, only the first one's rule is found.
 const SHARED: &str =
     "of tunnels with one local address, all but one lose what comes back (routing.table_base)";
-const UNROUTED: &str = "answers that come through a tunnel are dropped where no route of the host leads to the target \
-                        by it (probe.target)";
+/// The main table has no route into a tunnel: not even to its peer (routing.peer_route).
+const UNROUTED: &str = "what comes back through a tunnel is dropped where no route of the host leads to the sender by \
+                        it (routing.table_base makes one for each)";
 
-/// Makes no finding where nothing in the configuration sends traffic against the main routes.
-pub(super) async fn check(config: &Config) -> Option<Finding> {
-    let lost = if config.routing.table_base.is_some() {
-        SHARED
-    } else if config.probe.target.is_some() {
-        UNROUTED
-    } else {
-        return None;
-    };
+/// Looks always: answers through a tunnel come against the main routes.
+pub(super) async fn check(config: &Config) -> Finding {
+    let lost = if config.routing.table_base.is_some() { SHARED } else { UNROUTED };
     let (all, new) = tokio::join!(filter_of("all"), filter_of("default"));
-    Some(judge(all, new, lost))
+    judge(all, new, lost)
 }
 
 /// `rp_filter` of these interfaces: 0 is off, 1 strict, 2 loose.
@@ -71,10 +66,5 @@ mod tests {
             let finding = judge(Some(all), Some(new), SHARED);
             assert_eq!(finding.verdict, verdict, "all {all}, default {new}: {}", finding.message);
         }
-    }
-
-    #[tokio::test]
-    async fn a_host_without_routes_of_tunnels_is_not_asked() {
-        assert_eq!(check(&Config::default()).await, None);
     }
 }

@@ -188,11 +188,12 @@ fn a_database_that_is_missing_fails() {
 }
 
 #[test]
-fn a_strict_reverse_path_filter_is_worth_a_look_where_tunnels_have_tables() {
+fn a_strict_reverse_path_filter_is_worth_a_look_with_and_without_tables_of_tunnels() {
     let host = Host::new();
-    host.configure("routing.table_base = 1000");
     let strict = "echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter";
     run(host.gateway.namespace.command("sh").args(["-c", strict]));
+    assert_eq!(host.finding("reverse_path").verdict, Verdict::Warning);
+    host.configure("routing.table_base = 1000");
     let finding = host.finding("reverse_path");
     assert_eq!(finding.verdict, Verdict::Warning);
     let remedy = "sysctl -w net.ipv4.conf.all.rp_filter=2, and the same in /etc/sysctl.d";
