@@ -18,9 +18,9 @@ network_up() {
   ip link set lab0 up
 }
 
-# server NAME IP [mppe=off] [subnet=A.B.C] [address=same] LOGIN:PASSWORD...: a real pptpd, in a network namespace of its own.
-# Its clients get 10.50.x.100 and up, or with address=same that one each, and 10.50.x.1 at the other end;
-# x is the last part of IP; subnet= gives another 10.50.x.
+# server NAME IP [mppe=off] [subnet=A.B.C] [address=same] [end=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network
+# namespace of its own. Its clients get 10.50.x.100 and up, or with address=same that one each, and at the other end
+# 10.50.x.1, or what end= says; x is the last part of IP; subnet= gives another 10.50.x.
 server() {
   local name=$1 ip=$2 mppe=require-mppe-128 client='*' options=()
   shift 2
@@ -30,6 +30,7 @@ server() {
     case $1 in
       mppe=off) mppe=nomppe ;;
       subnet=*) subnet=${1#*=} addresses=("localip $subnet.1" "remoteip $subnet.100-199") ;;
+      end=*) addresses=("localip ${1#*=}" "remoteip $subnet.100-199") ;;
       # pptpd leaves the choice to its pppd, which looks into chap-secrets.
       address=same) addresses=(delegate) options=("$subnet.1:") client=$subnet.100 ;;
       *) fail "no such option of a server: $1" ;;

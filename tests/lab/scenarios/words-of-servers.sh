@@ -1,0 +1,55 @@
+# Servers that call their own end of the tunnel by their public address, another server's or a neighbour's: packets to it go
+# where they went before, and what is bound to the tunnel goes through it. One of them advertises itself as IPv6 router
+# to an address of this host: nothing changes.
+server alpha 10.9.0.2 end=10.9.0.2 admin:secret
+server beta 10.9.0.3 end=10.9.0.2 admin:secret
+server gamma 10.9.0.4 end=10.9.255.253 admin:secret
+config 'tunnel.lcp_echo_interval = "1s"
+tunnel.lcp_echo_failure = 3'
+ip -6 address add 2001:db8:9::2/64 dev lo
+database
+for id in 2 3 4; do node $id "10.9.0.$id" admin secret speed_ok; done
+ways() {
+  local place
+  for place in 10.9.0.{2,3,4} 10.9.255.253; do ip -oneline route get "$place"; done
+  ip -6 route
+}
+same_ways() { [[ $(ways) == "$before" ]] || ! ways; }
+before=$(ways)
+daemon_start
+for id in 2 3 4; do node_up "$id"; done
+wait_for 5 "packets go where they went" same_ways
+expect_equal "the far end of node 3" 10.9.0.2 "$(of_node 3 .remote_ip)"
+
+# As long as three lost echoes would take, and more.
+for id in 2 3; do
+  expect "node $id carries what is bound to its link" ping -c 8 -i 0.7 -W 5 -I "$(tunnel_link "$id")" 10.9.0.2
+done
+expect_equal "the dials" '1 1 1' "$(status '[.nodes[].attempts | tostring] | join(" ")')"
+expect "no tunnel was down" said_times 0 ' is DOWN on '
+
+# With no IPv6 negotiated, the server's kernel sends what is put onto its end of the link, and this one's hears it.
+cat >/run/lab-advertise.py <<'END'
+import socket, struct, sys
+
+ends = socket.inet_pton(socket.AF_INET6, "fe80::1") + socket.inet_pton(socket.AF_INET6, sys.argv[2])
+data = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+words = ends + struct.pack("!II", len(data), 58) + data
+total = sum(struct.unpack(f"!{len(words) // 2}H", words))
+total = (total & 0xFFFF) + (total >> 16)
+total = (total & 0xFFFF) + (total >> 16)
+packet = struct.pack("!IHBB", 6 << 28, len(data), 58, 255) + ends + data[:2] + struct.pack("!H", 0xFFFF - total) + data[4:]
+link = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD))
+for _ in range(5):
+    link.sendto(packet, (sys.argv[1], 0x86DD))
+END
+link=$(tunnel_link 2)
+received() { cat "/sys/class/net/$link/statistics/rx_packets"; }
+was=$(received)
+far=$(ip -n srv-alpha -o link show type ppp | grep -oE 'ppp[0-9]+' | head -n 1)
+ip netns exec srv-alpha python3 -IS /run/lab-advertise.py "$far" 2001:db8:9::2
+advertised() { (($(received) >= was + 5)); }
+wait_for 10 "advertisements have come through the tunnel" advertised
+expect "packets go where they went" same_ways
+expect "IPv6 is off on the link" grep -q 1 "/proc/sys/net/ipv6/conf/$link/disable_ipv6"
+ip -6 address del 2001:db8:9::2/64 dev lo
