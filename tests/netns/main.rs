@@ -30,6 +30,7 @@ mod node_commands;
 mod operator;
 mod operator_socket;
 mod outage;
+mod peer_route;
 mod pool;
 mod probe;
 mod processes;

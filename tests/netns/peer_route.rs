@@ -1,0 +1,102 @@
+//! The kernel's route to the other end of a tunnel: it goes, where nobody wants it.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+use crate::ways::host;
+
+/// The kernel's routes through this link in the main table.
+fn kept(gateway: &Gateway, link: &str) -> String {
+    gateway.namespace.ip(&["route", "show", "table", "main", "proto", "kernel", "dev", link])
+}
+
+fn wait_kept(gateway: &Gateway, link: &str, kept_there: bool) {
+    gateway.wait_for(&format!("{link}: a route {kept_there}"), || {
+        (kept(gateway, link).is_empty() != kept_there).then_some(())
+    });
+}
+
+/// One node that is up, whose server calls its own end like this.
+fn up(toml: &str, remote: &str) -> (Gateway, String) {
+    let mut gateway = host(toml);
+    gateway.nodes(1);
+    gateway.server("10.9.0.1", &json!({ "remote": remote, "carries": true }));
+    let link = gateway.start().wait_state(1, "up").interface.unwrap();
+    (gateway, link)
+}
+
+#[test]
+fn a_server_that_calls_its_end_by_its_public_address_is_reached_as_before() {
+    let (gateway, link) = up("", "10.9.0.1");
+    wait_kept(&gateway, &link, false);
+    let way = gateway.namespace.ip(&["route", "get", "10.9.0.1"]);
+    assert!(way.contains("via 192.0.2.1 dev wan"), "{way}");
+}
+
+#[test]
+fn what_is_bound_to_a_tunnel_goes_through_it_without_the_route() {
+    let (gateway, link) = up("routing.table_base = 1000", "192.0.2.77");
+    wait_kept(&gateway, &link, false);
+    for by in [["oif", &link], ["mark", "1001"], ["from", "10.50.0.100"]] {
+        gateway.wait_for(&format!("a way by {by:?}"), || {
+            let way = gateway.namespace.ip(&["route", "get", "192.0.2.77", by[0], by[1]]);
+            way.contains(&format!("dev {link}")).then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_route_stays_where_the_operator_wants_it_and_goes_when_he_does_not_any_more() {
+    let (gateway, link) = up("routing.peer_route = true", "10.50.0.1");
+    let probe = ["route", "get", "10.50.0.1"];
+    assert!(gateway.namespace.ip(&probe).contains(&link));
+    gateway.configure("");
+    gateway.signal(Signal::HUP);
+    wait_kept(&gateway, &link, false);
+}
+
+#[test]
+fn a_link_of_no_call_of_ours_keeps_its_route() {
+    let mut gateway = host("");
+    gateway.nodes(1);
+    let theirs = ["tuntap add ppp7 mode tun", "link set ppp7 up"];
+    gateway.namespace.batch(theirs.map(str::to_owned));
+    gateway.namespace.ip(&["address", "add", "10.50.0.100", "peer", "10.50.0.1", "dev", "ppp7"]);
+    let link = gateway.start().wait_state(1, "up").interface.unwrap();
+    wait_kept(&gateway, &link, false);
+    assert!(kept(&gateway, "ppp7").contains("10.50.0.1"), "{}", kept(&gateway, "ppp7"));
+}
+
+#[test]
+fn a_route_that_the_operator_made_through_a_tunnel_stays() {
+    let (gateway, link) = up("routing.peer_route = true", "10.50.0.1");
+    gateway.namespace.ip(&["route", "add", "10.50.0.1", "dev", &link, "metric", "7"]);
+    gateway.configure("");
+    gateway.signal(Signal::HUP);
+    wait_kept(&gateway, &link, false);
+    let routes = gateway.namespace.ip(&["route", "show", "dev", &link]);
+    assert!(routes.contains("metric 7"), "{routes}");
+}
+
+#[test]
+fn a_link_that_comes_back_while_its_call_is_being_ended_gets_no_route() {
+    let (gateway, link) = up("", "192.0.2.77");
+    wait_kept(&gateway, &link, false);
+    gateway.server("10.9.0.1", &json!({ "ignores_term": true }));
+    gateway.sql("DELETE FROM nodes");
+    gateway.wait_state(1, "stopping");
+    gateway.namespace.batch([format!("link set {link} down"), format!("link set {link} up")]);
+    wait_kept(&gateway, &link, false);
+    assert_eq!(gateway.wait_state(1, "stopping").interface, Some(link));
+}
+
+#[test]
+fn a_call_that_no_daemon_holds_has_its_route_until_it_is_adopted() {
+    let (mut gateway, link) = up("", "192.0.2.77");
+    gateway.end(Signal::KILL);
+    gateway.namespace.batch([format!("link set {link} down"), format!("link set {link} up")]);
+    assert!(kept(&gateway, &link).contains("192.0.2.77"));
+    gateway.start().wait_node(1, "adopted", |node| node.state == "up" && node.adopted);
+    wait_kept(&gateway, &link, false);
+}
