@@ -29,8 +29,10 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
             }
             wanted.tunnels.values().map(|tunnel| (tunnel.index, tunnel.call)).collect()
         };
-        for (index, _) in up.difference(&done) {
-            if let Err(error) = switch_off(*index).await {
+        let mut failed = BTreeSet::new();
+        for link in up.difference(&done) {
+            if let Err(error) = switch_off(link.0).await {
+                failed.insert(*link);
                 let text = error.to_string();
                 if !told.contains(&text) {
                     tracing::error!(
@@ -42,7 +44,8 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
                 }
             }
         }
-        done = up;
+        // Those that failed are tried again when there is a change.
+        done = &up - &failed;
         if wanted.changed().await.is_err() {
             return;
         }
