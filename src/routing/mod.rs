@@ -6,7 +6,6 @@
 //! and somebody who deletes our rules end in the same place. What is ours carries our protocol
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
-pub mod forbidden;
 mod ipv6;
 mod kernel;
 mod listen;
