@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak golden lab bench docs install lint compiler
+.PHONY: help build demo test soak changes golden lab bench docs install lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ endif
 ifeq ($(SIM_SEED),)
 	@tests/sim/mutate $(filter-out all,$(M))
 endif
+
+changes: build ## that each usual change of the code applies, builds, passes and touches three files at most
+	@tests/changes/try
 
 golden: build ## records the incidents of tests/golden anew, for when recording::FORMAT rises
 	@cargo test --quiet --test netns golden:: -- --ignored
