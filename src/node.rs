@@ -306,10 +306,12 @@ impl Node {
     /// Whether a tunnel dialled for `other` is as good as one dialled for this row: the status
     /// column alone changes nothing.
     pub fn dials_like(&self, other: &Node) -> bool {
-        self.server == other.server
-            && self.login == other.login
-            && self.password == other.password
-            && self.mppe == other.mppe
+        self.logs_in_like(other) && self.mppe == other.mppe
+    }
+
+    /// Whether both log in at one server as the same, by the same password.
+    pub fn logs_in_like(&self, other: &Node) -> bool {
+        self.server == other.server && self.login == other.login && self.password == other.password
     }
 }
 

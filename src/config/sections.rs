@@ -163,6 +163,11 @@ pub struct Tunnel {
     pub stable_after: Span,
     /// Authentication refusals in a row that end the tries.
     pub quarantine_after: u32,
+    /// A login that has worked since the daemon's start is quarantined only when it was refused for
+    /// so long, too: servers hold old sessions, and refuse a second one meanwhile.
+    pub quarantine_grace: Span,
+    /// A quarantined node is dialled once per such time; `"0s"` is never.
+    pub quarantine_rest: Span,
     /// Leave tunnels up when the daemon stops.
     pub keep_on_exit: bool,
 }
@@ -185,6 +190,8 @@ impl Default for Tunnel {
             backoff: Backoff::default(),
             stable_after: Span::seconds(60),
             quarantine_after: 3,
+            quarantine_grace: Span::seconds(600),
+            quarantine_rest: Span::seconds(3600),
             keep_on_exit: true,
         }
     }

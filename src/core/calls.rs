@@ -7,7 +7,6 @@ use super::effect::Order;
 use super::event::{CallId, FoundCall, Pid};
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
-use super::pool::QUARANTINE_REST;
 use super::state::Rest;
 use super::stopping::{Stage, Why};
 use super::tunnel::{Phase, Tunnel, Want};
@@ -175,11 +174,10 @@ impl Core {
             self.dialing.heard_of(node.server, answered);
         }
         retries.failures = retries.failures.saturating_add(1);
-        let refused = failure.kind == FailureKind::AuthRefused;
-        retries.refusals = if refused { retries.refusals.saturating_add(1) } else { 0 };
-        if retries.refusals >= self.policy.quarantine_after {
-            let has_place = self.pool.holds(id);
-            let until = (!has_place).then(|| turn.at() + QUARANTINE_REST);
+        if tunnel.retries.count_refusal(&failure, turn.at(), &self.policy) {
+            let retries = &mut tunnel.retries;
+            let rest = self.policy.quarantine_rest;
+            let until = (!rest.is_zero()).then(|| turn.at() + rest);
             tunnel.phase = Phase::Resting(Rest::Quarantined { until });
             let told = Some((Duration::MAX, failure.clone()));
             let repeated = retries.told == told;
@@ -187,6 +185,7 @@ impl Core {
             turn.tell(Notice::Quarantined { node: id, failure, repeated });
             return;
         }
+        let retries = &mut tunnel.retries;
         let wait = curve.wait(retries.failures, dice);
         let told = Some((curve.full(retries.failures), failure.clone()));
         let repeated = retries.told == told;
@@ -258,6 +257,61 @@ mod tests {
         let mut stage = Stage::adopting();
         stage.desire_rival();
         assert_eq!(stage.state_of_rival(), "waiting");
+    }
+
+    /// A node whose tunnel was up is refused so often, after its waits.
+    fn refused_after_it_was_up(times: u32) -> Stage {
+        let mut stage = Stage::in_state(State::Up);
+        stage.end(stage.call, FailureKind::Hangup);
+        for _ in 0..times {
+            stage.wait_for_deadline();
+            stage.end(stage.call, FailureKind::AuthRefused);
+        }
+        stage
+    }
+
+    #[test]
+    fn a_login_that_has_worked_is_not_quarantined_while_a_server_may_hold_its_old_session() {
+        assert_eq!(refused_after_it_was_up(4).state(), "backoff");
+    }
+
+    #[test]
+    fn a_login_that_has_worked_and_is_refused_for_long_is_quarantined() {
+        assert_eq!(refused_after_it_was_up(12).state(), "quarantined");
+    }
+
+    #[test]
+    fn a_password_that_is_changed_has_not_worked_yet() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.desire(Some(candidate("another")));
+        stage.end(stage.call, FailureKind::Killed);
+        stage.end(stage.call, FailureKind::AuthRefused);
+        for _ in 0..2 {
+            stage.wait_for_deadline();
+            stage.end(stage.call, FailureKind::AuthRefused);
+        }
+        assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
+    fn a_quarantined_node_is_dialled_once_after_its_rest_and_rests_again_when_refused() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.wait(Duration::from_secs(3600));
+        assert_eq!(stage.state(), "dialing");
+        stage.end(stage.call, FailureKind::AuthRefused);
+        assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
+    fn without_a_rest_a_quarantine_does_not_end_by_itself() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.configure(|policy| policy.quarantine_rest = Duration::ZERO);
+        for _ in 0..3 {
+            stage.end(stage.call, FailureKind::AuthRefused);
+            stage.wait_for_deadline();
+        }
+        stage.wait(Duration::from_secs(100_000));
+        assert_eq!(stage.state(), "quarantined");
     }
 
     #[test]

@@ -145,6 +145,10 @@ impl Core {
             (_, Want::Nothing | Want::Unknown) => false,
         };
         if redial {
+            let logins = old.node().zip(tunnel.want.node());
+            if logins.is_none_or(|(old, new)| !old.logs_in_like(new)) {
+                tunnel.retries = Retries::default();
+            }
             self.start_afresh(id, turn);
         }
         self.reconcile(id, turn);
@@ -155,7 +159,7 @@ impl Core {
     /// The row changed in what is dialled: what failed before says nothing any more.
     fn start_afresh(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        tunnel.retries = Retries::default();
+        tunnel.retries.forget();
         tunnel.carried = None;
         match &mut tunnel.phase {
             Phase::Resting(rest) => {

@@ -60,7 +60,7 @@ impl Core {
             return;
         }
         let call = call.run.id;
-        tunnel.retries.refusals = 0;
+        tunnel.retries.worked();
         self.dialing.finish(call);
         if let Want::Tunnel(node) = &tunnel.want {
             self.dialing.heard_of(node.server, true);

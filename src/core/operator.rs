@@ -3,7 +3,7 @@
 use super::effect::Effect;
 use super::event::Ask;
 use super::notice::Notice;
-use super::tunnel::{Phase, Retries, Want};
+use super::tunnel::{Phase, Want};
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -83,7 +83,7 @@ impl Core {
     fn forget_failures(&mut self, id: NodeId) {
         self.host.changed();
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        tunnel.retries = Retries::default();
+        tunnel.retries.forget();
         match &mut tunnel.phase {
             Phase::Resting(rest) => *rest = rest.retry(),
             Phase::Calling(_) => {}

@@ -22,6 +22,10 @@ pub struct Policy {
     pub stable_after: Duration,
     /// Authentication refusals in a row that end the tries.
     pub quarantine_after: u32,
+    /// A login that has worked is quarantined only when it was refused for so long.
+    pub quarantine_grace: Duration,
+    /// How often a quarantined node is dialled all the same; zero is never.
+    pub quarantine_rest: Duration,
     /// Leave tunnels up when the daemon stops.
     pub keep_on_exit: bool,
     /// When an outage is declared.

@@ -4,13 +4,11 @@
 //! yields it as soon as another candidate could dial at once, and after its wait it queues for a
 //! place again, behind all that have not failed. Without a limit everybody holds a place.
 //!
-//! A quarantined node has no wait of its own, for its account may be locked by more tries. One
-//! that has yielded its place waits for [`QUARANTINE_REST`], and is dialled once when its turn
-//! comes: refused again, it is back in quarantine.
+//! A quarantined node is dialled once per `tunnel.quarantine_rest`, for its account may be locked by
+//! more tries. One that has yielded its place meanwhile waits for another first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::backoff::Curve;
 use super::notice::{HangUp, Notice};
@@ -18,9 +16,6 @@ use super::stopping::Why;
 use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{Node, NodeId};
-
-/// How long a quarantined node is left alone once it has yielded its place.
-pub(super) const QUARANTINE_REST: Duration = Duration::from_secs(3600);
 
 /// What a node has to do with places just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,22 +227,13 @@ impl Core {
         while let Some(change) = self.pool.next() {
             if let Some(from) = change.from {
                 self.tell_yield(from, &change, turn);
-                self.rest_without_place(from, turn);
+                self.note(from, turn);
             }
             match change.node {
                 Some(node) => self.want(change.to, Want::Tunnel(node), change.rank, turn),
                 None => self.note(change.to, turn),
             }
         }
-    }
-
-    /// A quarantined node is tried again where it has no place.
-    fn rest_without_place(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        if let Phase::Resting(rest) = &mut tunnel.phase {
-            *rest = rest.yield_place(turn.at() + QUARANTINE_REST);
-        }
-        self.note(id, turn);
     }
 
     /// Once when a place is yielded; not while those that fail take turns.
@@ -275,7 +261,7 @@ impl Core {
         for (_, _, id) in holders.into_iter().rev().take(excess) {
             self.hang_up(id, Why::Unwanted(HangUp::NoPlace), turn);
             self.pool.take_place(id);
-            self.rest_without_place(id, turn);
+            self.note(id, turn);
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum State {
     Stopping,
     /// Waits before the next dial.
     Backoff,
-    /// Refused too often; waits for a change, or for an hour where it has yielded its place.
+    /// Refused too often; waits for a change, and for `tunnel.quarantine_rest`.
     Quarantined,
     /// By the operator, until the operator starts it.
     Stopped,
@@ -67,7 +67,7 @@ pub(super) enum Rest {
     Waiting,
     /// A dial failed; the next is due then.
     Backoff { until: Monotonic },
-    /// It was refused too often; `until` is set once it has yielded its place.
+    /// It was refused too often; it is dialled once then, if ever by itself.
     Quarantined { until: Option<Monotonic> },
     /// The operator wants it so.
     Stopped,
@@ -146,14 +146,6 @@ impl Rest {
             Rest::Backoff { .. } | Rest::Quarantined { .. } => true,
             Rest::Stopped => false,
             Rest::Waiting | Rest::Invalid => has_failed,
-        }
-    }
-
-    /// It has yielded its place.
-    pub(super) fn yield_place(self, rest_until: Monotonic) -> Rest {
-        match self {
-            Rest::Quarantined { .. } => Rest::Quarantined { until: Some(rest_until) },
-            Rest::Waiting | Rest::Backoff { .. } | Rest::Stopped | Rest::Invalid => self,
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::call::{Call, Fall, Run, Standing, Up};
 use super::event::{CallId, IfIndex, InvalidRow};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
+use super::policy::Policy;
 use super::state::{Rest, State, Wanted};
 use super::stopping::{Stage, Stopping, Why};
 use super::time::{Monotonic, Wall};
@@ -67,6 +68,10 @@ pub(super) struct Retries {
     pub(super) failures: u32,
     /// Authentication refusals in a row.
     pub(super) refusals: u32,
+    /// The first refusal since it was up.
+    refused_since: Option<Monotonic>,
+    /// It was up with this login at this server.
+    has_worked: bool,
     pub(super) last: Option<Failure>,
     /// What the last notice of a failure said: the wait at full length, and the failure.
     pub(super) told: Option<(Duration, Failure)>,
@@ -75,7 +80,36 @@ pub(super) struct Retries {
 impl Retries {
     /// Forgets failures; the last one stays to be seen.
     pub(super) fn reset(&mut self) {
-        *self = Retries { last: self.last.take(), ..Retries::default() };
+        let has_worked = self.has_worked;
+        *self = Retries { last: self.last.take(), has_worked, ..Retries::default() };
+    }
+
+    /// Forgets failures, and the last one too.
+    pub(super) fn forget(&mut self) {
+        *self = Retries { has_worked: self.has_worked, ..Retries::default() };
+    }
+
+    /// The tunnel is up: its login is right.
+    pub(super) fn worked(&mut self) {
+        (self.refusals, self.refused_since, self.has_worked) = (0, None, true);
+    }
+
+    /// A call has failed. Whether it was refused so often that only a quarantine is left: a login
+    /// that has worked is given time, for a server may hold its old session for a while.
+    pub(super) fn count_refusal(
+        &mut self,
+        failure: &Failure,
+        at: Monotonic,
+        policy: &Policy,
+    ) -> bool {
+        if failure.kind != FailureKind::AuthRefused {
+            self.refusals = 0;
+            return false;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        let since = *self.refused_since.get_or_insert(at);
+        let is_long = !self.has_worked || at.since(since) >= policy.quarantine_grace;
+        self.refusals >= policy.quarantine_after && is_long
     }
 }
 

@@ -19,6 +19,8 @@ impl From<&Config> for Policy {
             },
             stable_after: tunnel.stable_after.get(),
             quarantine_after: tunnel.quarantine_after,
+            quarantine_grace: tunnel.quarantine_grace.get(),
+            quarantine_rest: tunnel.quarantine_rest.get(),
             keep_on_exit: tunnel.keep_on_exit,
             outage: OutagePolicy {
                 interval: config.outage.interval.get(),

@@ -278,7 +278,7 @@ impl Play {
             Turmoil::Break(id) => self.break_down(id),
             Turmoil::Mend(id) => {
                 self.broken.remove(&id);
-                // A quarantine that costs no place ends by the operator only.
+                // A quarantine would take an hour.
                 if self.refused.remove(&id) {
                     self.ask(id, Ask::Retry);
                 }
@@ -470,10 +470,10 @@ fn candidates_that_are_all_refused_are_each_tried_once_an_hour_at_most() {
 }
 
 #[test]
-fn without_a_limit_a_quarantine_does_not_end_by_itself() {
+fn without_a_limit_a_quarantined_node_is_dialled_once_an_hour() {
     let mut play = two(0, [1]);
-    play.run_for(HOUR * 10);
-    assert_eq!(play.dials_of(1), 3);
+    play.run_for(HOUR * 10 + HOUR / 2);
+    assert_eq!(play.dials_of(1), 3 + 10);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Tally {
     pub is_up_told: bool,
     /// When a fall was first shown that nobody was told of.
     pub untold_since: Option<Time>,
+    /// It was up by the row that it has.
+    pub has_worked: bool,
     /// The target that was seen to answer.
     pub carried: bool,
 }
@@ -31,7 +33,7 @@ pub struct Tally {
 impl Tally {
     pub(super) fn rose(&mut self) {
         (self.refusals, self.sure_refusals) = (0, 0);
-        self.is_fresh = true;
+        (self.is_fresh, self.has_worked) = (true, true);
     }
 
     /// What failed before counts no more.
@@ -62,7 +64,7 @@ impl Ledger {
         for id in gone.chain(&self.changed) {
             let tally = self.tallies.entry(*id).or_default();
             tally.forgive();
-            tally.carried = false;
+            (tally.carried, tally.has_worked) = (false, false);
         }
         let servers: Vec<_> =
             new.values().filter_map(|(_, row)| row.node()).map(|node| node.server).collect();

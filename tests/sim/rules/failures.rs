@@ -88,7 +88,9 @@ pub(super) fn check_all(ledger: &mut Ledger, did: &[Did], after: &View) -> Verdi
     let tally = ledger.tallies.entry(id).or_default();
     tally.refusals = if is_refused { tally.refusals + 1 } else { 0 };
     tally.sure_refusals = if is_surely { tally.sure_refusals + 1 } else { 0 };
-    if tally.sure_refusals >= most && !did.contains(&Did::Told(Told::Quarantined(id))) {
+    // One that has worked is given time.
+    let is_due = tally.sure_refusals >= most && !tally.has_worked;
+    if is_due && !did.contains(&Did::Told(Told::Quarantined(id))) {
         let what = format!("node {id} was refused {} times", tally.sure_refusals);
         return broken("refusals_end_in_quarantine", what);
     }
