@@ -145,7 +145,7 @@ enum Wake {
     /// A deadline of the core has come.
     Deadline,
     PartEnded(Ended),
-    ErrandEnded(Ended),
+    JobEnded(Ended),
 }
 
 struct Supervisor {
@@ -158,7 +158,7 @@ struct Supervisor {
     events: mpsc::Receiver<Event>,
     reloads: Reloads,
     /// Work with an end of its own.
-    errands: Tasks,
+    jobs: Tasks,
     engine: pppd::Engine,
     desired: watch::Sender<desired::Settings>,
     tunnel_writer: TunnelWriter,
@@ -209,7 +209,7 @@ impl Supervisor {
             events_in,
             events,
             reloads: Reloads::default(),
-            errands: Tasks::default(),
+            jobs: Tasks::default(),
             engine,
             desired,
             tunnel_writer: TunnelWriter::new(reporter),
@@ -279,7 +279,7 @@ impl Supervisor {
             Some(event) = self.events.recv() => Wake::Event(event),
             () = until(deadline) => Wake::Deadline,
             ended = parts.ended() => Wake::PartEnded(ended),
-            ended = self.errands.ended() => Wake::ErrandEnded(ended),
+            ended = self.jobs.ended() => Wake::JobEnded(ended),
         }
     }
 
@@ -296,8 +296,8 @@ impl Supervisor {
                 let how = fault.unwrap_or_else(|| "it ended".to_owned());
                 return Err(SupervisorError::Part { part, how });
             }
-            Wake::ErrandEnded(Ended { fault: None, .. }) => {}
-            Wake::ErrandEnded(Ended { name, fault: Some(fault) }) => {
+            Wake::JobEnded(Ended { fault: None, .. }) => {}
+            Wake::JobEnded(Ended { name, fault: Some(fault) }) => {
                 tracing::error!("What {name} has failed: {fault}");
             }
         }
@@ -384,7 +384,7 @@ impl Supervisor {
     fn judge_backend(&mut self, question: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
-        self.errands.start(Part::new("judges the backend", async move {
+        self.jobs.start(Part::new("judges the backend", async move {
             let judgement = backend::judge(&backend).await;
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendJudged { question, judgement }).await;
@@ -394,7 +394,7 @@ impl Supervisor {
     fn restart_backend(&mut self, restart: u64) {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
-        self.errands.start(Part::new("restarts the backend", async move {
+        self.jobs.start(Part::new("restarts the backend", async move {
             let outcome = backend::restart(&backend).await;
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendRestarted { restart, outcome }).await;

@@ -18,10 +18,10 @@ use crate::node::NodeId;
 use crate::process::Process;
 
 /// Bytes taken from the pipe at once.
-const SIP: usize = 4096;
+const CHUNK: usize = 4096;
 
-/// Sips taken after the end: as much as a full pipe holds (64 KiB, pipe(7)).
-const LAST_SIPS: usize = 16;
+/// Chunks read after the end: as much as a full pipe holds (64 KiB, pipe(7)).
+const LAST_CHUNKS: usize = 16;
 
 /// Words of one call that are passed on; a sane call has a handful.
 const MOST_WORDS: usize = 64;
@@ -78,33 +78,33 @@ async fn until_the_end(
 async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
     let _ = events.send(Event::Started { call: own.call, pid: Some(own.pid) }).await;
-    let mut ear = Ear::new(own.call, own.node, own.link.clone());
+    let mut listener = Listener::new(own.call, own.node, own.link.clone());
     loop {
         // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
         tokio::select! {
             () = own.process.gone() => break,
             ready = own.output.readable() => {
-                let sip = ready.and_then(|()| ear.sip(|sip| own.output.try_read(sip)));
-                let Ok(lines) = sip else { break };
-                ear.take_all(lines, &events).await;
+                let chunk = ready.and_then(|()| listener.read(|chunk| own.output.try_read(chunk)));
+                let Ok(lines) = chunk else { break };
+                listener.take_all(lines, &events).await;
                 // A writer quicker than this reader would keep the loop here for ever.
                 tokio::task::yield_now().await;
             }
         }
     }
     own.process.gone().await;
-    for _ in 0..LAST_SIPS {
+    for _ in 0..LAST_CHUNKS {
         // Past the runtime, which may not have heard of the last bytes yet.
-        let sip = ear.sip(|sip| Ok(rustix::io::read(&own.output, sip)?));
-        let Ok(lines) = sip else { break };
-        ear.take_all(lines, &events).await;
+        let chunk = listener.read(|chunk| Ok(rustix::io::read(&own.output, chunk)?));
+        let Ok(lines) = chunk else { break };
+        listener.take_all(lines, &events).await;
     }
-    ear.finish(&events).await;
-    ear.said
+    listener.finish(&events).await;
+    listener.said
 }
 
 /// Logs the lines of a call and passes on its words.
-struct Ear {
+struct Listener {
     call: CallId,
     node: NodeId,
     /// The name that its link is to have.
@@ -115,11 +115,11 @@ struct Ear {
     said: Explanation,
 }
 
-impl Ear {
+impl Listener {
     fn new(call: CallId, node: NodeId, link: Option<String>) -> Self {
         let quota = Quota { since: Instant::now(), lines: 0 };
         let (lines, said) = (Lines::default(), Explanation::default());
-        Ear { call, node, link, lines, quota, words: 0, said }
+        Listener { call, node, link, lines, quota, words: 0, said }
     }
 
     /// Reads once, and returns the lines that are whole; none when there is nothing to read now.
@@ -127,11 +127,11 @@ impl Ear {
     ///
     /// # Errors
     /// When no more can come.
-    fn sip(
+    fn read(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Vec<String>> {
-        let mut buffer = [0; SIP];
+        let mut buffer = [0; CHUNK];
         let mut lines = Vec::new();
         match read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

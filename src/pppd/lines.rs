@@ -1,5 +1,7 @@
 //! Lines out of a stream of bytes that may hold anything.
 
+use crate::printable::printable;
+
 /// The most of a line that is kept, in bytes.
 const LONGEST: usize = 1024;
 
@@ -31,13 +33,7 @@ impl Lines {
     pub(super) fn rest(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
         let cut = std::mem::take(&mut self.cut);
-        let mut text = String::with_capacity(line.len());
-        for c in String::from_utf8_lossy(&line).trim_end().chars() {
-            match c {
-                '"' | '\'' | '\\' => text.push(c),
-                c => text.extend(c.escape_debug()),
-            }
-        }
+        let mut text = printable(String::from_utf8_lossy(&line).trim_end());
         if cut {
             text.push('…');
         }

@@ -6,10 +6,10 @@
 mod callers;
 mod calls;
 mod ending;
-mod errands;
 mod files;
 mod follow;
 mod found;
+mod jobs;
 mod leftovers;
 mod lines;
 mod managers;
@@ -34,9 +34,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use calls::Calls;
-use errands::{Dial, Done, Errands, Met};
 use files::{Disk, Files};
 pub use found::LookError;
+use jobs::{Dial, Done, Jobs, Met};
 pub use options::Options;
 use signal::Signal;
 use spawn::Programs;
@@ -134,13 +134,13 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>
             },
             ended = keeper.calls.ended() => keeper.ended(ended).await,
             () = keeper.files.done() => {}
-            (done, signal) = keeper.errands.done() => keeper.done(done, signal).await,
+            (done, signal) = keeper.jobs.done() => keeper.done(done, signal).await,
             () = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
             }
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 look_at = None;
-                keeper.errands.look();
+                keeper.jobs.look();
             }
         }
         keeper.go_on().await;
@@ -174,7 +174,7 @@ pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
 struct Keeper {
     paths: Paths,
     files: Files,
-    errands: Errands,
+    jobs: Jobs,
     calls: Calls,
     /// Told when there may be something to clear up, or a call manager to watch.
     stirred: Arc<Notify>,
@@ -191,8 +191,8 @@ impl Keeper {
         clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
         let files = Files::new(Wanted::new(paths.ppp_dir.clone(), options), disk);
         let calls = Calls::new(events);
-        let errands = Errands::default();
-        Keeper { paths, files, errands, calls, stirred, asked: false, _clearing: clearing }
+        let jobs = Jobs::default();
+        Keeper { paths, files, jobs, calls, stirred, asked: false, _clearing: clearing }
     }
 
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other
@@ -223,7 +223,7 @@ impl Keeper {
 
     async fn signal(&mut self, call: CallId, signal: Signal) {
         let is_withdrawn = !self.calls.signal(call, signal)
-            && (self.files.withdraw(call) || self.errands.signal(call, signal) == Met::Withdrawn);
+            && (self.files.withdraw(call) || self.jobs.signal(call, signal) == Met::Withdrawn);
         if is_withdrawn {
             let failure =
                 Failure::new(FailureKind::Killed, "it was hung up before pppd was started");
@@ -263,16 +263,16 @@ impl Keeper {
                 Ok(()) => {
                     let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
-                    self.errands.dial(Dial { call, node, link, programs });
+                    self.jobs.dial(Dial { call, node, link, programs });
                 }
                 Err(failure) => self.calls.failed(call, failure).await,
             }
         }
-        self.errands.begin(&self.paths, || self.calls.pids());
+        self.jobs.begin(&self.paths, || self.calls.pids());
     }
 
     fn is_idle(&self) -> bool {
-        self.files.is_idle() && self.errands.is_idle()
+        self.files.is_idle() && self.jobs.is_idle()
     }
 }
 

@@ -74,7 +74,7 @@ impl Supervisor {
         self.reloads.requests += 1;
         let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
         let (options, running) = (self.options.clone(), self.config.control.socket.clone());
-        self.errands.start_blocking("reads the configuration", move || {
+        self.jobs.start_blocking("reads the configuration", move || {
             let loaded = load(options, &running);
             // Nobody waits for the answer once the daemon has stopped.
             let _ = answers.blocking_send(Reloaded { request, loaded });

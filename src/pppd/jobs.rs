@@ -27,7 +27,7 @@ pub(super) struct Dial {
     pub(super) programs: Programs,
 }
 
-/// What came of an errand.
+/// What came of a job.
 pub(super) enum Done {
     /// A pppd was started, or not.
     Started {
@@ -51,9 +51,9 @@ pub(super) enum Met {
     Nothing,
 }
 
-/// Errands to be done, and the one that is under way.
+/// Jobs to be done, and the one that is under way.
 #[derive(Default)]
-pub(super) struct Errands {
+pub(super) struct Jobs {
     dials: VecDeque<Dial>,
     look: bool,
     /// At most one.
@@ -62,7 +62,7 @@ pub(super) struct Errands {
     starting: Option<(CallId, Option<Signal>)>,
 }
 
-impl Errands {
+impl Jobs {
     /// Has a pppd started in its turn.
     pub(super) fn dial(&mut self, dial: Dial) {
         self.dials.push_back(dial);
@@ -86,7 +86,7 @@ impl Errands {
         if self.dials.len() < queued { Met::Withdrawn } else { Met::Nothing }
     }
 
-    /// Begins the next errand, unless one is under way. `held` are the pppds that are known.
+    /// Begins the next job, unless one is under way. `held` are the pppds that are known.
     pub(super) fn begin(&mut self, paths: &Paths, held: impl FnOnce() -> BTreeSet<Pid>) {
         if !self.tasks.is_empty() {
             return;
@@ -99,14 +99,14 @@ impl Errands {
         }
     }
 
-    /// Returns when an errand is done, with the signal that a new pppd is to get at once; never
+    /// Returns when a job is done, with the signal that a new pppd is to get at once; never
     /// while there is none.
     pub(super) async fn done(&mut self) -> (Done, Option<Signal>) {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(done)) => return (done, self.starting.take().and_then(|(_, kept)| kept)),
                 // They tell of every failure, so this is the end of the runtime.
-                Some(Err(error)) => tracing::debug!("an errand is not done: {error}"),
+                Some(Err(error)) => tracing::debug!("a job is not done: {error}"),
                 None => std::future::pending().await,
             }
         }
@@ -147,29 +147,29 @@ mod tests {
     }
 
     /// Two dials of which the first is begun.
-    fn begun() -> Errands {
-        let mut errands = Errands::default();
-        errands.dial(dial(1));
-        errands.dial(dial(2));
-        errands.begin(&Paths::default(), BTreeSet::new);
-        errands
+    fn begun() -> Jobs {
+        let mut jobs = Jobs::default();
+        jobs.dial(dial(1));
+        jobs.dial(dial(2));
+        jobs.begin(&Paths::default(), BTreeSet::new);
+        jobs
     }
 
     #[tokio::test]
     async fn of_signals_for_a_call_that_is_being_started_the_strongest_is_kept() {
-        let mut errands = begun();
+        let mut jobs = begun();
         for signal in [Signal::Terminate, Signal::Kill, Signal::Kill, Signal::Terminate] {
-            assert_eq!(errands.signal(CallId::Dialled(1), signal), Met::Starting);
+            assert_eq!(jobs.signal(CallId::Dialled(1), signal), Met::Starting);
         }
-        assert_eq!(errands.done().await.1, Some(Signal::Kill));
+        assert_eq!(jobs.done().await.1, Some(Signal::Kill));
     }
 
     #[tokio::test]
     async fn a_call_that_is_not_begun_is_never_started_once_it_is_signalled() {
-        let mut errands = begun();
-        assert_eq!(errands.signal(CallId::Dialled(2), Signal::Terminate), Met::Withdrawn);
-        assert_eq!(errands.done().await.1, None);
-        assert!(errands.is_idle());
+        let mut jobs = begun();
+        assert_eq!(jobs.signal(CallId::Dialled(2), Signal::Terminate), Met::Withdrawn);
+        assert_eq!(jobs.done().await.1, None);
+        assert!(jobs.is_idle());
     }
 
     #[tokio::test]
