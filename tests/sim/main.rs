@@ -18,7 +18,6 @@ mod cases;
 mod crowd;
 mod golden;
 mod ledger;
-mod outage;
 mod pool;
 mod rules;
 mod schedules;

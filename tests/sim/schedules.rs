@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use connexa::core::policy::{OutagePolicy, Policy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-use crate::world::{Action, World, any_action};
+use crate::world::{Action, World, any_action, policy};
 
 /// Long enough for the longest back-off, a dial's time-out and a few tries.
 pub const HEALED_WITHIN: Duration = Duration::from_secs(1800);
@@ -22,9 +23,23 @@ pub fn any_schedule() -> impl Strategy<Value = Schedule> {
     prop::collection::vec((wait, any_action()), 1..150)
 }
 
+/// What makes an outage differs from world to world: where windows are short there are many restarts.
+fn any_policy(seed: u64) -> Policy {
+    let pick = |shift: u32, values: [u32; 4]| values[(seed >> shift) as usize % 4];
+    let policy = policy();
+    let outage = OutagePolicy {
+        interval: Duration::from_secs(pick(0, [1, 1, 5, 30]).into()),
+        windows: pick(2, [3, 1, 2, 4]),
+        startup_delay: Duration::from_secs(pick(4, [10, 0, 1, 60]).into()),
+        restart_with_no_nodes: pick(6, [0, 0, 0, 1]) == 1,
+        ..policy.outage
+    };
+    Policy { outage, ..policy }
+}
+
 /// Lives through a schedule, and checks that all is well some time after its end.
 fn live_through(schedule: &Schedule, seed: u64) -> (u64, Result<(), String>) {
-    let mut world = World::with(seed, 3, false);
+    let mut world = World::under(any_policy(seed), seed, 3, false);
     let verdict = try_to_live_through(&mut world, schedule);
     (world.fed, verdict)
 }
@@ -45,7 +60,7 @@ fn try_to_live_through(world: &mut World, schedule: &Schedule) -> Result<(), Str
 
 /// What the core was told last, and what it did.
 fn last_inputs(schedule: &Schedule, seed: u64) -> String {
-    let mut world = World::with(seed, 3, true);
+    let mut world = World::under(any_policy(seed), seed, 3, true);
     drop(try_to_live_through(&mut world, schedule));
     let from = world.daemon.recording.len().saturating_sub(20);
     let last = &world.daemon.recording[from..];

@@ -118,14 +118,19 @@ impl World {
         World::with(seed, 3, true)
     }
 
-    /// A world that is not recorded, which is quicker.
+    /// A world with so many servers.
     pub fn with(seed: u64, servers: usize, records: bool) -> Self {
+        World::under(policy(), seed, servers, records)
+    }
+
+    /// A world whose daemon goes by this policy at first.
+    pub fn under(policy: Policy, seed: u64, servers: usize, records: bool) -> Self {
         let mut world = World {
-            daemon: Wire::new(policy(), records),
-            ledger: Ledger::new(policy()),
+            daemon: Wire::new(policy.clone(), records),
+            ledger: Ledger::new(policy.clone()),
             view: View::default(),
-            policy: policy(),
-            first_policy: policy(),
+            first_policy: policy.clone(),
+            policy,
             now: 0,
             started: 0,
             wall: DAY_ONE,

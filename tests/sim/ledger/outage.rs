@@ -16,16 +16,20 @@ pub struct Windows {
     pub answer: Option<bool>,
     /// Something was asked since a tunnel was up or the backend was restarted.
     pub asked: bool,
-    /// A restart began then and did not report back.
-    pub restarting: Option<Time>,
+    /// The restart that began last, and when, until it reports back.
+    pub restarting: Option<(u64, Time)>,
     /// When the last restart was over, and how many there were since a tunnel was up.
     pub restarted: Option<Time>,
     pub restarts: u32,
     /// A tunnel was up since the last restart began, or nothing was wanted: windows are counted from
     /// there, whenever the restart is over.
     pub is_anew: bool,
-    /// Since when nothing was asked, restarted or up, and a tunnel was wanted.
-    pub quiet_since: Option<Time>,
+    /// No tunnel was wanted, as of the last news.
+    pub is_idle: bool,
+    /// Nothing but an answer came since the last question: where that is no, one more window asks.
+    pub is_held: bool,
+    /// By when something must be asked, as long as nothing comes between.
+    pub ask_by: Option<Time>,
 }
 
 impl Windows {
@@ -41,10 +45,10 @@ impl Windows {
                 self.question = None;
                 self.answer = Some(*judgement == Judgement::Clear);
             }
-            News::Restarted { .. } => {
-                // Late reports are not waited for.
-                let began = self.restarting.take();
-                self.restarted = began.map(|began| now.min(began + limit)).or(self.restarted);
+            News::Restarted { restart, .. } => {
+                // Late reports are not waited for, and one may be of an earlier restart.
+                let last = self.restarting.take_if(|(last, _)| last == restart);
+                self.restarted = last.map(|(_, began)| now.min(began + limit)).or(self.restarted);
             }
             _ => {}
         }
@@ -54,13 +58,13 @@ impl Windows {
         match did {
             Did::Judge { question } => {
                 (self.question, self.asked) = (Some((*question, now)), true);
-                self.quiet_since = None;
+                (self.ask_by, self.is_held) = (None, true);
             }
-            Did::Restart { .. } => {
-                (self.restarting, self.question) = (Some(now), None);
+            Did::Restart { restart } => {
+                (self.restarting, self.question) = (Some((*restart, now)), None);
                 (self.restarts, self.asked) = (self.restarts + 1, false);
-                (self.restarted, self.quiet_since) = (None, None);
-                self.is_anew = false;
+                (self.restarted, self.ask_by) = (None, None);
+                (self.is_anew, self.is_held) = (false, false);
             }
             Did::Told(Told::Up(_)) => self.rose(now),
             _ => {}
@@ -76,6 +80,6 @@ impl Windows {
     fn rose(&mut self, now: Time) {
         self.last_up = Some(now);
         (self.restarts, self.asked, self.question) = (0, false, None);
-        (self.quiet_since, self.is_anew) = (None, true);
+        (self.ask_by, self.is_anew, self.is_held) = (None, true, false);
     }
 }

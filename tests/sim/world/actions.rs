@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use connexa::core::backoff::Curve;
 use connexa::core::event::{Ask, Probed};
+use connexa::core::policy::{OutagePolicy, Policy};
 use connexa::node::{Mppe, NodeId};
 use proptest::prelude::*;
 
@@ -244,7 +245,9 @@ impl World {
         for row in self.rows.values_mut().filter(|row| row.password == "wrong") {
             row.password = "corrected".into();
         }
-        self.policy = policy();
+        // Where all is well, no window is open.
+        let outage = OutagePolicy { restart_with_no_nodes: false, ..self.policy.outage };
+        self.policy = Policy { outage, ..policy() };
         self.send_policy();
         // The row is as it was, so nothing else leads out of quarantine.
         for node in std::mem::take(&mut self.refused_again) {
