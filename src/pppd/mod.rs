@@ -14,6 +14,7 @@ mod leftovers;
 mod lines;
 mod managers;
 mod options;
+mod overrides;
 mod peer_file;
 mod quoting;
 mod scene;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::options::Options;
+use super::overrides::{ALWAYS, LEAVE_RESOLVER};
 use super::quoting::{quote, second_word};
 use crate::core::event::Dialled;
 use crate::node::{Mppe, Node, NodeId};
@@ -18,7 +19,10 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
     lines.add("# Written by connexad, which overwrites every change.");
     lines.add(format_args!("# By hand: pppd call {name}"));
     lines.add(format_args!("pty \"{}\"", pptp_command(node, options)));
-    lines.add(format_args!("name {}", quote(node.login.as_str())));
+    // Both: `user` in a file of the host would win over `name`.
+    for option in ["name", "user"] {
+        lines.add(format_args!("{option} {}", quote(node.login.as_str())));
+    }
     for option in ["remotename", "linkname", "ipparam"] {
         lines.add(format_args!("{option} {name}"));
     }
@@ -32,8 +36,9 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
     // Nothing of the daemon's uses it, and a server could advertise itself as the host's router.
     lines.add("noipv6");
     lines.add(if options.default_route { "defaultroute" } else { "nodefaultroute" });
-    if options.use_peer_dns {
-        lines.add("usepeerdns");
+    let resolver = if options.use_peer_dns { &["usepeerdns"] } else { LEAVE_RESOLVER };
+    for option in ALWAYS.iter().chain(resolver) {
+        lines.add(option);
     }
     lines.add(format_args!("mtu {}\nmru {}", options.mtu, options.mru));
     // Said even when it is 0, which is off: Debian's own options file sets another.
@@ -41,9 +46,8 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
     if options.lcp_echo_interval > 0 {
         lines.add(format_args!("lcp-echo-failure {}", options.lcp_echo_failure));
     }
-    if options.names_links() {
-        lines.add(format_args!("ifname {}", node.id.link_name()));
-    }
+    let link = if options.names_links() { node.id.link_name() } else { String::new() };
+    lines.add(format_args!("ifname \"{link}\""));
     // Last, so that an open quote in one of them can't swallow the daemon's own.
     for option in &options.extra_options {
         lines.add(option);
@@ -184,13 +188,15 @@ mod tests {
     fn the_defaults_give_the_file_that_is_known_to_work() {
         assert_eq!(
             text(&node("admin"), &options()),
-            "\
+            format!(
+                "\
 # Written by connexad, which overwrites every change.
 # By hand: pppd call connexa-node-2
 pty \"exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
 mount -t tmpfs -o size=64k,mode=700 connexa-node-2 /var/run/pptp && \
 exec /usr/sbin/pptp 10.9.0.2 --nolaunchpppd --nohostroute'\"
 name \"admin\"
+user \"admin\"
 remotename connexa-node-2
 linkname connexa-node-2
 ipparam connexa-node-2
@@ -205,11 +211,17 @@ nodeflate
 noipdefault
 noipv6
 nodefaultroute
+{}
+{}
 mtu 1400
 mru 1400
 lcp-echo-interval 10
 lcp-echo-failure 3
-"
+ifname \"\"
+",
+                ALWAYS.join("\n"),
+                LEAVE_RESOLVER.join("\n")
+            )
         );
     }
 
@@ -241,7 +253,7 @@ lcp-echo-failure 3
     #[test]
     fn links_are_named_after_nodes_when_asked() {
         let options = Options { interface_name: InterfaceName::Node, ..options() };
-        assert!(has(&text(&node("admin"), &options), "ifname cx2"));
+        assert!(has(&text(&node("admin"), &options), "ifname \"cx2\""));
     }
 
     #[test]
@@ -249,6 +261,14 @@ lcp-echo-failure 3
         let extra_options = vec!["debug".into(), "novj".into()];
         let text = text(&node("admin"), &Options { extra_options, ..options() });
         assert!(text.ends_with("\ndebug\nnovj\n"), "{text}");
+    }
+
+    #[test]
+    fn the_resolver_is_left_alone_unless_it_is_the_tunnels_to_change() {
+        let own = text(&node("admin"), &options());
+        assert!(has(&own, "unset USEPEERDNS") && !has(&own, "usepeerdns"), "{own}");
+        let theirs = text(&node("admin"), &Options { use_peer_dns: true, ..options() });
+        assert!(has(&theirs, "usepeerdns") && !has(&theirs, "unset USEPEERDNS"), "{theirs}");
     }
 
     #[test]

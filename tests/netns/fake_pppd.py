@@ -55,6 +55,13 @@ OPTIONS = {
     "lcp-echo-interval": 1, "lcp-echo-failure": 1, "noauth": 0, "refuse-pap": 0, "refuse-eap": 0,
     "refuse-chap": 0, "refuse-mschap": 0, "require-mppe-128": 0, "nomppe": 0, "nobsdcomp": 0, "nodeflate": 0,
     "novj": 0, "noccp": 0, "noipdefault": 0, "noipv6": 0, "nodefaultroute": 0, "defaultroute": 0, "usepeerdns": 0, "debug": 0,
+    # What takes back the host's own options.
+    "user": 1, "password": 1, "allow-number": 1, "allow-ip": 1, "nomppe-40": 0, "nomppe-stateful": 0,
+    "nopredictor1": 0, "noreplacedefaultroute": 0, "noproxyarp": 0, "ipcp-accept-local": 0, "ipcp-accept-remote": 0,
+    "nomp": 0, "nopersist": 0, "idle": 1, "maxconnect": 1, "maxoctets": 1, "logfd": 1, "kdebug": 1, "connect": 1,
+    "disconnect": 1, "init": 1, "welcome": 1, "connect-delay": 1, "child-timeout": 1, "nocrtscts": 0, "datarate": 1,
+    "lcp-restart": 1, "lcp-max-terminate": 1, "lcp-max-configure": 1, "lcp-max-failure": 1, "chap-timeout": 1,
+    "ipcp-restart": 1, "ipcp-max-terminate": 1, "ipcp-max-configure": 1, "ipcp-max-failure": 1, "unset": 1,
 }
 
 
