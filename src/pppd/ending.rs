@@ -5,6 +5,18 @@ use crate::process::Ending;
 
 /// Why a call ended.
 pub(super) fn judge(ending: Ending, said: &Explanation) -> Failure {
+    let failure = weigh(ending, said);
+    // Of a word that it does not know pppd tells the file, of all else that it refuses only the words.
+    if failure.kind == FailureKind::BadOptions && !failure.message.contains("In file ") {
+        return Failure { message: format!("{failure}; {WHERE}"), ..failure };
+    }
+    failure
+}
+
+/// Where options stand that pppd refuses.
+const WHERE: &str = "it is in tunnel.extra_options, in /etc/ppp/options or in a file named there";
+
+fn weigh(ending: Ending, said: &Explanation) -> Failure {
     let (kind, certain, meaning) = meaning(ending);
     match said.best() {
         // Without its secret pppd answers with an empty one, and is refused for that.
@@ -97,6 +109,16 @@ mod tests {
     fn a_secret_that_pppd_did_not_find_is_no_refusal_of_it() {
         let words = said(FailureKind::Files, "No CHAP secret found for authenticating us", false);
         assert_eq!(judge(Ending::Code(19), &words).kind, FailureKind::Files);
+    }
+
+    #[test]
+    fn refused_options_are_told_with_the_places_to_look_at() {
+        let placed = "pppd: In file /etc/ppp/options: unrecognized option 'x'";
+        let words = said(FailureKind::BadOptions, placed, false);
+        assert_eq!(judge(Ending::Code(2), &words).message, placed);
+        let words = said(FailureKind::BadOptions, "pppd: invalid numeric parameter 'x'", false);
+        let failure = judge(Ending::Code(2), &words);
+        assert!(failure.message.ends_with(WHERE), "{failure}");
     }
 
     #[test]

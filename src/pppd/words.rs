@@ -116,7 +116,10 @@ fn explain(line: &str) -> Option<(FailureKind, bool)> {
         return None;
     }
     let found = AT_START.iter().find(|(part, _)| line.contains(part));
-    found.map(|(_, kind)| (*kind, PLAIN))
+    // Its own name before a line means that pppd still reads its options (option_error in options.c).
+    let is_pppd = program.rsplit('/').next() == Some("pppd");
+    let other = is_pppd.then_some((FailureKind::BadOptions, VAGUE));
+    found.map(|(_, kind)| (*kind, PLAIN)).or(other)
 }
 
 /// Why the server ended the call, from the text it gave.
