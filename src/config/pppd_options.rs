@@ -32,6 +32,28 @@ const OWNED: &[&str] = &[
     "auth",
     "idle",
     "maxconnect",
+    "logfile",
+    "logfd",
+    "nolog",
+    "nologfd",
+];
+
+/// Options with which no call becomes a tunnel, or which end pppd before it calls.
+const DEADLY: &[&str] = &[
+    "--version",
+    "--help",
+    "-h",
+    "-v",
+    "show-options",
+    "-all",
+    "refuse-mschap-v2",
+    "-mschap-v2",
+    "need-peer-eap",
+    "noip",
+    "-ip",
+    "sync",
+    "record",
+    "chap-secrets",
 ];
 
 /// What is wrong with an entry, if anything. pppd splits its file into words, whatever the lines, so
@@ -41,10 +63,15 @@ pub(super) fn refuse(line: &str) -> Option<String> {
     if words.peek().is_none() || line.chars().any(|c| c.is_control() || "\"'\\#".contains(c)) {
         return Some(format!("has {line:?}; each entry is one pppd option, without quotes"));
     }
-    words
-        .find(|word| {
-            OWNED.contains(word)
-                || ["/", "tty", "require-", "+"].iter().any(|start| word.starts_with(start))
-        })
-        .map(|word| format!("has {word:?}, which the daemon sets itself; remove it"))
+    words.find_map(|word| {
+        let is_owned = OWNED.contains(&word)
+            || ["/", "tty", "require-", "+"].iter().any(|start| word.starts_with(start));
+        if is_owned {
+            Some(format!("has {word:?}, which the daemon sets itself; remove it"))
+        } else if DEADLY.contains(&word) {
+            Some(format!("has {word:?}, with which no tunnel comes up; remove it"))
+        } else {
+            None
+        }
+    })
 }

@@ -236,6 +236,7 @@ fn values_that_can_not_work_are_refused() {
         ("[tunnel]\nextra_options = [\"ms-dns 1.1.1.1 pty x\"]", "tunnel.extra_options"),
         ("[tunnel]\nextra_options = ['\"persist\"']", "tunnel.extra_options"),
         ("[tunnel]\nextra_options = [\"require-pap\"]", "tunnel.extra_options"),
+        ("[tunnel]\nextra_options = [\"refuse-mschap-v2\"]", "tunnel.extra_options"),
         ("[outage]\ninterval = \"0s\"", "outage.interval"),
     ] {
         assert!(fault(text).starts_with(key), "{text}: {}", fault(text));
