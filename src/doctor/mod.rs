@@ -5,6 +5,7 @@ mod database;
 mod managers;
 mod port;
 mod ppp;
+mod ppp_scripts;
 mod restart_command;
 mod reverse_path;
 
@@ -79,9 +80,10 @@ impl Finding {
 
 /// Makes all checks of a configuration and of the file that it was read from, where there is one. Each question has its limit, whatever hangs.
 pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
-    let (rights, ppp, database, command, managers, port, reverse_path) = tokio::join!(
+    let (rights, ppp, scripts, database, command, managers, port, reverse_path) = tokio::join!(
         configuration::check(file),
         ppp::check(&config.paths),
+        ppp_scripts::check(&config.paths.ppp_dir),
         database::check(config),
         restart_command::check(&config.backend),
         managers::check(&config.backend),
@@ -90,6 +92,7 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
     );
     let rights = rights.into_iter().collect();
     let reverse_path = vec![reverse_path];
-    let findings = [rights, ppp, vec![database, command, managers], port, reverse_path].concat();
+    let findings =
+        [rights, ppp, vec![scripts, database, command, managers], port, reverse_path].concat();
     Diagnosis { schema_version: SCHEMA_VERSION, findings }
 }
