@@ -5,6 +5,7 @@ mod database;
 mod managers;
 mod port;
 mod ppp;
+mod ppp_options;
 mod ppp_scripts;
 mod restart_command;
 mod reverse_path;
@@ -80,9 +81,10 @@ impl Finding {
 
 /// Makes all checks of a configuration and of the file that it was read from, where there is one. Each question has its limit, whatever hangs.
 pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
-    let (rights, ppp, scripts, database, command, managers, port, reverse_path) = tokio::join!(
+    let (rights, ppp, options, scripts, database, command, managers, port, reverse_path) = tokio::join!(
         configuration::check(file),
         ppp::check(&config.paths),
+        ppp_options::check(config),
         ppp_scripts::check(&config.paths.ppp_dir),
         database::check(config),
         restart_command::check(&config.backend),
@@ -93,6 +95,7 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
     let rights = rights.into_iter().collect();
     let reverse_path = vec![reverse_path];
     let findings =
-        [rights, ppp, vec![scripts, database, command, managers], port, reverse_path].concat();
+        [rights, ppp, options, vec![scripts, database, command, managers], port, reverse_path]
+            .concat();
     Diagnosis { schema_version: SCHEMA_VERSION, findings }
 }

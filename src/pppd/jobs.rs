@@ -3,10 +3,12 @@
 //! new pppd for a stranger's.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::found::{self, Sighting};
+use super::host_options;
 use super::signal::Signal;
 use super::spawn::{self, Programs, Started};
 use crate::config::Paths;
@@ -25,6 +27,8 @@ pub(super) struct Dial {
     pub(super) link: Option<String>,
     /// By what.
     pub(super) programs: Programs,
+    /// Where pppd reads its options.
+    pub(super) ppp_dir: PathBuf,
 }
 
 /// What came of a job.
@@ -119,8 +123,10 @@ impl Jobs {
 }
 
 async fn start(dial: Dial) -> Done {
-    let (programs, node) = (dial.programs.clone(), dial.node);
-    let started = spawn_blocking(move || spawn::start(&programs, node)).await;
+    let (programs, node, ppp_dir) = (dial.programs.clone(), dial.node, dial.ppp_dir.clone());
+    let start =
+        move || host_options::check(&ppp_dir, node).and_then(|()| spawn::start(&programs, node));
+    let started = spawn_blocking(start).await;
     let started = started.unwrap_or_else(|error| {
         let message = format!("can't start pppd: {error}; restart connexad");
         Err(Failure::new(FailureKind::Unexplained, message))
@@ -143,7 +149,7 @@ mod tests {
     fn dial(number: u64) -> Dial {
         let [pppd, pptp] = ["/nowhere/pppd", "/nowhere/pptp"].map(Into::into);
         let (call, programs) = (CallId::Dialled(number), Programs { pppd, pptp });
-        Dial { call, node: NodeId(2), link: None, programs }
+        Dial { call, node: NodeId(2), link: None, programs, ppp_dir: "/nowhere".into() }
     }
 
     /// Two dials of which the first is begun.

@@ -9,6 +9,7 @@ mod ending;
 mod files;
 mod follow;
 mod found;
+pub(crate) mod host_options;
 mod jobs;
 mod leftovers;
 mod lines;
@@ -264,7 +265,8 @@ impl Keeper {
                 Ok(()) => {
                     let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
-                    self.jobs.dial(Dial { call, node, link, programs });
+                    let ppp_dir = self.paths.ppp_dir.clone();
+                    self.jobs.dial(Dial { call, node, link, programs, ppp_dir });
                 }
                 Err(failure) => self.calls.failed(call, failure).await,
             }

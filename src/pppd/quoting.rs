@@ -22,7 +22,7 @@ pub(super) fn second_word(line: &[u8]) -> Option<Vec<u8>> {
     words(line)?.into_iter().nth(1)
 }
 
-/// The words of a line; `None` where the line alone does not tell.
+/// The words of a line, or of lines that belong together; `None` where the next belongs to them too.
 pub(super) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -30,6 +30,8 @@ pub(super) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut bytes = line.strip_suffix(b"\n").unwrap_or(line).iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match (byte, quoted) {
+            // A line that goes on in the next.
+            (b'\\', _) if bytes.next_if_eq(&b'\n').is_some() => {}
             (b'\\', _) => word.get_or_insert_default().push(escaped(&mut bytes)?),
             (_, Some(quote)) if byte == quote => quoted = None,
             (_, Some(_)) => word.get_or_insert_default().push(byte),

@@ -3,6 +3,7 @@
 skip_code=77
 peers=/etc/ppp/peers
 secrets=/etc/ppp/chap-secrets
+host_options=/etc/ppp/options
 database_file=/app/backend/connexa.db
 config_file=/etc/connexa/connexad.toml
 unit_changes=/run/systemd/system/connexad.service.d
@@ -287,6 +288,8 @@ reset() {
   rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp*.pid /var/run/pptp \
     /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
+  cp /lab/root/etc/ppp/options "$host_options"
+  rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-*
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
   if [[ -d $unit_changes ]]; then
     rm -rf "$unit_changes"

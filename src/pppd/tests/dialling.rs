@@ -239,3 +239,14 @@ async fn new_options_reach_the_files_of_every_node_before_the_next_dial() {
     work.ask(dial(1, 2));
     assert_eq!(last_exit(&work.until_exit().await), Some(ended(Ending::Code(77))));
 }
+
+#[tokio::test]
+async fn an_option_of_the_host_with_which_no_tunnel_comes_up_is_named_and_no_call_is_made() {
+    let stage = Stage::new();
+    fs::write(stage.path("ppp/options"), "auth\ndemand\n").unwrap();
+    let events = stage.call("echo called > $STAGE/called").await;
+    let failure = last_exit(&events).unwrap();
+    assert_eq!(failure.kind, FailureKind::BadOptions);
+    assert!(failure.message.contains("ppp/options, line 2, has \"demand\""), "{failure}");
+    assert!(!stage.path("called").exists());
+}
