@@ -71,8 +71,12 @@ fn pptp_command(node: &Node, options: &Options) -> String {
     let pptp =
         format!("{} {} --nolaunchpppd{host_route}", options.pptp.display(), node.server.ip());
     let mount = format!("mount -t tmpfs -o size=64k,mode=700 {} {SOCKETS}", node.id.peer_name());
-    format!("exec unshare --mount sh -c 'mkdir -p {SOCKETS} && {mount} && exec {pptp}'")
+    let unshared = format!("mkdir -p {SOCKETS} && {mount} && exec {pptp}");
+    format!("PATH=$PATH:{FOLDERS}; exec unshare --mount sh -c '{unshared}'")
 }
+
+/// Where the programs are, whatever PATH a `set` in the host's own options has left.
+const FOLDERS: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where pptp processes find each other.
 const SOCKETS: &str = "/var/run/pptp";
@@ -192,7 +196,7 @@ mod tests {
                 "\
 # Written by connexad, which overwrites every change.
 # By hand: pppd call connexa-node-2
-pty \"exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
+pty \"PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
 mount -t tmpfs -o size=64k,mode=700 connexa-node-2 /var/run/pptp && \
 exec /usr/sbin/pptp 10.9.0.2 --nolaunchpppd --nohostroute'\"
 name \"admin\"

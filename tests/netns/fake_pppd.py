@@ -45,7 +45,7 @@ SIOCSIFNETMASK, SIOCSIFMTU, SIOCSIFNAME, IFF_UP, ARPHRD_PPP = 0x891C, 0x8922, 0x
 
 # A command that ends in pptp itself, whatever comes before it.
 PTY = re.compile(
-    r"exec (?:unshare --mount sh -c '[^']*&& exec )?"
+    r"(?:PATH=\S+; )?exec (?:unshare --mount sh -c '[^']*&& exec )?"
     r"(?P<pptp>[\w./-]+) (?P<server>\d+(?:\.\d+){3}) --nolaunchpppd(?: --\w+)*'?"
 )
 

@@ -84,10 +84,10 @@ pub(super) enum When {
 }
 
 const DEVICE: &str = "pppd refuses a device beside the peer file's pty";
-const PROGRAMS: &str = "it changes how pppd starts pptp and scripts, which may then not be found";
+const PROGRAMS: &str = "it changes how pptp and scripts are started, which may then fail";
 
-/// Variables by which a program is found and started.
-const FOR_PROGRAMS: &[&str] = &["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "IFS", "ENV"];
+/// Variables that change what a program does at its start. PATH is seen to by the peer file.
+const FOR_PROGRAMS: &[&str] = &["LD_PRELOAD", "LD_LIBRARY_PATH", "IFS", "ENV"];
 
 pub(super) type Rule = (&'static [&'static str], When, Harm, &'static str);
 

@@ -72,6 +72,7 @@ nomagic
 noaccomp
 nopcomp
 ipcp-no-addresses
+set PATH=/nowhere
 debug
 dump
 END

@@ -13,7 +13,7 @@ node_up 3
 daemon_stop
 
 mkfifo /run/lab-line
-pty=$(sed -n 's/^pty "exec \(.*\)"$/\1/p' "$peers/connexa-node-2")
+pty=$(sed -n 's/^pty "\(.*\)"$/\1/p' "$peers/connexa-node-2")
 sleep 1000 >/run/lab-line &
 setsid sh -c "$pty" </run/lab-line >/dev/null 2>&1 &
 line=$!
