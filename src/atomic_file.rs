@@ -15,7 +15,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// Why a file is not as it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {verb} {}: {source}; {REMEDY}", path.display())]
-pub struct FileError {
+pub(crate) struct FileError {
     verb: &'static str,
     path: PathBuf,
     source: io::Error,

@@ -34,7 +34,7 @@ struct Job {
 
 /// Starts hooks; never waits for them.
 #[derive(Debug)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     jobs: Option<mpsc::UnboundedSender<Job>>,
     task: JoinHandle<()>,
     /// The tunnels that are up, as they were told.
@@ -44,7 +44,7 @@ pub struct Hooks {
 
 impl Hooks {
     /// Its task begins at once.
-    pub fn start(dry_run: bool) -> Self {
+    pub(crate) fn start(dry_run: bool) -> Self {
         // Unbounded because the loop may not wait; it is read at once, whatever hooks run.
         let (jobs, work) = mpsc::unbounded_channel();
         let task = tokio::spawn(run(work));
@@ -52,7 +52,7 @@ impl Hooks {
     }
 
     /// Follows what became of a tunnel. `down` is told why, and so runs once the fall is explained.
-    pub fn follow(&mut self, change: &Change, hooks: &config::Hooks) {
+    pub(crate) fn follow(&mut self, change: &Change, hooks: &config::Hooks) {
         match change {
             Change::Rose(up) | Change::Readdressed(up) => {
                 self.up.insert(up.node, up.clone());
@@ -90,7 +90,7 @@ impl Hooks {
     }
 
     /// Lets what has begun or waits come to its end, within `limit`.
-    pub async fn finish(&mut self, limit: Duration) {
+    pub(crate) async fn finish(&mut self, limit: Duration) {
         self.jobs = None;
         let _ = timeout(limit, &mut self.task).await;
     }

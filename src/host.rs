@@ -11,7 +11,7 @@ use crate::watch::{Interest, Watch};
 const PPP_DEVICE: &str = "/dev/ppp";
 
 /// Tells the core whenever one of them came, went or changed its rights.
-pub async fn follow(paths: Paths, events: mpsc::Sender<Event>) {
+pub(crate) async fn follow(paths: Paths, events: mpsc::Sender<Event>) {
     let files = [Path::new(PPP_DEVICE), &paths.pppd, &paths.pptp];
     let mut watch = Watch::new(files.into_iter().filter_map(interest).collect());
     loop {

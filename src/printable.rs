@@ -3,7 +3,7 @@
 /// The text in one line, with nothing in it that a terminal obeys or that changes how the rest of
 /// the line is read: control characters, ends of lines, marks that turn the direction of writing
 /// (such as U+202E) and what can't be seen stand there as `\u{202e}` or `\n`.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// SIGTERM, SIGINT.
     Stop,
     /// SIGHUP.
@@ -17,19 +17,19 @@ pub enum Request {
 }
 
 /// The signals that the daemon catches.
-pub struct Signals(signal_hook_tokio::Signals);
+pub(crate) struct Signals(signal_hook_tokio::Signals);
 
 impl Signals {
     /// Catches them from now on.
     ///
     /// # Errors
     /// When the handlers can't be set.
-    pub fn catch() -> io::Result<Self> {
+    pub(crate) fn catch() -> io::Result<Self> {
         signal_hook_tokio::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map(Signals)
     }
 
     /// The next request.
-    pub async fn next(&mut self) -> Request {
+    pub(crate) async fn next(&mut self) -> Request {
         match self.0.next().await {
             Some(SIGHUP) => Request::Reload,
             Some(SIGUSR1) => Request::ShowState,

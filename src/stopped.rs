@@ -20,13 +20,13 @@ const ABOUT: &str = "# Nodes that the operator has stopped, one id a line. conne
                      file; `connexactl start ID` takes a node off it.\n";
 
 /// Where the list is.
-pub fn file(paths: &Paths) -> PathBuf {
+pub(crate) fn file(paths: &Paths) -> PathBuf {
     paths.state_dir.join("stopped")
 }
 
 /// What is wrong with the list as it was found.
 #[derive(Debug, thiserror::Error)]
-pub enum Damaged {
+pub(crate) enum Damaged {
     /// It can't be read at all.
     #[error("can't read {}, so nodes that were stopped may be dialled: {source}; make it a readable file and stop them again", path.display())]
     Unreadable {
@@ -55,7 +55,7 @@ fn like(others: usize) -> String {
 
 /// Reads the list; a missing file is an empty one. What can be read counts, whatever is wrong
 /// with the rest.
-pub fn read(path: &Path) -> (BTreeSet<NodeId>, Option<Damaged>) {
+pub(crate) fn read(path: &Path) -> (BTreeSet<NodeId>, Option<Damaged>) {
     let content = match atomic_file::read(path) {
         Ok(content) => content.unwrap_or_default(),
         Err(source) => {
@@ -86,7 +86,7 @@ pub fn read(path: &Path) -> (BTreeSet<NodeId>, Option<Damaged>) {
 }
 
 /// The ids, for people to read.
-pub fn list(stopped: &BTreeSet<NodeId>) -> String {
+pub(crate) fn list(stopped: &BTreeSet<NodeId>) -> String {
     let ids: Vec<String> = stopped.iter().map(NodeId::to_string).collect();
     match ids.as_slice() {
         [] => "no node".to_owned(),
@@ -118,7 +118,7 @@ struct Written {
 
 /// Why the list is not on disk.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum NotKept {
+pub(crate) enum NotKept {
     /// It can't be written.
     #[error("{0}")]
     File(Arc<FileError>),
@@ -137,21 +137,21 @@ pub enum NotKept {
 
 /// Has the list written, one write at a time; lists that come during a write are written as one.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     wanted: watch::Sender<Wanted>,
     written: watch::Receiver<Written>,
 }
 
 impl Keeper {
     /// A keeper, and the work that it needs done; that ends when the keeper is dropped.
-    pub fn new(file: PathBuf) -> (Self, impl Future<Output = ()> + use<>) {
+    pub(crate) fn new(file: PathBuf) -> (Self, impl Future<Output = ()> + use<>) {
         let (wanted, theirs) = watch::channel(Wanted::default());
         let (ours, written) = watch::channel(Written { version: 0, result: Ok(()) });
         (Keeper { wanted, written }, write_each(file, theirs, ours))
     }
 
     /// Keeps this list from now on.
-    pub fn keep(&self, stopped: BTreeSet<NodeId>) {
+    pub(crate) fn keep(&self, stopped: BTreeSet<NodeId>) {
         self.wanted.send_modify(|wanted| {
             wanted.version += 1;
             wanted.stopped = stopped;
@@ -159,7 +159,7 @@ impl Keeper {
     }
 
     /// Waits for the list as it is now. A write that failed is tried again.
-    pub fn kept(&self) -> Kept {
+    pub(crate) fn kept(&self) -> Kept {
         let Written { version: written, result } = self.written.borrow().clone();
         if result.is_err() && written == self.wanted.borrow().version {
             self.wanted.send_modify(|wanted| wanted.version += 1);
@@ -170,7 +170,7 @@ impl Keeper {
 
 /// A write that somebody waits for.
 #[derive(Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     version: u64,
     written: watch::Receiver<Written>,
 }
@@ -180,7 +180,7 @@ impl Kept {
     ///
     /// # Errors
     /// When it can't be written.
-    pub async fn wait(mut self) -> Result<(), NotKept> {
+    pub(crate) async fn wait(mut self) -> Result<(), NotKept> {
         match self.written.wait_for(|written| written.version >= self.version).await {
             Ok(written) => written.result.clone(),
             Err(_) => Err(NotKept::Stopping),

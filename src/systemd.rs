@@ -14,7 +14,7 @@ type Notice = Vec<NotifyState<'static>>;
 
 /// The service manager, and when it wants to see that the loop turns: twice per `WatchdogSec=`.
 #[derive(Debug)]
-pub struct Manager {
+pub(crate) struct Manager {
     notices: Option<SyncSender<Notice>>,
     every: Option<Duration>,
     next: Instant,
@@ -22,19 +22,19 @@ pub struct Manager {
 
 impl Manager {
     /// Reads from the environment whether there is one, and whether it watches.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let notices = std::env::var_os("NOTIFY_SOCKET").and_then(|_| start_thread());
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Manager { notices, every, next: Instant::now() }
     }
 
     /// The daemon works, or works by its new configuration.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.notify(vec![NotifyState::Ready]);
     }
 
     /// The configuration is being read again.
-    pub fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.notify(vec![NotifyState::Reloading, now]),
             Err(error) => tracing::warn!("can't tell systemd of the reload: {error}"),
@@ -42,12 +42,12 @@ impl Manager {
     }
 
     /// The daemon stops.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.notify(vec![NotifyState::Stopping]);
     }
 
     /// Resolves when the loop is to be shown to turn; never without a watchdog.
-    pub async fn due(&self) {
+    pub(crate) async fn due(&self) {
         match self.every {
             Some(_) => tokio::time::sleep_until(self.next).await,
             None => std::future::pending().await,
@@ -55,7 +55,7 @@ impl Manager {
     }
 
     /// Shows that the loop turns.
-    pub fn pat(&mut self) {
+    pub(crate) fn pat(&mut self) {
         self.notify(vec![NotifyState::Watchdog]);
         if let Some(every) = self.every {
             self.next = Instant::now() + every;

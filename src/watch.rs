@@ -25,7 +25,7 @@ const BLIND_LOOK: Duration = Duration::from_secs(10);
 const MOST_AT_ONCE: usize = 1024;
 
 /// Files of one folder whose changes matter.
-pub struct Interest {
+pub(crate) struct Interest {
     /// The folder, by its absolute path; it may be missing.
     pub folder: PathBuf,
     /// Which of its entries matter, by file name.
@@ -39,7 +39,7 @@ pub struct Interest {
 
 impl Interest {
     /// The entries of `folder` with one of these names; writes and rights matter.
-    pub fn files(folder: impl Into<PathBuf>, names: Vec<std::ffi::OsString>) -> Self {
+    pub(crate) fn files(folder: impl Into<PathBuf>, names: Vec<std::ffi::OsString>) -> Self {
         Interest {
             folder: folder.into(),
             wants: Box::new(move |name| names.iter().any(|wanted| wanted == name)),
@@ -49,7 +49,7 @@ impl Interest {
     }
 
     /// The entries of `folder` whose names `wants` accepts; writes and rights matter.
-    pub fn matching(
+    pub(crate) fn matching(
         folder: impl Into<PathBuf>,
         wants: impl Fn(&OsStr) -> bool + Send + Sync + 'static,
     ) -> Self {
@@ -58,13 +58,13 @@ impl Interest {
 
     /// The same entries; their rights and owner do not matter.
     #[must_use]
-    pub fn without_rights(self) -> Self {
+    pub(crate) fn without_rights(self) -> Self {
         Interest { rights: false, ..self }
     }
 
     /// The same entries; what is written into them does not matter.
     #[must_use]
-    pub fn without_writes(self) -> Self {
+    pub(crate) fn without_writes(self) -> Self {
         Interest { writes: false, ..self }
     }
 }
@@ -73,7 +73,7 @@ impl Interest {
 ///
 /// Use: make it, look at the files, then wait for [`Watch::changed`] and look again. A change
 /// after [`Watch::new`] is never missed; a change may be told more than once.
-pub struct Watch {
+pub(crate) struct Watch {
     interests: Vec<Interest>,
     ears: Result<Ears, Instant>,
 }
@@ -86,7 +86,7 @@ struct Ears {
 impl Watch {
     /// Starts to watch. When the kernel refuses (its inotify limits), that is logged, and until
     /// it allows it [`Watch::changed`] sends the caller to look every ten seconds.
-    pub fn new(interests: Vec<Interest>) -> Self {
+    pub(crate) fn new(interests: Vec<Interest>) -> Self {
         let ears = listen(&interests);
         Watch { interests, ears }
     }
@@ -94,7 +94,7 @@ impl Watch {
     /// Returns once something of interest was created, written, moved in or out, deleted, or had
     /// its rights or owner changed, or may have been. Several changes at once are told once;
     /// dropping the future loses nothing.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         loop {
             match &mut self.ears {
                 Err(look_at) => {

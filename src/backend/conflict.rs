@@ -12,7 +12,7 @@ const SYSTEMD: Pid = 1;
 /// Another than the one to be restarted holds the port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
-pub struct Conflict {
+pub(crate) struct Conflict {
     /// Who holds the port, and who would be restarted.
     pub problem: String,
     /// The command that resolves it.
@@ -20,7 +20,7 @@ pub struct Conflict {
 }
 
 /// Looks for one. Where it can't be seen who holds the port, there is none.
-pub fn find(port: u16, target: &Target, listening: &[Listening]) -> Option<Conflict> {
+pub(crate) fn find(port: u16, target: &Target, listening: &[Listening]) -> Option<Conflict> {
     let restarted = |owner: &Owner| owner.service.as_ref().is_some_and(|s| target.restarts(s));
     let harmless = |owner: &Owner| owner.pid == SYSTEMD || restarted(owner);
     // Whoever is to be restarted listens beside the others already, so it can again.

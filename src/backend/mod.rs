@@ -1,12 +1,12 @@
 //! The backend: whether a restart can help, restarting it, and who holds its port.
 
-pub mod conflict;
+pub(crate) mod conflict;
 pub mod listeners;
 pub(crate) mod managers;
-pub mod owner;
+pub(crate) mod owner;
 pub mod port;
 mod restart;
-pub mod target;
+pub(crate) mod target;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};

@@ -6,7 +6,7 @@ use super::managers::{MANAGERS, Manager, Named, Service};
 
 /// The manager that the restart command speaks to, and what of it is restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The manager.
     pub(crate) manager: &'static Manager,
     /// Its client, and the services that are restarted.
@@ -15,7 +15,7 @@ pub struct Target {
 
 /// Reads the restart command; `None` where it speaks to something else, or in a way that is not
 /// looked through.
-pub fn of(argv: &[String]) -> Option<Target> {
+pub(crate) fn of(argv: &[String]) -> Option<Target> {
     MANAGERS.iter().find_map(|&manager| Some(Target { manager, named: manager.read(argv)? }))
 }
 

@@ -87,7 +87,7 @@ impl Only {
 ///
 /// # Errors
 /// When another one runs, or the lock file can't be made.
-pub fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
+pub(crate) fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
     std::fs::create_dir_all(&paths.run_dir)
         .map_err(|source| SocketError::file("make the folder", &paths.run_dir, source))?;
     let path = file(paths);

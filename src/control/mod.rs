@@ -3,8 +3,8 @@
 mod answers;
 pub mod api;
 pub mod client;
-pub mod lock;
-pub mod question;
-pub mod server;
-pub mod shown;
+pub(crate) mod lock;
+pub(crate) mod question;
+pub(crate) mod server;
+pub(crate) mod shown;
 pub mod socket;

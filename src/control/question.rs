@@ -12,7 +12,7 @@ use crate::stopped::Kept;
 
 /// A question to the supervisor; the answer goes back by its channel.
 #[derive(Debug)]
-pub enum Question {
+pub(crate) enum Question {
     /// The whole state.
     Status(oneshot::Sender<Status>),
     /// The configuration in force, and the file that it was read from, where there is one.
@@ -30,7 +30,7 @@ pub enum Question {
 
 /// What became of a node.
 #[derive(Debug)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// The node right after; it may be none of those that the daemon holds any more.
     pub node: Result<Node, UnknownNode>,
     /// Whether anything was to be done.
@@ -41,7 +41,7 @@ pub struct Changed {
 
 /// Why a request is not answered as wished; each message says what and what to do.
 #[derive(Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Whoever asks may not.
     NotAllowed,
     /// What should be a node's id is none.
@@ -58,7 +58,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// What is said to those who ask too late.
-    pub fn stopping() -> Self {
+    pub(crate) fn stopping() -> Self {
         Refusal::NotNow("connexad is stopping; ask again when it runs".to_owned())
     }
 }

@@ -41,7 +41,7 @@ impl Peer {
 }
 
 /// Serves the API for ever.
-pub async fn serve(listener: UnixListener, questions: mpsc::Sender<Question>) {
+pub(crate) async fn serve(listener: UnixListener, questions: mpsc::Sender<Question>) {
     let router = answers::router(questions);
     let [root, others] = [(); 2].map(|()| Arc::new(Semaphore::new(CONNECTIONS)));
     let mut told = false;

@@ -11,7 +11,7 @@ use crate::core::report::{NodeReport, OutageReport, Row};
 use crate::core::time::{Monotonic, Now, Wall};
 
 /// Every node, and how many are in each state.
-pub fn nodes(reports: &[NodeReport], now: Now) -> (Vec<api::Node>, BTreeMap<String, usize>) {
+pub(crate) fn nodes(reports: &[NodeReport], now: Now) -> (Vec<api::Node>, BTreeMap<String, usize>) {
     let mut counts = BTreeMap::new();
     for report in reports {
         *counts.entry(report.state.name().to_owned()).or_insert(0) += 1;
@@ -20,7 +20,7 @@ pub fn nodes(reports: &[NodeReport], now: Now) -> (Vec<api::Node>, BTreeMap<Stri
 }
 
 /// One node.
-pub fn node(report: &NodeReport, now: Now) -> api::Node {
+pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
     let (ip, login, status) = match &report.row {
         Row::Unknown => (None, None, None),
         Row::Node(node) => (
@@ -62,12 +62,12 @@ fn last_error(report: &NodeReport) -> Option<api::LastError> {
 }
 
 /// A failure.
-pub fn failure(failure: &Failure) -> api::LastError {
+pub(crate) fn failure(failure: &Failure) -> api::LastError {
     api::LastError { kind: failure.kind.name().to_owned(), message: failure.message.clone() }
 }
 
 /// The outage rule.
-pub fn outage(report: OutageReport, now: Now) -> api::Outage {
+pub(crate) fn outage(report: OutageReport, now: Now) -> api::Outage {
     api::Outage {
         ppp_interfaces: report.up,
         zero_ppp_count: report.count,
@@ -94,7 +94,7 @@ fn last_restart(progress: Progress) -> api::LastRestart {
 }
 
 /// How the kernel is heard.
-pub fn kernel(hearing: Hearing, heard_at: Option<Wall>) -> api::Kernel {
+pub(crate) fn kernel(hearing: Hearing, heard_at: Option<Wall>) -> api::Kernel {
     api::Kernel {
         links: hearing.links,
         overruns: hearing.overruns,
@@ -108,7 +108,7 @@ pub fn kernel(hearing: Hearing, heard_at: Option<Wall>) -> api::Kernel {
 }
 
 /// A moment as RFC 3339 writes it, in UTC with milliseconds.
-pub fn rfc3339(at: Wall) -> String {
+pub(crate) fn rfc3339(at: Wall) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.0)).to_string()
 }
 

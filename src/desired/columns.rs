@@ -11,7 +11,7 @@ use crate::config;
 use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 /// All of them, in the order in which they are read, judged and shown.
-pub static COLUMNS: [&Column; COUNT] = [&ID, &IP, &LOGIN, &PASSWORD, &STATUS, &MPPE];
+pub(crate) static COLUMNS: [&Column; COUNT] = [&ID, &IP, &LOGIN, &PASSWORD, &STATUS, &MPPE];
 
 /// How many there are.
 pub(super) const COUNT: usize = 6;
@@ -111,7 +111,7 @@ pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
 }
 
 /// A column of the table of nodes.
-pub struct Column {
+pub(crate) struct Column {
     /// Its usual name, which options, JSON, CSV files and a fresh table have for it, too.
     pub name: &'static str,
     /// Other names that it is found by, the likeliest first.
@@ -139,7 +139,7 @@ enum Presence {
 }
 
 /// How `connexactl node` takes a column.
-pub enum Edited {
+pub(crate) enum Edited {
     /// It is the row's name, given once and never changed.
     Id,
     /// From a prompt, a file or standard input, and from a CSV file.
@@ -150,7 +150,7 @@ pub enum Edited {
 
 /// A value that the operator chooses.
 #[derive(Debug)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// What stands for the value in the help.
     pub placeholder: &'static str,
     /// What the option is about.
@@ -163,7 +163,7 @@ pub struct Choice {
 
 /// What a new row has in a column that nothing is said about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfNew {
+pub(crate) enum OfNew {
     /// Something must be said.
     Needed,
     /// This.
@@ -174,7 +174,7 @@ pub enum OfNew {
 
 /// What is written into a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// NULL.
     Null,
     /// A text.
@@ -217,7 +217,7 @@ impl Column {
     }
 
     /// Whether a table must have it.
-    pub fn is_needed(&self) -> bool {
+    pub(crate) fn is_needed(&self) -> bool {
         match self.presence {
             Presence::Needed(_) => true,
             Presence::Optional { .. } => false,
@@ -233,7 +233,7 @@ impl Column {
     }
 
     /// Whether a line of a CSV file must have a value for it.
-    pub fn is_needed_of_new(&self) -> bool {
+    pub(crate) fn is_needed_of_new(&self) -> bool {
         match &self.edited {
             Edited::Id => false,
             Edited::Secret => true,
@@ -242,7 +242,7 @@ impl Column {
     }
 
     /// The column that goes by this name, whatever the case.
-    pub fn named(name: &str) -> Option<&'static Column> {
+    pub(crate) fn named(name: &str) -> Option<&'static Column> {
         let goes_by =
             |column: &Column| column.names().any(|other| other.eq_ignore_ascii_case(name));
         COLUMNS.into_iter().find(|column| goes_by(column))

@@ -40,7 +40,7 @@ pub enum CreateError {
 ///
 /// # Errors
 /// When the file is there already, or can't be made.
-pub async fn create(database: &Database) -> Result<(), CreateError> {
+pub(crate) async fn create(database: &Database) -> Result<(), CreateError> {
     let path = &database.path;
     // Made before SQLite opens it: so it has its rights from the first byte, and is nobody else's.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);

@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a row is to hold. A column without a value stays as it is, or has its default.
 #[derive(Clone, Debug, Default)]
-pub struct Fields(Vec<(&'static Column, Value)>);
+pub(crate) struct Fields(Vec<(&'static Column, Value)>);
 
 impl Fields {
     /// What a new row has where nothing is said.
-    pub fn of_new() -> Self {
+    pub(crate) fn of_new() -> Self {
         let of_new = |column: &'static Column| match &column.edited {
             Edited::Value(Choice { of_new: OfNew::Unless(text), .. }) => {
                 Some((column, Value::Text((*text).to_owned())))
@@ -37,7 +37,7 @@ impl Fields {
     }
 
     /// Has this in the column, instead of what was said before.
-    pub fn set(&mut self, column: &'static Column, value: Value) {
+    pub(crate) fn set(&mut self, column: &'static Column, value: Value) {
         self.0.retain(|(other, _)| *other != column);
         self.0.push((column, value));
     }
@@ -48,7 +48,7 @@ impl Fields {
     }
 
     /// Has this password.
-    pub fn set_password(&mut self, password: Secret) {
+    pub(crate) fn set_password(&mut self, password: Secret) {
         self.set(&PASSWORD, Value::Secret(password));
     }
 }
@@ -126,7 +126,7 @@ pub enum EditError {
 }
 
 /// One transaction that writes. Dropped without [`Editor::commit`], it has changed nothing.
-pub struct Editor {
+pub(crate) struct Editor {
     connection: SqliteConnection,
     path: PathBuf,
     table: String,
@@ -141,7 +141,7 @@ impl Editor {
     ///
     /// # Errors
     /// When the file, the table or its columns can't serve, or it stays locked.
-    pub async fn begin(settings: &Settings) -> Result<Self, EditError> {
+    pub(crate) async fn begin(settings: &Settings) -> Result<Self, EditError> {
         let database = &settings.database;
         let path = database.path.clone();
         let of_path = |what: What| of(what, &database.path);
@@ -165,7 +165,11 @@ impl Editor {
     ///
     /// # Errors
     /// When the id is there already, or the table refuses the row or alters it.
-    pub async fn add(&mut self, id: Option<NodeId>, fields: &Fields) -> Result<NodeId, EditError> {
+    pub(crate) async fn add(
+        &mut self,
+        id: Option<NodeId>,
+        fields: &Fields,
+    ) -> Result<NodeId, EditError> {
         if let Some(id) = id.filter(|id| self.ids.contains_key(id)) {
             return Err(EditError::Exists(id));
         }
@@ -194,7 +198,7 @@ impl Editor {
     ///
     /// # Errors
     /// When no row or several have this id, or the table refuses the values or alters them.
-    pub async fn set(&mut self, id: NodeId, fields: &Fields) -> Result<(), EditError> {
+    pub(crate) async fn set(&mut self, id: NodeId, fields: &Fields) -> Result<(), EditError> {
         let rows = self.rows(id)?;
         let [row] = rows else {
             return Err(EditError::Several { id, rows: rows.len() });
@@ -216,7 +220,7 @@ impl Editor {
     ///
     /// # Errors
     /// When none has it, or the table refuses.
-    pub async fn remove(&mut self, id: NodeId) -> Result<(), EditError> {
+    pub(crate) async fn remove(&mut self, id: NodeId) -> Result<(), EditError> {
         let rows = self.rows(id)?.to_vec();
         let sql =
             format!("DELETE FROM main.{} WHERE {} = ?", quoted(&self.table), self.columns.sql(&ID));
@@ -233,7 +237,7 @@ impl Editor {
     ///
     /// # Errors
     /// When they can't be written; then none is made.
-    pub async fn commit(mut self) -> Result<(), EditError> {
+    pub(crate) async fn commit(mut self) -> Result<(), EditError> {
         let done = self.connection.execute("COMMIT").await;
         done.map_err(|error| of(What::of_sqlite(&error), &self.path))?;
         // The change is made; a failure to close loses nothing.

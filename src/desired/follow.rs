@@ -38,7 +38,7 @@ const SECOND_LOOKS: [Duration; 4] = [
 /// Tells what the database wants: [`Event::Desired`] with all rows at first and whenever `settings`
 /// were sent, changed or not, and with what differs whenever that changed; [`Event::DesiredUnavailable`] when it can't be read.
 /// Returns when nobody receives `events` any more.
-pub async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
+pub(crate) async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
     let mut follower = Follower {
         settings,
         events,

@@ -12,7 +12,7 @@ use crate::node::{Invalid, NodeId};
 
 /// A row of the table, whether it is a candidate or not. It has no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The id, as text where it is none that a node can have.
     pub id: ListedId,
     /// The columns that have a heading, whatever they hold. `None` is NULL, or a column that the
@@ -40,7 +40,7 @@ impl Serialize for Listed {
 /// The id of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum ListedId {
+pub(crate) enum ListedId {
     /// One that a node can have.
     Node(NodeId),
     /// Any other; NULL is shown as that word.

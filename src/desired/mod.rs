@@ -27,15 +27,16 @@ mod store;
 mod tunnels;
 mod write_back;
 
-pub use columns::{COLUMNS, Choice, Column, Edited, OfNew, Value};
-pub use create::{CreateError, create};
-pub use edit::{EditError, Editor, Fields};
-pub use follow::follow;
-pub use list::{Listed, ListedId};
-pub use problem::{Problem, What};
-pub use schema::SchemaError;
-pub use tunnels::TunnelWriter;
-pub use write_back::write_back;
+#[cfg(test)]
+pub(crate) use columns::Value;
+pub(crate) use columns::{COLUMNS, Choice, Column, Edited, OfNew};
+pub(crate) use create::{CreateError, create};
+pub(crate) use edit::{EditError, Editor, Fields};
+pub(crate) use follow::follow;
+pub(crate) use list::{Listed, ListedId};
+pub(crate) use problem::{Problem, What};
+pub(crate) use tunnels::TunnelWriter;
+pub(crate) use write_back::write_back;
 #[cfg(test)]
 use write_back::{Fact, Reporter};
 
@@ -45,7 +46,7 @@ use crate::node::NodeId;
 
 /// The part of the configuration that says which nodes are wanted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Which file and table.
     pub database: Database,
     /// Which rows.
@@ -62,14 +63,14 @@ impl From<&Config> for Settings {
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
-pub async fn read_once(settings: &Settings) -> Result<Vec<Ranked>, Problem> {
+pub(crate) async fn read_once(settings: &Settings) -> Result<Vec<Ranked>, Problem> {
     let mut lines = lines::Lines::new(&settings.selection.priority);
     read::read(settings, &mut lines).await?;
     Ok(lines.changes().rows)
 }
 
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.
-pub fn node_id(text: &str) -> Option<NodeId> {
+pub(crate) fn node_id(text: &str) -> Option<NodeId> {
     rows::node_id(Some(text.as_bytes()))
 }
 
@@ -77,7 +78,7 @@ pub fn node_id(text: &str) -> Option<NodeId> {
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
-pub async fn list(settings: &Settings) -> Result<Vec<Listed>, Problem> {
+pub(crate) async fn list(settings: &Settings) -> Result<Vec<Listed>, Problem> {
     read::list(settings).await
 }
 

@@ -9,7 +9,7 @@ use crate::node::NodeId;
 
 /// Follows the tunnels and tells the database: a row at once, an event once its cause is known.
 #[derive(Debug)]
-pub struct TunnelWriter {
+pub(crate) struct TunnelWriter {
     reporter: Reporter,
     known: BTreeMap<NodeId, Known>,
 }
@@ -25,12 +25,12 @@ struct Known {
 
 impl TunnelWriter {
     /// Knows no tunnel yet.
-    pub fn new(reporter: Reporter) -> Self {
+    pub(crate) fn new(reporter: Reporter) -> Self {
         TunnelWriter { reporter, known: BTreeMap::new() }
     }
 
     /// Takes in a change that was seen at this time, and tells the database of it where `tell`.
-    pub fn follow(&mut self, change: &Change, at: Wall, tell: bool) {
+    pub(crate) fn follow(&mut self, change: &Change, at: Wall, tell: bool) {
         match change {
             Change::Rose(up) | Change::Readdressed(up) => {
                 let rose_at = (!up.adopted).then_some(at);
@@ -66,14 +66,14 @@ impl TunnelWriter {
     }
 
     /// Has written what is up, and nothing else: tunnels may have come and gone while nobody wrote.
-    pub fn tell_all(&self) {
+    pub(crate) fn tell_all(&self) {
         let up = self.known.values().filter(|known| known.fell_at.is_none());
         let facts = up.map(|known| known.fact(true, known.rose_at, "found up"));
         self.reporter.tell_all(facts.collect());
     }
 
     /// Returns once all that was told so far is written, or was not to be.
-    pub async fn written(&self) {
+    pub(crate) async fn written(&self) {
         self.reporter.written().await;
     }
 }

@@ -29,7 +29,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// A tunnel came up, or went down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// Whose tunnel.
     pub node: NodeId,
     /// Its link.
@@ -44,7 +44,7 @@ pub struct Fact {
 
 /// Takes facts, and never waits.
 #[derive(Clone, Debug)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     waiting: Arc<Mutex<Waiting>>,
     told: watch::Sender<u64>,
     written: watch::Receiver<u64>,
@@ -114,19 +114,19 @@ impl Waiting {
 
 impl Reporter {
     /// Has this written, if `database.write_back` is on by then.
-    pub fn tell(&self, fact: Fact) {
+    pub(crate) fn tell(&self, fact: Fact) {
         lock(&self.waiting).add(fact);
         self.told.send_modify(|told| *told += 1);
     }
 
     /// Has this written into the node's row only: it is no event, or its cause is not known yet.
-    pub fn tell_row(&self, fact: Fact) {
+    pub(crate) fn tell_row(&self, fact: Fact) {
         lock(&self.waiting).rows.insert(fact.node, fact);
         self.told.send_modify(|told| *told += 1);
     }
 
     /// Has this written as an event only: the row has it already.
-    pub fn tell_event(&self, fact: Fact) {
+    pub(crate) fn tell_event(&self, fact: Fact) {
         lock(&self.waiting).add_event(fact);
         self.told.send_modify(|told| *told += 1);
     }
@@ -134,13 +134,13 @@ impl Reporter {
     /// Has written what is up as a whole: rows of all other nodes are to name no link. For the
     /// daemon's start and the moment that write-back is switched on, when the database may hold
     /// what was true long ago.
-    pub fn tell_all(&self, up: Vec<Fact>) {
+    pub(crate) fn tell_all(&self, up: Vec<Fact>) {
         lock(&self.waiting).replace(up);
         self.told.send_modify(|told| *told += 1);
     }
 
     /// Returns once all that was told so far is written, or was not to be.
-    pub async fn written(&self) {
+    pub(crate) async fn written(&self) {
         let told = *self.told.borrow();
         // Nobody writes any more: nothing to wait for.
         let _ = self.written.clone().wait_for(|written| *written >= told).await;
@@ -150,7 +150,7 @@ impl Reporter {
 /// A reporter, and the work that it needs done; that ends when all reporters are dropped.
 ///
 /// At the end wait for [`Reporter::written`], not for long: a database may stay locked.
-pub fn write_back(
+pub(crate) fn write_back(
     settings: watch::Receiver<Settings>,
 ) -> (Reporter, impl Future<Output = ()> + use<>) {
     let waiting = Arc::new(Mutex::new(Waiting::default()));

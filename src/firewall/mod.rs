@@ -19,10 +19,10 @@ use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
 use fate::Fate;
-pub use rules::Wish;
+pub(crate) use rules::Wish;
 use ruleset::{Chain, Hook, Packet, Protocol, Ruleset};
-pub use tool::{Filter, FirewallError};
-pub use way::{Server, servers};
+pub(crate) use tool::{Filter, FirewallError};
+pub(crate) use way::{Server, servers};
 
 /// A chain of nftables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ pub struct Place {
 
 /// A chain that drops packets of PPTP, or may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The chain: family, table and name.
     pub chain: String,
     /// What it drops.
@@ -48,7 +48,7 @@ pub struct Trouble {
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// The rules are there now.
     Applied,
     /// No rule is needed.
@@ -63,7 +63,7 @@ pub enum Done {
 ///
 /// # Errors
 /// When the filter's rules can't be read, or `into` names a chain that can't take the rules.
-pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, FirewallError> {
+pub(crate) fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, FirewallError> {
     match filter {
         Filter::Iptables => Ok(iptables::apply(wish, &tool::saved()?)),
         Filter::Nft => {
@@ -81,7 +81,7 @@ pub fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, Fire
 ///
 /// # Errors
 /// When the filter's rules can't be read.
-pub fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
+pub(crate) fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
     let now = read()?;
     let mut found: Vec<Trouble> = Vec::new();
     for (packet, what) in packets(&now, servers) {
@@ -101,7 +101,7 @@ pub fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
 ///
 /// # Errors
 /// When a chain drops, or may, that is not named in `into`, or the filter refuses.
-pub fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
+pub(crate) fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
     match filter {
         Filter::Iptables if into.is_empty() => {
             tool::restore(&iptables::apply(wish, &tool::saved()?))?;
@@ -116,7 +116,7 @@ pub fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, Firewa
 ///
 /// # Errors
 /// When the filter refuses.
-pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
+pub(crate) fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
     let is_meant = |one| filter.map_or_else(|| tool::has(one), |filter| filter == one);
     let mut done = Done::NothingThere;
     let of_nft = if is_meant(Filter::Nft) { removal(&read()?)? } else { String::new() };
@@ -145,7 +145,7 @@ pub fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
 ///
 /// # Errors
 /// `PermissionDenied` when a filter of this host drops it; others when it can't be sent.
-pub fn send_gre(server: Ipv4Addr) -> io::Result<()> {
+pub(crate) fn send_gre(server: Ipv4Addr) -> io::Result<()> {
     const GRE: i32 = 47;
     // A key and version 1; PPP; no payload, and call 0.
     const HEADER: [u8; 8] = [0x20, 0x01, 0x88, 0x0B, 0, 0, 0, 0];

@@ -19,7 +19,7 @@ pub(super) const OWN_CHAINS: [&str; 4] = ["mss-forward", "mss-output", "calls", 
 
 /// What rules are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// Only these servers; empty is any.
     pub servers: Vec<Server>,
     /// Fit TCP's segments to the tunnels' MTU.

@@ -8,7 +8,7 @@ use super::Place;
 
 /// Which packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// nftables, by nft(8).
     Nft,
     /// iptables(8), of either kind.
@@ -20,7 +20,7 @@ impl Filter {
     ///
     /// # Errors
     /// When it has none.
-    pub fn of_host() -> Result<Self, FirewallError> {
+    pub(crate) fn of_host() -> Result<Self, FirewallError> {
         let all = [Filter::Nft, Filter::Iptables];
         all.into_iter().find(|filter| has(*filter)).ok_or(FirewallError::NoFilter)
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// A PPTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// Its address.
     pub address: Ipv4Addr,
     /// The link by which it is reached; `None` where that is not known.
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 /// Asks the kernel for the way to each of these; what it does not tell stays unknown.
-pub async fn servers(addresses: Vec<Ipv4Addr>) -> Vec<Server> {
+pub(crate) async fn servers(addresses: Vec<Ipv4Addr>) -> Vec<Server> {
     let Ok((connection, handle, _)) = rtnetlink::new_connection() else {
         return addresses.into_iter().map(|address| Server { address, link: None }).collect();
     };

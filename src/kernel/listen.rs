@@ -28,7 +28,7 @@ const BREATH: Duration = Duration::from_millis(1);
 /// Tells the core of point-to-point links for as long as it listens. The first event is the whole
 /// table; each later one tells what differs from what was told before, and how well the kernel is
 /// heard.
-pub async fn listen(events: mpsc::Sender<Event>) {
+pub(crate) async fn listen(events: mpsc::Sender<Event>) {
     listen_with(events, RECEIVE_BUFFER).await;
 }
 

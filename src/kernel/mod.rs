@@ -16,7 +16,7 @@ mod tests;
 use std::io;
 
 use dump::Reading;
-pub use listen::listen;
+pub(crate) use listen::listen;
 use session::Session;
 use table::Table;
 
@@ -64,7 +64,7 @@ pub enum KernelError {
 ///
 /// # Errors
 /// When no netlink socket can be had, or the kernel does not list its links.
-pub async fn snapshot() -> Result<Vec<LinkChange>, KernelError> {
+pub(crate) async fn snapshot() -> Result<Vec<LinkChange>, KernelError> {
     let mut session = Session::open(RECEIVE_BUFFER)?;
     let mut table = Table::default();
     match dump::read(&mut session, &mut table, &mut Hearing::default()).await? {

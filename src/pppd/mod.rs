@@ -37,9 +37,9 @@ use tokio::time::{Instant, sleep_until};
 
 use calls::Calls;
 use files::{Disk, Files};
-pub use found::LookError;
+pub(crate) use found::LookError;
 use jobs::{Dial, Done, Jobs, Met};
-pub use options::Options;
+pub(crate) use options::Options;
 use signal::Signal;
 use spawn::Programs;
 use wanted::Wanted;
@@ -56,7 +56,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 /// The engine that makes calls by pppd and pptp.
 ///
 /// Its first event is [`Event::Found`] with the calls that run already. Calls outlive it.
-pub struct Engine(mpsc::UnboundedSender<Request>);
+pub(crate) struct Engine(mpsc::UnboundedSender<Request>);
 
 /// What the engine is asked for.
 enum Request {
@@ -66,7 +66,7 @@ enum Request {
 
 impl Engine {
     /// An engine, and its work: that goes on until the engine is dropped and all is done.
-    pub fn new(
+    pub(crate) fn new(
         paths: Paths,
         options: Options,
         events: mpsc::Sender<Event>,
@@ -86,12 +86,12 @@ impl Engine {
     }
 
     /// Has an order carried out.
-    pub fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: Order) {
         self.ask(Request::Order(order));
     }
 
     /// Has later dials go by these options.
-    pub fn configure(&self, options: Options) {
+    pub(crate) fn configure(&self, options: Options) {
         self.ask(Request::Configure(options));
     }
 
@@ -102,7 +102,7 @@ impl Engine {
 }
 
 /// What an order would do, for a daemon that only tells.
-pub fn would(order: &Order) -> String {
+pub(crate) fn would(order: &Order) -> String {
     match order {
         Order::Keep(node) => format!("write the files of node {}", node.id),
         Order::Forget(id) => format!("remove the files of node {id}"),
@@ -152,7 +152,7 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>
 /// Ends what is left of calls that have all ended, and their pid files, within `within` or a little
 /// more: for a daemon that is about to end and leaves no tunnel. Changes the host: not for a dry
 /// run.
-pub async fn clear_at_the_end(paths: &Paths, within: Duration) {
+pub(crate) async fn clear_at_the_end(paths: &Paths, within: Duration) {
     leftovers::clear_at_the_end(paths, within).await;
 }
 
@@ -160,7 +160,7 @@ pub async fn clear_at_the_end(paths: &Paths, within: Duration) {
 ///
 /// # Errors
 /// When that can't be told.
-pub fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
+pub(crate) fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
     let sightings = found::first_look(paths)?;
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),

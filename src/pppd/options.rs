@@ -7,7 +7,7 @@ use crate::node::Mppe;
 
 /// What stands in every peer file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Largest packet sent, bytes.
     pub mtu: u16,
     /// Largest packet received, bytes.

@@ -41,11 +41,11 @@ struct Wanted {
 
 /// Tells the probing task which tunnels are up. Never waits, and only the newest counts.
 #[derive(Debug)]
-pub struct Prober(watch::Sender<Wanted>);
+pub(crate) struct Prober(watch::Sender<Wanted>);
 
 impl Prober {
     /// A prober, and the task that does its work and tells the core of it.
-    pub fn new(
+    pub(crate) fn new(
         probe: config::Probe,
         events: mpsc::Sender<Event>,
     ) -> (Self, impl Future<Output = ()> + Send) {
@@ -55,14 +55,14 @@ impl Prober {
     }
 
     /// The configuration was read again.
-    pub fn configure(&self, probe: &config::Probe) {
+    pub(crate) fn configure(&self, probe: &config::Probe) {
         self.0.send_if_modified(|wanted| {
             std::mem::replace(&mut wanted.probe, probe.clone()) != *probe
         });
     }
 
     /// Follows what became of a tunnel.
-    pub fn follow(&self, change: &Change) {
+    pub(crate) fn follow(&self, change: &Change) {
         match change {
             Change::Rose(up) | Change::Readdressed(up) => self.0.send_modify(|wanted| {
                 wanted.rises += 1;

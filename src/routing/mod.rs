@@ -49,11 +49,13 @@ struct Wanted {
 
 /// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
 #[derive(Debug)]
-pub struct Router(watch::Sender<Wanted>);
+pub(crate) struct Router(watch::Sender<Wanted>);
 
 impl Router {
     /// A router, and the task that does its work.
-    pub fn new(routing: &config::Routing) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(
+        routing: &config::Routing,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let config::Routing { table_base, peer_route } = *routing;
         let (router, wanted) =
             watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
@@ -62,7 +64,7 @@ impl Router {
     }
 
     /// The configuration was read again.
-    pub fn configure(&self, routing: &config::Routing) {
+    pub(crate) fn configure(&self, routing: &config::Routing) {
         let config::Routing { table_base, peer_route } = *routing;
         self.0.send_if_modified(|wanted| {
             let base = std::mem::replace(&mut wanted.table_base, table_base);
@@ -72,18 +74,18 @@ impl Router {
     }
 
     /// Running tunnels are known from here on.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.send_modify(|wanted| wanted.known = true);
     }
 
     /// Returns once the kernel has what was wanted last, or a look has failed, within `limit`.
-    pub async fn finish(&self, limit: Duration) {
+    pub(crate) async fn finish(&self, limit: Duration) {
         self.0.send_modify(|wanted| wanted.ending = true);
         let _ = timeout(limit, self.0.closed()).await;
     }
 
     /// Follows what became of a tunnel.
-    pub fn follow(&self, change: &Change) {
+    pub(crate) fn follow(&self, change: &Change) {
         match change {
             Change::Rose(up) | Change::Readdressed(up) => {
                 self.0.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
