@@ -13,6 +13,8 @@ mod reverse_path;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -79,23 +81,23 @@ impl Finding {
     }
 }
 
-/// Makes all checks of a configuration and of the file that it was read from, where there is one. Each question has its limit, whatever hangs.
+/// Makes all checks of a configuration and of the file that it was read from, where there is one.
+/// Each question has its limit, whatever hangs.
 pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
-    let (rights, ppp, options, scripts, database, command, managers, port, reverse_path) = tokio::join!(
-        configuration::check(file),
-        ppp::check(&config.paths),
-        ppp_options::check(config),
-        ppp_scripts::check(&config.paths.ppp_dir),
-        database::check(config),
-        restart_command::check(&config.backend),
-        managers::check(&config.backend),
-        port::check(&config.backend),
-        reverse_path::check(config),
-    );
-    let rights = rights.into_iter().collect();
-    let reverse_path = vec![reverse_path];
-    let findings =
-        [rights, ppp, options, vec![scripts, database, command, managers], port, reverse_path]
-            .concat();
-    Diagnosis { schema_version: SCHEMA_VERSION, findings }
+    let checks: Vec<BoxFuture<'_, Vec<Finding>>> = vec![
+        Box::pin(configuration::check(file).map(Vec::from_iter)),
+        Box::pin(ppp::check(&config.paths)),
+        Box::pin(ppp_options::check(config)),
+        Box::pin(ppp_scripts::check(&config.paths.ppp_dir).map(one)),
+        Box::pin(database::check(config).map(one)),
+        Box::pin(restart_command::check(&config.backend).map(one)),
+        Box::pin(managers::check(&config.backend).map(one)),
+        Box::pin(port::check(&config.backend)),
+        Box::pin(reverse_path::check(config).map(one)),
+    ];
+    Diagnosis { schema_version: SCHEMA_VERSION, findings: join_all(checks).await.concat() }
+}
+
+fn one(finding: Finding) -> Vec<Finding> {
+    vec![finding]
 }
