@@ -71,9 +71,12 @@ pub(super) struct Linked {
 #[derive(Debug)]
 pub(super) enum Past {
     NeverUp,
-    /// It was up and fell; `untold` as long as people were not told.
+    /// It was up and fell.
     WasUp {
+        /// The fall, as long as people were not told.
         untold: Option<Fall>,
+        /// Whether people were told that its probes are lost.
+        silence_told: bool,
     },
 }
 
@@ -287,17 +290,12 @@ impl Call {
                 up.addresses = addresses;
                 (up.index, up.name.clone(), true)
             }
-            Standing::Link(Linked { index, name, .. }) => {
+            Standing::Link(Linked { index, name, past, .. }) => {
                 let (index, name) = (*index, std::mem::take(name));
+                let silence_told = past.is_silence_told();
                 let since = turn.at();
-                let up = Up {
-                    index,
-                    name: name.clone(),
-                    addresses,
-                    since,
-                    settle: None,
-                    silence_told: false,
-                };
+                let up =
+                    Up { index, name: name.clone(), addresses, since, settle: None, silence_told };
                 self.standing = Standing::Up(up);
                 (index, name, false)
             }
@@ -316,7 +314,7 @@ impl Call {
         let Standing::Up(up) = &mut self.standing else { return None };
         let (index, name, since) = (up.index, std::mem::take(&mut up.name), up.since);
         let untold = Some(Fall { index, interface: name.clone(), tell_by });
-        let past = Past::WasUp { untold };
+        let past = Past::WasUp { untold, silence_told: up.silence_told };
         self.standing = Standing::Link(Linked { index, name, give_up, settle: None, past });
         Some(since)
     }
@@ -327,17 +325,21 @@ impl Past {
         matches!(self, Past::NeverUp)
     }
 
+    fn is_silence_told(&self) -> bool {
+        matches!(self, Past::WasUp { silence_told: true, .. })
+    }
+
     pub(super) fn untold(&self) -> Option<&Fall> {
         match self {
             Past::NeverUp => None,
-            Past::WasUp { untold } => untold.as_ref(),
+            Past::WasUp { untold, .. } => untold.as_ref(),
         }
     }
 
     pub(super) fn take_untold(&mut self) -> Option<Fall> {
         match self {
             Past::NeverUp => None,
-            Past::WasUp { untold } => untold.take(),
+            Past::WasUp { untold, .. } => untold.take(),
         }
     }
 }

@@ -294,6 +294,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rest_that_is_configured_anew_holds_for_who_is_quarantined_already() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.configure(|policy| policy.quarantine_rest = Duration::from_secs(60));
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(stage.state(), "dialing");
+    }
+
+    #[test]
+    fn a_tunnel_that_was_taken_over_has_not_shown_that_another_password_works() {
+        let mut stage = Stage::adopting_before_the_rows(Some("old"));
+        stage.link(true, true);
+        stage.desire(Some(candidate("another")));
+        stage.end(stage.call, FailureKind::Killed);
+        stage.end(stage.call, FailureKind::AuthRefused);
+        for _ in 0..2 {
+            stage.wait_for_deadline();
+            stage.end(stage.call, FailureKind::AuthRefused);
+        }
+        assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
     fn a_quarantined_node_is_dialled_once_after_its_rest_and_rests_again_when_refused() {
         let mut stage = Stage::in_state(State::Quarantined);
         stage.wait(Duration::from_secs(3600));

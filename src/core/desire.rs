@@ -178,11 +178,23 @@ impl Core {
         let Some(tunnel) = self.tunnels.get(&id) else { return };
         match (&tunnel.phase, self.unwanted(id, tunnel)) {
             (Phase::Resting(_), _) => self.rest(id, turn),
-            (Phase::Calling(_), Some(why)) => self.hang_up(id, Why::Unwanted(why), turn),
+            (Phase::Calling(_), Some(why)) => {
+                if why == HangUp::Changed {
+                    self.forget_login(id);
+                }
+                self.hang_up(id, Why::Unwanted(why), turn);
+            }
             (Phase::Calling(_), None) => self.observe(id, turn),
             (Phase::Stopping(_), _) => {}
         }
         self.note(id, turn);
+    }
+
+    /// What was found to work is not what the row says.
+    fn forget_login(&mut self, id: NodeId) {
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.retries = Retries::default();
+        }
     }
 
     fn unwanted(&self, id: NodeId, tunnel: &Tunnel) -> Option<HangUp> {

@@ -185,7 +185,7 @@ impl Core {
             }
             Event::Stopped(stopped) => self.stopped_before(stopped, turn),
             Event::Asked { node, ask } => self.asked(node, ask, turn),
-            Event::Policy(policy) => self.set_policy(*policy),
+            Event::Policy(policy) => self.set_policy(*policy, turn),
             Event::Stop => self.stop(turn),
             Event::Tick => {}
         }
@@ -281,12 +281,31 @@ impl Core {
         }
     }
 
-    fn set_policy(&mut self, policy: Policy) {
+    fn set_policy(&mut self, policy: Policy, turn: &Turn) {
         if policy.mppe != self.policy.mppe {
             self.forget_encryption();
         }
         self.outage.set_policy(policy.outage);
+        let rest_differs = policy.quarantine_rest != self.policy.quarantine_rest;
         self.policy = policy;
+        if rest_differs {
+            self.rest_anew(turn);
+        }
+    }
+
+    /// Quarantined nodes rest by the new policy, from now on.
+    fn rest_anew(&mut self, turn: &Turn) {
+        let rest = self.policy.quarantine_rest;
+        let rest_until = (!rest.is_zero()).then(|| turn.at() + rest);
+        let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
+        for id in ids {
+            if let Some(Tunnel { phase: Phase::Resting(at_rest), .. }) = self.tunnels.get_mut(&id)
+                && let Rest::Quarantined { until } = at_rest
+            {
+                *until = rest_until;
+                self.note(id, turn);
+            }
+        }
     }
 
     /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so

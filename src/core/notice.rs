@@ -150,7 +150,7 @@ pub enum Notice {
         /// The target.
         target: String,
     },
-    /// No more tries until something changes, or for long where it yields its place.
+    /// One try in a long while, until something changes.
     Quarantined {
         /// The node.
         node: NodeId,

@@ -35,7 +35,7 @@ pub(super) enum Claim {
     },
     /// It waits after a failure.
     Waits,
-    /// It keeps failing: its wait is the longest there is, or only a change ends it.
+    /// It keeps failing: its wait is the longest there is, or it is quarantined.
     KeepsFailing {
         /// How much it is wanted: the lowest is wanted most, and of one rank the lowest id.
         rank: u32,

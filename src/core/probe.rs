@@ -125,6 +125,18 @@ mod tests {
     }
 
     #[test]
+    fn that_a_target_answers_again_is_told_though_the_link_was_down_for_a_moment_since_its_losses()
+    {
+        let mut stage = Stage::in_state(State::Up);
+        let call = stage.call;
+        lose(&mut stage, call, false);
+        stage.link(false, true);
+        stage.link(true, true);
+        answer(&mut stage, call);
+        assert!(stage.was_told("answers again"), "{:?}", stage.told);
+    }
+
+    #[test]
     fn a_verdict_on_an_earlier_call_says_nothing_of_this_one() {
         let mut stage = carrying();
         let earlier = stage.call;

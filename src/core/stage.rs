@@ -58,13 +58,19 @@ impl Stage {
 
     /// With a call that was found, for a node that is wanted as it was dialled.
     pub(super) fn adopting() -> Self {
+        let mut stage = Stage::adopting_before_the_rows(None);
+        stage.desire(Some(candidate("secret")));
+        stage
+    }
+
+    /// With a call that was found, dialled with this password as far as is known.
+    pub(super) fn adopting_before_the_rows(password: Option<&str>) -> Self {
         let mut stage = Stage::in_state(State::Dialing);
         stage.core = Core::new(Policy::from(&Config::default()));
-        let wanted = node("secret");
         let dialled = Some(Dialled {
-            server: wanted.server.ip(),
+            server: node("secret").server.ip(),
             login: "admin".into(),
-            password: None,
+            password: password.map(|password| Secret::parse(password).unwrap()),
             mppe: Some(Mppe::Require),
         });
         stage.call = CallId::Found(0);
@@ -78,7 +84,6 @@ impl Stage {
         };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![found]));
-        stage.desire(Some(candidate("secret")));
         stage
     }
 

@@ -84,9 +84,10 @@ impl Retries {
         *self = Retries { last: self.last.take(), has_worked, ..Retries::default() };
     }
 
-    /// Forgets failures, and the last one too.
+    /// Forgets failures, and the last one too, but not since when its login is refused.
     pub(super) fn forget(&mut self) {
-        *self = Retries { has_worked: self.has_worked, ..Retries::default() };
+        let Retries { refused_since, has_worked, .. } = *self;
+        *self = Retries { refused_since, has_worked, ..Retries::default() };
     }
 
     /// The tunnel is up: its login is right.

@@ -1,14 +1,13 @@
 //! The options of a file and of those that it takes in, with the lines they stand in.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::known::{Arguments, arguments};
+use crate::atomic_file;
 use crate::pppd::quoting::words;
 
-/// Read of one file, in bytes, and files deep; a sane one has a dozen lines.
-const MOST: u64 = 16 * 1024;
+/// The most of one file, in bytes, and files deep; a sane one has a dozen lines.
+const MOST: u64 = 64 * 1024;
 const DEEPEST: usize = 8;
 
 /// An option as it stands in a file.
@@ -27,11 +26,10 @@ pub(super) fn read(file: &Path, ppp_dir: &Path) -> Vec<Said> {
 }
 
 fn read_at(file: &Path, ppp_dir: &Path, depth: usize) -> Vec<Said> {
-    let mut bytes = Vec::new();
-    let read = File::open(file).and_then(|open| open.take(MOST).read_to_end(&mut bytes));
-    if read.is_err() || depth > DEEPEST {
+    if depth > DEEPEST {
         return Vec::new();
     }
+    let Ok(Some(bytes)) = atomic_file::read_at_most(file, MOST) else { return Vec::new() };
     let mut all = Vec::new();
     let mut words = numbered_words(&bytes).into_iter();
     while let Some((line, word)) = words.next() {
