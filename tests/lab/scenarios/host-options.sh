@@ -91,7 +91,8 @@ for id in 2 3; do
   expect "the kernel gave the link of node $id its name" grep '^ppp' <(tunnel_link "$id")
   expect "a packet crosses the tunnel of node $id" ping -c 1 -W 5 -I "$(tunnel_link "$id")" 10.50.2.1
 done
-expect_equal "both calls are encrypted by 128 bit" 2 "$(journalctl -u pptpd@alpha -o cat | grep -c 'MPPE 128-bit stateless')"
+encrypted() { journalctl --sync; journalctl -u pptpd@alpha -o cat --since "@$(cat "$scenario_start")" | grep -c "MPPE 128-bit stateless"; }
+expect_equal "both calls are encrypted by 128 bit" 2 "$(encrypted)"
 expect_equal "the link's MTU, less 4 for MPPE" 1396 "$(cat "/sys/class/net/$(tunnel_link 2)/mtu")"
 expect "no tunnel takes the default route" not grep ppp <(ip route show default)
 expect "no tunnel's address is answered for on other links" not grep . <(ip neigh show proxy)
