@@ -2,10 +2,15 @@
 
 pub(crate) mod filter;
 
+use std::io;
 use std::net::Ipv4Addr;
 
-use netlink_packet_core::{NetlinkDeserializable, NetlinkMessage, NlasIterator};
-use netlink_sys::SocketAddr;
+use netlink_packet_core::{
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NlasIterator,
+};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use rustix::io::Errno;
 
 /// The kernel's address; nobody else can have its number.
 pub(crate) fn kernel() -> SocketAddr {
@@ -15,6 +20,37 @@ pub(crate) fn kernel() -> SocketAddr {
 /// Whether a datagram came from the kernel, and not from a process that found our number.
 pub(crate) fn is_kernel(sender: &SocketAddr) -> bool {
     sender.port_number() == 0
+}
+
+/// Sends a request. The kernel takes it in within the call, so this never waits.
+pub(crate) fn send(
+    socket: &TokioSocket,
+    flags: u16,
+    number: u32,
+    request: impl NetlinkSerializable,
+) -> io::Result<()> {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags;
+    header.sequence_number = number;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.socket_ref().send_to(&bytes, &kernel(), 0).map(drop)
+}
+
+/// Waits for the kernel's next datagram. False where it has dropped some, because nobody read them.
+pub(crate) async fn receive(socket: &TokioSocket, datagram: &mut Datagram) -> io::Result<bool> {
+    loop {
+        match socket.recv_from(datagram.buffer()).await {
+            Ok(sender) if is_kernel(&sender) => return Ok(true),
+            Ok(_) => datagram.clear(),
+            Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The value of the first attribute of this kind. One that is odd hides none before it.

@@ -215,14 +215,14 @@ pub(super) enum Look {
 impl Call {
     /// The kernel shows a link that is its own; `limit` is for one that had no time of its own so
     /// far. Whether that is news.
-    pub(super) fn take_link(&mut self, index: IfIndex, name: String, limit: Monotonic) -> bool {
+    pub(super) fn take_link(&mut self, index: IfIndex, name: &str, limit: Monotonic) -> bool {
         let give_up = match self.standing {
             Standing::Ordered { .. } => limit,
             Standing::NoLink { sought: Sought::Old { missed: Some(_) }, .. } => limit,
             Standing::NoLink { give_up, .. } => give_up,
             Standing::Link(_) | Standing::Up(_) => return false,
         };
-        let past = Past::NeverUp;
+        let (name, past) = (name.to_owned(), Past::NeverUp);
         self.standing = Standing::Link(Linked { index, name, give_up, settle: None, past });
         true
     }

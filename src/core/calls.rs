@@ -176,8 +176,7 @@ impl Core {
         retries.failures = retries.failures.saturating_add(1);
         if tunnel.retries.count_refusal(&failure, turn.at(), &self.policy) {
             let retries = &mut tunnel.retries;
-            let rest = self.policy.quarantine_rest;
-            let until = (!rest.is_zero()).then(|| turn.at() + rest);
+            let until = self.policy.rest_until(turn.at());
             tunnel.phase = Phase::Resting(Rest::Quarantined { until });
             let told = Some((Duration::MAX, failure.clone()));
             let repeated = retries.told == told;
@@ -280,16 +279,20 @@ mod tests {
         assert_eq!(refused_after_it_was_up(12).state(), "quarantined");
     }
 
-    #[test]
-    fn a_password_that_is_changed_has_not_worked_yet() {
-        let mut stage = Stage::in_state(State::Up);
-        stage.desire(Some(candidate("another")));
-        stage.end(stage.call, FailureKind::Killed);
+    fn refuse_thrice(stage: &mut Stage) {
         stage.end(stage.call, FailureKind::AuthRefused);
         for _ in 0..2 {
             stage.wait_for_deadline();
             stage.end(stage.call, FailureKind::AuthRefused);
         }
+    }
+
+    #[test]
+    fn a_password_that_is_changed_has_not_worked_yet() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.desire(Some(candidate("another")));
+        stage.end(stage.call, FailureKind::Killed);
+        refuse_thrice(&mut stage);
         assert_eq!(stage.state(), "quarantined");
     }
 
@@ -307,11 +310,7 @@ mod tests {
         stage.link(true, true);
         stage.desire(Some(candidate("another")));
         stage.end(stage.call, FailureKind::Killed);
-        stage.end(stage.call, FailureKind::AuthRefused);
-        for _ in 0..2 {
-            stage.wait_for_deadline();
-            stage.end(stage.call, FailureKind::AuthRefused);
-        }
+        refuse_thrice(&mut stage);
         assert_eq!(stage.state(), "quarantined");
     }
 

@@ -295,14 +295,11 @@ impl Core {
 
     /// Quarantined nodes rest by the new policy, from now on.
     fn rest_anew(&mut self, turn: &Turn) {
-        let rest = self.policy.quarantine_rest;
-        let rest_until = (!rest.is_zero()).then(|| turn.at() + rest);
+        let rest_until = self.policy.rest_until(turn.at());
         let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
         for id in ids {
-            if let Some(Tunnel { phase: Phase::Resting(at_rest), .. }) = self.tunnels.get_mut(&id)
-                && let Rest::Quarantined { until } = at_rest
-            {
-                *until = rest_until;
+            if let Some(Tunnel { phase: Phase::Resting(rest), .. }) = self.tunnels.get_mut(&id) {
+                *rest = rest.rest_until(rest_until);
                 self.note(id, turn);
             }
         }

@@ -19,7 +19,7 @@ impl Core {
     pub(super) fn bind(&mut self, call: CallId, index: IfIndex, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let name = self.links.name(index).unwrap_or_default().to_owned();
+        let name = self.links.name(index).unwrap_or_default();
         let limit = turn.at() + self.policy.dial_timeout;
         let is_news = match &mut tunnel.phase {
             Phase::Resting(_) => false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Curve;
+use super::time::Monotonic;
 use crate::node::Mppe;
 
 /// The rules that the core goes by.
@@ -32,6 +33,13 @@ pub struct Policy {
     pub outage: OutagePolicy,
     /// Encryption of rows that say nothing.
     pub mppe: Mppe,
+}
+
+impl Policy {
+    /// When a node that is quarantined at this moment is dialled all the same.
+    pub(super) fn rest_until(&self, at: Monotonic) -> Option<Monotonic> {
+        (!self.quarantine_rest.is_zero()).then(|| at + self.quarantine_rest)
+    }
 }
 
 /// When an outage is declared.

@@ -149,6 +149,14 @@ impl Rest {
         }
     }
 
+    /// How long a quarantine rests was configured anew.
+    pub(super) fn rest_until(self, rest_until: Option<Monotonic>) -> Rest {
+        match self {
+            Rest::Quarantined { .. } => Rest::Quarantined { until: rest_until },
+            Rest::Waiting | Rest::Backoff { .. } | Rest::Stopped | Rest::Invalid => self,
+        }
+    }
+
     /// What it has to do with places while a tunnel is wanted.
     pub(super) fn claim(self, rank: u32, failures: u32, curve: &Curve) -> Claim {
         match self {

@@ -62,9 +62,9 @@ impl Stopping {
     }
 
     /// The kernel shows a link that is its own. Whether that is news.
-    pub(super) fn take_link(&mut self, index: IfIndex, name: String) -> bool {
+    pub(super) fn take_link(&mut self, index: IfIndex, name: &str) -> bool {
         let is_news = self.link.is_none();
-        self.link.get_or_insert((index, name));
+        self.link.get_or_insert_with(|| (index, name.to_owned()));
         is_news
     }
 

@@ -3,16 +3,14 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket};
+use netlink_sys::{AsyncSocket, Socket, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
-use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::message::News;
@@ -88,18 +86,9 @@ impl Session {
     /// Asks for a list, which comes through [`Session::hear`].
     pub(super) fn ask(&mut self, list: List) -> Result<(), KernelError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(list.request()));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        // The kernel takes a request in within the call, so this never waits.
-        match self.socket.socket_ref().send_to(&bytes, &netlink::kernel(), 0) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(KernelError::Socket { what: "send a request", source }),
-        }
+        let flags = NLM_F_REQUEST | NLM_F_DUMP;
+        netlink::send(&self.socket, flags, self.sequence, list.request())
+            .map_err(|source| KernelError::Socket { what: "send a request", source })
     }
 
     /// The next thing that the kernel says. Dropping the future loses nothing.
@@ -112,13 +101,9 @@ impl Session {
                     return Ok(heard);
                 }
             }
-            match self.socket.recv_from(self.datagram.buffer()).await {
-                Ok(sender) if netlink::is_kernel(&sender) => {}
-                Ok(_) => self.datagram.clear(),
-                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
-                    return Ok(Heard::Lost);
-                }
-                Err(error) => return Err(KernelError::Unreadable(error)),
+            let received = netlink::receive(&self.socket, &mut self.datagram).await;
+            if !received.map_err(KernelError::Unreadable)? {
+                return Ok(Heard::Lost);
             }
         }
     }

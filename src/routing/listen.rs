@@ -13,7 +13,6 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE};
-use rustix::io::Errno;
 
 use super::kernel::{RoutingError, is_ours, table_of};
 use super::plan::Plan;
@@ -92,13 +91,8 @@ impl Listener {
                     Ok(None) => break,
                 }
             }
-            match self.socket.recv_from(self.datagram.buffer()).await {
-                Ok(sender) if netlink::is_kernel(&sender) => {}
-                Ok(_) => self.datagram.clear(),
-                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+            if !netlink::receive(&self.socket, &mut self.datagram).await? {
+                return Ok(());
             }
         }
     }

@@ -4,9 +4,9 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkMessage, NetlinkPayload};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_LINK};
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -70,17 +70,8 @@ impl Session {
     }
 
     fn send(&mut self, number: u32, request: Request) -> Result<(), PeerRouteError> {
-        let mut header = NetlinkHeader::default();
-        header.flags = request.flags();
-        header.sequence_number = number;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        match self.socket.socket_ref().send_to(&bytes, &netlink::kernel(), 0) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(PeerRouteError::Socket { what: "send a request", source }),
-        }
+        netlink::send(&self.socket, request.flags(), number, request)
+            .map_err(|source| PeerRouteError::Socket { what: "send a request", source })
     }
 
     /// The next thing that the kernel says. Dropping the future loses nothing.
@@ -93,15 +84,11 @@ impl Session {
                     return Ok(heard);
                 }
             }
-            match self.socket.recv_from(self.datagram.buffer()).await {
-                Ok(sender) if netlink::is_kernel(&sender) => {}
-                Ok(_) => self.datagram.clear(),
-                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
-                    return Ok(Heard::Lost);
-                }
-                Err(source) => {
-                    return Err(PeerRouteError::Socket { what: "hear of routes", source });
-                }
+            let received = netlink::receive(&self.socket, &mut self.datagram).await;
+            if !received
+                .map_err(|source| PeerRouteError::Socket { what: "hear of routes", source })?
+            {
+                return Ok(Heard::Lost);
             }
         }
     }
