@@ -46,7 +46,7 @@ impl Core {
             let run = Run::new(call_id, pid, self.inputs);
             let give_up = turn.at() + self.policy.dial_timeout;
             let standing = Standing::NoLink { give_up, sought: Sought::New };
-            tunnel.phase = Phase::Calling(Call { run, dialled, standing });
+            tunnel.phase = Phase::Calling(Box::new(Call { run, dialled, standing }));
             self.calls.insert(call_id, id);
         }
         if let Some(call) = tunnel.calling(call_id)
@@ -109,7 +109,8 @@ impl Core {
     pub(super) fn hang_up(&mut self, id: NodeId, why: Why, turn: &mut Turn) {
         self.fall(id, turn);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let Phase::Calling(Call { run: Run { id: call, .. }, .. }) = tunnel.phase else { return };
+        let Phase::Calling(call) = &tunnel.phase else { return };
+        let call = call.run.id;
         match &why {
             Why::Unwanted(reason) => {
                 if !tunnel.tell_fall(id, &reason.to_string(), turn) {

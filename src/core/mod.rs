@@ -260,7 +260,7 @@ impl Core {
                 let tell_at = Some(turn.at() + self.policy.dial_timeout);
                 let (run, dialled) = (Run::new(call, None, self.inputs), None);
                 let standing = Standing::Ordered { tell_at };
-                tunnel.phase = Phase::Calling(Call { run, dialled, standing });
+                tunnel.phase = Phase::Calling(Box::new(Call { run, dialled, standing }));
             }
             turn.order(Order::Dial { call, node: id });
             self.note(id, turn);

@@ -119,8 +119,8 @@ impl Retries {
 pub(super) enum Phase {
     /// No call of it goes on.
     Resting(Rest),
-    Calling(Call),
-    Stopping(Stopping),
+    Calling(Box<Call>),
+    Stopping(Box<Stopping>),
 }
 
 impl Tunnel {
@@ -201,7 +201,9 @@ impl Phase {
     /// A call is on its way out; other phases stay as they are.
     pub(super) fn stop(&mut self, why: Why, stage: Stage, until: Monotonic) {
         *self = match std::mem::replace(self, Phase::Resting(Rest::Waiting)) {
-            Phase::Calling(call) => Phase::Stopping(Stopping::new(call, why, stage, until)),
+            Phase::Calling(call) => {
+                Phase::Stopping(Box::new(Stopping::new(*call, why, stage, until)))
+            }
             other @ (Phase::Resting(_) | Phase::Stopping(_)) => other,
         };
     }
