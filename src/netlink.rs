@@ -4,13 +4,16 @@ pub(crate) mod filter;
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
     NlasIterator,
 };
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use netlink_sys::{AsyncSocketExt, Socket, SocketAddr, TokioSocket};
 use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The kernel's address; nobody else can have its number.
 pub(crate) fn kernel() -> SocketAddr {
@@ -24,7 +27,7 @@ pub(crate) fn is_kernel(sender: &SocketAddr) -> bool {
 
 /// Sends a request. The kernel takes it in within the call, so this never waits.
 pub(crate) fn send(
-    socket: &TokioSocket,
+    socket: &Socket,
     flags: u16,
     number: u32,
     request: impl NetlinkSerializable,
@@ -36,7 +39,7 @@ pub(crate) fn send(
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket.socket_ref().send_to(&bytes, &kernel(), 0).map(drop)
+    socket.send_to(&bytes, &kernel(), 0).map(drop)
 }
 
 /// Waits for the kernel's next datagram. False where it has dropped some, because nobody read them.
@@ -51,6 +54,78 @@ pub(crate) async fn receive(socket: &TokioSocket, datagram: &mut Datagram) -> io
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A socket that is read many datagrams at a time. While it is [muted](Inbox::mute), what arrives
+/// waits in the kernel's buffer and wakes nobody.
+pub(crate) struct Inbox {
+    socket: Arc<Socket>,
+    /// What wakes who waits; none while it is muted.
+    arrivals: Option<AsyncFd<Arc<Socket>>>,
+    /// Nothing was there when it was read last.
+    is_empty: bool,
+}
+
+/// What came of a look into the inbox.
+pub(crate) enum Received {
+    Datagram,
+    /// The kernel has dropped some, because nobody read them.
+    Lost,
+    Nothing,
+}
+
+impl Inbox {
+    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
+        socket.set_non_blocking(true)?;
+        Ok(Inbox { socket: Arc::new(socket), arrivals: None, is_empty: false })
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Arrivals wake nobody until the next [`Inbox::wait`] finds nothing to be read.
+    pub(crate) fn mute(&mut self) {
+        self.arrivals = None;
+        self.is_empty = false;
+    }
+
+    /// Waits until there may be something to be read. Dropping the future loses nothing.
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+        if !self.is_empty {
+            return Ok(());
+        }
+        let arrivals = match &mut self.arrivals {
+            Some(arrivals) => arrivals,
+            none => none.insert(arrivals(Arc::clone(&self.socket))?),
+        };
+        arrivals.readable().await?.clear_ready();
+        self.is_empty = false;
+        Ok(())
+    }
+
+    /// The kernel's next datagram, without waiting.
+    pub(crate) fn receive(&mut self, datagram: &mut Datagram) -> io::Result<Received> {
+        loop {
+            match self.socket.recv_from(datagram.buffer(), 0) {
+                Ok((_, sender)) if is_kernel(&sender) => return Ok(Received::Datagram),
+                Ok(_) => datagram.clear(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_empty = true;
+                    return Ok(Received::Nothing);
+                }
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(Received::Lost);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[expect(deprecated, reason = "deprecated for fds that may close early, which a Socket can't")]
+fn arrivals(socket: Arc<Socket>) -> io::Result<AsyncFd<Arc<Socket>>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
 /// The value of the first attribute of this kind. One that is odd hides none before it.

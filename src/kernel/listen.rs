@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -19,11 +18,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After a full read, the next one waits so long, or losses that go on would mean reads that go on.
 const COOL_DOWN: Duration = Duration::from_millis(100);
 
-/// From one event to the next, so that a storm costs by its time and not by its changes. What is
-/// unread meanwhile waits in the kernel's buffer. The quickest storm measured makes some 14 changes
-/// in this time; the buffer holds a thousand times as many, or 92 where it has the kernel's usual
-/// size.
+/// Events that follow each other within this are parts of a storm.
+const QUICK: Duration = Duration::from_millis(3);
+
+/// In a storm, what changes within this time is told together, so that a storm costs by its time and not by its changes. What is unread meanwhile waits in the
+/// kernel's buffer. The quickest storm measured makes some 14 changes in this time; the buffer
+/// holds a thousand times as many, or 92 where it has the kernel's usual size.
 const BREATH: Duration = Duration::from_millis(1);
+
+/// Changes that are taken in before others have their turn.
+const MOST_AT_ONCE: usize = 1024;
 
 /// Tells the core of point-to-point links for as long as it listens. The first event is the whole
 /// table; each later one tells what differs from what was told before, and how well the kernel is
@@ -39,6 +43,7 @@ pub(super) async fn listen_with(events: mpsc::Sender<Event>, receive_buffer: usi
         table: Table::default(),
         hearing: Hearing::default(),
         told: None,
+        told_at: Instant::now(),
         wanted: None,
         read_at: Instant::now(),
         pause: FIRST_PAUSE,
@@ -57,6 +62,8 @@ struct Listener {
     hearing: Hearing,
     /// The hearing that the core knows.
     told: Option<Hearing>,
+    /// When it was told last.
+    told_at: Instant,
     /// The full read that is to come.
     wanted: Option<Resync>,
     /// When the last one ended.
@@ -80,11 +87,7 @@ impl Listener {
         let mut session = Session::open(self.receive_buffer)?;
         self.hearing.receive_buffer = session.receive_buffer();
         self.wanted = Some(Resync { at: Instant::now(), may_tell: false });
-        let mut rested = Instant::now();
         loop {
-            if self.has_more() {
-                sleep_until(rested).await;
-            }
             tokio::select! {
                 () = due(self.wanted) => self.resync(&mut session).await?,
                 heard = session.hear() => self.take(heard?),
@@ -93,11 +96,22 @@ impl Listener {
                     self.drain(&mut session)?;
                     if let Some(event) = self.event() {
                         permit.send(event);
-                        rested = Instant::now() + BREATH;
+                        self.breathe(&mut session).await?;
                     }
                 }
             }
         }
+    }
+
+    /// An event was told. One that follows another quickly is one of many.
+    async fn breathe(&mut self, session: &mut Session) -> Result<(), KernelError> {
+        let last = std::mem::replace(&mut self.told_at, Instant::now());
+        if self.told_at - last <= QUICK {
+            session.mute();
+            sleep(BREATH).await;
+            self.drain(session)?;
+        }
+        Ok(())
     }
 
     async fn resync(&mut self, session: &mut Session) -> Result<(), KernelError> {
@@ -135,11 +149,11 @@ impl Listener {
         pause
     }
 
-    /// Takes in all that can be read without waiting. At the latest, tokio's budget for one turn
-    /// of a task ends it.
+    /// Takes in what can be read without waiting.
     fn drain(&mut self, session: &mut Session) -> Result<(), KernelError> {
-        while let Some(heard) = session.hear().now_or_never() {
-            self.take(heard?);
+        for _ in 0..MOST_AT_ONCE {
+            let Some(heard) = session.hear_now()? else { break };
+            self.take(heard);
         }
         Ok(())
     }

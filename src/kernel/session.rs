@@ -9,13 +9,13 @@ use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, Socket, SocketAddr, TokioSocket};
+use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
 use rustix::net::sockopt;
 
 use super::message::News;
 use super::{KernelError, filter};
-use crate::netlink::{self, Datagram};
+use crate::netlink::{self, Datagram, Inbox, Received};
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ pub(super) enum Heard {
 /// The socket. It is read here and nowhere else, so what the kernel says keeps its order; unread,
 /// it waits in the kernel's buffer, where a loss is noticed.
 pub(super) struct Session {
-    socket: TokioSocket,
+    inbox: Inbox,
     /// What was read last.
     datagram: Datagram,
     sequence: u32,
@@ -63,19 +63,18 @@ impl Session {
     /// Opens the socket and subscribes. From here on, nothing goes unnoticed.
     pub(super) fn open(receive_buffer: usize) -> Result<Self, KernelError> {
         let failed = |what| move |source| KernelError::Socket { what, source };
-        let mut socket =
-            TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
-        let receive_buffer = enlarge(socket.socket_ref(), receive_buffer)
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        let receive_buffer = enlarge(&socket, receive_buffer)
             .map_err(failed("set the receive buffer of a netlink socket"))?;
         // Without it all is heard, which costs more and harms nothing.
-        if let Err(error) = filter::attach(socket.socket_ref()) {
+        if let Err(error) = filter::attach(&socket) {
             tracing::debug!("rtnetlink: changes of foreign links are heard too: {error}");
         }
         socket
-            .socket_mut()
             .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
             .map_err(failed("subscribe to link and address changes"))?;
-        Ok(Session { socket, datagram: Datagram::new(), sequence: 0, receive_buffer })
+        let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
+        Ok(Session { inbox, datagram: Datagram::new(), sequence: 0, receive_buffer })
     }
 
     /// The receive buffer, in bytes as the kernel counts them.
@@ -87,25 +86,44 @@ impl Session {
     pub(super) fn ask(&mut self, list: List) -> Result<(), KernelError> {
         self.sequence = self.sequence.wrapping_add(1);
         let flags = NLM_F_REQUEST | NLM_F_DUMP;
-        netlink::send(&self.socket, flags, self.sequence, list.request())
+        netlink::send(self.inbox.socket(), flags, self.sequence, list.request())
             .map_err(|source| KernelError::Socket { what: "send a request", source })
     }
 
     /// The next thing that the kernel says. Dropping the future loses nothing.
     pub(super) async fn hear(&mut self) -> Result<Heard, KernelError> {
         loop {
+            if let Some(heard) = self.hear_now()? {
+                return Ok(heard);
+            }
+            self.inbox.wait().await.map_err(KernelError::Unreadable)?;
+        }
+    }
+
+    /// The same, where it is there already.
+    pub(super) fn hear_now(&mut self) -> Result<Option<Heard>, KernelError> {
+        loop {
             loop {
-                let Ok(message) = self.datagram.next() else { return Ok(Heard::Undecodable) };
+                let Ok(message) = self.datagram.next() else {
+                    return Ok(Some(Heard::Undecodable));
+                };
                 let Some(message) = message else { break };
                 if let Some(heard) = self.understand(message)? {
-                    return Ok(heard);
+                    return Ok(Some(heard));
                 }
             }
-            let received = netlink::receive(&self.socket, &mut self.datagram).await;
-            if !received.map_err(KernelError::Unreadable)? {
-                return Ok(Heard::Lost);
+            let received = self.inbox.receive(&mut self.datagram);
+            match received.map_err(KernelError::Unreadable)? {
+                Received::Datagram => {}
+                Received::Lost => return Ok(Some(Heard::Lost)),
+                Received::Nothing => return Ok(None),
             }
         }
+    }
+
+    /// Until there is nothing to be read, what the kernel says wakes nobody.
+    pub(super) fn mute(&mut self) {
+        self.inbox.mute();
     }
 
     fn understand(&self, message: NetlinkMessage<News>) -> Result<Option<Heard>, KernelError> {

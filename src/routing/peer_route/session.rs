@@ -70,7 +70,7 @@ impl Session {
     }
 
     fn send(&mut self, number: u32, request: Request) -> Result<(), PeerRouteError> {
-        netlink::send(&self.socket, request.flags(), number, request)
+        netlink::send(self.socket.socket_ref(), request.flags(), number, request)
             .map_err(|source| PeerRouteError::Socket { what: "send a request", source })
     }
 
