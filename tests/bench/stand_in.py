@@ -4,6 +4,7 @@
 stand_in.py CONNEXAD FOLDER: in a network namespace of its own; FOLDER is where the daemon's files lie meanwhile.
 """
 import ctypes
+import datetime
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from kernel_events import Kernel, calls
 ROUNDS, BACKOFF_MS, REST_S = 20, 100, 12
 CLONE_NEWNET = 0x40000000
 SIZES = (1, 50, 1000)
+ADOPTIONS = 5
 NODE = "connexa-node-1"
 
 
@@ -136,14 +138,45 @@ def grow(kernel, sandbox, daemon):
         before = size
 
 
+def adopt(kernel, sandbox, daemon):
+    """The daemon is killed while all are up, and started anew: until it has told of each that it is adopted."""
+    nodes = SIZES[-1]
+    for _ in range(ADOPTIONS):
+        daemon.kill()
+        daemon.wait()
+        with open(f"{sandbox.folder}/log", "rb") as log:
+            log.seek(0, os.SEEK_END)
+            start, text = time.time(), b""
+            daemon.take(sandbox.start())
+            end = time.monotonic() + 60
+            while text.count(b", adopted") < nodes:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"of {nodes} tunnels only {text.count(b', adopted')} were adopted within a minute")
+                time.sleep(0.05)
+                text += log.read()
+        last = [line for line in text.split(b"\n") if line.endswith(b", adopted")][-1]
+        told = datetime.datetime.fromisoformat(last.split()[0].decode())
+        tell("alone_adopt", nodes=nodes, ms=round((told.timestamp() - start) * 1000, 1))
+
+
+class Daemon:
+    """The one that runs; its log goes on over restarts."""
+
+    def __init__(self, process):
+        self.take(process)
+
+    def take(self, process):
+        self.pid, self.kill, self.wait, self.terminate = process.pid, process.kill, process.wait, process.terminate
+
+
 def with_daemon(kernel, sandbox, *parts):
     """A daemon that begins with no node; its calls end with it."""
     sandbox.database.execute("DELETE FROM nodes")
-    daemon = sandbox.start()
+    daemon = Daemon(sandbox.start())
     try:
         time.sleep(1)
         for part in parts:
-            part(kernel, sandbox, *([daemon] if part is grow else []))
+            part(kernel, sandbox, *([daemon] if part in (grow, adopt) else []))
     finally:
         daemon.terminate()
         daemon.wait()
@@ -164,7 +197,7 @@ def main():
         kernel, sandbox = Kernel(enter_network), Sandbox(folder, connexad)
         with_daemon(kernel, sandbox, hand_to_pppd, row_to_pppd)
         with_daemon(kernel, sandbox, death_to_redial)
-        with_daemon(kernel, sandbox, grow)
+        with_daemon(kernel, sandbox, grow, adopt)
     except Exception:
         with open(f"{folder}/log", encoding="utf-8") as file:
             sys.stderr.write("".join(file.readlines()[-20:]))

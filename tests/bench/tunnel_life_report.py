@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 
-MORE_THAN_BARE_MS, REDIAL_MS, NODE_KB = 20, 10, 4
+MORE_THAN_BARE_MS, REDIAL_MS, NODE_KB, ADOPT_MS = 20, 10, 6, 1000
 
 
 class Results:
@@ -80,6 +80,9 @@ def targets(results):
     limit = f"under {REDIAL_MS} ms"
     yield row("link death to redial, less the back-off; lab", lab, time_text(lab), REDIAL_MS, limit)
     yield row("the same; daemon alone", alone, time_text(alone), REDIAL_MS, limit)
+    nodes, adopted = max(results.of("alone_adopt", "nodes"), default=0), results.median("alone_adopt", "ms")
+    yield row(f"{nodes} running tunnels adopted after kill -9; daemon alone", adopted, time_text(adopted), ADOPT_MS,
+              f"under {ADOPT_MS} ms")
     for measure, where in (("memory", "lab"), ("alone_memory", "daemon alone")):
         nodes, kb = results.kb_a_node(measure)
         line = row(f"memory a node, up to {nodes} nodes; {where}", kb, f"{kb:.1f} kB", NODE_KB, f"under {NODE_KB} kB")
@@ -116,6 +119,8 @@ def measures(results):
         more = f"alone: {nodes} more {'node' if nodes == 1 else 'nodes'}, rows committed to all up"
         yield row(more, "alone_grow", "to_all_up_ms", nodes=nodes)
         yield row("alone: the daemon's computing meanwhile", "alone_grow", "cpu_ms", nodes=nodes)
+    for nodes in sorted(set(results.of("alone_adopt", "nodes"))):
+        yield row(f"alone: start to {nodes} running tunnels adopted", "alone_adopt", "ms", nodes=nodes)
 
 
 def memory(results):

@@ -1,5 +1,5 @@
-//! What must be so, from the contract and from the table of states in `docs/architecture.md`. Each
-//! rule has a name, which stands first in what it says of a breach, and in the first line of a
+//! What must be so, from what the documents promise and from the table of states in
+//! `docs/architecture.md`. Each rule has a name, which stands first in what it says of a breach, and in the first line of a
 //! mutation of the core that it must catch.
 
 mod backend;

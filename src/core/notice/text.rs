@@ -1,4 +1,4 @@
-//! Every notice in the words of the contract.
+//! Every notice in words that scripts and people search for.
 
 use std::fmt;
 use std::time::Duration;
