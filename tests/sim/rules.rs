@@ -1,6 +1,6 @@
 //! What must be so, from what the documents promise and from the table of states in
-//! `docs/architecture.md`. Each rule has a name, which stands first in what it says of a breach, and in the first line of a
-//! mutation of the core that it must catch.
+//! `docs/architecture.md`. Each rule has a name, which stands first in what it says of a breach,
+//! and in the first line of a mutation of the core that it must catch.
 
 mod backend;
 mod dials;
