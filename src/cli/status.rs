@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{JsonError, json};
-use crate::control::api::{LastRestart, Node, Status, UnknownNode, counted};
+use crate::control::api::{LastError, LastRestart, Node, Status, UnknownNode, counted};
 use crate::printable::printable;
 
 /// Why a node is in state `stopped`.
@@ -113,7 +113,7 @@ fn summary(status: &Status) -> String {
         let _ = writeln!(text, "The last backend restart {what}: {}", printable(message));
     }
     if let Some(fault) = &status.host_fault {
-        let _ = writeln!(text, "No tunnel can be dialled: {}", printable(&fault.message));
+        let _ = writeln!(text, "No tunnel can be dialled: {}", with_remedy(fault));
     }
     if let Some(problem) = &status.database.problem {
         let _ = writeln!(text, "The node database can't be used: {}", printable(problem));
@@ -122,6 +122,14 @@ fn summary(status: &Status) -> String {
         let _ = writeln!(text, "The node database {path} was not read yet");
     }
     text
+}
+
+fn with_remedy(error: &LastError) -> String {
+    let message = printable(&error.message);
+    match &error.remedy {
+        Some(remedy) => format!("{message}; {}", printable(remedy)),
+        None => message,
+    }
 }
 
 fn in_full(node: &Node, now: SystemTime) -> String {
@@ -151,6 +159,9 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     }
     if let Some(error) = &node.last_error {
         lines.push(("last error", format!("{} ({})", printable(&error.message), error.kind)));
+        if let Some(remedy) = &error.remedy {
+            lines.push(("remedy", printable(remedy)));
+        }
     }
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:>12}: {value}");

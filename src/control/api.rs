@@ -198,6 +198,8 @@ pub struct LastError {
     pub kind: String,
     /// What happened.
     pub message: String,
+    /// What to do about it; null where the message says it too.
+    pub remedy: Option<String>,
 }
 
 /// A duration in seconds, with a fraction only where there is one.

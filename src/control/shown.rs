@@ -55,7 +55,8 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
 fn last_error(report: &NodeReport) -> Option<api::LastError> {
     match &report.row {
         Row::Invalid(row) => {
-            Some(api::LastError { kind: "invalid".into(), message: row.reason.to_string() })
+            let (kind, message) = ("invalid".into(), row.reason.to_string());
+            Some(api::LastError { kind, message, remedy: None })
         }
         Row::Unknown | Row::Node(_) => report.last_failure.as_ref().map(failure),
     }
@@ -63,7 +64,11 @@ fn last_error(report: &NodeReport) -> Option<api::LastError> {
 
 /// A failure.
 pub(crate) fn failure(failure: &Failure) -> api::LastError {
-    api::LastError { kind: failure.kind.name().to_owned(), message: failure.message.clone() }
+    api::LastError {
+        kind: failure.kind.name().to_owned(),
+        message: failure.message.clone(),
+        remedy: Some(failure.kind.remedy().to_owned()),
+    }
 }
 
 /// The outage rule.

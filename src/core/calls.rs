@@ -182,7 +182,8 @@ impl Core {
             let told = Some((Duration::MAX, failure.clone()));
             let repeated = retries.told == told;
             retries.told = told;
-            turn.tell(Notice::Quarantined { node: id, failure, repeated });
+            let refusals = retries.refusals;
+            turn.tell(Notice::Quarantined { node: id, failure, refusals, repeated });
             return;
         }
         let retries = &mut tunnel.retries;

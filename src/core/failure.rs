@@ -14,10 +14,20 @@ pub enum FailureKind {
     Unreachable,
     /// The server's host refused the PPTP connection.
     Refused,
+    /// The server took the control connection, and no call by it.
+    CallRefused,
+    /// The server took the call, and nothing of PPP ever came from it.
+    GreBlocked,
+    /// The server does not ask for MS-CHAPv2, the only way that is answered.
+    AuthUnsupported,
     /// LCP or IPCP came to no agreement.
     Negotiation,
     /// The two sides differ about encryption.
     Mppe,
+    /// Both sides encrypt, and neither can read the other.
+    KeysDisagree,
+    /// The address that the server hands to this end would take other packets of this host.
+    AddressRefused,
     /// The server no longer answers LCP echoes.
     EchoTimeout,
     /// This host's kernel has no PPP.
@@ -34,6 +44,10 @@ pub enum FailureKind {
     Timeout,
     /// The server ended the call.
     PeerClosed,
+    /// No packet came or went for as long as `idle` says.
+    IdleLimit,
+    /// The call lasted for as long as `maxconnect` or carried as much as `maxoctets` says.
+    SessionLimit,
     /// The connection under the call broke.
     Hangup,
     /// The link went away or down under a call that goes on.
@@ -52,6 +66,7 @@ struct Facts {
     reach: Reach,
     answered: Option<bool>,
     needs_a_person: bool,
+    remedy: &'static str,
 }
 
 /// How far a call has come that fails so.
@@ -72,105 +87,175 @@ impl FailureKind {
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
+                remedy: "correct login and password in the node's row",
             },
             FailureKind::Unreachable => Facts {
                 name: "unreachable",
                 reach: Reach::PastHost,
                 answered: Some(false),
                 needs_a_person: false,
+                remedy: "see whether the server's TCP port 1723 answers: its address, routes, `connexactl firewall check --of-nodes`",
             },
             FailureKind::Refused => Facts {
                 name: "refused",
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
+                remedy: "have the PPTP service of the server started, or correct the address",
+            },
+            FailureKind::CallRefused => Facts {
+                name: "call_refused",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+                remedy: "see the server's log and its limit of calls",
+            },
+            FailureKind::GreBlocked => Facts {
+                name: "gre_blocked",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+                remedy: "let GRE (IP protocol 47) through on the way to the server: `connexactl firewall check --of-nodes`, then the routers between",
+            },
+            FailureKind::AuthUnsupported => Facts {
+                name: "auth_unsupported",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: true,
+                remedy: "allow MS-CHAPv2 for this login on the server",
             },
             FailureKind::Negotiation => Facts {
                 name: "negotiation",
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
+                remedy: "set log.level to \"debug\", restart connexad and read pppd's lines of the node",
             },
             FailureKind::Mppe => Facts {
                 name: "mppe",
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
+                remedy: "set the column mppe of the row, or tunnel.mppe, to what the server has: \"off\" or \"require\"",
+            },
+            FailureKind::KeysDisagree => Facts {
+                name: "keys_disagree",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, update the server, or set the row's column mppe to \"off\"",
+            },
+            FailureKind::AddressRefused => Facts {
+                name: "address_refused",
+                reach: Reach::PastHost,
+                answered: Some(true),
+                needs_a_person: true,
+                remedy: "have the server hand out another address",
             },
             FailureKind::EchoTimeout => Facts {
                 name: "echo_timeout",
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, see the way to the server for loss",
             },
             FailureKind::NoPppSupport => Facts {
                 name: "no_ppp_support",
                 reach: Reach::Host,
                 answered: None,
                 needs_a_person: true,
+                remedy: "modprobe ppp_generic; where the kernel has no such module, install one that has (Debian: linux-image-amd64) and boot it; in a container, pass /dev/ppp in",
             },
             FailureKind::NotInstalled => Facts {
                 name: "not_installed",
                 reach: Reach::Host,
                 answered: None,
                 needs_a_person: true,
+                remedy: "apt install ppp pptp-linux, or set paths.pppd and paths.pptp",
             },
             FailureKind::BadOptions => Facts {
                 name: "bad_options",
                 reach: Reach::Unclear,
                 answered: None,
                 needs_a_person: true,
+                remedy: "correct tunnel.extra_options, or the option in the file that is named",
             },
             FailureKind::NameTaken => Facts {
                 name: "name_taken",
                 reach: Reach::Unclear,
                 answered: None,
                 needs_a_person: true,
+                remedy: "rename or remove the other link",
             },
             FailureKind::Killed => Facts {
                 name: "killed",
                 reach: Reach::Unclear,
                 answered: None,
                 needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, find out who signals pppd",
             },
             FailureKind::Timeout => Facts {
                 name: "timeout",
                 reach: Reach::Unclear,
                 answered: Some(false),
                 needs_a_person: false,
+                remedy: "see the way to the server: `connexactl firewall check --of-nodes`; with a link but no address, see the scripts in /etc/ppp/ip-pre-up.d",
             },
             FailureKind::PeerClosed => Facts {
                 name: "peer_closed",
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
+                remedy: "see the server's log",
+            },
+            FailureKind::IdleLimit => Facts {
+                name: "idle_limit",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+                remedy: "take the option idle away from tunnel.extra_options or the peer file",
+            },
+            FailureKind::SessionLimit => Facts {
+                name: "session_limit",
+                reach: Reach::PastHost,
+                answered: None,
+                needs_a_person: false,
+                remedy: "take the options maxconnect and maxoctets away from tunnel.extra_options or the peer file",
             },
             FailureKind::Hangup => Facts {
                 name: "hangup",
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, see the way to the server and its log",
             },
             FailureKind::LinkLost => Facts {
                 name: "link_lost",
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, find out who changes links and addresses on this host",
             },
             FailureKind::ProbeFailed => Facts {
                 name: "probe_failed",
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
+                remedy: "it is dialled again by itself; if it comes back, see whether probe.target answers through this server at all",
             },
-            FailureKind::Files => {
-                Facts { name: "files", reach: Reach::Unclear, answered: None, needs_a_person: true }
-            }
+            FailureKind::Files => Facts {
+                name: "files",
+                reach: Reach::Unclear,
+                answered: None,
+                needs_a_person: true,
+                remedy: "see the folder that is named: free space, read-only mount, rights",
+            },
             FailureKind::Unexplained => Facts {
                 name: "unexplained",
                 reach: Reach::Unclear,
                 answered: None,
                 needs_a_person: false,
+                remedy: "set log.level to \"debug\", restart connexad and read pppd's lines of the node",
             },
         }
     }
@@ -178,6 +263,11 @@ impl FailureKind {
     /// Its name for programs.
     pub fn name(self) -> &'static str {
         self.facts().name
+    }
+
+    /// What to do about it, for people.
+    pub fn remedy(self) -> &'static str {
+        self.facts().remedy
     }
 
     /// Whether it is this host's fault, so that every other dial would fail the same way.

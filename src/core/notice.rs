@@ -156,6 +156,8 @@ pub enum Notice {
         node: NodeId,
         /// Why.
         failure: Failure,
+        /// How often in a row.
+        refusals: u32,
         /// The same was told before.
         repeated: bool,
     },

@@ -46,11 +46,9 @@ fn meaning(ending: Ending) -> (FailureKind, bool, String) {
         ),
         Ending::Code(code) => match code {
             2 => text(FailureKind::BadOptions, true, "pppd refused its options (exit code 2)"),
-            4 => text(
-                FailureKind::NoPppSupport,
-                true,
-                "this host's kernel has no PPP: load ppp_generic, or install a kernel that has it (Debian: linux-image-amd64)",
-            ),
+            4 => {
+                text(FailureKind::NoPppSupport, true, "this host's kernel has no PPP (exit code 4)")
+            }
             5 => text(FailureKind::Killed, false, "pppd was ended by a signal (exit code 5)"),
             10 => text(FailureKind::Negotiation, false, "PPP negotiation failed (exit code 10)"),
             11 => text(

@@ -86,10 +86,7 @@ fn check(program: &Path, key: &str) -> Result<(), Failure> {
         }
         Ok(_) => "is not an executable file".to_owned(),
     };
-    Err(Failure::new(
-        FailureKind::NotInstalled,
-        format!("{} {problem}: apt install ppp pptp-linux, or set {key}", program.display()),
-    ))
+    Err(Failure::new(FailureKind::NotInstalled, format!("{} ({key}) {problem}", program.display())))
 }
 
 fn cant_start(programs: &Programs, error: &io::Error) -> Failure {
@@ -99,8 +96,7 @@ fn cant_start(programs: &Programs, error: &io::Error) -> Failure {
             .iter()
             .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
     if of_the_program {
-        let remedy = "apt install --reinstall ppp, or set paths.pppd";
-        Failure::new(FailureKind::NotInstalled, format!("{pppd} can't be run ({error}): {remedy}"))
+        Failure::new(FailureKind::NotInstalled, format!("{pppd} can't be run: {error}"))
     } else {
         let remedy = "raise the limits of the connexad unit (LimitNOFILE=, TasksMax=)";
         Failure::new(FailureKind::Unexplained, format!("can't start {pppd}: {error}; {remedy}"))

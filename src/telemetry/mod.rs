@@ -134,6 +134,7 @@ struct Fields<'a> {
     index: Option<u32>,
     state: Option<&'static str>,
     reason: Option<String>,
+    remedy: Option<&'static str>,
     pid: Option<u32>,
     local: Option<String>,
     remote: Option<String>,
@@ -152,6 +153,7 @@ pub fn tell(notice: &Notice) {
                 IFINDEX = f.index,
                 STATE = f.state,
                 REASON = reason,
+                REMEDY = f.remedy,
                 PPPD_PID = f.pid,
                 LOCAL_IP = f.local,
                 REMOTE_IP = f.remote,
@@ -201,6 +203,7 @@ fn fields(notice: &Notice) -> Fields<'_> {
             node: Some(node.0),
             state: Some("backoff"),
             reason: Some(failure.message.clone()),
+            remedy: Some(failure.kind.remedy()),
             ..Fields::default()
         },
         Notice::ProbesLost { node, interface, why, .. } => Fields {
@@ -216,6 +219,7 @@ fn fields(notice: &Notice) -> Fields<'_> {
             node: Some(node.0),
             state: Some("quarantined"),
             reason: Some(failure.message.clone()),
+            remedy: Some(failure.kind.remedy()),
             ..Fields::default()
         },
         Notice::HangingUp { node, why } => Fields {
@@ -241,9 +245,11 @@ fn fields(notice: &Notice) -> Fields<'_> {
             reason: Some(row.reason.to_string()),
             ..Fields::default()
         },
-        Notice::HostUnfit(failure) => {
-            Fields { reason: Some(failure.message.clone()), ..Fields::default() }
-        }
+        Notice::HostUnfit(failure) => Fields {
+            reason: Some(failure.message.clone()),
+            remedy: Some(failure.kind.remedy()),
+            ..Fields::default()
+        },
         Notice::DatabaseUnavailable(problem) => {
             Fields { reason: Some(problem.clone()), ..Fields::default() }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use connexa::core::failure::FailureKind;
 use connexa::exit::Exit;
 
 use crate::pages::{self, Page, code_in};
@@ -240,6 +241,18 @@ fn pieces(message: &str) -> Vec<String> {
 #[test]
 fn the_kinds_of_failures_are_all_listed_and_no_other() {
     assert_eq!(listed("kind"), kinds_of_failures());
+}
+
+#[test]
+fn each_kind_of_failure_is_listed_with_the_remedy_that_the_daemon_shows() {
+    let bare = |text: &str| text.replace('`', "");
+    let page = bare(&text_of("docs/operations.md"));
+    none(listed("kind").into_iter().filter_map(|name| {
+        let kind: FailureKind = serde_json::from_value(name.as_str().into()).ok()?;
+        let row = page.lines().find(|line| line.starts_with(&format!("| {name} |")));
+        let told = row.is_some_and(|row| row.contains(&bare(kind.remedy())));
+        (!told).then(|| format!("the row of {name} does not say: {}", kind.remedy()))
+    }));
 }
 
 #[test]

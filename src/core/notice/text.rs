@@ -70,7 +70,12 @@ impl fmt::Display for Notice {
                     f,
                     "Node {node}: retrying in {}s (attempt {attempt}): {failure}",
                     seconds(*wait)
-                )
+                )?;
+                // The rest is weather: it is dialled again, and the remedy stands in its own field.
+                if failure.kind.needs_a_person() {
+                    write!(f, "; {}", failure.kind.remedy())?;
+                }
+                Ok(())
             }
             Notice::ProbesLost { node, interface, target, count, why } => {
                 let probes = if *count == 1 { "probe" } else { "probes" };
@@ -83,11 +88,12 @@ impl fmt::Display for Notice {
             Notice::ProbeAnswered { node, interface, target } => {
                 write!(f, "Node {node}: {target} answers again through {interface}")
             }
-            Notice::Quarantined { node, failure, .. } => {
-                write!(
-                    f,
-                    "Node {node} is quarantined: {failure}; correct its row, or run `connexactl retry {node}`"
-                )
+            Notice::Quarantined { node, failure, refusals, .. } => {
+                write!(f, "Node {node} is quarantined: {failure}")?;
+                if *refusals > 1 {
+                    write!(f, ", {refusals} times in a row")?;
+                }
+                write!(f, "; {}, or run `connexactl retry {node}`", failure.kind.remedy())
             }
             Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
             Notice::Killing { node, pid } => {
@@ -123,7 +129,9 @@ impl fmt::Display for Notice {
                 write!(f, "Node {node}: its row changed; its quarantine is over")
             }
             Notice::Invalid(row) => write!(f, "Node {} can't be dialled: {}", row.id, row.reason),
-            Notice::HostUnfit(failure) => write!(f, "No tunnel can be dialled: {failure}"),
+            Notice::HostUnfit(failure) => {
+                write!(f, "No tunnel can be dialled: {failure}; {}", failure.kind.remedy())
+            }
             Notice::DatabaseUnavailable(problem) => {
                 write!(f, "The node database can't be used: {problem}")
             }
