@@ -29,6 +29,7 @@ mod routing;
 mod signals;
 mod stopped;
 pub mod supervisor;
+mod surroundings;
 mod systemd;
 pub mod telemetry;
 mod watch;

@@ -1,6 +1,8 @@
 //! Netlink datagrams, cut into their messages (netlink(7)).
 
 pub(crate) mod filter;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -35,7 +35,7 @@ use crate::routing::Router;
 use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
 use crate::systemd::Manager;
-use crate::{backend, control, desired, host, kernel, pppd, telemetry};
+use crate::{backend, control, desired, host, kernel, pppd, surroundings, telemetry};
 
 /// Events that may wait for the loop; senders wait beyond that.
 const EVENT_QUEUE: usize = 1024;
@@ -187,7 +187,7 @@ impl Supervisor {
             events_in.clone(),
         );
         let mut parts = vec![
-            Part::new("hears the kernel", kernel::listen(events_in.clone())),
+            Part::new("hears the kernel", hear_the_kernel(events_in.clone())),
             Part::new("keeps pppd", calls),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
@@ -324,6 +324,7 @@ impl Supervisor {
         match effect {
             Effect::Tell(notice) => telemetry::tell(&notice),
             Effect::Change(change) => self.follow(&change),
+            Effect::Way(way) => self.router.follow_way(&way),
             Effect::Order(order) if self.options.dry_run => self.pretend(&order),
             Effect::Order(order) => self.engine.order(order),
             Effect::JudgeBackend { question } => self.judge_backend(question),
@@ -412,6 +413,13 @@ impl Supervisor {
             Request::ShowState => self.log_state(),
         }
     }
+}
+
+/// What the host has to reach is told before its links: tunnels are judged by it.
+async fn hear_the_kernel(events: mpsc::Sender<Event>) {
+    let mut surroundings = surroundings::Watcher::new();
+    surroundings.begin(&events).await;
+    tokio::join!(kernel::listen(events.clone()), surroundings.follow(&events));
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -204,13 +204,14 @@ impl Replay {
     }
 }
 
-/// What an effect is to the reader; a change of a tunnel is told by a notice as well.
+/// What an effect is to the reader. A change of a tunnel is told by a notice as well, and so is what
+/// its routes follow.
 fn done(at: String, effect: Effect) -> Option<Said<'static>> {
     let text = match effect {
         Effect::Tell(notice) => {
             return Some(Said::Told { at, text: printable(&notice.to_string()) });
         }
-        Effect::Change(_) => return None,
+        Effect::Change(_) | Effect::Way(_) => return None,
         Effect::Order(order) => crate::pppd::would(&order),
         Effect::JudgeBackend { .. } => "look whose the backend's port is".to_owned(),
         Effect::RestartBackend { .. } => "restart the backend".to_owned(),

@@ -1,4 +1,5 @@
-//! What became of a tunnel, told at once: routes, probes, hooks and the database follow it.
+//! What became of a tunnel, told at once: routes, probes, hooks and the database follow it; and what
+//! routes alone follow.
 //! Sentences for people are [`super::notice::Notice`]s; they may wait for a cause, and drive nothing.
 
 use std::net::Ipv4Addr;
@@ -54,5 +55,21 @@ pub enum Change {
         node: NodeId,
         /// Why, in words.
         reason: String,
+    },
+}
+
+/// What the ways of packets depend on, beside the tunnels that are up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The server gives our end an address that the host has to reach elsewhere; the call is being
+    /// hung up.
+    Refused {
+        /// Whose call.
+        node: NodeId,
+        /// Its link.
+        index: IfIndex,
+        /// The address.
+        local: Ipv4Addr,
     },
 }

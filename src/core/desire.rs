@@ -33,11 +33,11 @@ impl Core {
             turn.tell(self.database_read());
         }
         turn.effects.append(&mut changes.effects);
-        let wanted = (self.tunnels.values())
-            .filter_map(|tunnel| tunnel.want.node())
-            .chain(self.pool.rows())
-            .map(|node| node.server);
-        self.dialing.keep_servers(wanted);
+        let wanted =
+            || (self.tunnels.values()).filter_map(|t| t.want.node()).chain(self.pool.rows());
+        let servers = wanted().collect();
+        self.dialing.keep_servers(wanted().map(|node| node.server));
+        self.set_servers(servers, turn);
         self.known.database = true;
         self.trim_pool(turn);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::Change;
+use super::change::{Change, Way};
 use super::event::CallId;
 use super::notice::Notice;
 use crate::node::{Node, NodeId};
@@ -31,6 +31,8 @@ pub enum Effect {
     KeepStopped(BTreeSet<NodeId>),
     /// Follow what became of a tunnel.
     Change(Change),
+    /// Follow what else the ways of packets depend on.
+    Way(Way),
     /// Tell people.
     Tell(Notice),
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::policy::Policy;
+use super::surroundings::Surroundings;
 use super::time::Now;
 use crate::node::{Invalid, Mppe, Node, NodeId, Secret};
 
@@ -111,6 +112,8 @@ pub enum Event {
     },
     /// What a dial needs of this host came, went or changed.
     HostChanged,
+    /// What the host has to reach beside its tunnels. Told before the kernel's links.
+    Surroundings(Surroundings),
     /// Whether a backend restart can help, as the port's holder shows.
     BackendJudged {
         /// The number of the question.

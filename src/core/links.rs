@@ -30,6 +30,16 @@ pub(super) enum Sight {
     Full(Addresses),
 }
 
+impl Sight {
+    /// Our end's address, where the link is up and has one.
+    pub(super) fn local(self) -> Option<Ipv4Addr> {
+        match self {
+            Sight::Gone | Sight::Down | Sight::Bare => None,
+            Sight::Half(addresses) | Sight::Full(addresses) => Some(addresses.local),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Tracked {
     link: Link,

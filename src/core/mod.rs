@@ -33,6 +33,7 @@ mod state;
 #[cfg(test)]
 mod states;
 mod stopping;
+pub mod surroundings;
 pub mod time;
 mod timers;
 mod tunnel;
@@ -41,7 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backend::Backend;
 use call::{Call, Run, Standing};
-use change::Change;
+use change::{Change, Way};
 use dialing::Dialing;
 use effect::{Effect, Order};
 use event::{CallId, Event, Hearing, Input, LinkChange};
@@ -54,6 +55,7 @@ use pool::{Claim, Pool};
 use second_calls::SecondCalls;
 use state::Rest;
 pub use state::State;
+use surroundings::{Servers, Surroundings};
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
 use tunnel::{Phase, Tunnel, Want};
@@ -75,6 +77,8 @@ pub struct Core {
     backend: Backend,
     host: Host,
     second_calls: SecondCalls,
+    surroundings: Surroundings,
+    servers: Servers,
     /// Nodes that the operator has stopped, whether the database wants them or not.
     stopped: BTreeSet<NodeId>,
     /// A tunnel was hung up for its probes though the target answered nowhere, and no loss was told
@@ -122,6 +126,10 @@ impl Turn {
         self.effects.push(Effect::Change(change));
     }
 
+    fn way(&mut self, way: Way) {
+        self.effects.push(Effect::Way(way));
+    }
+
     fn order(&mut self, order: Order) {
         self.effects.push(Effect::Order(order));
     }
@@ -149,6 +157,8 @@ impl Core {
             backend: Backend::default(),
             host: Host::default(),
             second_calls: SecondCalls::default(),
+            surroundings: Surroundings::default(),
+            servers: Servers::default(),
             stopped: BTreeSet::new(),
             trial: false,
             known: Known::default(),
@@ -177,6 +187,7 @@ impl Core {
             Event::Ended { call, failure } => self.ended(call, failure, turn),
             Event::Probed { call, probed } => self.probed(call, probed, turn),
             Event::HostChanged => self.host.changed(),
+            Event::Surroundings(surroundings) => self.surrounded(surroundings, turn),
             Event::BackendJudged { question, judgement } => {
                 self.backend_judged(question, judgement, turn);
             }

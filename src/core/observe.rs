@@ -41,6 +41,12 @@ impl Core {
         if let Some(name) = self.links.name(index) {
             call.follow_name(id, name, turn);
         }
+        if self.refuse_address(id, index, turn) {
+            return;
+        }
+        let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
+            return;
+        };
         match call.look(self.links.sight(index), turn.at()) {
             Look::Stays => {}
             Look::Rises(addresses) => self.rise(id, addresses, turn),

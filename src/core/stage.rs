@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::change::Change;
+use super::change::{Change, Way};
 use super::effect::{Effect, Order};
 use super::event::{
     Ask, CallId, Candidate, Dialled, Event, FoundCall, Hearing, IfIndex, Input, InvalidRow, Link,
@@ -34,6 +34,7 @@ pub(super) struct Stage {
     pub(super) told: Vec<String>,
     /// What became of tunnels.
     pub(super) changes: Vec<Change>,
+    pub(super) ways: Vec<Way>,
 }
 
 impl Stage {
@@ -48,6 +49,7 @@ impl Stage {
             is_disk_stuck: false,
             told: Vec::new(),
             changes: Vec::new(),
+            ways: Vec::new(),
         };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
@@ -90,6 +92,13 @@ impl Stage {
     /// Another node of the same server is wanted too.
     pub(super) fn desire_rival(&mut self) {
         self.wanted(vec![rival(), candidate("secret")], 0);
+    }
+
+    /// A node of another server is wanted too.
+    pub(super) fn desire_a_server_at(&mut self, server: [u8; 4]) {
+        let server = ServerAddr::new(server.into()).unwrap();
+        let other = Candidate::Node(Node { id: NodeId(8), server, ..node("secret") }.into());
+        self.wanted(vec![candidate("secret"), other], 0);
     }
 
     /// Another node of the same server is wanted more, and there is one place.
@@ -153,6 +162,9 @@ impl Stage {
             }
             if let Effect::Change(change) = &effect {
                 self.changes.push(change.clone());
+            }
+            if let Effect::Way(way) = &effect {
+                self.ways.push(way.clone());
             }
             if let Effect::Order(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
@@ -250,6 +262,12 @@ impl Stage {
         let addresses = vec![LinkAddress { local, remote: Some(remote) }];
         let addresses = if with_addresses { addresses } else { vec![] };
         self.change(LINK, Some(Link { name: "ppp0".into(), up, addresses }));
+    }
+
+    /// The link is up with our address, and the peer's is still to come.
+    pub(super) fn half_a_link(&mut self) {
+        let addresses = vec![LinkAddress { local: [10, 50, 0, 100].into(), remote: None }];
+        self.change(LINK, Some(Link { name: "ppp0".into(), up: true, addresses }));
     }
 
     pub(super) fn no_link(&mut self) {

@@ -7,8 +7,6 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_MULTIPART, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -25,30 +23,7 @@ use super::message::News;
 use super::session::{Heard, Session};
 use super::{RECEIVE_BUFFER, snapshot};
 use crate::core::event::{Event, Hearing, IfIndex, Link, LinkChange};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Runs a test in a thread with a network namespace of its own, which `ip` and sockets share.
-fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
-    #[expect(deprecated, reason = "unsafe with file descriptor tables; this is NEWNET alone")]
-    let unshare = || rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET);
-    let body = move || {
-        unshare().expect("tests of the kernel's links need root; nothing was tested here");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let test = async { tokio::time::timeout(DEADLINE, test()).await.unwrap() };
-        runtime.block_on(test);
-    };
-    std::thread::spawn(body).join().unwrap();
-}
-
-/// Blocks the only thread, so nothing is read meanwhile.
-fn ip(commands: impl IntoIterator<Item = String>) {
-    let commands: Vec<String> = commands.into_iter().collect();
-    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut ip.stdin.take().unwrap(), commands.join("\n").as_bytes())
-        .unwrap();
-    assert!(ip.wait().unwrap().success());
-}
+use crate::netlink::testing::{in_namespace, ip};
 
 fn tuns(verb: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
     numbers.map(|n| format!("tuntap {verb} mode tun name ppp{n}")).collect()

@@ -105,9 +105,14 @@ async fn carry_out(handle: &Handle, plan: &Plan) -> Result<Vec<RoutingError>, Ro
 /// These answers are as good as success.
 fn but(result: Result<(), Error>, fine: &[Errno]) -> Result<(), Error> {
     match result {
-        Err(error) if fine.iter().any(|e| code(&error) == Some(e.raw_os_error())) => Ok(()),
+        Err(error) if is_one_of(&error, fine) => Ok(()),
         other => other,
     }
+}
+
+/// Whether the kernel answered with one of these.
+pub(super) fn is_one_of(error: &Error, answers: &[Errno]) -> bool {
+    code(error).is_some_and(|code| answers.iter().any(|answer| answer.raw_os_error() == code))
 }
 
 /// The kernel's error number.

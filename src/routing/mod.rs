@@ -6,6 +6,7 @@
 //! and somebody who deletes our rules end in the same place. What is ours carries our protocol
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
+mod address;
 mod ipv6;
 mod kernel;
 mod listen;
@@ -13,6 +14,7 @@ mod peer_route;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,7 +24,8 @@ use kernel::RoutingError;
 use listen::{Interest, Listener};
 
 use crate::config;
-use crate::core::change::{Change, UpTunnel};
+use crate::core::change::{Change, UpTunnel, Way};
+use crate::core::event::IfIndex;
 use crate::node::NodeId;
 
 /// Changes come in crowds; they are looked at together.
@@ -45,6 +48,8 @@ struct Wanted {
     /// The daemon ends: one more look, and no other.
     ending: bool,
     tunnels: BTreeMap<NodeId, UpTunnel>,
+    /// The address of our end that was refused last, of a call that is being hung up.
+    refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
 }
 
 /// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
@@ -60,7 +65,8 @@ impl Router {
         let (router, wanted) =
             watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
         let (peer_routes, ipv6) = (peer_route::run(wanted.clone()), ipv6::run(wanted.clone()));
-        (Router(router), async { _ = tokio::join!(peer_routes, ipv6, run(wanted)) })
+        let addresses = address::run(wanted.clone());
+        (Router(router), async { _ = tokio::join!(peer_routes, ipv6, addresses, run(wanted)) })
     }
 
     /// The configuration was read again.
@@ -99,6 +105,15 @@ impl Router {
                 self.0.send_if_modified(|wanted| wanted.tunnels.remove(node).is_some());
             }
             Change::Explained { .. } => {}
+        }
+    }
+
+    /// Follows what else the ways of packets depend on.
+    pub(crate) fn follow_way(&self, way: &Way) {
+        match *way {
+            Way::Refused { node, index, local } => {
+                self.0.send_modify(|wanted| _ = wanted.refused.insert(node, (index, local)));
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ mod probe;
 mod processes;
 mod programs;
 mod recording;
+mod refused_address;
 mod routing;
 mod rows;
 mod signals;

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Runs what follows where the host's own files of these programs are empty. A network namespace's
+/// Runs what follows where the host's own files of these programs are empty, and its name servers those
+/// of the file `RESOLV_CONF`, if any. A network namespace's
 /// commands have a mount namespace of their own (ip-netns(8)).
 const HIDE: &str = "for place in /etc/ppp /etc/connexa /etc/supervisor /etc/supervisord.d \
     /etc/supervisord.conf /var/lib/connexa /run/connexa; do \
     [ ! -d $place ] || mount -t tmpfs hidden $place || exit 125; \
     [ ! -f $place ] || mount --bind /dev/null $place || exit 125; \
-    done; exec \"$@\"";
+    done; mount --bind \"${RESOLV_CONF:-/dev/null}\" /etc/resolv.conf || exit 125; exec \"$@\"";
 
 /// A network namespace that goes, with every process in it, when the test ends.
 #[derive(Debug)]
@@ -37,11 +38,12 @@ impl Namespace {
         namespace
     }
 
-    /// A command that will run inside, and not see what the host has of ours or of supervisord's.
+    /// A command that will run inside, and not see what the host has of ours or of supervisord's, nor
+    /// its name servers.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, "sh", "-c", HIDE, "sh"]).arg(program.as_ref());
-        command.env_remove("CONNEXA_DB");
+        command.env_remove("CONNEXA_DB").env_remove("RESOLV_CONF");
         command
     }
 

@@ -213,7 +213,7 @@ impl Wire {
     /// What an effect does; a change of a tunnel does nothing in this world.
     fn read(effect: Effect) -> Option<Did> {
         Some(match effect {
-            Effect::Change(_) => return None,
+            Effect::Change(_) | Effect::Way(_) => return None,
             Effect::Order(Order::Keep(node)) => Did::WriteFiles(node),
             Effect::Order(Order::Forget(id)) => Did::RemoveFiles(id),
             Effect::Order(Order::KeepOnly(keep)) => Did::SweepFiles(keep.into_iter().collect()),

@@ -63,7 +63,7 @@ impl Play {
                 Effect::Tell(notice) => self.told.push(notice.to_string()),
                 Effect::JudgeBackend { question } => self.questions.push(question),
                 Effect::RestartBackend { restart } => self.restarts.push(restart),
-                Effect::Change(_) | Effect::Order(_) | Effect::KeepStopped(_) => {}
+                Effect::Change(_) | Effect::Way(_) | Effect::Order(_) | Effect::KeepStopped(_) => {}
             }
         }
     }

@@ -1,0 +1,262 @@
+//! What the host has to reach beside its tunnels, and which addresses a server may therefore not give
+//! to our end of one.
+//!
+//! Our end's address becomes one of the host's own, whatever is done: the kernel looks at its table
+//! `local` before all others. Packets that the host sends to it never leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::Way;
+use super::event::IfIndex;
+use super::failure::{Failure, FailureKind};
+use super::stopping::Why;
+use super::{Core, Turn};
+use crate::node::{Node, NodeId, ServerAddr};
+
+/// What the host has to reach, as far as no row tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The next hops of its routes, whatever table they are in.
+    pub gateways: BTreeSet<Ipv4Addr>,
+    /// The name servers of its resolver.
+    pub resolvers: BTreeSet<Ipv4Addr>,
+    /// The subnets of its links. Those of PPP links are left out: servers may give two tunnels one
+    /// address.
+    pub subnets: BTreeSet<Subnet>,
+}
+
+/// A subnet on a link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Subnet {
+    /// The link's name.
+    pub interface: String,
+    /// An address in it.
+    pub address: Ipv4Addr,
+    /// The length of its prefix, 0 to 32 bits.
+    pub prefix: u8,
+}
+
+/// Why an address may not be ours. As text it ends a sentence that begins with the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Clash {
+    /// It is none that a host can have.
+    NoHost(String),
+    /// It is a row's server.
+    Server(NodeId),
+    /// It is a next hop.
+    Gateway,
+    /// It is a name server.
+    Resolver,
+    /// It lies on the subnet of a link.
+    Subnet(Subnet),
+}
+
+impl Surroundings {
+    /// What would be lost if this address were one of the host's own; the worst of it.
+    fn clash(&self, local: Ipv4Addr, servers: &Servers) -> Option<Clash> {
+        if let Err(refused) = ServerAddr::new(local) {
+            return Some(Clash::NoHost(refused.to_string()));
+        }
+        let server = servers.0.get(&local).map(|node| Clash::Server(*node));
+        server
+            .or_else(|| self.gateways.contains(&local).then_some(Clash::Gateway))
+            .or_else(|| self.resolvers.contains(&local).then_some(Clash::Resolver))
+            .or_else(|| {
+                let on = self.subnets.iter().find(|subnet| subnet.has(local));
+                on.cloned().map(Clash::Subnet)
+            })
+    }
+}
+
+impl Subnet {
+    fn has(&self, address: Ipv4Addr) -> bool {
+        let beyond = 32_u32.saturating_sub(self.prefix.into());
+        let mask = u32::MAX.checked_shl(beyond).unwrap_or(0);
+        (address.to_bits() ^ self.address.to_bits()) & mask == 0
+    }
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Clash::NoHost(refused) => write!(f, "is none of a host: {refused}"),
+            Clash::Server(node) => write!(f, "is the server of node {node}"),
+            Clash::Gateway => f.write_str("is a gateway of this host's routes"),
+            Clash::Resolver => f.write_str("is a name server of this host"),
+            Clash::Subnet(Subnet { interface, address, prefix }) => {
+                write!(f, "lies on the subnet of {interface} ({address}/{prefix})")
+            }
+        }
+    }
+}
+
+/// The servers of the rows, each with the first node that has it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Servers(BTreeMap<Ipv4Addr, NodeId>);
+
+impl<'a> FromIterator<&'a Node> for Servers {
+    fn from_iter<T: IntoIterator<Item = &'a Node>>(nodes: T) -> Self {
+        let mut servers = BTreeMap::new();
+        for node in nodes {
+            let first = servers.entry(node.server.ip()).or_insert(node.id);
+            *first = node.id.min(*first);
+        }
+        Servers(servers)
+    }
+}
+
+impl Core {
+    /// The host's surroundings are others now.
+    pub(super) fn surrounded(&mut self, surroundings: Surroundings, turn: &mut Turn) {
+        self.surroundings = surroundings;
+        self.judge_tunnels(turn);
+    }
+
+    /// The rows' servers are these now.
+    pub(super) fn set_servers(&mut self, servers: Servers, turn: &mut Turn) {
+        if servers != self.servers {
+            self.servers = servers;
+            self.judge_tunnels(turn);
+        }
+    }
+
+    fn judge_tunnels(&mut self, turn: &mut Turn) {
+        let ids: Vec<NodeId> = self.up.iter().copied().collect();
+        for id in ids {
+            self.reconcile(id, turn);
+        }
+    }
+
+    /// Gives a call up whose server gives our end an address that the host has to reach elsewhere.
+    /// Whether it does.
+    pub(super) fn refuse_address(&mut self, id: NodeId, index: IfIndex, turn: &mut Turn) -> bool {
+        let Some(local) = self.links.sight(index).local() else { return false };
+        let Some(clash) = self.surroundings.clash(local, &self.servers) else { return false };
+        turn.way(Way::Refused { node: id, index, local });
+        let message = format!("the server gives our end of the tunnel {local}, which {clash}");
+        let failure = Failure::new(FailureKind::AddressRefused, message);
+        self.hang_up(id, Why::GivenUp(failure), turn);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::State;
+    use crate::core::event::Event;
+    use crate::core::stage::{NODE, Stage};
+
+    fn subnet(interface: &str, address: [u8; 4], prefix: u8) -> Subnet {
+        Subnet { interface: interface.into(), address: address.into(), prefix }
+    }
+
+    fn said(local: [u8; 4]) -> Option<String> {
+        let host = Surroundings {
+            gateways: BTreeSet::from([[192, 0, 2, 1].into()]),
+            resolvers: BTreeSet::from([[9, 9, 9, 9].into()]),
+            subnets: BTreeSet::from([
+                subnet("eth0", [192, 0, 2, 2], 24),
+                subnet("eth1", [172, 16, 5, 1], 31),
+                subnet("lo", [10, 255, 0, 1], 32),
+            ]),
+        };
+        let servers = Servers(BTreeMap::from([([10, 9, 0, 3].into(), NodeId(3))]));
+        host.clash(local.into(), &servers).map(|clash| clash.to_string())
+    }
+
+    #[test]
+    fn an_address_that_the_host_has_to_reach_elsewhere_clashes_with_what_is_named() {
+        for (local, clash) in [
+            ([10, 9, 0, 3], "is the server of node 3"),
+            ([192, 0, 2, 1], "is a gateway of this host's routes"),
+            ([9, 9, 9, 9], "is a name server of this host"),
+            ([192, 0, 2, 77], "lies on the subnet of eth0 (192.0.2.2/24)"),
+            ([172, 16, 5, 0], "lies on the subnet of eth1 (172.16.5.1/31)"),
+            ([10, 255, 0, 1], "lies on the subnet of lo (10.255.0.1/32)"),
+        ] {
+            assert_eq!(said(local).as_deref(), Some(clash), "{local:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_nobody_here_may_be_ours() {
+        for local in [[10, 50, 0, 100], [192, 0, 3, 1], [172, 16, 5, 2], [10, 255, 0, 2]] {
+            assert_eq!(said(local), None, "{local:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_host_may_not_be_ours() {
+        for local in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 5], [250, 0, 0, 1], [255; 4]] {
+            assert!(said(local).is_some_and(|said| said.contains("none of a host")), "{local:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_no_length_holds_every_address() {
+        assert!(subnet("x", [10, 0, 0, 1], 0).has([203, 0, 113, 9].into()));
+    }
+
+    /// The address that the stage's server gives to our end is that of a gateway.
+    fn surrounded() -> Event {
+        let gateways = BTreeSet::from([[10, 50, 0, 100].into()]);
+        Event::Surroundings(Surroundings { gateways, ..Surroundings::default() })
+    }
+
+    const REASON: &str = "the server gives our end of the tunnel 10.50.0.100, which is a gateway";
+
+    #[test]
+    fn a_tunnel_whose_address_is_refused_is_never_up_and_its_node_waits() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.feed(surrounded());
+        stage.link(true, true);
+        assert_eq!(stage.state(), "stopping");
+        stage.exit(FailureKind::Killed);
+        assert_eq!(
+            (stage.state().as_str(), stage.last_error().as_str()),
+            ("backoff", "address_refused")
+        );
+        assert!(stage.was_told(REASON), "{:?}", stage.told);
+        assert!(!stage.was_told("is UP on"), "{:?}", stage.told);
+        assert!(stage.changes.is_empty(), "{:?}", stage.changes);
+    }
+
+    #[test]
+    fn an_address_is_refused_before_the_peer_s_is_there() {
+        let mut stage = Stage::in_state(State::Negotiating);
+        stage.feed(surrounded());
+        stage.half_a_link();
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_tunnel_that_is_up_falls_when_its_address_becomes_one_that_the_host_has_to_reach() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(surrounded());
+        assert_eq!(stage.state(), "stopping");
+        assert!(stage.was_told(REASON), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_tunnel_that_is_up_falls_when_a_row_names_its_address_as_server() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.desire_a_server_at([10, 50, 0, 100]);
+        assert_eq!(stage.state(), "stopping");
+        assert!(stage.was_told("which is the server of node 8"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn the_link_of_a_refused_address_is_to_lose_it_at_once() {
+        let mut stage = Stage::in_state(State::Negotiating);
+        stage.feed(surrounded());
+        stage.ways.clear();
+        stage.link(true, true);
+        let (index, local) = (crate::core::stage::LINK, [10, 50, 0, 100].into());
+        assert_eq!(stage.ways, [Way::Refused { node: NODE, index, local }]);
+    }
+}

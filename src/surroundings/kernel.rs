@@ -1,0 +1,155 @@
+//! Gateways and subnets, by rtnetlink(7). Lists are asked for by sockets of their own, so that what is
+//! heard of changes never stands between their parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
+use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_LINK};
+use tokio::time::timeout;
+
+use super::SurroundingsError;
+use super::message::{Address, List, News};
+use crate::core::event::IfIndex;
+use crate::core::surroundings::Subnet;
+use crate::netlink::{self, Datagram};
+
+/// For one list. A million routes take some seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> SurroundingsError {
+    move |source| SurroundingsError::Socket { what, source }
+}
+
+/// What a change means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A gateway or a subnet may be there that is not known.
+    New,
+    /// One may be there no more.
+    Gone,
+}
+
+/// Hears of changes.
+pub(super) struct Ear {
+    socket: TokioSocket,
+    datagram: Datagram,
+    /// PPP links, whose addresses matter to nobody here.
+    ppp: BTreeSet<IfIndex>,
+}
+
+impl Ear {
+    pub(super) fn open() -> Result<Self, SurroundingsError> {
+        let mut socket =
+            TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        let groups = SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE);
+        socket.socket_mut().bind(&groups).map_err(failed("subscribe to routes"))?;
+        Ok(Ear { socket, datagram: Datagram::new(), ppp: BTreeSet::new() })
+    }
+
+    /// The next change that matters. Dropping the future loses nothing.
+    pub(super) async fn hear(
+        &mut self,
+        is_known: impl Fn(Ipv4Addr) -> bool,
+    ) -> std::io::Result<Heard> {
+        loop {
+            loop {
+                // What can't be understood may matter.
+                let Ok(message) = self.datagram.next() else { return Ok(Heard::New) };
+                let Some(message) = message else { break };
+                let NetlinkPayload::InnerMessage(news) = message.payload else { continue };
+                if let Some(heard) = self.meaning(news, &is_known) {
+                    return Ok(heard);
+                }
+            }
+            if !netlink::receive(&self.socket, &mut self.datagram).await? {
+                return Ok(Heard::New);
+            }
+        }
+    }
+
+    fn meaning(&mut self, news: News, is_known: impl Fn(Ipv4Addr) -> bool) -> Option<Heard> {
+        match news {
+            News::Link { index, is_ppp: true, .. } => {
+                self.ppp.insert(index);
+                None
+            }
+            News::NoLink { index, is_ppp: true } => {
+                self.ppp.remove(&index);
+                None
+            }
+            // The routes of a link that goes down go without a word.
+            News::Link { is_up: false, .. } | News::NoLink { .. } => Some(Heard::Gone),
+            News::Address(Address { index, .. }) if self.ppp.contains(&index) => None,
+            News::Address(_) => Some(Heard::New),
+            News::Route(hops) if hops.iter().all(|&hop| is_known(hop)) => None,
+            News::Route(_) => Some(Heard::New),
+            News::NoRoute(hops) => (!hops.is_empty()).then_some(Heard::Gone),
+            News::Link { .. } | News::Other => None,
+        }
+    }
+}
+
+/// Lists gateways and subnets. A list that is torn by a change is no harm: the change is heard.
+pub(super) async fn list(
+    ear: &mut Ear,
+) -> Result<(BTreeSet<Ipv4Addr>, BTreeSet<Subnet>), SurroundingsError> {
+    let mut names = BTreeMap::new();
+    ear.ppp.clear();
+    ask(List::Links, |news| match news {
+        News::Link { index, is_ppp: true, .. } => _ = ear.ppp.insert(index),
+        News::Link { index, name, .. } => _ = names.insert(index, name),
+        News::NoLink { .. } | News::Address(_) | News::Route(_) | News::NoRoute(_) => {}
+        News::Other => {}
+    })
+    .await?;
+    let mut subnets = BTreeSet::new();
+    ask(List::Addresses, |news| {
+        let News::Address(Address { index, local, subnet, prefix }) = news else { return };
+        let Some(interface) = names.get(&index) else { return };
+        let subnet_of = |address, prefix| Subnet { interface: interface.clone(), address, prefix };
+        subnets.insert(subnet_of(subnet, prefix));
+        if local != subnet {
+            subnets.insert(subnet_of(local, 32));
+        }
+    })
+    .await?;
+    let mut gateways = BTreeSet::new();
+    ask(List::Routes, |news| {
+        let News::Route(hops) = news else { return };
+        gateways.extend(hops);
+    })
+    .await?;
+    Ok((gateways, subnets))
+}
+
+async fn ask(list: List, mut take: impl FnMut(News)) -> Result<(), SurroundingsError> {
+    let limit = failed("list links, addresses and routes");
+    match timeout(LIMIT, answer(list, &mut take)).await {
+        Ok(answered) => answered.map_err(limit),
+        Err(_) => Err(limit(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
+async fn answer(list: List, take: &mut impl FnMut(News)) -> std::io::Result<()> {
+    let socket = TokioSocket::new(NETLINK_ROUTE)?;
+    netlink::send(socket.socket_ref(), NLM_F_REQUEST | NLM_F_DUMP, 1, list)?;
+    let mut datagram = Datagram::new();
+    loop {
+        if !netlink::receive(&socket, &mut datagram).await? {
+            continue;
+        }
+        while let Ok(Some(message)) = datagram.next() {
+            #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
+            match message.payload {
+                NetlinkPayload::InnerMessage(news) => take(news),
+                NetlinkPayload::Done(_) => return Ok(()),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                _ => {}
+            }
+        }
+    }
+}
