@@ -122,7 +122,8 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     let recorder = options.record.as_ref().map(record).transpose()?;
     let (mut supervisor, work) = Supervisor::assemble(options, config);
     let mut parts = Tasks::default();
-    parts.start(Part::new("answers connexactl", control::server::serve(listener, questions_in)));
+    let served = control::server::serve(listener, supervisor.config.control.clone(), questions_in);
+    parts.start(Part::new("answers connexactl", served));
     work.into_iter().for_each(|part| parts.start(part));
     supervisor.recorder = recorder;
     supervisor.recall_stopped();

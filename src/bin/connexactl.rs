@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use clap::{Parser, Subcommand};
 use connexa::cli::{
     FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, node_id, print,
-    replay, show_change, show_diagnosis, show_status,
+    replay, show_change, show_diagnosis, show_status, socket,
 };
-use connexa::config;
+use connexa::config::{self, ConfigError};
 use connexa::control::client;
 use connexa::core::event::Ask;
 use connexa::doctor;
@@ -22,9 +22,13 @@ use tokio::runtime::Runtime;
 #[derive(Debug, Parser)]
 #[command(name = "connexactl", version)]
 struct Arguments {
-    /// The daemon's socket
-    #[arg(long, global = true, value_name = "PATH", default_value = "/run/connexa/connexad.sock")]
-    socket: PathBuf,
+    /// The daemon's socket [default: control.socket of the configuration]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]; CONNEXA_DB wins
+    /// over its database.path
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
@@ -53,11 +57,7 @@ enum Command {
         node: u32,
     },
     /// Check this host, with or without a daemon (exit code 1 when a check has failed)
-    Doctor {
-        /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]
-        #[arg(long, value_name = "PATH")]
-        config: Option<PathBuf>,
-    },
+    Doctor,
     /// Let PPTP through this host's packet filter, and find what drops it
     Firewall(FirewallArguments),
     /// List and edit the nodes in the database, with or without a daemon
@@ -75,6 +75,12 @@ enum Command {
     },
 }
 
+impl Arguments {
+    fn socket(&self) -> Result<PathBuf, ConfigError> {
+        socket(self.socket.as_deref(), self.config.as_deref())
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Arguments = match arguments("connexactl") {
         Ok(arguments) => arguments,
@@ -88,17 +94,22 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         .enable_all()
         .build()
         .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))?;
+    let config = arguments.config.as_deref();
     let (text, exit) = match arguments.command {
         Command::Status { node } => {
-            let status = runtime.block_on(client::status(&arguments.socket))?;
+            let status = runtime.block_on(client::status(&arguments.socket()?))?;
             let view = StatusView { node, json: arguments.json };
             let (text, yes) = show_status(&status, view, SystemTime::now())?;
             (text, if yes { Exit::Done } else { Exit::No })
         }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
-        Command::Doctor { ref config } => examine(&runtime, arguments, config.as_deref())?,
-        Command::Firewall(ref asked) => runtime.block_on(firewall(asked, arguments.json))?,
-        Command::Node(ref nodes) => (runtime.block_on(node(nodes, arguments.json))?, Exit::Done),
+        Command::Doctor => examine(&runtime, arguments)?,
+        Command::Firewall(ref asked) => {
+            runtime.block_on(firewall(asked, config, arguments.json))?
+        }
+        Command::Node(ref nodes) => {
+            (runtime.block_on(node(nodes, config, arguments.json))?, Exit::Done)
+        }
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
         Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
@@ -113,16 +124,12 @@ fn change(
     node: u32,
     ask: Ask,
 ) -> Result<String, Refused> {
-    let node = runtime.block_on(client::change(&arguments.socket, node, ask))?;
+    let node = runtime.block_on(client::change(&arguments.socket()?, node, ask))?;
     Ok(show_change(&node, arguments.json)?)
 }
 
-fn examine(
-    runtime: &Runtime,
-    arguments: &Arguments,
-    file: Option<&Path>,
-) -> Result<(String, Exit), Refused> {
-    let file = config::file(file.map(Path::to_owned));
+fn examine(runtime: &Runtime, arguments: &Arguments) -> Result<(String, Exit), Refused> {
+    let file = config::file(arguments.config.clone());
     let config = config::load(file.as_deref(), |_| ())?;
     let diagnosis = runtime.block_on(doctor::examine(&config, file.as_deref()));
     let text = show_diagnosis(&diagnosis, arguments.json)?;

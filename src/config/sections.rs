@@ -309,11 +309,18 @@ pub struct Control {
     pub socket: PathBuf,
     /// The group that may read.
     pub group: String,
+    /// The group that may also change nodes, beside root; its members must be in `control.group`
+    /// too, to open the socket.
+    pub admin_group: Option<String>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Control { socket: "/run/connexa/connexad.sock".into(), group: "connexa".into() }
+        Control {
+            socket: "/run/connexa/connexad.sock".into(),
+            group: "connexa".into(),
+            admin_group: None,
+        }
     }
 }
 

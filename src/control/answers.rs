@@ -1,70 +1,151 @@
-//! What the control API answers.
+//! What the control API answers, and its description, which is made of the same handlers.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Json, Router};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use hyper::body::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::api::{ChangedNode, Node, Problem, Status, change_path};
+use super::api::{ChangedNode, Node, Problem, SCHEMA_VERSION, Status};
+use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::Peer;
+use super::shared::Shared;
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
 
 type Questions = mpsc::Sender<Question>;
 type PathId = Result<Path<String>, PathRejection>;
+/// An answer as JSON, made once for several who ask.
+type Made = Result<Bytes, Refusal>;
 
-/// Every path of the API. Requests carry their [`Peer`] as an extension.
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct Desk {
+    questions: Questions,
+    status: Shared<Made>,
+    diagnosis: Shared<Made>,
+}
+
+/// How every error of a path looks.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Errors {
+    /// The request can't be answered as it is; `detail` says why and what to do.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Request(Problem),
+    /// The daemon can't answer it now; `detail` says why and what to do.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Daemon(Problem),
+}
+
+/// Every path of the API. Requests carry their [`Peer`] as an extension. To be called within the
+/// runtime that serves it.
 pub(super) fn router(questions: Questions) -> Router {
-    let mut router = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/doctor", get(diagnosis))
-        .route("/v1/nodes/{id}", get(node));
-    for ask in [Ask::Start, Ask::Stop, Ask::Retry] {
-        let handler = move |questions, peer, id| change(questions, peer, id, ask);
-        router = router.route(&change_path("{id}", ask), post(handler));
-    }
-    router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(questions)
+    let (router, description) = OpenApiRouter::with_openapi(about())
+        .routes(routes!(status))
+        .routes(routes!(diagnosis))
+        .routes(routes!(node))
+        .routes(routes!(start))
+        .routes(routes!(stop))
+        .routes(routes!(retry))
+        .split_for_parts();
+    let description = description.to_json().unwrap_or_default();
+    let asks = [questions.clone(), questions.clone()];
+    let [of_status, of_host] = asks;
+    let desk = Desk {
+        questions,
+        status: Shared::new(move || make_status(of_status.clone())),
+        diagnosis: Shared::new(move || make_diagnosis(of_host.clone())),
+    };
+    router
+        .route("/openapi.json", get(async move || json_of(description.into())))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(desk)
 }
 
-async fn status(State(questions): State<Questions>) -> Result<Json<Status>, Refusal> {
-    ask_status(&questions).await.map(Json)
+fn about() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("connexad")
+        .description(Some("The control API of connexad, over its Unix socket."))
+        .version(format!("{SCHEMA_VERSION}"));
+    OpenApiBuilder::new().info(info.build()).build()
 }
 
-/// Makes the checks, which run programs of the host: for one who asks at a time.
-async fn diagnosis(State(questions): State<Questions>) -> Result<Json<Diagnosis>, Refusal> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-    let _turn = ONE_AT_A_TIME.lock().await;
-    let (reply, answer) = oneshot::channel();
-    put(&questions, Question::Config(reply)).await?;
-    let (config, file) = answer.await.map_err(|_| Refusal::stopping())?;
-    Ok(Json(doctor::examine(&config, file.as_deref()).await))
+/// The whole state.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), Errors))]
+async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    made(desk.status.ask().await)
 }
 
-async fn node(State(questions): State<Questions>, id: PathId) -> Result<Json<Node>, Refusal> {
+async fn make_status(questions: Questions) -> Made {
+    let status = ask(&questions, Question::Status).await?;
+    to_bytes(&status)
+}
+
+/// Checks of the host, made by the daemon: they run programs, so all who ask share one run.
+#[utoipa::path(get, path = "/v1/doctor", responses((status = 200, body = Diagnosis), Errors))]
+async fn diagnosis(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    made(desk.diagnosis.ask().await)
+}
+
+async fn make_diagnosis(questions: Questions) -> Made {
+    let (config, file) = ask(&questions, Question::Config).await?;
+    to_bytes(&doctor::examine(&config, file.as_deref()).await)
+}
+
+/// One node.
+#[utoipa::path(get, path = "/v1/nodes/{id}", params(("id" = u32, Path)),
+    responses((status = 200, body = Node), Errors))]
+async fn node(State(desk): State<Desk>, id: PathId) -> Result<Json<Node>, Refusal> {
     let id = node_id(id)?;
-    let status = ask_status(&questions).await?;
-    status.node(id.0).cloned().map(Json).map_err(|unknown| Refusal::Unknown(unknown.to_string()))
+    let node = ask(&desk.questions, |reply| Question::Node(id, reply)).await?;
+    node.map(Json).map_err(|unknown| Refusal::Unknown(unknown.to_string()))
 }
+
+/// Allows a node to be dialled, forgets its failures and dials it.
+#[utoipa::path(post, path = "/v1/nodes/{id}/start", params(("id" = u32, Path)),
+    responses((status = 200, body = ChangedNode), Errors))]
+async fn start(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<ChangedNode> {
+    change(desk, peer, id, Ask::Start).await
+}
+
+/// Hangs up a node and leaves it down until it is started.
+#[utoipa::path(post, path = "/v1/nodes/{id}/stop", params(("id" = u32, Path)),
+    responses((status = 200, body = ChangedNode), Errors))]
+async fn stop(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<ChangedNode> {
+    change(desk, peer, id, Ask::Stop).await
+}
+
+/// Forgets a node's back-off or quarantine and dials it now.
+#[utoipa::path(post, path = "/v1/nodes/{id}/retry", params(("id" = u32, Path)),
+    responses((status = 200, body = ChangedNode), Errors))]
+async fn retry(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<ChangedNode> {
+    change(desk, peer, id, Ask::Retry).await
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
 
 async fn change(
-    State(questions): State<Questions>,
+    State(desk): State<Desk>,
     Extension(peer): Extension<Peer>,
     id: PathId,
-    ask: Ask,
-) -> Result<Json<ChangedNode>, Refusal> {
-    if !peer.may_change() {
-        return Err(Refusal::NotAllowed);
-    }
+    verb: Ask,
+) -> Answer<ChangedNode> {
+    peer.must_be_allowed("changing a node")?;
     let node = node_id(id)?;
-    let (reply, answer) = oneshot::channel();
-    put(&questions, Question::Change { node, ask, reply }).await?;
-    let changed = answer.await.map_err(|_| Refusal::stopping())??;
-    once_kept(node, ask, changed).await.map(Json)
+    let by = peer.to_string();
+    let asked = |reply| Question::Change { node, ask: verb, by, reply };
+    let changed = ask(&desk.questions, asked).await??;
+    once_kept(node, verb, changed).await.map(Json)
 }
 
 /// The node that was changed, once the change is on disk.
@@ -86,14 +167,14 @@ async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<ChangedNode
     Ok(ChangedNode { node, changed: changed.differs })
 }
 
-async fn ask_status(questions: &Questions) -> Result<Status, Refusal> {
+/// Asks the supervisor.
+async fn ask<T>(
+    questions: &Questions,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Result<T, Refusal> {
     let (reply, answer) = oneshot::channel();
-    put(questions, Question::Status(reply)).await?;
+    questions.send(question(reply)).await.map_err(|_| Refusal::stopping())?;
     answer.await.map_err(|_| Refusal::stopping())
-}
-
-async fn put(questions: &Questions, question: Question) -> Result<(), Refusal> {
-    questions.send(question).await.map_err(|_| Refusal::stopping())
 }
 
 fn node_id(id: PathId) -> Result<NodeId, Refusal> {
@@ -103,39 +184,16 @@ fn node_id(id: PathId) -> Result<NodeId, Refusal> {
     })
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        match self {
-            Refusal::NotAllowed => {
-                let detail = "changing a node needs root; ask again as root, e.g. by sudo";
-                problem(StatusCode::FORBIDDEN, "not allowed", detail.to_owned())
-            }
-            Refusal::BadId(detail) => problem(StatusCode::BAD_REQUEST, "bad node id", detail),
-            Refusal::Unknown(detail) => problem(StatusCode::NOT_FOUND, "no such node", detail),
-            Refusal::Stopped(detail) => problem(StatusCode::CONFLICT, "stopped", detail),
-            Refusal::NotNow(detail) => problem(StatusCode::SERVICE_UNAVAILABLE, "not now", detail),
-            Refusal::NotKept(detail) => {
-                problem(StatusCode::INTERNAL_SERVER_ERROR, "not kept", detail)
-            }
-        }
-    }
+fn to_bytes(answer: &impl serde::Serialize) -> Made {
+    let bytes = serde_json::to_vec(answer);
+    bytes.map(Bytes::from).map_err(|error| Refusal::NotNow(format!("no form as JSON: {error}")))
 }
 
-async fn no_such_path(uri: Uri) -> Response {
-    let detail = format!("there is nothing at {}; try /v1/status", uri.path());
-    problem(StatusCode::NOT_FOUND, "not found", detail)
+fn made(answer: Option<Made>) -> Result<Response, Refusal> {
+    answer.unwrap_or_else(|| Err(Refusal::stopping())).map(json_of)
 }
 
-async fn no_such_method(uri: Uri) -> Response {
-    let detail = format!("{} does not take this method", uri.path());
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail)
-}
-
-/// An error as RFC 9457 shapes it.
-fn problem(status: StatusCode, title: &str, detail: String) -> Response {
-    let problem = Problem { title: title.to_owned(), status: status.as_u16(), detail };
-    let mut response = (status, Json(problem)).into_response();
-    let kind = header::HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+fn json_of(bytes: Bytes) -> Response {
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    ([kind], bytes).into_response()
 }

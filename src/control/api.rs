@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
+use utoipa::ToSchema;
 
 use crate::core::event::Ask;
 
@@ -14,7 +15,7 @@ use crate::core::event::Ask;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The version of this shape.
     pub schema_version: u32,
@@ -59,7 +60,7 @@ pub struct UnknownNode {
 }
 
 /// The daemon itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Daemon {
     /// Its version.
     pub version: String,
@@ -74,7 +75,7 @@ pub struct Daemon {
 }
 
 /// The outage rule; the first five names are those of the v7.4.6 watchdog.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Outage {
     /// Tunnels of nodes that are up.
     pub ppp_interfaces: usize,
@@ -83,6 +84,7 @@ pub struct Outage {
     /// How many of them make an outage.
     pub consecutive_threshold: u32,
     /// Seconds in a window; a whole number where they are whole, as it always was.
+    #[schema(value_type = f64)]
     pub check_interval: Number,
     /// False from the first empty window until a tunnel is up.
     pub is_healthy: bool,
@@ -101,7 +103,7 @@ pub struct Outage {
 }
 
 /// How a restart of the backend went.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LastRestart {
     /// `running`; `ready`: its port is open again; `not_ready`: the command worked, and the port
     /// stays shut; `failed`: the command did not work; `overdue`: it never reported back.
@@ -111,7 +113,7 @@ pub struct LastRestart {
 }
 
 /// How the kernel is heard.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Kernel {
     /// Point-to-point links in the table.
     pub links: u32,
@@ -132,7 +134,7 @@ pub struct Kernel {
 }
 
 /// Where the nodes come from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Database {
     /// The SQLite file.
     pub path: String,
@@ -143,7 +145,7 @@ pub struct Database {
 }
 
 /// One node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Node {
     /// The row's id.
     pub id: u32,
@@ -161,8 +163,10 @@ pub struct Node {
     /// The link's index.
     pub ifindex: Option<u32>,
     /// Our address.
+    #[schema(value_type = Option<String>, format = Ipv4)]
     pub local_ip: Option<Ipv4Addr>,
     /// The server's address in the tunnel.
+    #[schema(value_type = Option<String>, format = Ipv4)]
     pub remote_ip: Option<Ipv4Addr>,
     /// pppd.
     pub pid: Option<u32>,
@@ -182,7 +186,7 @@ pub struct Node {
 }
 
 /// A node right after it was asked to start, stop or retry.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ChangedNode {
     /// The node.
     #[serde(flatten)]
@@ -192,7 +196,7 @@ pub struct ChangedNode {
 }
 
 /// A failure.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// The name of a [`crate::core::failure::FailureKind`], or `invalid`.
     pub kind: String,
@@ -217,17 +221,21 @@ pub fn counted(count: usize, thing: &str) -> String {
 }
 
 /// The path of a request that changes a node: `POST` on it.
-pub fn change_path(id: &str, ask: Ask) -> String {
-    let verb = match ask {
+pub fn change_path(id: u32, ask: Ask) -> String {
+    format!("/v1/nodes/{id}/{}", verb(ask))
+}
+
+/// The word for what is asked of a node.
+pub(crate) fn verb(ask: Ask) -> &'static str {
+    match ask {
         Ask::Start => "start",
         Ask::Stop => "stop",
         Ask::Retry => "retry",
-    };
-    format!("/v1/nodes/{id}/{verb}")
+    }
 }
 
 /// An error, as RFC 9457 shapes it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What sort of error, short.
     pub title: String,

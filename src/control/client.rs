@@ -36,7 +36,7 @@ pub enum ClientError {
         socket: PathBuf,
     },
     /// The socket is not for this user, and to change a node takes more than its group.
-    #[error("not allowed to change nodes by {}; ask again as root, e.g. by sudo", socket.display())]
+    #[error("not allowed to change anything by {}; ask again as root, e.g. by sudo", socket.display())]
     NotRoot {
         /// The socket.
         socket: PathBuf,
@@ -78,7 +78,7 @@ pub async fn status(socket: &Path) -> Result<Status, ClientError> {
 /// # Errors
 /// When the daemon can't be reached, refuses, or answers something else.
 pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<ChangedNode, ClientError> {
-    let answer = request(socket, Method::POST, &change_path(&node.to_string(), ask)).await;
+    let answer = request(socket, Method::POST, &change_path(node, ask)).await;
     answer.map_err(|error| match error {
         // The group that may use the socket may only read.
         ClientError::Permission { socket } => ClientError::NotRoot { socket },

@@ -17,12 +17,16 @@ pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
     /// The configuration in force, and the file that it was read from, where there is one.
     Config(oneshot::Sender<(Config, Option<PathBuf>)>),
+    /// One node.
+    Node(NodeId, oneshot::Sender<Result<Node, UnknownNode>>),
     /// To change a node.
     Change {
         /// Which node.
         node: NodeId,
         /// How.
         ask: Ask,
+        /// Who asks, for people.
+        by: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Changed, Refusal>>,
     },
@@ -40,10 +44,10 @@ pub(crate) struct Changed {
 }
 
 /// Why a request is not answered as wished; each message says what and what to do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     /// Whoever asks may not.
-    NotAllowed,
+    NotAllowed(String),
     /// What should be a node's id is none.
     BadId(String),
     /// There is no such node.

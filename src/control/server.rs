@@ -1,49 +1,74 @@
-//! Connections to the control socket: who asks, how many at once, how long a request may take.
+//! Connections to the control socket and to `metrics.listen`: a thread of their own, so that
+//! whoever asks much keeps no tunnel waiting.
 
-use std::sync::Arc;
+mod converse;
+mod peer;
+mod places;
+mod wire;
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::thread;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{mpsc, oneshot};
 
 use super::answers;
 use super::question::Question;
+use crate::config::Control;
+pub(super) use peer::Peer;
+use places::{Places, Refused};
 
-/// Connections at once, of root and of all others each: nobody keeps root out.
-const CONNECTIONS: usize = 32;
-/// For the head of a request, and between two requests.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// The longest head of a request, bytes.
-const LARGEST_HEAD: usize = 16 * 1024;
 /// After a connection could not be accepted, which is mostly for want of file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
-    is_root: bool,
+/// Serves the API until it is dropped, in a thread of its own.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    control: Control,
+    questions: mpsc::Sender<Question>,
+) {
+    // Dropped with this future: the thread ends by that.
+    let (_alive, dropped) = oneshot::channel::<()>();
+    let (ended_in, ended) = oneshot::channel::<()>();
+    let started = listener.into_std().and_then(|listener| {
+        thread::Builder::new().name("control".to_owned()).spawn(move || {
+            let _ended_in = ended_in;
+            run(listener, &control, questions, dropped);
+        })
+    });
+    match started {
+        Ok(_) => drop(ended.await),
+        Err(error) => tracing::error!("The control socket is not served: {error}"),
+    }
 }
 
-impl Peer {
-    fn of(stream: &UnixStream) -> Self {
-        // SO_PEERCRED (unix(7)): as it was at connect, whatever the peer becomes.
-        Peer { is_root: stream.peer_cred().is_ok_and(|peer| peer.uid() == 0) }
-    }
-
-    /// Whether it may change nodes; whoever can connect may read.
-    pub(super) fn may_change(self) -> bool {
-        self.is_root
-    }
+fn run(
+    listener: StdListener,
+    control: &Control,
+    questions: mpsc::Sender<Question>,
+    dropped: oneshot::Receiver<()>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("The control socket is not served: {error}"),
+    };
+    runtime.block_on(async {
+        match UnixListener::from_std(listener) {
+            Ok(listener) => tokio::select! {
+                () = accept(listener, control, answers::router(questions)) => {}
+                _ = dropped => {}
+            },
+            Err(error) => tracing::error!("The control socket is not served: {error}"),
+        }
+    });
+    // A check of the host that hangs holds up no end.
+    runtime.shutdown_background();
 }
 
-/// Serves the API for ever.
-pub(crate) async fn serve(listener: UnixListener, questions: mpsc::Sender<Question>) {
-    let router = answers::router(questions);
-    let [root, others] = [(); 2].map(|()| Arc::new(Semaphore::new(CONNECTIONS)));
+async fn accept(listener: UnixListener, control: &Control, router: Router) {
+    let mut places = Places::default();
     let mut told = false;
     loop {
         let stream = match listener.accept().await {
@@ -60,22 +85,19 @@ pub(crate) async fn serve(listener: UnixListener, questions: mpsc::Sender<Questi
             }
         };
         told = false;
-        let peer = Peer::of(&stream);
-        let room = if peer.is_root { &root } else { &others };
-        // One too many is hung up on: to let it wait would keep others waiting behind it.
-        if let Ok(permit) = room.clone().try_acquire_owned() {
-            tokio::spawn(converse(stream, router.clone().layer(Extension(peer)), permit));
-        }
+        welcome(stream, control, &router, &mut places);
     }
 }
 
-async fn converse(stream: UnixStream, router: Router, _permit: OwnedSemaphorePermit) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = connection.await {
-        tracing::debug!("a client of the control socket was hung up on: {error}");
+fn welcome(stream: UnixStream, control: &Control, router: &Router, places: &mut Places) {
+    // One that is gone already can't be known, and needs no answer.
+    let Ok(peer) = Peer::of(&stream, control.admin_group.as_deref()) else { return };
+    match places.take(peer.uid) {
+        Ok(place) => {
+            let router = router.clone().layer(Extension(peer));
+            tokio::spawn(converse::converse(stream, router, place));
+        }
+        // To let it wait would keep others waiting behind it.
+        Err(Refused) => converse::turn_away(&stream),
     }
 }

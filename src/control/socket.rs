@@ -165,7 +165,7 @@ fn is_dead(path: &Path) -> bool {
 }
 
 /// The number of a group of this host, from `/etc/group` (group(5)).
-fn group_id(name: &str) -> Option<u32> {
+pub(super) fn group_id(name: &str) -> Option<u32> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;
     groups.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::control::api::SCHEMA_VERSION;
@@ -25,7 +26,7 @@ use crate::control::api::SCHEMA_VERSION;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// All findings, `GET /v1/doctor`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diagnosis {
     /// The version of this shape.
     pub schema_version: u32,
@@ -41,7 +42,7 @@ impl Diagnosis {
 }
 
 /// What a check has found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The check's name, e.g. `two_managers`.
     pub check: String,
@@ -54,7 +55,7 @@ pub struct Finding {
 }
 
 /// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All is well.

@@ -121,6 +121,20 @@ impl Proc<'_> {
         uid.is_ok_and(|uid| uid == rustix::process::geteuid().as_raw())
     }
 
+    /// The groups beside its first one, as long as it is this user's alone: not one that took
+    /// another's rights by its file.
+    pub(crate) fn groups_of(self, pid: Pid, uid: u32) -> Vec<u32> {
+        let status = text(&self.entry(pid, "status"));
+        let numbers = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let words = line.unwrap_or_default().split_whitespace();
+            words.filter_map(|word| word.parse().ok()).collect::<Vec<u32>>()
+        };
+        let uids = numbers("Uid:");
+        let is_theirs = !uids.is_empty() && uids.iter().all(|of| *of == uid);
+        if is_theirs { numbers("Groups:") } else { Vec::new() }
+    }
+
     /// Whether it shares our network and numbers, as far as that can be read: a container beside us
     /// may run the same programs.
     pub(crate) fn is_here(self, pid: Pid) -> bool {

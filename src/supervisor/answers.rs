@@ -16,11 +16,20 @@ impl Supervisor {
             Question::Config(reply) => {
                 drop(reply.send((self.config.clone(), self.options.config.clone())));
             }
-            Question::Change { node, ask, reply } => drop(reply.send(self.change(node, ask))),
+            Question::Node(id, reply) => drop(reply.send(self.node(id))),
+            Question::Change { node, ask, by, reply } => {
+                drop(reply.send(self.change(node, ask, &by)));
+            }
         }
     }
 
-    fn change(&mut self, id: NodeId, ask: Ask) -> Result<Changed, Refusal> {
+    fn node(&self, id: NodeId) -> Result<api::Node, api::UnknownNode> {
+        let now = self.clock.now();
+        let node = self.core.report_one(id).map(|report| shown::node(&report, now));
+        node.ok_or_else(|| self.not_held(id))
+    }
+
+    fn change(&mut self, id: NodeId, ask: Ask, by: &str) -> Result<Changed, Refusal> {
         if self.stopping {
             return Err(Refusal::stopping());
         }
@@ -31,14 +40,13 @@ impl Supervisor {
             return Err(Refusal::Stopped(why));
         }
         let differs = self.core.would_change(id, ask);
+        tracing::info!(NODE_ID = id.0, "Node {id}: {} asked for by {by}", api::verb(ask));
         self.feed(Event::Asked { node: id, ask });
         let kept = match ask {
             Ask::Start | Ask::Stop => Some(self.stopped.kept()),
             Ask::Retry => None,
         };
-        let now = self.clock.now();
-        let node = self.core.report_one(id).map(|report| shown::node(&report, now));
-        Ok(Changed { node: node.ok_or_else(|| self.not_held(id)), differs, kept })
+        Ok(Changed { node: self.node(id), differs, kept })
     }
 
     /// Which nodes there are is not known before the database was read.

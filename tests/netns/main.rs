@@ -14,6 +14,7 @@ mod namespace;
 
 mod adoption;
 mod advertisements;
+mod api;
 mod backend;
 mod broken_database;
 mod broken_host;

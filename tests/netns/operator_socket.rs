@@ -237,12 +237,12 @@ fn others_can_not_keep_root_out_by_holding_connections() {
     gateway.start().wait_until("an answer", |_| true);
     let hold = "import socket, sys
 socket.setdefaulttimeout(60)
-held = [socket.socket(socket.AF_UNIX) for _ in range(100)]
+held = [socket.socket(socket.AF_UNIX) for _ in range(200)]
 for s in held: s.connect(sys.argv[1])
-over = sum(not s.recv(1) for s in held[32:])
-held[0].setblocking(False)
-try: held[0].recv(1)
-except BlockingIOError: print(over, 'over the limit, the first still open', flush=True)
+over = sum(not s.recv(1) for s in held[:40])
+held[-1].setblocking(False)
+try: held[-1].recv(1)
+except BlockingIOError: print(over, 'over the limit, the last still open', flush=True)
 sys.stdin.read()";
     let mut command = as_nobody("/usr/bin/python3");
     command.args(["-ISc", hold]).arg(gateway.path("control/connexad.sock"));
@@ -250,6 +250,6 @@ sys.stdin.read()";
     let mut holder = Running(holder);
     let mut hung_up = String::new();
     BufReader::new(holder.0.stdout.as_mut().unwrap()).read_line(&mut hung_up).unwrap();
-    assert_eq!(hung_up, "68 over the limit, the first still open\n");
+    assert_eq!(hung_up, "40 over the limit, the last still open\n");
     assert!(gateway.status().is_some());
 }

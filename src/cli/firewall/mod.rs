@@ -5,7 +5,7 @@ mod told;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -61,12 +61,9 @@ struct ServerArguments {
     /// Only this server; may be given again [default: any]
     #[arg(long = "server", value_name = "ADDRESS")]
     servers: Vec<Ipv4Addr>,
-    /// Only the servers of the nodes in the database
+    /// Only the servers of the nodes in the database that the configuration names
     #[arg(long)]
     of_nodes: bool,
-    /// Configuration file that names the database [default: /etc/connexa/connexad.toml, where it exists]
-    #[arg(long, value_name = "PATH", requires = "of_nodes")]
-    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -115,20 +112,21 @@ pub enum FirewallCommandError {
 /// When the filter, the configuration or the database stands against it.
 pub async fn firewall(
     arguments: &FirewallArguments,
+    config: Option<&Path>,
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
     match &arguments.command {
         FirewallCommand::Print(rules) => {
             let filter = rules.filter()?;
-            let text = firewall::print(filter, &wish(rules).await?, &places(&rules.into))?;
+            let text = firewall::print(filter, &wish(rules, config).await?, &places(&rules.into))?;
             Ok((told::rules(filter, text, as_json)?, Exit::Done))
         }
-        FirewallCommand::Apply(rules) => apply(rules, as_json).await,
+        FirewallCommand::Apply(rules) => apply(rules, config, as_json).await,
         FirewallCommand::Remove { filter } => {
             let done = firewall::remove(filter.map(Filter::from))?;
             Ok((told::done(done, None, as_json)?, Exit::Done))
         }
-        FirewallCommand::Check(asked) => check(asked, as_json).await,
+        FirewallCommand::Check(asked) => check(asked, config, as_json).await,
     }
 }
 
@@ -149,10 +147,11 @@ impl From<FilterName> for Filter {
 
 async fn apply(
     rules: &RuleArguments,
+    config: Option<&Path>,
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
     let filter = rules.filter()?;
-    let wish = wish(rules).await?;
+    let wish = wish(rules, config).await?;
     let done = firewall::apply(filter, &wish, &places(&rules.into))?;
     let mut still = firewall::troubles(&wish.servers)?;
     still.retain(|trouble| trouble.sure);
@@ -161,18 +160,21 @@ async fn apply(
     Ok((told::done(done, Some(&findings), as_json)?, exit))
 }
 
-async fn wish(rules: &RuleArguments) -> Result<Wish, FirewallCommandError> {
+async fn wish(rules: &RuleArguments, config: Option<&Path>) -> Result<Wish, FirewallCommandError> {
     Ok(Wish {
-        servers: servers(&rules.servers).await?,
+        servers: servers(&rules.servers, config).await?,
         clamp_mss: rules.clamp_mss,
         conntrack_helper: rules.conntrack_helper,
     })
 }
 
-async fn servers(asked: &ServerArguments) -> Result<Vec<Server>, FirewallCommandError> {
+async fn servers(
+    asked: &ServerArguments,
+    config: Option<&Path>,
+) -> Result<Vec<Server>, FirewallCommandError> {
     let mut servers = asked.servers.clone();
     if asked.of_nodes {
-        let config = config::load(asked.config.as_deref(), |_| ())?;
+        let config = config::load(config, |_| ())?;
         let rows = desired::read_once(&Settings::from(&config)).await?;
         let nodes = rows.iter().filter_map(|row| row.candidate.node());
         servers.extend(nodes.map(|node| node.server.ip()));
@@ -199,9 +201,10 @@ fn places(words: &[String]) -> Vec<Place> {
 
 async fn check(
     asked: &ServerArguments,
+    config: Option<&Path>,
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
-    let servers = servers(asked).await?;
+    let servers = servers(asked, config).await?;
     let troubles = firewall::troubles(&servers)?;
     let calls = stream::iter(servers).map(|server| call(server.address)).buffered(CALLS_AT_ONCE);
     let findings = Findings { troubles, servers: calls.collect().await };

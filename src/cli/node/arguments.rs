@@ -12,10 +12,6 @@ use crate::desired::{COLUMNS, Choice, Column, Edited, Fields, OfNew};
 /// The database and what is to be done with it.
 #[derive(Debug, Args)]
 pub struct NodeArguments {
-    /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]; CONNEXA_DB wins
-    /// over its database.path
-    #[arg(long, global = true, value_name = "PATH")]
-    pub config: Option<PathBuf>,
     /// What is to be done.
     #[command(subcommand)]
     pub command: NodeCommand,

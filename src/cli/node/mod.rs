@@ -10,6 +10,7 @@ pub use arguments::{NodeArguments, NodeCommand};
 pub use problem::NodeError;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -23,8 +24,12 @@ use arguments::{Added, Changed};
 ///
 /// # Errors
 /// When it can't be done; then nothing has changed.
-pub async fn node(arguments: &NodeArguments, as_json: bool) -> Result<String, NodeError> {
-    let settings = Settings::from(&config::load(arguments.config.as_deref(), |_| ())?);
+pub async fn node(
+    arguments: &NodeArguments,
+    config: Option<&Path>,
+    as_json: bool,
+) -> Result<String, NodeError> {
+    let settings = Settings::from(&config::load(config, |_| ())?);
     let (done, ids) = match &arguments.command {
         NodeCommand::List => return list::show(&desired::list(&settings).await?, as_json),
         NodeCommand::Init => return init(&settings, as_json).await,

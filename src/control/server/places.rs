@@ -1,0 +1,160 @@
+//! Places for connections: so many of each user, so that nobody keeps others out. Where a user's
+//! are taken, the connection gives way whose client has kept us waiting longest.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// Connections of one user at once.
+const OF_A_USER: usize = 160;
+/// Connections of all users but root at once.
+const OF_OTHERS: usize = 4 * OF_A_USER;
+
+/// No connection can give way: all of them are being answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused;
+
+/// The places of all users.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    users: BTreeMap<u32, User>,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    places: Vec<Arc<Place>>,
+}
+
+/// The place of one connection; it is free when its connection has let it go.
+#[derive(Debug)]
+pub(in crate::control) struct Place {
+    standing: Mutex<Standing>,
+    give_way: Notify,
+}
+
+/// Who waits for whom.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// From a request to the end of its answer.
+    answers: bool,
+    /// What was written last is not read yet.
+    stalls: bool,
+    /// When the client began to be waited for, as far as it is.
+    since: Instant,
+}
+
+impl Standing {
+    /// The client is waited for.
+    fn is_idle(self) -> bool {
+        !self.answers || self.stalls
+    }
+}
+
+impl Places {
+    /// A place for another connection of this user.
+    pub(super) fn take(&mut self, uid: u32) -> Result<Arc<Place>, Refused> {
+        for user in self.users.values_mut() {
+            user.places.retain(|place| Arc::strong_count(place) > 1);
+        }
+        self.users.retain(|of, user| *of == uid || !user.places.is_empty());
+        let others = self.users.iter().filter(|(of, _)| **of != 0);
+        let others: usize = others.map(|(_, user)| user.places.len()).sum();
+        let user = self.users.entry(uid).or_default();
+        if user.places.len() >= OF_A_USER {
+            user.make_room()?;
+        } else if uid != 0 && others >= OF_OTHERS {
+            let of_others = self.users.iter_mut().filter(|(of, _)| **of != 0);
+            let most = of_others.max_by_key(|(_, user)| user.places.len());
+            most.ok_or(Refused)?.1.make_room()?;
+        }
+        let user = self.users.entry(uid).or_default();
+        let place = Arc::new(Place {
+            standing: Mutex::new(Standing { answers: false, stalls: false, since: Instant::now() }),
+            give_way: Notify::new(),
+        });
+        user.places.push(place.clone());
+        Ok(place)
+    }
+}
+
+impl User {
+    fn make_room(&mut self) -> Result<(), Refused> {
+        let waiting = self.places.iter().enumerate();
+        let waiting = waiting.filter_map(|(at, place)| Some((place.waits()?, at)));
+        let (_, longest) = waiting.min().ok_or(Refused)?;
+        self.places.swap_remove(longest).give_way.notify_one();
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Since when the client is waited for; `None` while it waits for us.
+    fn waits(&self) -> Option<Instant> {
+        let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.is_idle().then_some(standing.since)
+    }
+
+    fn stand(&self, change: impl FnOnce(&mut Standing)) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_idle = standing.is_idle();
+        change(&mut standing);
+        if !was_idle {
+            standing.since = Instant::now();
+        }
+    }
+
+    /// A request has come, or its answer is handed over.
+    pub(super) fn answers(&self, answers: bool) {
+        self.stand(|standing| standing.answers = answers);
+    }
+
+    /// The client does not read what is written, or reads again.
+    pub(super) fn stalls(&self, stalls: bool) {
+        self.stand(|standing| standing.stalls = stalls);
+    }
+
+    /// Returns when another connection is to have this place.
+    pub(super) async fn is_wanted(&self) {
+        self.give_way.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn is_wanted(place: &Place) -> bool {
+        place.is_wanted().now_or_never().is_some()
+    }
+
+    #[test]
+    fn whose_client_is_waited_for_longest_gives_way() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        held[0].answers(true);
+        let _new = places.take(7).unwrap();
+        assert!(!is_wanted(&held[0]) && is_wanted(&held[1]) && !is_wanted(&held[2]));
+    }
+
+    #[test]
+    fn while_all_are_answered_one_more_is_turned_away() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        held.iter().for_each(|place| place.answers(true));
+        assert_eq!(places.take(7).unwrap_err(), Refused);
+        assert!(places.take(8).is_ok(), "another user has places of its own");
+    }
+
+    #[test]
+    fn many_users_keep_root_from_nothing() {
+        let mut places = Places::default();
+        let held: Vec<_> = (1..=1000).map(|uid| places.take(uid).unwrap()).collect();
+        let open = held.iter().filter(|place| !is_wanted(place)).count();
+        assert_eq!(open, OF_OTHERS);
+        assert!(places.take(0).is_ok());
+    }
+}
