@@ -62,6 +62,15 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
+    /// A call has a link.
+    Linked {
+        /// Whose call.
+        node: NodeId,
+        /// Which call.
+        call: CallId,
+        /// Its link.
+        index: IfIndex,
+    },
     /// The server gives our end an address that the host has to reach elsewhere; the call is being
     /// hung up.
     Refused {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call::Look;
-use super::change::Change;
+use super::change::{Change, Way};
 use super::event::{CallId, IfIndex};
 use super::links::Addresses;
 use super::stopping::{Stage, Why};
@@ -28,6 +28,7 @@ impl Core {
         };
         if is_news {
             self.host.works(self.inputs);
+            turn.way(Way::Linked { node: id, call, index });
         }
         self.reconcile(id, turn);
     }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::AddressHeader;
+use netlink_packet_route::address::{AddressHeader, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 
 use crate::core::event::{IfIndex, LinkAddress};
@@ -117,6 +117,10 @@ fn address(payload: &[u8], news: fn(IfIndex, Assigned) -> News) -> Option<News> 
     if header.family != AddressFamily::Inet {
         return Some(News::Other);
     }
+    // The daemon's own, which keep a place for pppd's (src/routing/address.rs).
+    if header.scope == AddressScope::Host {
+        return Some(News::Other);
+    }
     let attributes = payload.get(ADDRESS_HEADER..)?;
     let far = ipv4(attributes, IFA_ADDRESS);
     let local = ipv4(attributes, IFA_LOCAL).or(far)?;
@@ -210,6 +214,15 @@ mod tests {
         let twice =
             vec![AddressAttribute::Address(ours.into()), AddressAttribute::Local(ours.into())];
         assert_eq!(address_with(twice), told(ours.octets(), None));
+    }
+
+    #[test]
+    fn an_address_that_only_keeps_a_place_is_none() {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.scope = AddressScope::Host;
+        message.attributes.push(AddressAttribute::Local(Ipv4Addr::new(127, 201, 0, 1).into()));
+        assert_eq!(decode(&RouteNetlinkMessage::NewAddress(message)), News::Other);
     }
 
     #[test]

@@ -1,74 +1,183 @@
-//! Takes an address that our end may not have off its link, at once: its call takes a while to end, and
+//! Addresses of our ends that are the daemon's business: one that keeps a place, and one that may not be.
+//!
+//! The kernel keeps a route to a tunnel's peer in the main table, which is removed ([`super::peer_route`])
+//! but stands for a moment. Not where an address with the flag `noprefixroute` is on the link when pppd
+//! sets its own: pppd's ioctls change the first address that is there and leave its flags as they are
+//! (`devinet_ioctl` in the kernel's net/ipv4/devinet.c). So a link that appears gets one to be changed,
+//! of 127.0.0.0/8, which changes no way. It comes a while before pppd's, but nothing makes sure that it
+//! does; so both is done.
+//!
+//! An address that our end may not have is taken off the link at once: its call takes a while to end, and
 //! until then packets of the host to that address would stay here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::Error;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use rtnetlink::{Error, Handle};
 use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Wanted;
 use super::kernel::is_one_of;
-use crate::core::event::IfIndex;
+use crate::core::event::{CallId, IfIndex};
 use crate::node::NodeId;
 
-/// Each refused address is taken away once.
+/// Keeps the place. Its scope says that it is no address to be seen by others; the daemon itself takes no
+/// address of that scope for a tunnel's.
+const KEEPER: Ipv4Addr = Ipv4Addr::new(127, 201, 0, 1);
+
+/// What was wanted at a look.
+#[derive(Clone, Debug, Default)]
+struct Looked {
+    /// Links of calls.
+    links: BTreeSet<(IfIndex, CallId)>,
+    /// Those whose tunnels are up.
+    up: BTreeSet<IfIndex>,
+    refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
+}
+
+impl Looked {
+    fn at(wanted: &Wanted) -> Self {
+        // Where the route may stand, nothing keeps a place.
+        let links = wanted.links.values().filter(|_| !wanted.peer_route).copied().collect();
+        let up = wanted.tunnels.values().map(|tunnel| tunnel.index).collect();
+        Looked { links, up, refused: wanted.refused.clone() }
+    }
+
+    /// What is to be done, where it was like this before.
+    fn since(&self, before: &Looked) -> Vec<Deed> {
+        let new = self.links.difference(&before.links).map(|(index, _)| *index);
+        let bare = new.filter(|index| !self.up.contains(index)).map(Deed::Keep);
+        let risen = self.up.difference(&before.up).copied().map(Deed::Free);
+        let refused =
+            self.refused.iter().filter(|(node, ends)| before.refused.get(node) != Some(ends));
+        let refused = refused.map(|(_, (index, local))| Deed::Remove(*index, *local));
+        bare.chain(risen).chain(refused).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// Keep a place for pppd's address.
+    Keep(IfIndex),
+    /// No place is to be kept; mostly it is taken by now.
+    Free(IfIndex),
+    /// Our end may not have this address.
+    Remove(IfIndex, Ipv4Addr),
+}
+
+/// Does each of these once.
 pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
-    let mut done = BTreeMap::new();
+    let mut before = Looked::default();
     loop {
-        let refused = {
+        let now = {
             let wanted = wanted.borrow_and_update();
             if wanted.ending {
                 return;
             }
-            wanted.refused.clone()
+            Looked::at(&wanted)
         };
-        let mut new = refused.clone();
-        new.retain(|node, ends| done.get(node) != Some(ends));
-        if !new.is_empty() {
-            take_away(new).await;
+        let deeds = now.since(&before);
+        if !deeds.is_empty() {
+            carry_out(deeds).await;
         }
-        done = refused;
+        before = now;
         if wanted.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Where this fails, the address goes with its link.
-async fn take_away(refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>) {
+/// What fails is done without: routes to peers are removed, and a refused address goes with its link.
+async fn carry_out(deeds: Vec<Deed>) {
     let (connection, handle, _) = match rtnetlink::new_connection() {
         Ok(opened) => opened,
-        Err(error) => return tracing::debug!("Refused addresses stay until calls end: {error}"),
+        Err(error) => return tracing::debug!("Addresses of tunnels stay as they are: {error}"),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
-    for (node, (index, local)) in refused {
-        match handle.address().del(message(index, local)).execute().await {
-            Err(error) if !is_gone(&error) => {
-                tracing::debug!(
-                    NODE_ID = node.0,
-                    "Node {node}: {local} stays until the call ends: {error}"
-                );
-            }
-            Ok(()) | Err(_) => {}
+    for deed in deeds {
+        let done = deed.carry_out(&handle).await;
+        if let Err(error) = done
+            && !is_one_of(&error, &[Errno::ADDRNOTAVAIL, Errno::NODEV, Errno::EXIST])
+        {
+            tracing::debug!("An address of a tunnel stays as it is ({deed:?}): {error}");
         }
     }
 }
 
-/// The address whatever its peer is.
-fn message(index: IfIndex, local: Ipv4Addr) -> AddressMessage {
+impl Deed {
+    async fn carry_out(self, handle: &Handle) -> Result<(), Error> {
+        match self {
+            Deed::Keep(index) => {
+                let mut request = handle.address().add(index.0, KEEPER.into(), 32);
+                let message = request.message_mut();
+                *message = address(index, KEEPER);
+                message.header.scope = AddressScope::Host;
+                message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+                request.execute().await
+            }
+            Deed::Free(index) => handle.address().del(address(index, KEEPER)).execute().await,
+            Deed::Remove(index, local) => {
+                handle.address().del(address(index, local)).execute().await
+            }
+        }
+    }
+}
+
+/// Where it is to be deleted, whatever its peer is.
+fn address(index: IfIndex, local: Ipv4Addr) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 32;
     message.header.index = index.0;
     message.attributes.push(AddressAttribute::Local(local.into()));
     message
 }
 
-fn is_gone(error: &Error) -> bool {
-    is_one_of(error, &[Errno::ADDRNOTAVAIL, Errno::NODEV])
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::testing::{in_namespace, ip};
+
+    /// What `ip` shows of the link's addresses and of the main table's routes by it.
+    fn shown() -> [String; 2] {
+        let ip = |arguments: &[&str]| {
+            let output = std::process::Command::new("ip").args(arguments).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        [ip(&["-4", "-oneline", "address", "show", "dev", "ppp0"]), ip(&["route"])]
+    }
+
+    fn ppp0() -> IfIndex {
+        ip(["tuntap add ppp0 mode tun", "link set ppp0 up"].map(str::to_owned));
+        let text = std::fs::read_to_string("/proc/thread-self/net/dev_snmp6/ppp0").unwrap();
+        IfIndex(text.split_whitespace().nth(1).unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn a_place_is_kept_without_a_route_and_freed() {
+        in_namespace(async || {
+            let index = ppp0();
+            carry_out(vec![Deed::Keep(index)]).await;
+            let [addresses, routes] = shown();
+            assert!(addresses.contains("127.201.0.1/32 scope host noprefixroute"), "{addresses}");
+            assert_eq!(routes, "");
+            carry_out(vec![Deed::Free(index)]).await;
+            assert_eq!(shown()[0], "");
+        });
+    }
+
+    #[test]
+    fn a_refused_address_goes_whatever_its_peer_is() {
+        in_namespace(async || {
+            let index = ppp0();
+            ip(["address add 10.50.0.100 peer 10.50.0.1 dev ppp0".to_owned()]);
+            carry_out(vec![Deed::Remove(index, [10, 50, 0, 100].into())]).await;
+            assert_eq!(shown()[0], "");
+        });
+    }
 }

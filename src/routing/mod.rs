@@ -1,17 +1,17 @@
 //! Traffic by tunnel: a table with a default route for each tunnel that is up, and rules that lead
 //! to it by output interface, by mark and by source address. And no other traffic by a tunnel, whatever
-//! its server says: [`peer_route`], [`ipv6`].
+//! its server says: [`peer_route`], [`settings`].
 //!
 //! Every look ends in comparing what is wanted with what the kernel has, so lost events, a restart
 //! and somebody who deletes our rules end in the same place. What is ours carries our protocol
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
 mod address;
-mod ipv6;
 mod kernel;
 mod listen;
 mod peer_route;
 mod plan;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ use listen::{Interest, Listener};
 
 use crate::config;
 use crate::core::change::{Change, UpTunnel, Way};
-use crate::core::event::IfIndex;
+use crate::core::event::{CallId, IfIndex};
 use crate::node::NodeId;
 
 /// Changes come in crowds; they are looked at together.
@@ -48,6 +48,8 @@ struct Wanted {
     /// The daemon ends: one more look, and no other.
     ending: bool,
     tunnels: BTreeMap<NodeId, UpTunnel>,
+    /// The link of its last call, from when it is known.
+    links: BTreeMap<NodeId, (IfIndex, CallId)>,
     /// The address of our end that was refused last, of a call that is being hung up.
     refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
 }
@@ -64,9 +66,13 @@ impl Router {
         let config::Routing { table_base, peer_route } = *routing;
         let (router, wanted) =
             watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
-        let (peer_routes, ipv6) = (peer_route::run(wanted.clone()), ipv6::run(wanted.clone()));
-        let addresses = address::run(wanted.clone());
-        (Router(router), async { _ = tokio::join!(peer_routes, ipv6, addresses, run(wanted)) })
+        let (addresses, peer_routes, settings) = (
+            address::run(wanted.clone()),
+            peer_route::run(wanted.clone()),
+            settings::run(wanted.clone()),
+        );
+        let route = run(wanted);
+        (Router(router), async { _ = tokio::join!(addresses, peer_routes, settings, route) })
     }
 
     /// The configuration was read again.
@@ -111,6 +117,9 @@ impl Router {
     /// Follows what else the ways of packets depend on.
     pub(crate) fn follow_way(&self, way: &Way) {
         match *way {
+            Way::Linked { node, call, index } => {
+                self.0.send_modify(|wanted| _ = wanted.links.insert(node, (index, call)));
+            }
             Way::Refused { node, index, local } => {
                 self.0.send_modify(|wanted| _ = wanted.refused.insert(node, (index, local)));
             }

@@ -4,12 +4,12 @@
 //! the kernel keeps a route to the peer in the main table for that (`fib_add_ifaddr` in its
 //! net/ipv4/fib_frontend.c), which beats every shorter one: a server that names its own public
 //! address, or another host's, would draw all packets for it into the tunnel. Nothing of the daemon's
-//! needs the route. No flag of the address and no rule keeps the kernel from making it
-//! (docs/security.md), so it is removed at the kernel's word.
+//! needs the route. Mostly it is never made ([`super::address`]); where it is, it is removed at the
+//! kernel's word.
 //!
 //! The kernel makes it anew when the link was down, or when its addresses change. So a link is
-//! followed from when its tunnel is first up until there is no such link any more, even while its
-//! call is being ended.
+//! followed from when it is known to be that of a call until there is no such link any more, even while
+//! its call is being ended.
 
 mod filter;
 mod message;
@@ -73,7 +73,7 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
 }
 
 fn is_due(wanted: &Wanted) -> bool {
-    !wanted.peer_route && !wanted.tunnels.is_empty()
+    !wanted.peer_route && !wanted.links.is_empty()
 }
 
 /// Removes them until they may stand, or the daemon ends.
@@ -104,7 +104,7 @@ async fn follow(wanted: &mut watch::Receiver<Wanted>) -> Result<(), PeerRouteErr
 struct Links {
     /// Until the kernel says that there is no such link.
     ours: BTreeMap<IfIndex, NodeId>,
-    /// The tunnels that were up at the last look.
+    /// Those of the last calls at the last look.
     seen: BTreeSet<(IfIndex, CallId)>,
 }
 
@@ -112,12 +112,11 @@ impl Links {
     /// Whether there is one that was not followed before.
     fn take(&mut self, wanted: &Wanted) -> bool {
         let before = std::mem::take(&mut self.seen);
-        for tunnel in wanted.tunnels.values() {
-            let key = (tunnel.index, tunnel.call);
-            if !before.contains(&key) {
-                self.ours.insert(tunnel.index, tunnel.node);
+        for (node, link) in &wanted.links {
+            if !before.contains(link) {
+                self.ours.insert(link.0, *node);
             }
-            self.seen.insert(key);
+            self.seen.insert(*link);
         }
         !self.seen.is_subset(&before)
     }
@@ -139,8 +138,8 @@ impl Links {
             Heard::News(News::Other) => {}
             Heard::Lost => {
                 // Links may be gone, too.
-                let up: BTreeSet<_> = self.seen.iter().map(|(index, _)| *index).collect();
-                self.ours.retain(|index, _| up.contains(index));
+                let last: BTreeSet<_> = self.seen.iter().map(|(index, _)| *index).collect();
+                self.ours.retain(|index, _| last.contains(index));
                 session.list()?;
             }
         }

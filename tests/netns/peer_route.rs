@@ -3,7 +3,10 @@
 use rustix::process::Signal;
 use serde_json::json;
 
+use std::process::Stdio;
+
 use crate::gateway::Gateway;
+use crate::namespace::Running;
 use crate::ways::host;
 
 /// The kernel's routes through this link in the main table.
@@ -34,6 +37,70 @@ fn a_server_that_calls_its_end_by_its_public_address_is_reached_as_before() {
     assert!(way.contains("via 192.0.2.1 dev wan"), "{way}");
 }
 
+/// Every change of routes from here on, as `ip` tells it.
+struct Monitor<'a>(&'a Gateway, Running);
+
+impl<'a> Monitor<'a> {
+    fn begin(gateway: &'a Gateway) -> Self {
+        let file = std::fs::File::create(gateway.path("routes.log")).unwrap();
+        let mut ip = gateway.namespace.command("ip");
+        let ip = ip.args(["-oneline", "monitor", "route"]).stdin(Stdio::null()).stdout(file);
+        let monitor = Monitor(gateway, Running(ip.spawn().unwrap()));
+        gateway.wait_for("a monitor that hears", || {
+            monitor.mark();
+            (!monitor.told().is_empty()).then_some(())
+        });
+        monitor
+    }
+
+    /// Makes a change that it tells.
+    fn mark(&self) {
+        for verb in ["add", "del"] {
+            self.0.namespace.ip(&["route", verb, "blackhole", "198.18.0.1"]);
+        }
+    }
+
+    fn told(&self) -> String {
+        self.0.read("routes.log")
+    }
+
+    /// All that was told so far.
+    fn end(self) -> String {
+        let before = self.told().len();
+        self.mark();
+        self.0.wait_for("the last change", || {
+            self.told().get(before..)?.contains("Deleted blackhole").then_some(())
+        });
+        self.told()
+    }
+}
+
+#[test]
+fn the_route_is_never_made_for_a_tunnel_whose_link_was_known_in_time() {
+    let mut gateway = host("");
+    gateway.nodes(3);
+    for id in 1..=3 {
+        gateway.server(&format!("10.9.0.{id}"), &json!({ "answer": "silent" }));
+    }
+    gateway.start();
+    let monitor = Monitor::begin(&gateway);
+    gateway.wait_for("links with a place kept", || {
+        let kept = gateway.namespace.ip(&["-4", "-oneline", "address"]);
+        (kept.matches("127.201.0.1/32 scope host").count() == 3).then_some(())
+    });
+    for id in 1..=3 {
+        let remote = format!("192.0.2.{}", 70 + id);
+        gateway.server(&format!("10.9.0.{id}"), &json!({ "remote": remote }));
+    }
+    gateway.wait_until("three up", |status| status.counts.get("up") == Some(&3));
+    gateway.namespace.batch(["link set ppp0 down".to_owned(), "link set ppp0 up".to_owned()]);
+    let told = monitor.end();
+    assert!(told.contains("local 10.50.0.100 dev ppp"), "{told}");
+    assert!(!told.contains("192.0.2.7"), "{told}");
+    let addresses = gateway.namespace.ip(&["-4", "-oneline", "address"]);
+    assert!(!addresses.contains("127.201."), "{addresses}");
+}
+
 #[test]
 fn what_is_bound_to_a_tunnel_goes_through_it_without_the_route() {
     let (gateway, link) = up("routing.table_base = 1000", "192.0.2.77");
@@ -62,10 +129,10 @@ fn a_link_of_no_call_of_ours_keeps_its_route() {
     gateway.nodes(1);
     let theirs = ["tuntap add ppp7 mode tun", "link set ppp7 up"];
     gateway.namespace.batch(theirs.map(str::to_owned));
-    gateway.namespace.ip(&["address", "add", "10.50.0.100", "peer", "10.50.0.1", "dev", "ppp7"]);
+    gateway.namespace.ip(&["address", "add", "10.60.0.100", "peer", "10.60.0.1", "dev", "ppp7"]);
     let link = gateway.start().wait_state(1, "up").interface.unwrap();
     wait_kept(&gateway, &link, false);
-    assert!(kept(&gateway, "ppp7").contains("10.50.0.1"), "{}", kept(&gateway, "ppp7"));
+    assert!(kept(&gateway, "ppp7").contains("10.60.0.1"), "{}", kept(&gateway, "ppp7"));
 }
 
 #[test]
@@ -95,7 +162,11 @@ fn a_link_that_comes_back_while_its_call_is_being_ended_gets_no_route() {
 fn a_call_that_no_daemon_holds_has_its_route_until_it_is_adopted() {
     let (mut gateway, link) = up("", "192.0.2.77");
     gateway.end(Signal::KILL);
-    gateway.namespace.batch([format!("link set {link} down"), format!("link set {link} up")]);
+    // As a call has it that was made by hand.
+    gateway.namespace.batch([
+        format!("address flush dev {link}"),
+        format!("address add 10.50.0.100 peer 192.0.2.77 dev {link}"),
+    ]);
     assert!(kept(&gateway, &link).contains("192.0.2.77"));
     gateway.start().wait_node(1, "adopted", |node| node.state == "up" && node.adopted);
     wait_kept(&gateway, &link, false);
