@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak changes golden lab bench docs install lint compiler
+.PHONY: help build demo test soak changes golden lab bench docs install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,16 @@ ifeq ($(DESTDIR),)
 else
 	@echo "installed below $(DESTDIR), without the group connexa and the packages ppp and pptp-linux"
 endif
+
+uninstall: ## takes programs and unit off this host; `connexad --purge` before it takes away what connexad wrote
+ifeq ($(DESTDIR),)
+	@if [ -d /run/systemd/system ]; then systemctl disable --now connexad.service || true; fi
+endif
+	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service
+ifeq ($(DESTDIR),)
+	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+endif
+	@echo "uninstalled; $(config), the database and the group connexa stay"
 
 compiler:
 	@$(need) cc=gcc,libc6-dev

@@ -12,6 +12,7 @@ use crate::control::socket::SocketError;
 use crate::desired::{Problem, What};
 use crate::firewall::FirewallError;
 use crate::once::OnceError;
+use crate::purge::PurgeError;
 use crate::supervisor::SupervisorError;
 
 /// How a program ends.
@@ -146,6 +147,16 @@ impl Fatal for OnceError {
     fn exit(&self) -> Exit {
         match self {
             OnceError::Kernel(_) | OnceError::Running(_) => Exit::No,
+        }
+    }
+}
+
+impl Fatal for PurgeError {
+    fn exit(&self) -> Exit {
+        match self {
+            PurgeError::Lock(error) => error.exit(),
+            PurgeError::Firewall(error) => error.exit(),
+            PurgeError::Running(_) | PurgeError::Left(_) => Exit::No,
         }
     }
 }

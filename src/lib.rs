@@ -24,6 +24,7 @@ mod pppd;
 mod printable;
 mod probe;
 mod process;
+pub mod purge;
 pub mod recording;
 mod routing;
 mod signals;

@@ -9,6 +9,7 @@ use connexa::config::{self, Config, Span, SpanError};
 use connexa::control::socket;
 use connexa::exit::{Exit, Refused};
 use connexa::once;
+use connexa::purge;
 use connexa::supervisor::{self, Options};
 use connexa::telemetry;
 use rustix::process::DumpableBehavior;
@@ -29,6 +30,10 @@ struct Arguments {
     /// Tell what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// End our tunnels and remove all that connexad wrote on this host, but for the configuration, the
+    /// database and recordings; with --dry-run only list it
+    #[arg(long, conflicts_with_all = ["once", "check_config", "record"])]
+    purge: bool,
     /// Record all that the core is told to this file, for `connexactl replay`; where it exists, to
     /// the first free of FILE.1, FILE.2 and so on
     #[arg(long, value_name = "FILE")]
@@ -70,6 +75,8 @@ fn obey(arguments: &Arguments, options: Options) -> Ended {
         print_config(&config)
     } else if arguments.once {
         look_once(&config)
+    } else if arguments.purge {
+        purge(&config, arguments.dry_run)
     } else {
         run(options, config)
     }
@@ -95,6 +102,13 @@ fn look_once(config: &Config) -> Ended {
     let json = serde_json::to_string(&outage).map_err(|error| Refused::with(Exit::No, error))?;
     cli::print(&(json + "\n"))?;
     Ok(if outage.ppp_interfaces > 0 { Exit::Done } else { Exit::No })
+}
+
+fn purge(config: &Config, dry_run: bool) -> Ended {
+    need_root()?;
+    let told = runtime()?.block_on(purge::purge(config, dry_run))?;
+    cli::print(&(told.join("\n") + "\n"))?;
+    Ok(Exit::Done)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Refused> {

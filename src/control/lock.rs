@@ -116,7 +116,8 @@ pub(super) fn made(paths: &Paths) -> Made {
     }
 }
 
-fn file(paths: &Paths) -> PathBuf {
+/// Where the lock is.
+pub(crate) fn file(paths: &Paths) -> PathBuf {
     paths.run_dir.join("connexad.lock")
 }
 

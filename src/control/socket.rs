@@ -115,6 +115,19 @@ fn clear_the_place(path: &Path, made: Made) -> Result<(), SocketError> {
         .map_err(|source| SocketError::file("remove the old socket", path, source))
 }
 
+/// Removes the socket that the last daemon has made, where it is still that one, and nothing else.
+///
+/// # Errors
+/// When it can't be removed.
+pub(crate) fn remove_own(control: &Control, only: &Only) -> Result<(), SocketError> {
+    let path = &control.socket;
+    let there = std::fs::symlink_metadata(path).ok();
+    if there.is_some_and(|there| must_be_ours(path, &there, only.made, || is_dead(path)).is_ok()) {
+        std::fs::remove_file(path).map_err(|source| SocketError::file("remove", path, source))?;
+    }
+    Ok(())
+}
+
 /// Refuses what stands there unless a connexad has made it. Where none has said what it made, a
 /// socket is judged by `unsaid`.
 fn must_be_ours(

@@ -36,6 +36,7 @@ mod pool;
 mod probe;
 mod processes;
 mod programs;
+mod purge;
 mod recording;
 mod refused_address;
 mod routing;

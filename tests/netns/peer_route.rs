@@ -38,14 +38,18 @@ fn a_server_that_calls_its_end_by_its_public_address_is_reached_as_before() {
 }
 
 /// Every change of routes from here on, as `ip` tells it.
-struct Monitor<'a>(&'a Gateway, Running);
+struct Monitor<'a> {
+    gateway: &'a Gateway,
+    /// Ends with this.
+    _ip: Running,
+}
 
 impl<'a> Monitor<'a> {
     fn begin(gateway: &'a Gateway) -> Self {
         let file = std::fs::File::create(gateway.path("routes.log")).unwrap();
         let mut ip = gateway.namespace.command("ip");
         let ip = ip.args(["-oneline", "monitor", "route"]).stdin(Stdio::null()).stdout(file);
-        let monitor = Monitor(gateway, Running(ip.spawn().unwrap()));
+        let monitor = Monitor { gateway, _ip: Running(ip.spawn().unwrap()) };
         gateway.wait_for("a monitor that hears", || {
             monitor.mark();
             (!monitor.told().is_empty()).then_some(())
@@ -56,19 +60,19 @@ impl<'a> Monitor<'a> {
     /// Makes a change that it tells.
     fn mark(&self) {
         for verb in ["add", "del"] {
-            self.0.namespace.ip(&["route", verb, "blackhole", "198.18.0.1"]);
+            self.gateway.namespace.ip(&["route", verb, "blackhole", "198.18.0.1"]);
         }
     }
 
     fn told(&self) -> String {
-        self.0.read("routes.log")
+        self.gateway.read("routes.log")
     }
 
     /// All that was told so far.
     fn end(self) -> String {
         let before = self.told().len();
         self.mark();
-        self.0.wait_for("the last change", || {
+        self.gateway.wait_for("the last change", || {
             self.told().get(before..)?.contains("Deleted blackhole").then_some(())
         });
         self.told()

@@ -1,0 +1,183 @@
+//! `connexad --purge`: ends our tunnels and takes away what connexad wrote on this host. It keeps
+//! the configuration, the database and recordings.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::atomic_file;
+use crate::config::{Config, Routing};
+use crate::control::lock;
+use crate::control::socket::{self, SocketError};
+use crate::core::effect::Order;
+use crate::core::event::{CallId, Event, FoundCall};
+use crate::firewall::{self, FirewallError};
+use crate::node::NodeId;
+use crate::pppd::{self, Engine, LookError};
+use crate::routing::Router;
+use crate::stopped;
+
+/// Events of the engine that may wait; it waits beyond that.
+const EVENTS: usize = 64;
+/// After SIGKILL, the kernel ends a process within this.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+/// For what calls leave behind, and for rules and routes.
+const CLEARED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why not all is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// A daemon runs, or its lock can't be had.
+    #[error(transparent)]
+    Lock(#[from] SocketError),
+    /// It can't be told which pppds run.
+    #[error(transparent)]
+    Running(#[from] LookError),
+    /// The rules of the firewall can't be taken away.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
+    /// Something is left.
+    #[error("not all is gone: {0}; see why, and run connexad --purge again")]
+    Left(String),
+}
+
+/// Purges this host, or only tells what would be done; a line for each thing.
+///
+/// # Errors
+/// When a daemon runs, or something can't be taken away.
+pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeError> {
+    let only = lock::be_the_only(&config.paths)?;
+    let calls = pppd::running(&config.paths)?;
+    let mut told = list(config, &calls);
+    if dry_run {
+        told.push("nothing was changed".to_owned());
+        return Ok(told);
+    }
+    let mut left = end_calls(config).await;
+    pppd::clear_at_the_end(&config.paths, CLEARED_WITHIN).await;
+    clear_routes().await;
+    // Blocking is fine: nothing else goes on here.
+    firewall::remove(None)?;
+    let peers = config.paths.ppp_dir.join("peers");
+    left.extend(
+        own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),
+    );
+    left.extend(remove(&stopped::file(&config.paths)));
+    left.extend(socket::remove_own(&config.control, &only).err().map(|error| error.to_string()));
+    left.extend(remove(&lock::file(&config.paths)));
+    if left.is_empty() {
+        told.push("all of this is gone".to_owned());
+        Ok(told)
+    } else {
+        Err(PurgeError::Left(left.join("; ")))
+    }
+}
+
+/// What there is to be taken away.
+fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
+    let mut told = Vec::new();
+    for FoundCall { node, pid, .. } in calls {
+        let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        told.push(format!("tunnel of node {node}: its pppd{pid} is ended"));
+    }
+    let peers = config.paths.ppp_dir.join("peers");
+    let files = own_names(&peers).into_iter().map(|name| peers.join(name));
+    let files = files.chain([stopped::file(&config.paths)]).filter(|file| file.exists());
+    told.extend(files.map(|file| format!("file {}", file.display())));
+    told.push(format!(
+        "connexad's block in {}, where it is there; other lines stay",
+        config.paths.ppp_dir.join("chap-secrets").display()
+    ));
+    told.push("routes and rules of tunnels (ip route and ip rule, proto 201)".to_owned());
+    told.push("rules that `connexactl firewall apply` has put".to_owned());
+    told
+}
+
+/// Ends every call of our nodes, and has their files and passwords removed. What is left.
+async fn end_calls(config: &Config) -> Vec<String> {
+    let (events_in, events) = mpsc::channel(EVENTS);
+    let (engine, work) = Engine::new(config.paths.clone(), pppd::Options::from(config), events_in);
+    let orders = async move {
+        engine.order(Order::KeepOnly(Vec::new()));
+        let mut calls = Calls { engine, events, found: false, running: BTreeMap::new() };
+        let patience = Instant::now() + config.tunnel.stop_grace.get();
+        if !calls.end_before(patience).await {
+            calls.kill();
+            calls.end_before(patience + KILLED_WITHIN).await;
+        }
+        calls.running
+    };
+    // The engine's work ends once the engine is gone and its files are done.
+    let (running, ()) = tokio::join!(orders, work);
+    running.values().map(|node| format!("the pppd of node {node} goes on")).collect()
+}
+
+/// Calls on their way out.
+struct Calls {
+    engine: Engine,
+    events: mpsc::Receiver<Event>,
+    /// It is known which run.
+    found: bool,
+    running: BTreeMap<CallId, NodeId>,
+}
+
+impl Calls {
+    /// Whether all have ended by then.
+    async fn end_before(&mut self, deadline: Instant) -> bool {
+        while !self.found || !self.running.is_empty() {
+            match timeout_at(deadline, self.events.recv()).await {
+                Ok(Some(event)) => self.hear(event),
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn hear(&mut self, event: Event) {
+        if let Event::Found(found) = event {
+            self.found = true;
+            for FoundCall { call, node, .. } in found {
+                if self.running.insert(call, node).is_none() {
+                    self.engine.order(Order::HangUp { call });
+                }
+            }
+        } else if let Event::Ended { call, .. } = event {
+            self.running.remove(&call);
+        }
+    }
+
+    fn kill(&self) {
+        self.running.keys().for_each(|call| self.engine.order(Order::End { call: *call }));
+    }
+}
+
+/// Has the kernel keep no route, rule or address of ours.
+async fn clear_routes() {
+    let nothing = Routing { table_base: None, peer_route: true };
+    let (router, route) = Router::new(&nothing);
+    let finish = async move {
+        router.begin();
+        router.finish(CLEARED_WITHIN).await;
+    };
+    tokio::join!(finish, route);
+}
+
+/// Peer files of ours.
+fn own_names(peers: &Path) -> Vec<String> {
+    let names = atomic_file::names(peers).unwrap_or_default();
+    names.into_iter().filter(|name| NodeId::from_peer_name(name).is_some()).collect()
+}
+
+/// Removes a file; why it is still there.
+fn remove(path: &Path) -> Option<String> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Some(format!("can't remove {}: {error}", path.display()))
+        }
+        Ok(()) | Err(_) => None,
+    }
+}
