@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +20,7 @@ const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
+pub enum CommandError {
     /// It could not be started.
     #[error("can't run `{shown}`: {source}")]
     Missing {
@@ -71,13 +71,21 @@ pub(crate) fn start_with(
     argv: &[String],
     environment: &[(&str, String)],
 ) -> Result<Child, CommandError> {
+    spawn(argv, environment, Stdio::null())
+}
+
+fn spawn(
+    argv: &[String],
+    environment: &[(&str, String)],
+    stdin: Stdio,
+) -> Result<Child, CommandError> {
     let missing = |source| CommandError::Missing { shown: shown(argv), source };
     let (program, arguments) =
         argv.split_first().ok_or_else(|| missing(io::ErrorKind::InvalidInput.into()))?;
     Command::new(program)
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -114,25 +122,69 @@ async fn end_group(child: &mut Child) {
     let _ = timeout(GRACE, child.wait()).await;
 }
 
-/// Runs a command that answers by its output.
+/// Runs a command that answers by its output; only the beginning of a long answer is kept.
 pub(crate) async fn ask(argv: &[String], limit: Duration) -> Result<Answer, CommandError> {
-    let mut child = start(argv)?;
-    let output = child.stdout.take();
-    let complaints = child.stderr.take();
-    let mut reading = tokio::spawn(async { tokio::join!(read(output), read(complaints)).0 });
-    let ended = end_within(&mut child, argv, limit).await;
-    let text = timeout(LAST_WORDS, &mut reading).await;
-    reading.abort();
-    let text = text.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(Answer { code: ended?.code(), text })
+    let said = converse(start(argv)?, argv, String::new(), limit, LONGEST_ANSWER).await?;
+    Ok(Answer { code: said.code, text: said.text })
 }
 
-/// All that a stream says; only its beginning is kept.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+/// What a command said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Its exit code; `None` after a signal.
+    pub(crate) code: Option<i32>,
+    /// Its standard output.
+    pub(crate) text: String,
+    /// Its standard error.
+    pub(crate) complaints: String,
+}
+
+/// Runs a command that reads `input`, and gives what it says: of a stream the first `most` bytes.
+///
+/// # Errors
+/// When it can't be run to its end.
+pub(crate) async fn tell(
+    argv: &[String],
+    input: String,
+    limit: Duration,
+    most: u64,
+) -> Result<Said, CommandError> {
+    let child = spawn(argv, &[], Stdio::piped())?;
+    converse(child, argv, input, limit, most).await
+}
+
+async fn converse(
+    mut child: Child,
+    argv: &[String],
+    input: String,
+    limit: Duration,
+    most: u64,
+) -> Result<Said, CommandError> {
+    let (stdin, output, complaints) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut talking = tokio::spawn(async move {
+        let say = async {
+            if let Some(mut stdin) = stdin {
+                // One that does not read on says why.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let ((), text, complaints) = tokio::join!(say, read(output, most), read(complaints, most));
+        (text, complaints)
+    });
+    let ended = end_within(&mut child, argv, limit).await;
+    let said = timeout(LAST_WORDS, &mut talking).await;
+    talking.abort();
+    let (text, complaints) = said.ok().and_then(Result::ok).unwrap_or_default();
+    Ok(Said { code: ended?.code(), text, complaints })
+}
+
+/// All that a stream says; only so much of its beginning is kept.
+async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut text = Vec::new();
     // An error is an end as well.
-    let _ = (&mut stream).take(LONGEST_ANSWER).read_to_end(&mut text).await;
+    let _ = (&mut stream).take(most).read_to_end(&mut text).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -152,6 +204,14 @@ mod tests {
     async fn an_answer_is_the_output_and_the_exit_code() {
         let answer = ask(&argv(&["sh", "-c", "echo yes; echo no >&2; exit 3"]), LONG).await;
         assert_eq!(answer.unwrap(), Answer { code: Some(3), text: "yes\n".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_told_something_answers_in_full() {
+        let long = "x".repeat(300_000);
+        let cat = argv(&["sh", "-c", "cat; echo no >&2"]);
+        let said = tell(&cat, long.clone(), LONG, 300_000).await.unwrap();
+        assert_eq!((said.text == long, said.complaints.as_str()), (true, "no\n"));
     }
 
     #[tokio::test]

@@ -201,11 +201,12 @@ impl Fatal for FirewallError {
             FirewallError::NotRoot => Exit::Permission,
             FirewallError::IntoOfIptables => Exit::Usage,
             FirewallError::NoFilter
-            | FirewallError::Missing { .. }
+            | FirewallError::Tool(_)
+            | FirewallError::TooLong { .. }
             | FirewallError::Refused { .. }
             | FirewallError::Garbled(_)
             | FirewallError::Foreign { .. }
-            | FirewallError::OfIptables(_)
+            | FirewallError::OfIptables { .. }
             | FirewallError::NotOurs
             | FirewallError::NoSuchChain(_) => Exit::No,
         }

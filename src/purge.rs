@@ -60,8 +60,7 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
     let mut left = end_calls(config).await;
     pppd::clear_at_the_end(&config.paths, CLEARED_WITHIN).await;
     clear_routes().await;
-    // Blocking is fine: nothing else goes on here.
-    firewall::remove(None)?;
+    firewall::remove(None).await?;
     let peers = config.paths.ppp_dir.join("peers");
     left.extend(
         own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),

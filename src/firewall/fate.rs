@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn rule(conditions: Vec<Condition>, verdict: Verdict) -> Rule {
-        Rule { conditions, verdict, ours: false, helps: false, handle: None }
+        Rule { conditions, verdict, ours: false, of_nodes: false, helps: false, handle: None }
     }
 
     /// What an input chain with a drop policy and these rules does to GRE of 10.0.0.1.

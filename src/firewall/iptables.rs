@@ -2,13 +2,16 @@
 
 mod script;
 
-use super::rules::MARK;
+use super::rules;
 use super::ruleset::{Chain, Condition, Hook, Net, Rule, Ruleset, Verdict};
 use super::tool::Filter;
 pub(super) use script::{apply, made_tables, remove};
 
 /// The mark of a jump from a table that was not there before: it goes with the jump.
-const MADE: &str = "connexa made this table";
+const MADE: &str = "connexa:6f1d93:made-this-table";
+
+/// The same of earlier versions.
+const OLD_MADE: &str = "connexa made this table";
 
 /// Reads what `iptables-save` says. Rules of `nat` are left out: they drop nothing.
 pub(super) fn read(text: &str) -> Ruleset {
@@ -22,7 +25,7 @@ pub(super) fn read(text: &str) -> Ruleset {
             let (name, rest) = rule.split_once(' ').unwrap_or((rule, ""));
             let mut chains = ruleset.chains.iter_mut();
             if let Some(chain) = chains.find(|chain| chain.table == table && chain.name == name) {
-                chain.rules.push(self::rule(rest));
+                chain.rules.push(self::rule(name, rest));
             }
         }
     }
@@ -49,10 +52,12 @@ fn chain(table: &str, text: &str) -> Option<Chain> {
 }
 
 /// The words after `-A CHAIN` (iptables(8), iptables-extensions(8)).
-fn rule(text: &str) -> Rule {
+fn rule(chain: &str, text: &str) -> Rule {
     let words = words(text);
     let (conditions, verdict) = (Vec::new(), Verdict::Nothing);
-    let mut rule = Rule { conditions, verdict, ours: false, helps: false, handle: None };
+    let mut rule =
+        Rule { conditions, verdict, ours: false, of_nodes: false, helps: false, handle: None };
+    let mut comment = "";
     let mut words = words.iter().map(String::as_str).peekable();
     let mut negated = false;
     while let Some(word) = words.next() {
@@ -68,7 +73,7 @@ fn rule(text: &str) -> Rule {
         let condition = match word {
             "-m" => None,
             "--comment" => {
-                rule.ours = [MARK, MADE].contains(&value);
+                comment = value;
                 None
             }
             "-j" | "-g" => {
@@ -85,6 +90,11 @@ fn rule(text: &str) -> Rule {
         }));
         negated = false;
     }
+    let jumps = matches!(&rule.verdict, Verdict::Jump(name) if script::is_own(name));
+    rule.ours = rules::is_ours(comment, || jumps || script::is_own(chain))
+        || comment == MADE
+        || comment == OLD_MADE && jumps;
+    rule.of_nodes = rules::is_of_nodes(comment);
     rule
 }
 

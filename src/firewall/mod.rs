@@ -19,7 +19,7 @@ use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
 use fate::Fate;
-pub(crate) use rules::Wish;
+pub(crate) use rules::{Scope, Wish};
 use ruleset::{Chain, Hook, Packet, Protocol, Ruleset};
 pub(crate) use tool::{Filter, FirewallError};
 pub(crate) use way::{Server, servers};
@@ -63,11 +63,15 @@ pub(crate) enum Done {
 ///
 /// # Errors
 /// When the filter's rules can't be read, or `into` names a chain that can't take the rules.
-pub(crate) fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<String, FirewallError> {
+pub(crate) async fn print(
+    filter: Filter,
+    wish: &Wish,
+    into: &[Place],
+) -> Result<String, FirewallError> {
     match filter {
-        Filter::Iptables => Ok(iptables::apply(wish, &tool::saved()?)),
+        Filter::Iptables => Ok(iptables::apply(wish, &tool::saved().await?)),
         Filter::Nft => {
-            let now = read()?;
+            let now = read().await?;
             let mut places = into.to_vec();
             places.extend(in_the_way(&now.of_others(), wish).nft);
             places.sort();
@@ -81,8 +85,8 @@ pub(crate) fn print(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Strin
 ///
 /// # Errors
 /// When the filter's rules can't be read.
-pub(crate) fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
-    let now = read()?;
+pub(crate) async fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError> {
+    let now = read().await?;
     let mut found: Vec<Trouble> = Vec::new();
     for (packet, what) in packets(&now, servers) {
         for (chain, fate) in now.trouble(&packet) {
@@ -97,18 +101,30 @@ pub(crate) fn troubles(servers: &[Server]) -> Result<Vec<Trouble>, FirewallError
     Ok(found)
 }
 
+/// Whom the rules that are there let through.
+///
+/// # Errors
+/// When the filter's rules can't be read.
+pub(crate) async fn scope() -> Result<Scope, FirewallError> {
+    Ok(read().await?.scope())
+}
+
 /// Puts the rules; again is the same as once.
 ///
 /// # Errors
 /// When a chain drops, or may, that is not named in `into`, or the filter refuses.
-pub(crate) fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
+pub(crate) async fn apply(
+    filter: Filter,
+    wish: &Wish,
+    into: &[Place],
+) -> Result<Done, FirewallError> {
     match filter {
         Filter::Iptables if into.is_empty() => {
-            tool::restore(&iptables::apply(wish, &tool::saved()?))?;
+            tool::restore(&iptables::apply(wish, &tool::saved().await?)).await?;
             Ok(Done::Applied)
         }
         Filter::Iptables => Err(FirewallError::IntoOfIptables),
-        Filter::Nft => apply_nft(wish, into),
+        Filter::Nft => apply_nft(wish, into).await,
     }
 }
 
@@ -116,25 +132,31 @@ pub(crate) fn apply(filter: Filter, wish: &Wish, into: &[Place]) -> Result<Done,
 ///
 /// # Errors
 /// When the filter refuses.
-pub(crate) fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
-    let is_meant = |one| filter.map_or_else(|| tool::has(one), |filter| filter == one);
+pub(crate) async fn remove(filter: Option<Filter>) -> Result<Done, FirewallError> {
+    let is_meant = async |one| match filter {
+        Some(filter) => filter == one,
+        None => tool::has(one).await,
+    };
     let mut done = Done::NothingThere;
-    let of_nft = if is_meant(Filter::Nft) { removal(&read()?)? } else { String::new() };
-    if is_meant(Filter::Iptables) {
-        let (saved, has_nft) = (tool::saved()?, tool::has(Filter::Nft));
+    let meant = is_meant(Filter::Nft).await;
+    let of_nft = if meant { removal(&read().await?)? } else { String::new() };
+    if is_meant(Filter::Iptables).await {
+        let (saved, has_nft) = (tool::saved().await?, tool::has(Filter::Nft).await);
         if let Some(script) = iptables::remove(&saved) {
-            tool::restore(&script)?;
+            tool::restore(&script).await?;
             done = Done::Removed;
         }
         for table in iptables::made_tables(&saved) {
             // The older iptables keeps a table that it has begun, which does nothing.
-            if has_nft && nft::is_bare(&tool::listed()?, table).map_err(FirewallError::Garbled)? {
-                tool::transact(&format!("delete table ip {table}\n"))?;
+            if has_nft
+                && nft::is_bare(&tool::listed().await?, table).map_err(FirewallError::Garbled)?
+            {
+                tool::transact(&format!("delete table ip {table}\n")).await?;
             }
         }
     }
     if !of_nft.is_empty() {
-        tool::transact(&of_nft)?;
+        tool::transact(&of_nft).await?;
         done = Done::Removed;
     }
     Ok(done)
@@ -154,20 +176,20 @@ pub(crate) fn send_gre(server: Ipv4Addr) -> io::Result<()> {
 }
 
 /// The chains of both filters.
-fn read() -> Result<Ruleset, FirewallError> {
+async fn read() -> Result<Ruleset, FirewallError> {
     let mut all = Ruleset::default();
-    let (nft, iptables) = (tool::has(Filter::Nft), tool::has(Filter::Iptables));
+    let (nft, iptables) = (tool::has(Filter::Nft).await, tool::has(Filter::Iptables).await);
     if nft {
-        all = nft::read(&tool::listed()?, iptables).map_err(FirewallError::Garbled)?;
+        all = nft::read(&tool::listed().await?, iptables).map_err(FirewallError::Garbled)?;
     }
     if iptables {
-        all.chains.extend(iptables::read(&tool::saved()?).chains);
+        all.chains.extend(iptables::read(&tool::saved().await?).chains);
     }
     if nft || iptables { Ok(all) } else { Err(FirewallError::NoFilter) }
 }
 
-fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
-    let now = read()?;
+async fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
+    let now = read().await?;
     let mut places: Vec<Place> = into.to_vec();
     let marked = |chain: &&Chain| {
         chain.by == Filter::Nft && !rules::is_own(chain) && chain.rules.iter().any(|rule| rule.ours)
@@ -179,15 +201,17 @@ fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
     let InTheWay { nft, iptables } = in_the_way(&now.of_others(), wish);
     let missing: Vec<Place> = nft.into_iter().filter(|place| !places.contains(place)).collect();
     if !missing.is_empty() {
-        return Err(FirewallError::Foreign { missing, named: places });
+        let scope = wish.scope.clone();
+        return Err(FirewallError::Foreign { missing, named: places, scope });
     }
     if places.is_empty() && !iptables.is_empty() {
-        return Err(FirewallError::OfIptables(iptables));
+        let (places, scope) = (iptables, wish.scope.clone());
+        return Err(FirewallError::OfIptables { places, scope });
     }
     if script.is_empty() {
         return Ok(Done::NotNeeded);
     }
-    tool::transact(&script)?;
+    tool::transact(&script).await?;
     Ok(Done::Applied)
 }
 
@@ -198,7 +222,8 @@ fn nft_script(now: &Ruleset, wish: &Wish, places: &[Place]) -> Result<String, Fi
         let chain = now.chains.iter().find(|chain| self::place(chain) == *place);
         let chain = chain.ok_or_else(|| FirewallError::NoSuchChain(place.clone()))?;
         if chain.by == Filter::Iptables {
-            return Err(FirewallError::OfIptables(vec![place.clone()]));
+            let (places, scope) = (vec![place.clone()], wish.scope.clone());
+            return Err(FirewallError::OfIptables { places, scope });
         }
         let Some((hook, _)) = chain.base else {
             return Err(FirewallError::NoSuchChain(place.clone()));
@@ -214,7 +239,7 @@ fn insertions(place: &Place, wish: &Wish, out: bool) -> String {
     let Place { family, table, chain } = place;
     let rules = rules::nft(wish, out);
     let insert = |rule: &String| {
-        format!("insert rule {family} {table} {chain} {rule} comment \"{}\"\n", rules::MARK)
+        format!("insert rule {family} {table} {chain} {rule} comment \"{}\"\n", wish.mark())
     };
     rules.iter().rev().map(insert).collect()
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::rules::{MARK, OWN_CHAINS, TABLE};
+use super::rules::{self, OWN_CHAINS, TABLE};
 use super::ruleset::{Chain, Condition, Hook, Net, Rule, Ruleset, Verdict};
 use super::tool::Filter;
 
@@ -45,7 +45,7 @@ pub(super) fn read(json: &str, leave_iptables: bool) -> Result<Ruleset, serde_js
         if let Some(chain) = ruleset.chains.iter_mut().find(is_its) {
             let is_pptp =
                 |name: &Value| helpers.contains(&(&found["family"], &found["table"], name));
-            chain.rules.extend(rules(found, is_pptp));
+            chain.rules.extend(self::rules(found, is_pptp));
         }
     }
     Ok(ruleset)
@@ -87,7 +87,7 @@ fn is_stranger_in_ours(item: &Value) -> bool {
     };
     let is_ours = match kind.as_str() {
         "chain" => about["name"].as_str().is_some_and(|name| OWN_CHAINS.contains(&name)),
-        "rule" => about["comment"] == MARK,
+        "rule" => rules::is_ours(about["comment"].as_str().unwrap_or_default(), || true),
         "ct helper" => about["name"] == "pptp",
         _ => false,
     };
@@ -128,12 +128,13 @@ fn chain(found: &Value) -> Chain {
 fn rules(found: &Value, is_pptp: impl Fn(&Value) -> bool) -> Vec<Rule> {
     let mut conditions = Vec::new();
     let mut helps = false;
-    let rule = |conditions: Vec<Condition>, helps, verdict| Rule {
-        conditions,
-        verdict,
-        ours: found["comment"] == MARK,
-        helps,
-        handle: found["handle"].as_u64(),
+    let comment = found["comment"].as_str().unwrap_or_default();
+    let in_our_table = found["family"] == "ip" && found["table"] == TABLE;
+    let rule = |conditions: Vec<Condition>, helps, verdict| {
+        let written = || in_our_table || rules::is_written(&conditions, &verdict);
+        let ours = rules::is_ours(comment, written);
+        let (of_nodes, handle) = (rules::is_of_nodes(comment), found["handle"].as_u64());
+        Rule { conditions, verdict, ours, of_nodes, helps, handle }
     };
     for expression in list(&found["expr"]) {
         let Some((name, about)) = expression.as_object().and_then(|all| all.iter().next()) else {

@@ -1,10 +1,84 @@
 //! The rules of a PPTP client: out to servers what PPTP is made of, and back only its answers.
 
-use super::ruleset::Chain;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use super::ruleset::{Chain, Condition, Net, Verdict};
 use super::way::Server;
 
-/// What marks a rule as this program's.
-pub(super) const MARK: &str = "connexa";
+/// What marks a rule as this program's: a comment that nobody types.
+pub(super) const MARK: &str = "connexa:6f1d93";
+
+/// The same of a rule for the servers of the nodes.
+const MARK_OF_NODES: &str = "connexa:6f1d93:of-nodes";
+
+/// The mark of earlier versions, which an operator may have typed too.
+pub(super) const OLD_MARK: &str = "connexa";
+
+/// Whether a rule with this comment is this program's. `written` tells whether it is one that this
+/// program writes, for where its mark alone does not tell.
+pub(super) fn is_ours(comment: &str, written: impl FnOnce() -> bool) -> bool {
+    comment == MARK || comment == MARK_OF_NODES || comment == OLD_MARK && written()
+}
+
+pub(super) fn is_of_nodes(comment: &str) -> bool {
+    comment == MARK_OF_NODES
+}
+
+/// Whether a rule in a chain of others is one that [`nft`] writes, for any servers.
+pub(super) fn is_written(conditions: &[Condition], verdict: &Verdict) -> bool {
+    let is = |names: &[String], both: [&str; 2]| matches!(names, [name] if both.contains(&name.as_str()));
+    let (mut tcp, mut gre, mut port) = (false, false, false);
+    let all_known = conditions.iter().all(|condition| match condition {
+        Condition::Protocol(names) => {
+            tcp |= is(names, ["tcp", "6"]);
+            gre |= is(names, ["gre", "47"]);
+            tcp || gre
+        }
+        Condition::SourcePort(ports) | Condition::DestinationPort(ports) => {
+            port = *ports == [(1723, 1723)];
+            port
+        }
+        Condition::Source(nets) | Condition::Destination(nets) => {
+            nets.iter().all(|Net(_, bits)| *bits == 32)
+        }
+        Condition::State(states) => {
+            states.iter().all(|state| ["established", "related"].contains(&state.as_str()))
+        }
+        Condition::In(_) | Condition::Out(_) | Condition::Not(_) | Condition::Unknown => false,
+    });
+    *verdict == Verdict::Accept && all_known && tcp == port && tcp != gre
+}
+
+/// Whom rules are for, as the command line says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Servers that are named.
+    pub named: Vec<Ipv4Addr>,
+    /// The servers of the nodes in the database.
+    pub of_nodes: bool,
+    /// The configuration file that names the database.
+    pub config: Option<PathBuf>,
+}
+
+impl Scope {
+    /// Any server.
+    pub(crate) fn is_any(&self) -> bool {
+        self.named.is_empty() && !self.of_nodes
+    }
+}
+
+/// As arguments, with a blank before each.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.named.iter().try_for_each(|server| write!(f, " --server {server}"))?;
+        if self.of_nodes {
+            f.write_str(" --of-nodes")?;
+        }
+        self.config.iter().try_for_each(|config| write!(f, " --config {}", config.display()))
+    }
+}
 
 /// nftables' table of our own, for what needs no foreign chain.
 pub(super) const TABLE: &str = "connexa";
@@ -22,6 +96,8 @@ pub(super) const OWN_CHAINS: [&str; 4] = ["mss-forward", "mss-output", "calls", 
 pub(crate) struct Wish {
     /// Only these servers; empty is any.
     pub servers: Vec<Server>,
+    /// How they were said.
+    pub scope: Scope,
     /// Fit TCP's segments to the tunnels' MTU.
     pub clamp_mss: bool,
     /// Follow PPTP of others that this host translates (NAT).
@@ -29,6 +105,11 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    /// The mark of its rules.
+    pub(super) fn mark(&self) -> &'static str {
+        if self.scope.of_nodes { MARK_OF_NODES } else { MARK }
+    }
+
     /// Whether connection tracking is to follow the calls of this host itself. Of a server that is
     /// named all GRE is its own; of any, only what belongs to a call of ours, and that is known to
     /// PPTP's helper alone: without it each direction of a call's GRE is a connection of its own
@@ -91,7 +172,7 @@ pub(super) fn iptables(wish: &Wish, out: bool) -> Vec<String> {
     if servers.is_empty() {
         servers.push(String::new());
     }
-    let comment = format!("-m comment --comment {MARK} -j ACCEPT");
+    let comment = format!("-m comment --comment {} -j ACCEPT", wish.mark());
     let rules = servers.iter().flat_map(|server| {
         [
             format!("{server}-p tcp -m tcp {port} 1723 {answers}{comment}"),

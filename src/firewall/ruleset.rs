@@ -1,7 +1,9 @@
 //! What a packet filter does to PPTP, as far as its rules can be understood.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use super::rules::Scope;
 use super::tool::Filter;
 use super::way::Server;
 
@@ -150,8 +152,10 @@ pub(super) enum Verdict {
 pub(super) struct Rule {
     pub(super) conditions: Vec<Condition>,
     pub(super) verdict: Verdict,
-    /// Marked as this program's own.
+    /// This program's own.
     pub(super) ours: bool,
+    /// Of those, one for the servers of the nodes.
+    pub(super) of_nodes: bool,
     /// It has a helper follow the connection.
     pub(super) helps: bool,
     /// nftables' number of it.
@@ -203,6 +207,27 @@ pub(super) struct Ruleset {
 }
 
 impl Ruleset {
+    /// Whom this program's own rules let through; any where they say nothing, or there are none.
+    pub(super) fn scope(&self) -> Scope {
+        let mut scope = Scope::default();
+        let mut named = BTreeSet::new();
+        let ours = self.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| rule.ours);
+        for rule in ours.filter(|rule| rule.verdict == Verdict::Accept) {
+            scope.of_nodes |= rule.of_nodes;
+            let before = named.len();
+            for condition in &rule.conditions {
+                if let Condition::Source(nets) | Condition::Destination(nets) = condition {
+                    named.extend(nets.iter().filter(|net| net.1 == 32).map(|net| net.0));
+                }
+            }
+            if named.is_empty() && before == 0 {
+                return Scope::default();
+            }
+        }
+        scope.named = named.into_iter().collect();
+        scope
+    }
+
     /// Without this program's own rules.
     pub(super) fn of_others(&self) -> Self {
         let mut others = self.clone();

@@ -1,10 +1,11 @@
 //! `nft` and `iptables`: asked, and given scripts that they take whole or not at all.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Place;
+use super::rules::Scope;
+use crate::command::{self, CommandError};
 
 /// Which packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +21,32 @@ impl Filter {
     ///
     /// # Errors
     /// When it has none.
-    pub(crate) fn of_host() -> Result<Self, FirewallError> {
-        let all = [Filter::Nft, Filter::Iptables];
-        all.into_iter().find(|filter| has(*filter)).ok_or(FirewallError::NoFilter)
+    pub(crate) async fn of_host() -> Result<Self, FirewallError> {
+        for filter in [Filter::Nft, Filter::Iptables] {
+            if has(filter).await {
+                return Ok(filter);
+            }
+        }
+        Err(FirewallError::NoFilter)
     }
 }
 
+/// How long a tool may take; what it waits for itself is a lock of another one.
+const LIMIT: Duration = Duration::from_secs(30);
+/// A ruleset of more bytes than this is none that can be judged.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
 /// Whether this host has the programs of a filter.
-pub(super) fn has(filter: Filter) -> bool {
+pub(super) async fn has(filter: Filter) -> bool {
     let program = match filter {
         Filter::Nft => "nft",
         Filter::Iptables => "iptables-save",
     };
-    Command::new(program).arg("--version").output().is_ok()
+    command::ask(&argv(program, &["--version"]), LIMIT).await.is_ok()
+}
+
+fn argv(tool: &str, arguments: &[&str]) -> Vec<String> {
+    [tool].iter().chain(arguments).map(|&word| word.to_owned()).collect()
 }
 
 /// Why the packet filter can't be read or changed.
@@ -46,14 +60,9 @@ pub enum FirewallError {
     /// Not root.
     #[error("the packet filter is root's: run this with sudo")]
     NotRoot,
-    /// A tool can't be run.
-    #[error("can't run {tool}: {source}")]
-    Missing {
-        /// Its name.
-        tool: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A tool can't be run, or not to its end.
+    #[error("{0}; see whether it works by itself")]
+    Tool(#[from] CommandError),
     /// A tool says no.
     #[error(
         "{tool} refused: {words}; `connexactl firewall remove` takes away what it may have taken before"
@@ -64,6 +73,14 @@ pub enum FirewallError {
         /// What it said.
         words: String,
     },
+    /// There are more rules than can be looked through.
+    #[error(
+        "{tool} lists 64 MiB of rules or more, which are not looked through; see who makes them"
+    )]
+    TooLong {
+        /// Its name.
+        tool: &'static str,
+    },
     /// What nft lists is not understood.
     #[error("nft -j list ruleset: {0}")]
     Garbled(serde_json::Error),
@@ -71,20 +88,27 @@ pub enum FirewallError {
     #[error(
         "{} PPTP, and only a rule in there lets it through; nothing was changed, run: {}",
         Drops(missing),
-        Remedy(missing, named)
+        Remedy(missing, named, scope)
     )]
     Foreign {
         /// The chains.
         missing: Vec<Place>,
         /// Those that were named or have rules of ours.
         named: Vec<Place>,
+        /// Whom the rules are to be for.
+        scope: Scope,
     },
     /// Chains that drop PPTP, or were named, are iptables'.
     #[error(
-        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables",
-        Are(.0)
+        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables{scope}",
+        Are(places)
     )]
-    OfIptables(Vec<Place>),
+    OfIptables {
+        /// The chains.
+        places: Vec<Place>,
+        /// Whom the rules are to be for.
+        scope: Scope,
+    },
     /// `--into` for iptables.
     #[error(
         "iptables gets chains of its own, so `--into` names none of its; leave it out, or use `--filter nft`"
@@ -129,57 +153,48 @@ impl fmt::Display for Are<'_> {
     }
 }
 
-struct Remedy<'a>(&'a [Place], &'a [Place]);
+struct Remedy<'a>(&'a [Place], &'a [Place], &'a Scope);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("connexactl firewall apply")?;
-        self.0.iter().chain(self.1).try_for_each(|place| write!(f, " --into {place}"))
+        self.0.iter().chain(self.1).try_for_each(|place| write!(f, " --into {place}"))?;
+        self.2.fmt(f)
     }
 }
 
 /// What `nft -j list ruleset` says.
-pub(super) fn listed() -> Result<String, FirewallError> {
-    run("nft", &["-j", "list", "ruleset"], "")
+pub(super) async fn listed() -> Result<String, FirewallError> {
+    run("nft", &["-j", "list", "ruleset"], "").await
 }
 
 /// Has nft take a script.
-pub(super) fn transact(script: &str) -> Result<(), FirewallError> {
-    run("nft", &["-f", "-"], script).map(drop)
+pub(super) async fn transact(script: &str) -> Result<(), FirewallError> {
+    run("nft", &["-f", "-"], script).await.map(drop)
 }
 
 /// What `iptables-save` says.
-pub(super) fn saved() -> Result<String, FirewallError> {
-    run("iptables-save", &[], "")
+pub(super) async fn saved() -> Result<String, FirewallError> {
+    run("iptables-save", &[], "").await
 }
 
 /// Has iptables take a script, table by table. Another program that changes rules is waited for
 /// so many seconds.
-pub(super) fn restore(script: &str) -> Result<(), FirewallError> {
-    run("iptables-restore", &["--noflush", "--wait", "5"], script).map(drop)
+pub(super) async fn restore(script: &str) -> Result<(), FirewallError> {
+    run("iptables-restore", &["--noflush", "--wait", "5"], script).await.map(drop)
 }
 
-fn run(tool: &'static str, arguments: &[&str], input: &str) -> Result<String, FirewallError> {
+async fn run(tool: &'static str, arguments: &[&str], input: &str) -> Result<String, FirewallError> {
     if !rustix::process::geteuid().is_root() {
         return Err(FirewallError::NotRoot);
     }
-    let missing = |source| FirewallError::Missing { tool, source };
-    let mut child = Command::new(tool)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(missing)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read on says why.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(missing)?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = command::tell(&argv(tool, arguments), input.to_owned(), LIMIT, LONGEST).await?;
+    if said.code != Some(0) {
+        let words = said.complaints.split_whitespace().collect::<Vec<_>>().join(" ");
         return Err(FirewallError::Refused { tool, words });
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    if u64::try_from(said.text.len()).is_ok_and(|length| length >= LONGEST) {
+        return Err(FirewallError::TooLong { tool });
+    }
+    Ok(said.text)
 }

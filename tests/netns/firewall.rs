@@ -182,6 +182,74 @@ fn rules_for_one_server_do_not_let_another_in() {
 }
 
 #[test]
+fn check_knows_the_servers_that_the_rules_are_for_and_its_advice_keeps_to_them() {
+    let host = Host::with(STRICT);
+    host.done(&[&["apply", "--server", "10.0.0.1", "--server", "10.0.0.2"], &INTO]);
+    let well = "ok      no chain drops TCP port 1723 or GRE of the servers that rules are for\n";
+    assert_eq!(host.told(&[&["check"]]), (0, well.to_owned()));
+    let drop = [
+        "add",
+        "chain",
+        "inet",
+        "f",
+        "late",
+        "{ type filter hook input priority 10; policy drop; }",
+    ];
+    run(host.0.command("nft").args(drop));
+    let (code, said) = host.told(&[&["check"]]);
+    let advice = "→ connexactl firewall apply --server 10.0.0.1 --server 10.0.0.2\n";
+    assert!(code == 1 && said.contains(advice), "{said}");
+    let (_, said) = host.told(&[&["apply", "--server", "10.0.0.1"]]);
+    assert!(said.contains("--into inet f late") && said.contains(" --server 10.0.0.1"), "{said}");
+}
+
+#[test]
+fn rules_for_the_nodes_are_known_as_such() {
+    let gateway = crate::gateway::Gateway::new();
+    gateway.nodes(2);
+    let (config, host) = (gateway.path("connexad.toml"), Host::with(STRICT));
+    let of_nodes = ["--of-nodes", "--config", config.to_str().unwrap()];
+    host.done(&[&["apply"], &INTO, &of_nodes]);
+    let drop = [
+        "add",
+        "chain",
+        "inet",
+        "f",
+        "late",
+        "{ type filter hook input priority 10; policy drop; }",
+    ];
+    run(host.0.command("nft").args(drop));
+    let (code, said) = host.told(&[&["check"]]);
+    assert!(code == 1 && said.contains("→ connexactl firewall apply --of-nodes\n"), "{said}");
+    host.done(&[&["remove"]]);
+    assert!(!host.nft().contains("10.9.0.1"), "{}", host.nft());
+}
+
+/// What earlier versions marked by the word alone.
+const OLDER: &str = "table inet f {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ip saddr { 10.0.0.1, 10.0.0.2 } tcp sport 1723 ct state established,related accept comment \"connexa\"
+    ip saddr 10.0.0.1 ip protocol gre accept comment \"connexa\"
+    ip protocol gre ct state established,related accept comment \"connexa\"
+    tcp dport 22 accept comment \"connexa\"
+    ip saddr 10.7.0.0/16 tcp sport 1723 accept comment \"connexa\"
+    iifname \"eth0\" ip protocol gre accept comment \"connexa\"
+  }
+}";
+
+#[test]
+fn rules_of_earlier_versions_are_taken_away_and_the_operator_s_own_with_their_word_stay() {
+    let host = Host::with(OLDER);
+    host.done(&[&["remove"]]);
+    let left: Vec<String> =
+        host.nft().lines().filter(|line| line.contains("connexa")).map(str::to_owned).collect();
+    let expected = ["tcp dport 22", "10.7.0.0/16", "iifname \"eth0\""];
+    assert_eq!(left.len(), expected.len(), "{left:?}");
+    assert!(left.iter().zip(expected).all(|(line, rule)| line.contains(rule)), "{left:?}");
+}
+
+#[test]
 fn apply_twice_is_apply_once() {
     let host = Host::with(STRICT);
     host.done(&[&["apply", "--clamp-mss"], &INTO]);

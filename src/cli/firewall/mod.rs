@@ -17,7 +17,7 @@ use crate::cli::JsonError;
 use crate::config::{self, ConfigError};
 use crate::desired::{self, Problem, Settings};
 use crate::exit::Exit;
-use crate::firewall::{self, Filter, FirewallError, Place, Server, Wish};
+use crate::firewall::{self, Filter, FirewallError, Place, Scope, Server, Wish};
 use told::{Answer, Findings};
 
 /// How long a server may take to answer.
@@ -40,7 +40,7 @@ enum FirewallCommand {
     Print(RuleArguments),
     /// Find chains that drop PPTP, and call the servers that are named (exit code 1 when something is in the way)
     Check(ServerArguments),
-    /// Put the rules, marked `connexa`; again is the same as once (needs root)
+    /// Put the rules, marked as connexa's; again is the same as once (needs root)
     Apply(RuleArguments),
     /// Take away every rule that `apply` has put, and no other (needs root)
     Remove {
@@ -59,7 +59,7 @@ enum FilterName {
 #[derive(Debug, Args)]
 struct ServerArguments {
     /// Only this server; may be given again [default: any]
-    #[arg(long = "server", value_name = "ADDRESS")]
+    #[arg(long = "server", value_name = "ADDRESS", value_parser = address)]
     servers: Vec<Ipv4Addr>,
     /// Only the servers of the nodes in the database that the configuration names
     #[arg(long)]
@@ -82,6 +82,10 @@ struct RuleArguments {
     /// Follow PPTP calls of clients behind this host, which it translates (NAT)
     #[arg(long)]
     conntrack_helper: bool,
+}
+
+fn address(text: &str) -> Result<Ipv4Addr, String> {
+    text.parse().map_err(|_| "give an IPv4 address such as 10.9.0.2".to_owned())
 }
 
 /// Why the answer is an error.
@@ -117,22 +121,32 @@ pub async fn firewall(
 ) -> Result<(String, Exit), FirewallCommandError> {
     match &arguments.command {
         FirewallCommand::Print(rules) => {
-            let filter = rules.filter()?;
-            let text = firewall::print(filter, &wish(rules, config).await?, &places(&rules.into))?;
+            let filter = rules.filter().await?;
+            let text = firewall::print(filter, &wish(rules, config).await?, &places(&rules.into)).await?;
             Ok((told::rules(filter, text, as_json)?, Exit::Done))
         }
         FirewallCommand::Apply(rules) => apply(rules, config, as_json).await,
         FirewallCommand::Remove { filter } => {
-            let done = firewall::remove(filter.map(Filter::from))?;
+            let done = firewall::remove(filter.map(Filter::from)).await?;
             Ok((told::done(done, None, as_json)?, Exit::Done))
         }
         FirewallCommand::Check(asked) => check(asked, config, as_json).await,
     }
 }
 
+impl ServerArguments {
+    fn scope(&self) -> Scope {
+        let (named, config) = (self.servers.clone(), self.config.clone());
+        Scope { named, of_nodes: self.of_nodes, config }
+    }
+}
+
 impl RuleArguments {
-    fn filter(&self) -> Result<Filter, FirewallError> {
-        self.filter.map_or_else(Filter::of_host, |name| Ok(name.into()))
+    async fn filter(&self) -> Result<Filter, FirewallError> {
+        match self.filter {
+            Some(name) => Ok(name.into()),
+            None => Filter::of_host().await,
+        }
     }
 }
 
@@ -150,19 +164,20 @@ async fn apply(
     config: Option<&Path>,
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
-    let filter = rules.filter()?;
+    let filter = rules.filter().await?;
     let wish = wish(rules, config).await?;
-    let done = firewall::apply(filter, &wish, &places(&rules.into))?;
-    let mut still = firewall::troubles(&wish.servers)?;
+    let done = firewall::apply(filter, &wish, &places(&rules.into)).await?;
+    let mut still = firewall::troubles(&wish.servers).await?;
     still.retain(|trouble| trouble.sure);
     let exit = if still.is_empty() { Exit::Done } else { Exit::No };
-    let findings = Findings { troubles: still, servers: Vec::new() };
+    let findings = Findings { troubles: still, scope: wish.scope, servers: Vec::new() };
     Ok((told::done(done, Some(&findings), as_json)?, exit))
 }
 
 async fn wish(rules: &RuleArguments, config: Option<&Path>) -> Result<Wish, FirewallCommandError> {
     Ok(Wish {
         servers: servers(&rules.servers, config).await?,
+        scope: rules.servers.scope(),
         clamp_mss: rules.clamp_mss,
         conntrack_helper: rules.conntrack_helper,
     })
@@ -205,9 +220,21 @@ async fn check(
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
     let servers = servers(asked, config).await?;
-    let troubles = firewall::troubles(&servers)?;
+    let mut scope = asked.scope();
+    let troubles = if scope.is_any() {
+        // What the rules that are there do not let through is not wanted either.
+        scope = firewall::scope().await?;
+        let named = firewall::servers(scope.named.clone()).await;
+        firewall::troubles(&named).await?
+    } else {
+        firewall::troubles(&servers).await?
+    };
+    if scope.of_nodes {
+        // Said by the database from now on, and by a name that the next node is known by, too.
+        scope.named.clone_from(&asked.servers);
+    }
     let calls = stream::iter(servers).map(|server| call(server.address)).buffered(CALLS_AT_ONCE);
-    let findings = Findings { troubles, servers: calls.collect().await };
+    let findings = Findings { troubles, scope, servers: calls.collect().await };
     // What may be dropped can't be called well either.
     let is_well =
         findings.troubles.is_empty() && findings.servers.iter().all(|server| server.answers);

@@ -6,12 +6,15 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use super::FirewallCommandError;
-use crate::firewall::{Done, Filter, Trouble};
+use crate::firewall::{Done, Filter, Scope, Trouble};
 
 /// What `check` has found.
 #[derive(Debug, Serialize)]
 pub(super) struct Findings {
     pub(super) troubles: Vec<Trouble>,
+    /// Whom the rules are for, or are to be for.
+    #[serde(skip)]
+    pub(super) scope: Scope,
     pub(super) servers: Vec<Answer>,
 }
 
@@ -83,9 +86,10 @@ fn in_lines(findings: &Findings) -> String {
         let _ = writeln!(text, "{verdict} {chain} {verb} {what}");
     }
     if findings.troubles.is_empty() {
-        text.push_str("ok      no chain drops TCP port 1723 or GRE\n");
+        let of = if findings.scope.is_any() { "" } else { " of the servers that rules are for" };
+        let _ = writeln!(text, "ok      no chain drops TCP port 1723 or GRE{of}");
     } else {
-        text.push_str("        → connexactl firewall apply\n");
+        let _ = writeln!(text, "        → connexactl firewall apply{}", findings.scope);
     }
     for Answer { server, answers, message } in &findings.servers {
         let verdict = if *answers { "ok     " } else { "failed " };

@@ -1,7 +1,7 @@
 //! What `iptables-restore` is given.
 
 use super::super::rules::{self, MARK, Wish};
-use super::MADE;
+use super::{MADE, OLD_MADE};
 
 /// The tables that rules of ours may stand in, the one that lets packets through last.
 const TABLES: [&str; 3] = ["raw", "mangle", "filter"];
@@ -9,6 +9,11 @@ const TABLES: [&str; 3] = ["raw", "mangle", "filter"];
 /// Every chain of our own.
 const CHAINS: [&str; 5] =
     ["CONNEXA-IN", "CONNEXA-OUT", "CONNEXA-MSS", "CONNEXA-HELPER", "CONNEXA-CALLS"];
+
+/// Whether a chain is one of our own.
+pub(super) fn is_own(chain: &str) -> bool {
+    CHAINS.contains(&chain)
+}
 
 /// A chain of our own as it is wanted.
 struct Own {
@@ -58,7 +63,7 @@ pub(in crate::firewall) fn apply(wish: &Wish, saved: &str) -> String {
             continue;
         }
         let made = there.made_table || !saved.lines().any(|line| line == format!("*{table}"));
-        let mark = if made { format!("\"{MADE}\"") } else { MARK.to_owned() };
+        let mark = if made { MADE } else { MARK };
         text += &format!("*{table}\n");
         wanted.iter().for_each(|own| text += &format!(":{} - [0:0]\n", own.name));
         text += &there.removal(there.chains.iter().filter(unwanted));
@@ -119,11 +124,11 @@ impl<'a> Ours<'a> {
                 }
             } else if let Some(rule) = line.strip_prefix("-A ") {
                 let (chain, rest) = rule.split_once(' ').unwrap_or((rule, ""));
-                if !super::rule(rest).ours {
+                if !super::rule(chain, rest).ours {
                     ours.has_others = true;
                 } else if !CHAINS.contains(&chain) {
                     ours.jumps.push(rule);
-                    ours.made_table |= rest.contains(MADE);
+                    ours.made_table |= rest.contains(MADE) || rest.contains(OLD_MADE);
                 }
             }
         }
@@ -152,7 +157,7 @@ mod tests {
     fn what_is_applied_is_taken_for_ours() {
         let text = apply(&Wish::default(), "*filter\nCOMMIT\n");
         let mut rules = text.lines().filter_map(|line| line.strip_prefix("-A CONNEXA-IN "));
-        assert!(rules.all(|rule| super::super::rule(rule).ours), "{text}");
+        assert!(rules.all(|rule| super::super::rule("CONNEXA-IN", rule).ours), "{text}");
     }
 
     #[test]
@@ -175,6 +180,12 @@ mod tests {
         let made = "*raw\n:OUTPUT ACCEPT [0:0]\n:CONNEXA-CALLS - [0:0]\n-A OUTPUT -m comment --comment \"connexa made this table\" -j CONNEXA-CALLS\n";
         assert_eq!(made_tables(&format!("{made}COMMIT\n")), ["raw"]);
         assert_eq!(made_tables(&format!("{made}-A OUTPUT -j ACCEPT\nCOMMIT\n")), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_of_the_operator_s_with_the_older_mark_stays() {
+        let rule = "-A INPUT -p tcp -m tcp --dport 22 -m comment --comment connexa -j ACCEPT";
+        assert_eq!(remove(&SAVED.replace("RULES", rule)), None);
     }
 
     #[test]
