@@ -114,7 +114,8 @@ impl Fatal for Problem {
             | What::NotSqlite
             | What::Schema(_)
             | What::NoIds { .. }
-            | What::TooMany { .. } => Exit::Config,
+            | What::TooMany { .. }
+            | What::WalWithoutPlace => Exit::Config,
             What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
         }
     }

@@ -77,6 +77,13 @@ pub enum Invalid {
     DuplicateId,
 }
 
+impl Invalid {
+    /// The address column is NULL or empty.
+    pub(crate) fn no_address() -> Self {
+        Invalid::Empty("ip".to_owned())
+    }
+}
+
 /// The address of a PPTP server: unicast, not loopback, not "this network".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Ipv4Addr")]

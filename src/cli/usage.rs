@@ -45,6 +45,11 @@ pub fn fail(program: &str, refused: &Refused) -> ExitCode {
     refused.exit.into()
 }
 
+/// Tells of something that is done all the same.
+pub(super) fn warn(message: &str) {
+    complain("connexactl", &format!("warning: {message}"));
+}
+
 fn complain(program: &str, message: &str) {
     // Nothing is left to be done where stderr is closed.
     let _ = writeln!(std::io::stderr(), "{program}: {}", printable(message));

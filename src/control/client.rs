@@ -131,7 +131,15 @@ fn hung_up(error: &hyper::Error) -> bool {
         })
 }
 
+/// The longest path of a Unix socket, in bytes (`sun_path` of unix(7), less the NUL at its end).
+const LONGEST_SOCKET: usize = 107;
+
 async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
+    if socket.as_os_str().len() > LONGEST_SOCKET {
+        let why = format!("a socket's path has at most {LONGEST_SOCKET} bytes, name a shorter one");
+        let (socket, source) = (socket.to_owned(), io::Error::other(why));
+        return Err(ClientError::Unreachable { socket, source });
+    }
     UnixStream::connect(socket).await.map_err(|source| {
         let socket = socket.to_owned();
         if source.kind() == io::ErrorKind::PermissionDenied {

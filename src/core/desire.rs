@@ -9,7 +9,7 @@ use super::state::Rest;
 use super::stopping::Why;
 use super::tunnel::{Phase, Retries, Tunnel, Want};
 use super::{Core, Turn};
-use crate::node::NodeId;
+use crate::node::{Invalid, NodeId};
 
 impl Core {
     /// The database was read. Only nodes whose row changed are touched.
@@ -136,7 +136,10 @@ impl Core {
                 !matches!(old, Want::Unknown)
             }
             (old, Want::Invalid(row)) => {
-                if !matches!(old, Want::Invalid(old) if old.reason == row.reason) {
+                // Of all rows without an address their reader tells at once.
+                let is_told = row.reason == Invalid::no_address()
+                    || matches!(old, Want::Invalid(old) if old.reason == row.reason);
+                if !is_told {
                     turn.tell(Notice::Invalid(InvalidRow::clone(row)));
                     turn.order(Order::Forget(id));
                 }

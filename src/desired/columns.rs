@@ -41,7 +41,7 @@ pub(super) static IP: Column = Column {
     }),
 };
 
-pub(super) static LOGIN: Column = Column {
+pub(crate) static LOGIN: Column = Column {
     name: "login",
     aliases: &["username", "user"],
     presence: Presence::Needed(|names| names.login.as_deref()),
@@ -56,7 +56,7 @@ pub(super) static LOGIN: Column = Column {
     }),
 };
 
-pub(super) static PASSWORD: Column = Column {
+pub(crate) static PASSWORD: Column = Column {
     name: "password",
     aliases: &["pass"],
     presence: Presence::Needed(|names| names.password.as_deref()),
@@ -100,7 +100,11 @@ pub(super) static MPPE: Column = Column {
 
 /// The node that a row is, as far as the row is right.
 pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
-    let server = ServerAddr::parse(&row.shown(&IP))?;
+    let ip = row.shown(&IP);
+    if ip.trim().is_empty() {
+        return Err(Invalid::no_address());
+    }
+    let server = ServerAddr::parse(&ip)?;
     let login = Login::parse(row.text(&LOGIN)?)?;
     let password = Secret::parse(row.text(&PASSWORD)?)?;
     Ok(Node {

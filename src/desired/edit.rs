@@ -319,6 +319,7 @@ fn of(what: What, path: &std::path::Path) -> EditError {
         | What::NoIds { .. }
         | What::TooMany { .. }
         | What::Unfinished
+        | What::WalWithoutPlace
         | What::Damaged(_) => EditError::Unusable(what.at(path)),
     }
 }

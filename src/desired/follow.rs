@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::problem::Problem;
 use super::read::{self, Found};
 use crate::core::event::{Event, Rows};
+use crate::node::NodeId;
 
 /// After a read the file is left alone for this many times as long as the read took, at most
 /// [`LONGEST_REST`]: a constant writer must get its locks, too.
@@ -46,6 +47,7 @@ pub(crate) async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Se
         told: None,
         has_told_all: false,
         complained_about: Vec::new(),
+        without_address: Vec::new(),
     };
     while follower.follow_file().await.is_ok() {}
 }
@@ -63,6 +65,8 @@ struct Follower {
     has_told_all: bool,
     /// Ids of rows that can't be nodes, as warned of last.
     complained_about: Vec<String>,
+    /// Nodes without an address, as told of last.
+    without_address: Vec<NodeId>,
 }
 
 impl Follower {
@@ -99,6 +103,7 @@ impl Follower {
             Ok(Found { .. }) => {
                 self.complain_about(self.lines.unusable_ids().map(str::to_owned).collect());
                 let changes = self.lines.changes();
+                self.tell_of_those_without_address();
                 if changes.is_empty() && self.told == Some(Ok(())) {
                     return Ok(());
                 }
@@ -120,16 +125,37 @@ impl Follower {
 
     fn complain_about(&mut self, ids: Vec<String>) {
         if ids != self.complained_about && !ids.is_empty() {
-            let some: Vec<_> = ids.iter().take(5).collect();
+            let has = if ids.len() == 1 { "row has" } else { "rows have" };
             tracing::warn!(
-                "{} rows of the database have an id that is no whole number from 0 to {}, such \
-                 as {some:?}; they are left out: correct them, or set database.columns.id",
+                "{} {has} an id that is no whole number from 0 to {} ({}); such rows are left out: \
+                 correct them, or set database.columns.id",
                 ids.len(),
-                u32::MAX
+                u32::MAX,
+                some_of(ids.iter().map(|id| format!("\"{id}\"")))
             );
         }
         self.complained_about = ids;
     }
+
+    fn tell_of_those_without_address(&mut self) {
+        let ids = self.lines.without_address();
+        if ids != self.without_address && !ids.is_empty() {
+            let has = if ids.len() == 1 { "selected row has" } else { "selected rows have" };
+            tracing::warn!(
+                "{} {has} no ip and can't be dialled (node {}): set the ip, or another status",
+                ids.len(),
+                some_of(ids.iter().map(NodeId::to_string))
+            );
+        }
+        self.without_address = ids;
+    }
+}
+
+/// The first few, for people.
+fn some_of(all: impl ExactSizeIterator<Item = String>) -> String {
+    const MOST: usize = 5;
+    let rest = if all.len() > MOST { ", …" } else { "" };
+    all.take(MOST).collect::<Vec<_>>().join(", ") + rest
 }
 
 /// When to read again though nothing was told of.

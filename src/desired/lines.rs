@@ -10,8 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::columns::COUNT;
 use super::rows::{self, Judgement, Row};
-use crate::core::event::Ranked;
-use crate::node::NodeId;
+use crate::core::event::{Candidate, Ranked};
+use crate::node::{Invalid, NodeId};
 
 /// The rows of one read, as SQLite found them: a line of JSON each, and what it came to. A row that
 /// reads as before is not judged again.
@@ -144,6 +144,13 @@ impl Lines {
             Judgement::NoId(shown) => Some(shown.as_str()),
             Judgement::Candidate(_) => None,
         })
+    }
+
+    /// Candidates that have no address, as of the last [`Lines::changes`].
+    pub(super) fn without_address(&self) -> Vec<NodeId> {
+        let reason = Invalid::no_address();
+        let has_none = |row: &&Ranked| matches!(&row.candidate, Candidate::Invalid(row) if row.reason == reason);
+        self.candidates.values().filter(has_none).map(|row| row.candidate.id()).collect()
     }
 
     /// Whether there are rows, and not one that a node can be made of.

@@ -29,7 +29,7 @@ mod write_back;
 
 #[cfg(test)]
 pub(crate) use columns::Value;
-pub(crate) use columns::{COLUMNS, Choice, Column, Edited, OfNew};
+pub(crate) use columns::{COLUMNS, Choice, Column, Edited, LOGIN, OfNew, PASSWORD};
 pub(crate) use create::{CreateError, create};
 pub(crate) use edit::{EditError, Editor, Fields};
 pub(crate) use follow::follow;

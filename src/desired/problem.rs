@@ -1,7 +1,10 @@
 //! Why the database can't be read, in one line, and whether its end will show.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use super::schema::SchemaError;
 
@@ -78,6 +81,11 @@ pub enum What {
         "holds a transaction that a writer left unfinished; start the backend, which undoes it (the daemon never writes)"
     )]
     Unfinished,
+    /// SQLite keeps a log and its index beside a database in WAL mode, also to read it.
+    #[error(
+        "is in WAL mode, which needs a folder that can be written even to read it, and this one can't (a read-only mount?); mount it writable, or have the backend set another journal_mode"
+    )]
+    WalWithoutPlace,
     /// Its content makes no sense.
     #[error("is damaged or half written ({0}); restore it from a copy if this stays")]
     Damaged(String),
@@ -100,9 +108,12 @@ impl What {
     /// let go, folders mounted, rights of far folders changed, disks healed.
     pub(super) fn may_end_unseen(&self) -> bool {
         match self {
-            What::Missing | What::Rights(_) | What::Locked | What::Unfinished | What::Other(_) => {
-                true
-            }
+            What::Missing
+            | What::Rights(_)
+            | What::Locked
+            | What::Unfinished
+            | What::WalWithoutPlace
+            | What::Other(_) => true,
             What::NotAFile
             | What::Empty { .. }
             | What::NotSqlite
@@ -157,8 +168,26 @@ impl What {
     }
 
     pub(super) fn at(self, path: &Path) -> Problem {
-        Problem { path: path.to_owned(), what: self }
+        let is_unclear = matches!(self, What::Other(_) | What::Rights(_));
+        let what =
+            if is_unclear && is_wal_without_place(path) { What::WalWithoutPlace } else { self };
+        Problem { path: path.to_owned(), what }
     }
+}
+
+/// Whether the database is in WAL mode, and nothing can be made beside it.
+fn is_wal_without_place(path: &Path) -> bool {
+    // Where its links lead, SQLite keeps the log.
+    let Ok(path) = path.canonicalize() else { return false };
+    let can_make = path.parent().is_none_or(|folder| access(folder, Access::WRITE_OK).is_ok());
+    if can_make {
+        return false;
+    }
+    // Its closing takes locks from this process's connections: where nothing can be written, none
+    // has any. The versions by which it is read and written: 2 is WAL (sqlite.org/fileformat.html).
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header.ends_with(&[2, 2])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
-use super::columns::{ID, IP, STATUS};
+use super::columns::{ID, STATUS};
 use super::schema::Columns;
 use crate::config::Selection;
 
@@ -32,9 +32,8 @@ impl Query {
 /// each as text or null, whatever its type. NULL where there is no row. SQLite makes that text
 /// several times as quickly as it hands over six values a row.
 ///
-/// A row is a candidate when its status matches one of `statuses` and none of `exclude`, and its
-/// ip is neither NULL nor empty. LIKE takes ASCII letters of either case as the same. The rows
-/// come as SQLite finds them, for to sort all of them again because one has changed takes SQLite as
+/// A row is a candidate when its status matches one of `statuses` and none of `exclude`. LIKE takes
+/// ASCII letters of either case as the same. The rows come as SQLite finds them, for to sort all of them again because one has changed takes SQLite as
 /// long as to read them.
 pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) -> Query {
     let sql = format!(
@@ -75,7 +74,7 @@ pub(super) fn everything(table: &str, columns: &Columns, selection: &Selection) 
 /// Whether a row is a candidate, with a `?` for each status and each exclusion. LIKE takes what it
 /// compares for text, whatever its type.
 fn selected(columns: &Columns, selection: &Selection) -> String {
-    let (ip, status) = (columns.sql(&IP), columns.sql(&STATUS));
+    let status = columns.sql(&STATUS);
     let any_like = |patterns: &[String]| {
         if patterns.is_empty() {
             return "0".to_owned();
@@ -83,7 +82,7 @@ fn selected(columns: &Columns, selection: &Selection) -> String {
         vec![format!("{status} LIKE ?"); patterns.len()].join(" OR ")
     };
     format!(
-        "({statuses}) AND NOT ({exclude}) AND CAST({ip} AS TEXT) != ''",
+        "({statuses}) AND NOT ({exclude})",
         statuses = any_like(&selection.statuses),
         exclude = any_like(&selection.exclude),
     )

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::database::{Database, SCHEMA};
 use crate::gateway::Gateway;
+use crate::namespace::Mount;
 
 /// Starts on a database that can't be used; gives what the status says of it.
 fn problem(gateway: &mut Gateway) -> String {
@@ -40,6 +41,22 @@ fn a_folder_that_appears_with_a_database_is_noticed() {
          VALUES (1, '10.9.0.1', 'admin', 'secret', 'online')"
     ));
     gateway.wait_state(1, "up");
+}
+
+#[test]
+fn a_database_in_wal_mode_in_a_folder_that_can_not_be_written_is_told_as_that() {
+    let mut gateway = Gateway::without_database("");
+    let folder = gateway.path("data");
+    fs::create_dir(&folder).unwrap();
+    gateway.configure(&format!("database.path = \"{}/connexa.db\"", folder.display()));
+    Database::open(&folder.join("connexa.db"))
+        .execute(&format!("PRAGMA journal_mode = WAL; {SCHEMA}"));
+    let _mount = Mount::read_only(folder);
+    let problem = problem(&mut gateway);
+    assert!(
+        problem.contains("is in WAL mode, which needs a folder that can be written"),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Throw-away network namespaces.
 
+use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -99,6 +100,46 @@ impl Drop for Namespace {
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Something that is mounted until the test ends. Daemons that are started later see it.
+#[derive(Debug)]
+pub(crate) struct Mount(pub(crate) PathBuf);
+
+impl Mount {
+    /// A file system of 256 KiB in a folder that is made where there is none.
+    pub(crate) fn small(folder: PathBuf) -> Self {
+        fs::create_dir_all(&folder).unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "test"]).arg(&folder));
+        Mount(folder)
+    }
+
+    /// One thing in the place of another.
+    pub(crate) fn bind(thing: &Path, place: PathBuf) -> Self {
+        run(Command::new("mount").arg("--bind").arg(thing).arg(&place));
+        Mount(place)
+    }
+
+    /// A folder that can't be written.
+    pub(crate) fn read_only(folder: PathBuf) -> Self {
+        let mount = Mount::bind(&folder, folder.clone());
+        run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&folder));
+        mount
+    }
+
+    /// Fills it; gives the file to be removed.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let file = self.0.join("ballast");
+        // As much as there is room for.
+        let _ = fs::write(&file, vec![0; 1 << 20]);
+        file
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 

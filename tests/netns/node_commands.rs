@@ -113,10 +113,27 @@ fn a_password_comes_from_a_file_or_from_standard_input_less_its_line_break() {
     done(&gateway, &ADD, "from stdin\n");
     fs::write(gateway.path("password"), "from a file\n").unwrap();
     let file = gateway.path("password");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     done(&gateway, &["set", "1", "--status", "x", "--password-file", file.to_str().unwrap()], "");
     assert_eq!(value(&gateway, "SELECT password FROM nodes"), "from a file");
     done(&gateway, &["set", "1", "--password-stdin"], "from stdin\n");
     assert_eq!(value(&gateway, "SELECT password FROM nodes"), "from stdin");
+}
+
+#[test]
+fn a_password_file_that_others_may_read_is_taken_and_told() {
+    let gateway = Gateway::new();
+    let file = gateway.path("password");
+    fs::write(&file, "from a file\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut add = gateway.connexactl(&["node", "add", "--ip", "10.9.0.1", "--login", "admin"]);
+    add.arg("--password-file").arg(&file).arg("--config").arg(gateway.path("connexad.toml"));
+    let output = add.output().unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let expected =
+        format!("{0} holds a password, and others may read it; chmod 600 {0}\n", file.display());
+    assert_eq!(told, format!("connexactl: warning: {expected}"));
 }
 
 /// `script` gives the client a terminal and records all that it shows.

@@ -99,6 +99,25 @@ fn a_row_that_can_not_be_dialled_says_why_and_recovers() {
     gateway.wait_state(2, "up");
 }
 
+#[test]
+fn rows_without_an_ip_are_shown_as_invalid_and_told_in_one_line() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.sql(
+        "INSERT INTO nodes (id, ip, login, password, status) VALUES
+         (2, NULL, 'admin', 'secret', 'online'), (3, '', 'admin', 'secret', 'online')",
+    );
+    gateway.start().wait_state(1, "up");
+    for id in [2, 3] {
+        let error = gateway.wait_state(id, "invalid").last_error.unwrap();
+        assert_eq!(error.message, "ip is empty; set it in the node's row");
+    }
+    gateway.assert_logged("2 selected rows have no ip and can't be dialled (node 2, 3)", 1);
+    assert_eq!(gateway.logged("Node 2 can't be dialled"), 0);
+    gateway.nodes(2);
+    gateway.wait_state(2, "up");
+}
+
 /// pppd takes a secret that begins with `@/` for the path of a file that holds the secret.
 #[test]
 fn a_password_that_pppd_can_not_be_told_is_said_to_be_one() {

@@ -1,14 +1,14 @@
 //! Other programs write the database as they like: never a wrong set, never a wrong teardown.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 
 use serde_json::json;
 
 use crate::database::{Database, SCHEMA};
 use crate::gateway::Gateway;
-use crate::namespace::run;
+use crate::namespace::Mount;
 
 /// Commits 200 times a second for five seconds: the status of a row goes to and fro between two
 /// that are selected, and rows that are not come and go. It ends with the third node added.
@@ -67,34 +67,9 @@ fn a_python_writer_of_two_hundred_commits_a_second_costs_no_tunnel_in_wal_mode()
     two_hundred_commits_a_second("wal");
 }
 
-/// A file system of 256 KiB.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(path: PathBuf) -> Self {
-        fs::create_dir(&path).unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "test"]).arg(&path));
-        SmallDisk(path)
-    }
-
-    /// Fills it; gives the file to be removed.
-    fn fill(&self) -> PathBuf {
-        let file = self.0.join("ballast");
-        // As much as there is room for.
-        let _ = fs::write(&file, vec![0; 1 << 20]);
-        file
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 fn full_disk(mode: &str) {
     let mut gateway = Gateway::without_database("");
-    let disk = SmallDisk::new(gateway.path("small"));
+    let disk = Mount::small(gateway.path("small"));
     let path = disk.0.join("connexa.db");
     gateway.configure(&format!("database.path = \"{}\"", path.display()));
     gateway.server("10.9.0.1", &json!({}));

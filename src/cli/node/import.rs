@@ -11,7 +11,9 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord};
 
 use super::problem::NodeError;
-use crate::desired::{COLUMNS, Column, EditError, Edited, Editor, Fields, Settings};
+use crate::desired::{
+    COLUMNS, Column, EditError, Edited, Editor, Fields, LOGIN, PASSWORD, Settings,
+};
 use crate::node::{NodeId, Secret};
 use fault::LineFault;
 
@@ -83,7 +85,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Imported>, NodeError> {
     let mut nodes = Vec::new();
     let mut record = StringRecord::new();
     loop {
-        let line = lines.of_record_at(reader.position().byte());
+        let begins = reader.position().byte();
+        let line = lines.of_record_at(begins);
         match (reader.read_record(&mut record), &header) {
             (Ok(false), Some(_)) => return faults.end(path, nodes),
             (Ok(false), None) => return Err(Faults::only(path, 1, LineFault::EmptyFile)),
@@ -91,14 +94,42 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Imported>, NodeError> {
                 let columns = columns(&record).map_err(|fault| Faults::only(path, line, fault))?;
                 header = Some(columns);
             }
-            (Ok(true), Some(columns)) => match imported(line, columns, &record) {
-                Ok(node) => nodes.push(node),
-                Err(fault) => faults.add(line, fault),
-            },
+            (Ok(true), Some(columns)) => {
+                let raw = raw(bytes, begins, reader.position().byte());
+                let judged = refuse_blanks(raw, columns, &record)
+                    .and_then(|()| imported(line, columns, &record));
+                match judged {
+                    Ok(node) => nodes.push(node),
+                    Err(fault) => faults.add(line, fault),
+                }
+            }
             (Err(error), Some(_)) => faults.add(line, &error),
             (Err(error), None) => return Err(Faults::only(path, line, &error)),
         }
     }
+}
+
+fn raw(bytes: &[u8], begins: u64, ends: u64) -> &[u8] {
+    let [begins, ends] = [begins, ends].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
+    bytes.get(begins..ends).unwrap_or_default()
+}
+
+/// Blanks around a login or a password belong to it, and would be sent to the server. Who has typed
+/// them behind a comma does not mean that; who has put them into quotes does.
+fn refuse_blanks(
+    raw: &[u8],
+    columns: &[&'static Column],
+    record: &StringRecord,
+) -> Result<(), LineFault> {
+    for (column, text) in columns.iter().zip(record) {
+        let is_sent = [&LOGIN, &PASSWORD].contains(column);
+        let quoted = format!("\"{}\"", text.replace('"', "\"\""));
+        let is_quoted = || raw.windows(quoted.len()).any(|part| part == quoted.as_bytes());
+        if is_sent && text.trim() != text && !is_quoted() {
+            return Err(LineFault::Blanks(column.name));
+        }
+    }
+    Ok(())
 }
 
 /// Numbers of lines. The reader counts the end of a line, and empty lines, as part of what comes
@@ -144,7 +175,8 @@ pub(super) fn known_columns() -> String {
 fn columns(names: &StringRecord) -> Result<Vec<&'static Column>, LineFault> {
     let mut columns: Vec<&Column> = Vec::new();
     for (number, name) in (1..).zip(names) {
-        let column = Column::named(name.trim()).ok_or(LineFault::UnknownColumn(number))?;
+        let column = Column::named(name.trim());
+        let column = column.ok_or_else(|| LineFault::unknown_column(number, names))?;
         if columns.contains(&column) {
             return Err(LineFault::ColumnTwice(name.to_owned()));
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,10 +11,14 @@ use rustix::termios::{
 };
 
 use super::problem::NodeError;
+use crate::cli::usage::warn;
 use crate::node::{Invalid, Secret};
 
 /// More than a password can have, in bytes: the rest need not be read.
 const LONGEST: u64 = 4096;
+
+/// Rights of others than a file's owner (inode(7)).
+const OTHERS: u32 = 0o077;
 
 /// Where the password comes from; a prompt unless something else is said.
 #[derive(Debug, Args)]
@@ -50,7 +55,12 @@ fn from_file(path: &Path) -> Result<String, NodeError> {
         source,
         remedy: "name a file that can be read by --password-file",
     };
-    one_line(File::open(path).map_err(failed)?).map_err(failed)?
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().is_ok_and(|there| there.is_file() && there.mode() & OTHERS != 0) {
+        let path = path.display();
+        warn(&format!("{path} holds a password, and others may read it; chmod 600 {path}"));
+    }
+    one_line(file).map_err(failed)?
 }
 
 fn from_stdin() -> Result<String, NodeError> {

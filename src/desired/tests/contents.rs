@@ -98,11 +98,15 @@ async fn ids_of_type_real_are_whole_numbers() {
 }
 
 #[tokio::test]
-async fn rows_without_an_ip_are_no_candidates() {
+async fn rows_without_an_ip_are_candidates_that_can_not_be_dialled() {
     let sql = format!(
-        "{TABLE}; INSERT INTO nodes VALUES (1, NULL, 'a', 'p', 'online'), (2, '', 'a', 'p', 'online')"
+        "{TABLE}; INSERT INTO nodes VALUES (1, NULL, 'a', 'p', 'online'), (2, '', 'a', 'p', 'online'), (3, ' ', 'a', 'p', 'online')"
     );
-    assert_eq!(told(&sql, |_| ()).await, []);
+    let reasons = told(&sql, |_| ()).await.into_iter().map(|candidate| match candidate {
+        Candidate::Invalid(row) => row.reason.to_string(),
+        Candidate::Node(node) => panic!("{node:?}"),
+    });
+    assert!(reasons.eq(["ip is empty; set it in the node's row"; 3]));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use csv::StringRecord;
+
 use super::{NodeError, known_columns};
 use crate::desired::EditError;
 use crate::node::{Invalid, NodeId};
@@ -16,8 +18,14 @@ pub(in crate::cli::node) enum LineFault {
     #[error("is missing: the file is empty")]
     EmptyFile,
     /// Its name is not shown: where the header is missing, it may be a password.
-    #[error("column {0} has no name that is known; {known}", known = known())]
+    #[error("has no known name of a column in place {0}; {known}", known = known())]
     UnknownColumn(usize),
+    #[error("has {0} between its fields where commas have to be; {known}", known = known())]
+    Separator(&'static str),
+    #[error(
+        "its {0} begins or ends with a blank; take that away, or put the {0} in quotes if the blank belongs to it"
+    )]
+    Blanks(&'static str),
     #[error("column {0:?} is there twice; {known}", known = known())]
     ColumnTwice(String),
     #[error("column {0} is missing; {known}", known = known())]
@@ -43,7 +51,19 @@ pub(in crate::cli::node) enum LineFault {
 }
 
 fn known() -> String {
-    format!("it names the columns {}, separated by commas", known_columns())
+    format!("it names the columns, separated by commas: {}", known_columns())
+}
+
+impl LineFault {
+    /// Of a first line of which this field names no column.
+    pub(super) fn unknown_column(number: usize, names: &StringRecord) -> Self {
+        let all = names.iter().collect::<String>();
+        match names.len() {
+            1 if all.contains(';') => LineFault::Separator("semicolons"),
+            1 if all.contains('\t') => LineFault::Separator("tabs"),
+            _ => LineFault::UnknownColumn(number),
+        }
+    }
 }
 
 impl From<&csv::Error> for LineFault {

@@ -42,6 +42,22 @@ fn a_password_is_taken_as_it_stands() {
 }
 
 #[test]
+fn blanks_around_what_is_sent_are_refused_unless_they_are_quoted() {
+    for (line, column) in [
+        ("10.9.0.1, a,p", "login"),
+        ("10.9.0.1,a, p", "password"),
+        ("10.9.0.1,a,p ", "password"),
+        ("10.9.0.1,\" a\",\tp", "password"),
+    ] {
+        let fault = fault(&format!("ip,login,password\n{line}\n"));
+        assert!(fault.starts_with(&format!("line 2: its {column} begins or ends")), "{fault}");
+    }
+    let nodes = nodes("ip, login, password\n 10.9.0.1 ,\" a \",\" \"\"p\"\"\"\n");
+    assert_eq!(nodes[0].fields.get("login"), Some(&text(" a ")));
+    assert_eq!(nodes[0].fields.get("ip"), Some(&text("10.9.0.1")));
+}
+
+#[test]
 fn a_mark_of_byte_order_and_the_lines_of_windows_are_no_matter() {
     assert_eq!(nodes("\u{feff}ip,login,password\r\n10.9.0.1,a,p\r\n").len(), 1);
 }
@@ -99,8 +115,11 @@ fn no_fault_shows_a_password() {
 #[test]
 fn a_header_that_does_not_name_the_columns_is_told_with_those_it_takes() {
     assert!(fault("ip,login\n").starts_with("line 1: column password is missing; "));
-    let unknown = fault("ip;login\n");
-    assert!(unknown.starts_with("line 1: column 1 has no name that is known; "), "{unknown}");
+    let unknown = fault("address,login\n");
+    let expected = "line 1: has no known name of a column in place 1; it names the columns";
+    assert!(unknown.starts_with(expected), "{unknown}");
+    let separator = fault("ip;login\n");
+    assert!(separator.starts_with("line 1: has semicolons between its fields"), "{separator}");
     assert!(fault("ip,ip\n").starts_with("line 1: column \"ip\" is there twice; "));
 }
 
