@@ -9,8 +9,8 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::backend::log_lines;
@@ -36,19 +36,24 @@ struct Job {
 #[derive(Debug)]
 pub(crate) struct Hooks {
     jobs: Option<mpsc::UnboundedSender<Job>>,
-    task: JoinHandle<()>,
+    /// Closed by the end of the work.
+    ended: oneshot::Receiver<()>,
     /// The tunnels that are up, as they were told.
     up: BTreeMap<NodeId, UpTunnel>,
     dry_run: bool,
 }
 
 impl Hooks {
-    /// Its task begins at once.
-    pub(crate) fn start(dry_run: bool) -> Self {
+    /// What takes changes in, and the work, which goes on until the former is finished.
+    pub(crate) fn new(dry_run: bool) -> (Self, impl Future<Output = ()>) {
         // Unbounded because the loop may not wait; it is read at once, whatever hooks run.
         let (jobs, work) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(work));
-        Hooks { jobs: Some(jobs), task, up: BTreeMap::new(), dry_run }
+        let (at_end, ended) = oneshot::channel();
+        let work = async move {
+            run(work).await;
+            drop(at_end);
+        };
+        (Hooks { jobs: Some(jobs), ended, up: BTreeMap::new(), dry_run }, work)
     }
 
     /// Follows what became of a tunnel. `down` is told why, and so runs once the fall is explained.
@@ -84,7 +89,7 @@ impl Hooks {
         }
         let (reason, limit) = (reason.to_owned(), hooks.timeout.get());
         if let Some(jobs) = &self.jobs {
-            // Its task ends only with the daemon.
+            // Its work ends only with the daemon.
             let _ = jobs.send(Job { is_up, tunnel, reason, argv, limit });
         }
     }
@@ -92,7 +97,7 @@ impl Hooks {
     /// Lets what has begun or waits come to its end, within `limit`.
     pub(crate) async fn finish(&mut self, limit: Duration) {
         self.jobs = None;
-        let _ = timeout(limit, &mut self.task).await;
+        let _ = timeout(limit, &mut self.ended).await;
     }
 }
 
@@ -114,7 +119,15 @@ async fn run(mut work: mpsc::UnboundedReceiver<Job>) {
                     }
                 },
             },
-            Some(Ok(node)) = running.join_next(), if !running.is_empty() => {
+            Some(done) = running.join_next(), if !running.is_empty() => {
+                let node = match done {
+                    Ok(node) => node,
+                    Err(failed) => match failed.try_into_panic() {
+                        // A panic of this work, too.
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => continue,
+                    },
+                };
                 match waiting.get_mut(&node).and_then(Line::next) {
                     Some(job) => drop(running.spawn(carry_out(job, slots.clone()))),
                     None => drop(waiting.remove(&node)),

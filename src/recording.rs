@@ -49,7 +49,7 @@ pub struct RecordError {
     source: io::Error,
 }
 
-/// Writes a recording, in a thread of its own.
+/// Writes a recording, by work of its own.
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
@@ -60,32 +60,40 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording in this file, or, where something has that name already, in the first free
-    /// of `FILE.1`, `FILE.2` and so on: nothing that is there is opened. Only root may read it.
+    /// A recording in this file, or, where something has that name already, in the first free
+    /// of `FILE.1`, `FILE.2` and so on: nothing that is there is opened. Only root may read it. With
+    /// it comes the work that writes it, which blocks, and ends when the recorder is finished.
     ///
     /// # Errors
     /// When no file can be made.
-    pub fn start(path: &Path, policy: &Policy) -> Result<Self, RecordError> {
+    pub(crate) fn start(
+        path: &Path,
+        policy: &Policy,
+    ) -> Result<(Self, impl FnOnce() + Send + 'static + use<>), RecordError> {
         let failed = |source| RecordError { path: path.to_owned(), source };
         let (file, path) = create_free(path).map_err(failed)?;
         tracing::info!("Recording to {}", path.display());
         Ok(Recorder::write_to(file, path, policy))
     }
 
-    fn write_to(file: File, path: PathBuf, policy: &Policy) -> Self {
+    fn write_to(
+        file: File,
+        path: PathBuf,
+        policy: &Policy,
+    ) -> (Self, impl FnOnce() + Send + 'static + use<>) {
         let (lines, theirs) = mpsc::sync_channel(QUEUE);
         let (at_end, written) = mpsc::channel();
         let mut recorder = Recorder { path: path.clone(), lines: Some(lines), written };
-        std::thread::spawn(move || {
+        let work = move || {
             if let Err(error) = write_all(file, &theirs) {
                 note_end(&path, &error);
             }
             drop(at_end);
-        });
+        };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let policy = Box::new(policy.clone());
         recorder.add(Line::Started { format: FORMAT, version, policy });
-        recorder
+        (recorder, work)
     }
 
     /// Records an input. Where the disk can't keep up, the recording ends and the daemon goes on.
@@ -177,7 +185,10 @@ mod tests {
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
         let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let recording = pipe.try_clone().unwrap();
-        (Recorder::write_to(recording, path, &Policy::from(&Config::default())), pipe)
+        let (recorder, work) =
+            Recorder::write_to(recording, path, &Policy::from(&Config::default()));
+        std::thread::spawn(work);
+        (recorder, pipe)
     }
 
     fn tick() -> Input {
@@ -192,7 +203,7 @@ mod tests {
         std::os::unix::fs::symlink(path("nowhere"), path("there.1")).unwrap();
         mknodat(CWD, path("there.2"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         let policy = Policy::from(&Config::default());
-        let recorder = Recorder::start(&path("there"), &policy).unwrap();
+        let (recorder, _) = Recorder::start(&path("there"), &policy).unwrap();
         assert_eq!(recorder.path, path("there.3"));
         assert_eq!(std::fs::read_to_string(path("there")).unwrap(), "precious");
         assert!(!path("nowhere").exists());

@@ -119,13 +119,16 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
     let policy = Policy::from(&config);
     let record = |path: &PathBuf| Recorder::start(path, &policy);
-    let recorder = options.record.as_ref().map(record).transpose()?;
+    let recording = options.record.as_ref().map(record).transpose()?;
     let (mut supervisor, work) = Supervisor::assemble(options, config);
     let mut parts = Tasks::default();
     let served = control::server::serve(listener, supervisor.config.control.clone(), questions_in);
     parts.start(Part::new("answers connexactl", served));
     work.into_iter().for_each(|part| parts.start(part));
-    supervisor.recorder = recorder;
+    if let Some((recorder, work)) = recording {
+        supervisor.recorder = Some(recorder);
+        supervisor.jobs.start_blocking("writes the recording", work);
+    }
     supervisor.recall_stopped();
     let ended = supervisor.run(signals, questions, &mut parts).await;
     if let Some(recorder) = supervisor.recorder.take() {
@@ -187,19 +190,20 @@ impl Supervisor {
             pppd::Options::from(&config),
             events_in.clone(),
         );
+        let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
             Part::new("hears the kernel", hear_the_kernel(events_in.clone())),
             Part::new("keeps pppd", calls),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
             Part::new("remembers stopped nodes", keep_stopped),
+            Part::new("runs hooks", run_hooks),
         ];
         if !options.dry_run {
             parts.push(Part::new("sets routes", route));
             parts.push(Part::new("writes to the database", write_back));
             parts.push(Part::new("probes tunnels", probe));
         }
-        let hooks = Hooks::start(options.dry_run);
         let clock = Clock::start();
         let supervisor = Supervisor {
             core: Core::new(Policy::from(&config)),
@@ -300,6 +304,9 @@ impl Supervisor {
             Wake::JobEnded(Ended { fault: None, .. }) => {}
             Wake::JobEnded(Ended { name, fault: Some(fault) }) => {
                 tracing::error!("What {name} has failed: {fault}");
+                if name == reload::READS {
+                    self.reload_failed();
+                }
             }
         }
         Ok(())
@@ -409,6 +416,9 @@ impl Supervisor {
                 self.manager.stopping();
                 self.stopping = true;
                 self.feed(Event::Stop);
+            }
+            Request::Reload if self.stopping => {
+                tracing::info!("connexad is stopping, so nothing is reloaded");
             }
             Request::Reload => self.begin_reload(),
             Request::ShowState => self.log_state(),

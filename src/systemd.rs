@@ -10,7 +10,12 @@ use tokio::time::Instant;
 /// Notices that may wait; what is more is given up, as a later one says it again.
 const QUEUE: usize = 64;
 
-type Notice = Vec<NotifyState<'static>>;
+#[derive(Debug)]
+enum Notice {
+    States(Vec<NotifyState<'static>>),
+    /// A line for people.
+    Status(String),
+}
 
 /// The service manager, and when it wants to see that the loop turns: twice per `WatchdogSec=`.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct Manager {
     notices: Option<SyncSender<Notice>>,
     every: Option<Duration>,
     next: Instant,
+    /// Nothing but the watchdog's due is told once the daemon stops.
+    stopping: bool,
 }
 
 impl Manager {
@@ -25,25 +32,37 @@ impl Manager {
     pub(crate) fn start() -> Self {
         let notices = std::env::var_os("NOTIFY_SOCKET").and_then(|_| start_thread());
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Manager { notices, every, next: Instant::now() }
+        Manager { notices, every, next: Instant::now(), stopping: false }
     }
 
     /// The daemon works, or works by its new configuration.
     pub(crate) fn ready(&self) {
-        self.notify(vec![NotifyState::Ready]);
+        if !self.stopping {
+            self.notify(Notice::States(vec![NotifyState::Ready]));
+        }
     }
 
     /// The configuration is being read again.
     pub(crate) fn reloading(&self) {
+        if self.stopping {
+            return;
+        }
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.notify(vec![NotifyState::Reloading, now]),
+            Ok(now) => self.notify(Notice::States(vec![NotifyState::Reloading, now])),
             Err(error) => tracing::warn!("can't tell systemd of the reload: {error}"),
         }
     }
 
+    /// The new configuration is not taken; shown as the unit's status.
+    pub(crate) fn reload_refused(&self, why: &str) {
+        let line = format!("Reload refused, the old configuration stays: {why}");
+        self.notify(Notice::Status(line));
+    }
+
     /// The daemon stops.
-    pub(crate) fn stopping(&self) {
-        self.notify(vec![NotifyState::Stopping]);
+    pub(crate) fn stopping(&mut self) {
+        self.stopping = true;
+        self.notify(Notice::States(vec![NotifyState::Stopping]));
     }
 
     /// Resolves when the loop is to be shown to turn; never without a watchdog.
@@ -56,7 +75,7 @@ impl Manager {
 
     /// Shows that the loop turns.
     pub(crate) fn pat(&mut self) {
-        self.notify(vec![NotifyState::Watchdog]);
+        self.notify(Notice::States(vec![NotifyState::Watchdog]));
         if let Some(every) = self.every {
             self.next = Instant::now() + every;
         }
@@ -74,7 +93,11 @@ fn start_thread() -> Option<SyncSender<Notice>> {
     let (notices, theirs) = mpsc::sync_channel::<Notice>(QUEUE);
     let run = move || {
         for notice in theirs {
-            if let Err(error) = sd_notify::notify(&notice) {
+            let sent = match &notice {
+                Notice::States(states) => sd_notify::notify(states),
+                Notice::Status(line) => sd_notify::notify(&[NotifyState::Status(line)]),
+            };
+            if let Err(error) = sent {
                 tracing::warn!("can't notify systemd: {error}");
             }
         }
@@ -85,5 +108,20 @@ fn start_thread() -> Option<SyncSender<Notice>> {
             tracing::warn!("can't notify systemd: {error}");
             None
         }
+    }
+}
+
+#[cfg(test)]
+impl Manager {
+    /// One whose notices are kept, and what gives all of them so far.
+    pub(crate) fn kept() -> (Self, impl Fn() -> Vec<String>) {
+        let (notices, theirs) = mpsc::sync_channel(QUEUE);
+        let (every, next, stopping) = (None, Instant::now(), false);
+        let manager = Manager { notices: Some(notices), every, next, stopping };
+        let name = |notice: Notice| match notice {
+            Notice::States(states) => format!("{:?}", states.first()),
+            Notice::Status(line) => line,
+        };
+        (manager, move || theirs.try_iter().map(name).collect())
     }
 }

@@ -3,6 +3,7 @@
 //! The daemon needs none of them. They are told as information: an operator who looks for what
 //! changes routes, resolver or firewall at each dial finds here where to look.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +48,19 @@ fn scripts(ppp_dir: &Path) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = SCRIPTS.iter().map(|name| ppp_dir.join(name)).collect();
     for folder in FOLDERS {
         let entries = fs::read_dir(ppp_dir.join(folder)).into_iter().flatten().flatten();
-        let mut inside: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        let is_run = |path: &PathBuf| path.file_name().is_some_and(is_of_run_parts);
+        let mut inside: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_run).collect();
         inside.sort();
         all.extend(inside);
     }
     all.retain(|file| is_program(file));
     all
+}
+
+/// Whether run-parts(8), which Debian's scripts run these folders by, takes a file of this name.
+fn is_of_run_parts(name: &OsStr) -> bool {
+    let is_fit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    name.as_encoded_bytes().iter().all(is_fit)
 }
 
 /// Those that a package has brought, where there is a dpkg to ask.
@@ -78,9 +86,12 @@ mod tests {
     async fn scripts_of_no_package_are_named_and_are_no_failure() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("ip-up.d")).unwrap();
-        for (name, mode) in
-            [("ip-up.d/mine", 0o755), ("ip-up.d/notes", 0o644), ("ip-pre-up", 0o755)]
-        {
+        for (name, mode) in [
+            ("ip-up.d/mine", 0o755),
+            ("ip-up.d/notes", 0o644),
+            ("ip-up.d/mine.disabled", 0o755),
+            ("ip-pre-up", 0o755),
+        ] {
             let file = dir.path().join(name);
             fs::write(&file, "#!/bin/sh\n").unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -89,6 +100,7 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Ok);
         assert!(finding.message.contains("ip-pre-up"), "{}", finding.message);
         assert!(finding.message.contains("ip-up.d/mine"), "{}", finding.message);
+        assert!(!finding.message.contains("disabled"), "{}", finding.message);
         assert!(!finding.message.contains("notes"), "{}", finding.message);
     }
 

@@ -11,6 +11,9 @@ use crate::core::event::Event;
 use crate::core::policy::Policy;
 use crate::{desired, pppd};
 
+/// The work that a reload begins with.
+pub(super) const READS: &str = "reads the configuration";
+
 /// Why a new configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReloadError {
@@ -74,7 +77,7 @@ impl Supervisor {
         self.reloads.requests += 1;
         let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
         let (options, running) = (self.options.clone(), self.config.control.socket.clone());
-        self.jobs.start_blocking("reads the configuration", move || {
+        self.jobs.start_blocking(READS, move || {
             let loaded = load(options, &running);
             // Nobody waits for the answer once the daemon has stopped.
             let _ = answers.blocking_send(Reloaded { request, loaded });
@@ -84,19 +87,35 @@ impl Supervisor {
     /// Takes in what was read. Of several requests only the newest counts: an older one may have
     /// read what was there before.
     pub(super) fn reloaded(&mut self, Reloaded { request, loaded }: Reloaded) {
-        if request != self.reloads.requests {
+        if request != self.reloads.requests || self.stopping {
             return;
         }
+        let mut refused = None;
         match loaded {
             Err(error) => {
-                for fault in error.lines() {
+                let faults = error.lines();
+                for fault in &faults {
                     tracing::error!("Reload refused, the old configuration stays: {fault}");
                 }
+                refused = Some(faults.join(" | "));
             }
             Ok(Loaded { config, file }) => {
                 self.options.config = file;
                 self.go_by(*config);
             }
+        }
+        self.end_reload(refused.as_deref());
+    }
+
+    /// The work that reads the configuration has failed, which is told already.
+    pub(super) fn reload_failed(&mut self) {
+        self.end_reload(Some("a fault of connexad, see its journal"));
+    }
+
+    /// Whatever became of it, the service manager waits for the end of a reload.
+    fn end_reload(&mut self, refused: Option<&str>) {
+        if let Some(why) = refused {
+            self.manager.reload_refused(why);
         }
         if self.was_ready {
             self.manager.ready();
@@ -158,7 +177,12 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wake;
+    use super::super::parts::Ended;
     use super::*;
+    use crate::signals::Request;
+    use crate::systemd::Manager;
+
     fn supervisor() -> Supervisor {
         Supervisor::assemble(Options::default(), Config::default()).0
     }
@@ -183,6 +207,33 @@ mod tests {
         let mut supervisor = supervisor();
         supervisor.reloads.requests = 2;
         supervisor.reloaded(Reloaded { request: 1, loaded: loaded(11) });
+        assert_eq!(supervisor.config, Config::default());
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_fails_by_a_fault_of_the_program_ends_for_the_service_manager_too() {
+        let mut supervisor = supervisor();
+        let (manager, told) = Manager::kept();
+        supervisor.manager = manager;
+        supervisor.was_ready = true;
+        let fault = Some("it panicked: no file".to_owned());
+        supervisor.take(Wake::JobEnded(Ended { name: READS, fault })).unwrap();
+        let told = told();
+        assert!(told[0].starts_with("Reload refused, the old configuration stays: "), "{told:?}");
+        assert_eq!(told[1..], ["Some(Ready)"]);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_stops_says_nothing_of_reloads_any_more() {
+        let mut supervisor = supervisor();
+        let (manager, told) = Manager::kept();
+        supervisor.manager = manager;
+        supervisor.was_ready = true;
+        supervisor.obey(Request::Stop);
+        supervisor.obey(Request::Reload);
+        let request = supervisor.reloads.requests;
+        supervisor.reloaded(Reloaded { request, loaded: loaded(11) });
+        assert_eq!(told(), ["Some(Stopping)"]);
         assert_eq!(supervisor.config, Config::default());
     }
 }

@@ -18,9 +18,9 @@ without the default file all defaults hold. `connexad --check-config` checks the
 tells all that is wrong, a line for each fault with its place, its key and the remedy; an unknown key is told with the one
 that was meant. Only a fault of TOML's grammar is told alone. The file is a plain one of at most 1 MiB, in UTF-8.
 
-`systemctl reload connexad` reads it again: where it can't be used, each fault is told in the journal and the old
-configuration stays in force. That holds for a file that is gone, too, the default one included. `paths`, `control` and
-`log` are taken up at the next start only.
+`systemctl reload connexad` reads it again: where it can't be used, that fails, each fault is told in the journal and
+the old configuration stays in force. That holds for a file that is gone, too, the default one included. `paths`,
+`control` and `log` are taken up at the next start only.
 
 A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; a text of digits alone is seconds. It is at most
 365 days, in whole milliseconds. A LIKE pattern is one of SQL: `%` stands for any text, `_` for any one character, and

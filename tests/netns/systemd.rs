@@ -25,6 +25,15 @@ impl Manager {
 
     /// Waits for a message with this line, and gives it whole.
     fn wait(&self, wanted: &str) -> String {
+        self.find(wanted, |line| line == wanted)
+    }
+
+    /// Waits for a message with a line that begins so, and gives it whole.
+    fn begins(&self, wanted: &str) -> String {
+        self.find(wanted, |line| line.starts_with(wanted))
+    }
+
+    fn find(&self, wanted: &str, is_it: impl Fn(&str) -> bool) -> String {
         let mut buffer = [0; 4096];
         loop {
             let length = match self.0.recv(&mut buffer) {
@@ -33,7 +42,7 @@ impl Manager {
                 received => received.expect(wanted),
             };
             let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if message.lines().any(|line| line == wanted) {
+            if message.lines().any(&is_it) {
                 return message;
             }
         }
@@ -61,6 +70,8 @@ fn a_reload_that_fails_ends_too() {
     gateway.configure_raw("nonsense");
     gateway.signal(Signal::HUP);
     manager.wait("RELOADING=1");
+    let status = manager.begins("STATUS=Reload refused, the old configuration stays: ");
+    assert!(status.contains("connexad.toml"), "{status}");
     manager.wait("READY=1");
 }
 

@@ -22,7 +22,7 @@ expect "another daemon runs" test "$(daemon_pid)" != "$first"
 expect_equal "the same tunnel, taken over" "$carrier $index true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
 
 config 'tunnel.mtu = "many"'
-systemctl reload connexad
+expect "a reload with a bad configuration fails" not systemctl reload connexad
 wait_journal 10 'tunnel.mtu'
 expect "a bad configuration changes nothing" node_is 2 up
 config 'tunnel.lcp_echo_failure = 5'
