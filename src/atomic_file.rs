@@ -1,11 +1,18 @@
-//! Files that exist whole or not at all, with mode 0600 from their first byte.
+//! Files that exist whole or not at all, with mode 0600 from their first byte, in place of plain files
+//! alone: what has a name of ours and is of another kind is not ours.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+mod edit;
+mod in_place;
+
+use std::fs::{self, File, FileType, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+pub(crate) use edit::{Edited, edit};
 
 const MODE: u32 = 0o600;
 
@@ -14,73 +21,117 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Why a file is not as it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("can't {verb} {}: {source}; {REMEDY}", path.display())]
+#[error("can't {verb} {}: {fault}", path.display())]
 pub(crate) struct FileError {
     verb: &'static str,
     path: PathBuf,
-    source: io::Error,
+    fault: Fault,
 }
 
-const REMEDY: &str =
-    "make its folder writable for connexad (space, read-only mount, ReadWritePaths= of its unit)";
-
-/// For `map_err`: puts place and purpose to an I/O error.
-fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
-    move |source| FileError { verb, path: path.to_owned(), source }
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{source}; {}", remedy(source))]
+    Io {
+        #[from]
+        source: io::Error,
+    },
+    #[error("{} is {kind}, which connexad has not made; move it away", path.display())]
+    Stranger { path: PathBuf, kind: &'static str },
+    #[error("another program holds a lock on it; end that one")]
+    Locked,
+    #[error("others change it all the time; see which programs write it")]
+    Restless,
+    #[error("{0}; this is a fault of connexad, report it")]
+    Own(String),
 }
 
-/// Makes the file hold `content`, replacing even a link: only the daemon writes it. It holds that
-/// after a power failure, too.
+fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::BUSY) => "it is a mount point: unmount it",
+        Some(Errno::NOSPC | Errno::DQUOT) => "make space",
+        // And not EACCES, as root has every right.
+        Some(Errno::PERM) => "see whether it or its folder is immutable (lsattr, chattr -i)",
+        Some(_) | None => {
+            "make its folder writable for connexad (read-only mount, ReadWritePaths= of its unit)"
+        }
+    }
+}
+
+/// For `map_err`: puts place and purpose to a fault.
+fn failed<E: Into<Fault>>(verb: &'static str, path: &Path) -> impl FnOnce(E) -> FileError {
+    move |fault| FileError { verb, path: path.to_owned(), fault: fault.into() }
+}
+
+impl FileError {
+    /// The work on this file has failed by a fault of the program.
+    pub(crate) fn of_a_panic(path: &Path, how: &dyn std::fmt::Display) -> Self {
+        failed("write", path)(Fault::Own(how.to_string()))
+    }
+}
+
+/// Makes the file hold `content`. It holds that after a power failure, too.
 ///
 /// # Errors
-/// When it can't be written; then it is as it was.
+/// When it can't be written, or what stands there is no plain file; then it is as it was.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    put(path, content).and_then(|()| sync_folder(path)).map_err(failed("write", path))
+    let synced = |()| sync_folder(path).map_err(Fault::from);
+    put(path, content).and_then(synced).map_err(failed("write", path))
 }
 
 /// The same for a file that is written anew from the database at every start: a power failure may
 /// bring the former one back, and never half of one.
 ///
 /// # Errors
-/// When it can't be written; then it is as it was.
+/// When it can't be written, or what stands there is no plain file; then it is as it was.
 pub(crate) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put(path, content).map_err(failed("write", path))
-}
-
-/// Gives the file the content that `change` makes of the present one; a missing file is empty,
-/// and stays missing when nothing is to be in it. A power failure may bring the former one back,
-/// as with [`write_for_now`].
-///
-/// A link is followed and the file that it leads to is replaced: others edit this file too, and
-/// whoever keeps it elsewhere (a data volume, a folder under version control) would find his own
-/// file out of use without a word.
-///
-/// # Errors
-/// When it can't be read or written; then it is as it was.
-pub(crate) fn edit(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), FileError> {
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
-            path.to_owned()
-        }
-        Err(error) => return Err(failed("follow", path)(error)),
-    };
-    let old = read(&target).map_err(failed("read", path))?;
-    let new = change(old.as_deref().unwrap_or_default());
-    if old.is_none() && new.is_empty() {
-        return Ok(());
-    }
-    put(&target, &new).map_err(failed("write", path))
 }
 
 /// Removes the file; a missing one is fine.
 ///
 /// # Errors
-/// When it is there and can't be removed.
+/// When it is there and can't be removed, or is no plain file.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
+    remove_plain(path).map_err(failed("remove", path))
+}
+
+fn remove_plain(path: &Path) -> Result<(), Fault> {
+    if !is_plain(path)? {
+        return Ok(());
+    }
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether a plain file stands there; what is of another kind is an error, as it is not ours.
+fn is_plain(path: &Path) -> Result<bool, Fault> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => Ok(true),
+        Ok(there) => {
+            let kind = kind(there.file_type());
+            Err(Fault::Stranger { path: path.to_owned(), kind })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A kind of file, for people.
+pub(crate) fn kind(there: FileType) -> &'static str {
+    if there.is_symlink() {
+        "a symbolic link"
+    } else if there.is_dir() {
+        "a folder"
+    } else if there.is_fifo() {
+        "a named pipe"
+    } else if there.is_socket() {
+        "a socket"
+    } else if there.is_file() {
+        "a file"
+    } else {
+        "a device"
     }
 }
 
@@ -111,21 +162,30 @@ pub(crate) fn of_draft(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".connexad-new")
 }
 
-fn put(path: &Path, content: &[u8]) -> io::Result<()> {
-    if !path.is_symlink() && read(path).is_ok_and(|old| old.as_deref() == Some(content)) {
-        return right_mode(path);
+/// The folder and the name of a path.
+fn parts(path: &Path) -> Result<(&Path, &str), Fault> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    path.parent().zip(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename).into())
+}
+
+/// What a plain file holds; `None` where there is none.
+fn plain(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    if is_plain(path)? { Ok(read(path)?) } else { Ok(None) }
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    if plain(path)?.is_some_and(|old| old == content) {
+        return Ok(right_mode(path)?);
     }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
-    else {
-        return Err(io::ErrorKind::InvalidFilename.into());
-    };
+    let (folder, name) = parts(path)?;
     fs::create_dir_all(folder)?;
     let draft = folder.join(draft_name(name));
-    let result = write_draft(&draft, content).and_then(|()| fs::rename(&draft, path));
-    if result.is_err() {
+    write_draft(&draft, content)?;
+    let renamed = fs::rename(&draft, path);
+    if renamed.is_err() {
         let _ = fs::remove_file(&draft);
     }
-    result
+    Ok(renamed?)
 }
 
 /// Puts the file's name on disk, too; its content is there already.
@@ -133,12 +193,15 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
-    // One that a crash left behind. What can't be removed makes create_new fail.
-    let _ = fs::remove_file(draft);
+/// Writes a new file, in place of one of this name that a crash has left.
+fn write_draft(draft: &Path, content: &[u8]) -> Result<(), Fault> {
+    remove_plain(draft)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(draft)?;
-    file.write_all(content)?;
-    file.sync_all()
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(draft);
+    }
+    Ok(written?)
 }
 
 fn right_mode(path: &Path) -> io::Result<()> {
@@ -172,118 +235,4 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o7777
-    }
-
-    fn listing(folder: &Path) -> Vec<String> {
-        let mut names = names(folder).unwrap();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_written_file_is_for_its_owner_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("new/peers/a");
-        write(&path, b"one").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"one".to_vec(), 0o600));
-        assert_eq!(listing(path.parent().unwrap()), ["a"]);
-    }
-
-    #[test]
-    fn the_same_content_is_not_written_again_and_its_mode_is_put_right() {
-        use std::os::unix::fs::MetadataExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "one").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let inode = fs::metadata(&path).unwrap().ino();
-        write(&path, b"one").unwrap();
-        assert_eq!((fs::metadata(&path).unwrap().ino(), mode(&path)), (inode, 0o600));
-    }
-
-    #[test]
-    fn a_file_is_replaced_not_written_into() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "one").unwrap();
-        let mut reader = File::open(&path).unwrap();
-        write(&path, b"other").unwrap();
-        let mut seen = String::new();
-        reader.read_to_string(&mut seen).unwrap();
-        assert_eq!((seen.as_str(), fs::read(&path).unwrap()), ("one", b"other".to_vec()));
-    }
-
-    #[test]
-    fn a_failed_write_leaves_nothing_behind_and_names_path_cause_and_remedy() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::create_dir_all(path.join("full")).unwrap();
-        let message = write(&path, b"one").unwrap_err().to_string();
-        assert!(message.starts_with(&format!("can't write {}: Is a directory", path.display())));
-        assert!(message.contains("; make its folder writable"), "{message}");
-        assert_eq!(listing(dir.path()), ["a"]);
-    }
-
-    #[test]
-    fn a_draft_left_by_a_crash_is_overwritten_and_not_trusted() {
-        let dir = tempfile::tempdir().unwrap();
-        let victim = dir.path().join("victim");
-        fs::write(&victim, "mine").unwrap();
-        symlink(&victim, dir.path().join(draft_name("a"))).unwrap();
-        write(&dir.path().join("a"), b"one").unwrap();
-        assert_eq!(fs::read(&victim).unwrap(), b"mine");
-        assert_eq!(listing(dir.path()), ["a", "victim"]);
-    }
-
-    #[test]
-    fn our_own_file_replaces_a_link_and_spares_what_it_led_to() {
-        let dir = tempfile::tempdir().unwrap();
-        let [victim, path] = ["victim", "a"].map(|name| dir.path().join(name));
-        fs::write(&victim, "one").unwrap();
-        symlink(&victim, &path).unwrap();
-        write(&path, b"one").unwrap();
-        assert!(!path.is_symlink());
-    }
-
-    #[test]
-    fn a_linked_file_of_others_is_edited_where_it_stands() {
-        let dir = tempfile::tempdir().unwrap();
-        let [link, target] = ["link", "sub/target"].map(|name| dir.path().join(name));
-        fs::create_dir(dir.path().join("sub")).unwrap();
-        fs::write(&target, "one").unwrap();
-        symlink(&target, &link).unwrap();
-        edit(&link, |old| [old, b"two"].concat()).unwrap();
-        assert!(link.is_symlink());
-        assert_eq!((fs::read(&target).unwrap(), mode(&target)), (b"onetwo".to_vec(), 0o600));
-    }
-
-    #[test]
-    fn a_link_to_nowhere_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let link = dir.path().join("link");
-        symlink(dir.path().join("gone"), &link).unwrap();
-        assert!(
-            edit(&link, |_| b"x".to_vec()).unwrap_err().to_string().starts_with("can't follow")
-        );
-    }
-
-    #[test]
-    fn a_missing_file_stays_missing_when_nothing_is_to_be_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        edit(&dir.path().join("a"), |_| Vec::new()).unwrap();
-        assert_eq!(listing(dir.path()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_missing_file_is_removed_already() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(remove(&dir.path().join("a")).is_ok());
-    }
-}
+mod tests;

@@ -128,7 +128,9 @@ impl Fatal for SocketError {
             SocketError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Exit::Permission
             }
-            SocketError::Taken { .. } | SocketError::File { .. } => Exit::Config,
+            SocketError::Taken { .. } | SocketError::NoLock { .. } | SocketError::File { .. } => {
+                Exit::Config
+            }
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::atomic_file::{self, FileError};
 use crate::config::Paths;
 use crate::node::NodeId;
 
+/// What the list begins with: by this it is known to be connexad's.
+const MARK: &str = "# Nodes that the operator has stopped";
+
 const ABOUT: &str = "# Nodes that the operator has stopped, one id a line. connexad writes this \
                      file; `connexactl start ID` takes a node off it.\n";
 
@@ -122,6 +125,9 @@ pub(crate) enum NotKept {
     /// It can't be written.
     #[error("{0}")]
     File(Arc<FileError>),
+    /// A file of its name is somebody else's.
+    #[error("{} is not a list of connexad's, which begins with {MARK:?}, and nothing of others is replaced; move it away, or set paths.state_dir", .0.display())]
+    Stranger(PathBuf),
     /// What writes it has failed.
     #[error("writing {} has failed: {error}; report it, and stop the node again", path.display())]
     Panicked {
@@ -188,6 +194,20 @@ impl Kept {
     }
 }
 
+fn write(path: &Path, stopped: &BTreeSet<NodeId>) -> Result<(), NotKept> {
+    if is_of_another(path) {
+        return Err(NotKept::Stranger(path.to_owned()));
+    }
+    atomic_file::write(path, text(stopped).as_bytes()).map_err(|e| NotKept::File(Arc::new(e)))
+}
+
+/// Whether the file holds something that is no list of ours, damaged or not. What can't be read is
+/// for its writing to tell.
+fn is_of_another(path: &Path) -> bool {
+    let Ok(Some(content)) = atomic_file::read(path) else { return false };
+    !content.starts_with(MARK.as_bytes()) && read(path).1.is_some()
+}
+
 async fn write_each(
     file: PathBuf,
     mut wanted: watch::Receiver<Wanted>,
@@ -196,10 +216,8 @@ async fn write_each(
     while wanted.changed().await.is_ok() {
         let Wanted { version, stopped } = wanted.borrow_and_update().clone();
         let path = file.clone();
-        let result =
-            spawn_blocking(move || atomic_file::write(&path, text(&stopped).as_bytes())).await;
-        let result = match result {
-            Ok(result) => result.map_err(|error| NotKept::File(Arc::new(error))),
+        let result = match spawn_blocking(move || write(&path, &stopped)).await {
+            Ok(result) => result,
             Err(error) => Err(NotKept::Panicked { path: file.clone(), error: Arc::new(error) }),
         };
         if let Err(problem) = &result {
@@ -277,6 +295,27 @@ mod tests {
         keeper.kept().wait().await.unwrap();
         assert_eq!(read(&path).0, ids(&[100]));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_this_name_that_is_no_list_of_ours_stays_as_it_is() {
+        let (_dir, path) = list(b"precious\n");
+        let (keeper, work) = Keeper::new(path.clone());
+        tokio::spawn(work);
+        keeper.keep(ids(&[2]));
+        let problem = keeper.kept().wait().await.unwrap_err().to_string();
+        assert!(problem.contains("is not a list of connexad's"), "{problem}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious\n");
+    }
+
+    #[tokio::test]
+    async fn a_list_of_ours_that_was_damaged_is_written_anew() {
+        let (_dir, path) = list(format!("{ABOUT}\u{0}\u{0}").as_bytes());
+        let (keeper, work) = Keeper::new(path.clone());
+        tokio::spawn(work);
+        keeper.keep(ids(&[2]));
+        keeper.kept().wait().await.unwrap();
+        assert_eq!(read(&path).0, ids(&[2]));
     }
 
     #[tokio::test]

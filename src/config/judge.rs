@@ -17,6 +17,10 @@ pub(super) struct Judgement {
 /// The longest path of a Unix socket, in bytes (`sun_path` of unix(7), less the NUL at its end).
 const LONGEST_SOCKET: usize = 107;
 
+/// The longest path of pptp, in bytes: it is part of a command that pppd reads as one word, of which
+/// it takes 1023 bytes (`MAXWORDLEN` of pppd/pppd.h).
+pub(crate) const LONGEST_PPTP: usize = 512;
+
 /// A key whose value is a whole number within bounds.
 struct Number {
     key: &'static str,
@@ -186,6 +190,12 @@ fn too_long_a_socket(socket: &Path) -> Option<(&'static str, String)> {
 }
 
 fn unsafe_pptp(pptp: &Path) -> Option<(&'static str, String)> {
+    let length = pptp.as_os_str().len();
+    if length > LONGEST_PPTP {
+        let message =
+            format!("is {length} bytes long; give a path of at most {LONGEST_PPTP} bytes");
+        return Some(("paths.pptp", message));
+    }
     let message = format!(
         "is {pptp:?}; give a path of letters, digits and /._- only, because pppd hands it to a shell"
     );

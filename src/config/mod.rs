@@ -13,6 +13,8 @@ mod span;
 mod wording;
 
 pub use fault::{ConfigError, Fault, Place};
+#[cfg(test)]
+pub(crate) use judge::LONGEST_PPTP;
 pub use load::{DEFAULT_PATH, file, load, parse};
 pub use probe::{Probe, Target, TargetError};
 pub use rights::{Exposed, exposed};

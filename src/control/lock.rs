@@ -100,6 +100,9 @@ pub(crate) fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
         }
         Err(errno) => return Err(SocketError::file("lock", &path, errno.into())),
     }
+    if !is_a_lock(&lock).map_err(|source| SocketError::file("read", &path, source))? {
+        return Err(SocketError::NoLock { lock: path });
+    }
     let said = read(&lock).map_err(|source| SocketError::file("read", &path, source))?;
     let made = if is_new { Made::Nothing } else { said };
     let only = Only { lock, made };
@@ -126,6 +129,17 @@ fn open(path: &Path, write: bool) -> io::Result<File> {
     options.read(true).write(write).create(write).truncate(false).mode(0o600);
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)
+}
+
+/// Whether the file is one that a daemon has made: empty, or with a daemon's line.
+fn is_a_lock(mut lock: &File) -> io::Result<bool> {
+    if !lock.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut text = Vec::new();
+    lock.rewind()?;
+    lock.take(LONGEST).read_to_end(&mut text)?;
+    Ok(text.is_empty() || text.starts_with(MARK.as_bytes()))
 }
 
 fn read(mut lock: &File) -> io::Result<Made> {
@@ -167,6 +181,26 @@ mod tests {
         let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
         drop(be_the_only(&paths).unwrap());
         assert_eq!(made(&paths), Made::Nothing);
+    }
+
+    #[test]
+    fn what_has_the_name_of_the_lock_and_is_none_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
+        let lock = folder.path().join("connexad.lock");
+        std::fs::write(&lock, "precious").unwrap();
+        assert!(matches!(be_the_only(&paths), Err(SocketError::NoLock { .. })));
+        assert_eq!(std::fs::read_to_string(&lock).unwrap(), "precious");
+        std::fs::remove_file(&lock).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &lock,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(be_the_only(&paths), Err(SocketError::NoLock { .. })));
     }
 
     #[test]

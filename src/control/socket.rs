@@ -1,6 +1,6 @@
 //! The socket file: made where nothing is, or in place of one that an earlier daemon left.
 
-use std::fs::{FileType, Metadata, Permissions};
+use std::fs::{Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
 use super::lock::{self, Inode, Made, Only};
+use crate::atomic_file::kind;
 use crate::config::{Config, Control};
 
 /// Connections that may wait to be accepted.
@@ -22,6 +23,12 @@ pub enum SocketError {
     #[error("another connexad runs already and holds {}; see `connexactl status`", lock.display())]
     AlreadyRunning {
         /// The lock file.
+        lock: PathBuf,
+    },
+    /// The lock file is somebody else's.
+    #[error("{} is not connexad's lock, and nothing of others is replaced; move it away, or set paths.run_dir", lock.display())]
+    NoLock {
+        /// The file.
         lock: PathBuf,
     },
     /// Something else stands where the socket is to be.
@@ -151,20 +158,6 @@ const ANOTHERS: &str = "a socket that connexad has not made";
 
 fn taken(path: &Path, what: &'static str) -> SocketError {
     SocketError::Taken { path: path.to_owned(), what }
-}
-
-fn kind(there: FileType) -> &'static str {
-    if there.is_symlink() {
-        "a symbolic link"
-    } else if there.is_dir() {
-        "a folder"
-    } else if there.is_fifo() {
-        "a named pipe"
-    } else if there.is_file() {
-        "a file that exists already"
-    } else {
-        "a device"
-    }
 }
 
 /// Whether nobody listens on this socket any more.

@@ -29,6 +29,8 @@ pub(super) struct Files {
     secrets: u64,
     /// What the last work on them came to.
     problems: Problems,
+    /// Whether it was told that `chap-secrets` is written in place.
+    told: bool,
 }
 
 /// A dial that waits.
@@ -57,6 +59,7 @@ impl Files {
             under_way: UnderWay::default(),
             secrets: 0,
             problems: Problems::default(),
+            told: false,
         }
     }
 
@@ -86,14 +89,21 @@ impl Files {
     /// Returns when a piece of work is done; never while there is none.
     pub(super) async fn done(&mut self) {
         let Some(done) = self.rounds.join_next().await else { return std::future::pending().await };
+        let UnderWay { nodes, secrets } = std::mem::take(&mut self.under_way);
         let done = done.unwrap_or_else(|error| {
-            tracing::error!("file work has failed: {error}");
-            Problems::default()
+            tracing::error!("The work on pppd's files has failed: {error}");
+            Problems::of_a_panic(self.wanted.ppp_dir(), &nodes, secrets.is_some(), &error)
         });
+        if let Some(path) = done.in_place().filter(|_| !std::mem::replace(&mut self.told, true)) {
+            tracing::warn!(
+                "{} can't be replaced as a whole (a mount point, or its folder can't be written), so \
+                 it is written in place; what it held is kept beside it until that is done",
+                path.display()
+            );
+        }
         for problem in done.untold() {
             tracing::warn!("something of a removed node is left: {problem}");
         }
-        let UnderWay { nodes, secrets } = std::mem::take(&mut self.under_way);
         self.problems.replace(&nodes, secrets.is_some(), done);
         self.secrets = secrets.unwrap_or(self.secrets);
     }

@@ -159,7 +159,7 @@ fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> Vec<Sighting> {
         }
     }
     if sightings.iter().any(|s| s.pidfd.is_some()) {
-        let secrets = atomic_file::read(&paths.ppp_dir.join("chap-secrets")).ok().flatten();
+        let secrets = atomic_file::read(&paths.ppp_dir.join(secrets::FILE)).ok().flatten();
         let secrets = secrets.unwrap_or_default();
         for sighting in sightings.iter_mut().filter(new) {
             sighting.dialled = dialled(paths, sighting.node, &secrets);
@@ -231,6 +231,11 @@ fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> Option<Dialled> {
 /// The process that a pid file names.
 pub(super) fn named(path: &Path) -> Option<Pid> {
     read(path).map(|file| file.pid)
+}
+
+/// The process that a pid file names, and its link, once it has one.
+pub(super) fn named_with_link(path: &Path) -> Option<(Pid, Option<String>)> {
+    read(path).map(|file| (file.pid, file.interface))
 }
 
 /// Reads a pid file. pppd may be writing it just now: a line without its end does not count, and

@@ -9,6 +9,8 @@ mod ending;
 mod files;
 mod follow;
 mod found;
+#[cfg(test)]
+mod getword;
 pub(crate) mod host_options;
 mod jobs;
 mod leftovers;
@@ -136,6 +138,12 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>
             },
             ended = keeper.calls.ended() => keeper.ended(ended).await,
             () = keeper.files.done() => {}
+            Some(Err(failed)) = keeper.clearing.join_next() => {
+                // A panic of this part, too.
+                if let Ok(panic) = failed.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
             (done, signal) = keeper.jobs.done() => keeper.done(done, signal).await,
             () = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
@@ -182,8 +190,8 @@ struct Keeper {
     stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
-    /// Ends with this.
-    _clearing: JoinSet<()>,
+    /// Clears up what calls leave behind; ends with this.
+    clearing: JoinSet<()>,
 }
 
 impl Keeper {
@@ -191,10 +199,10 @@ impl Keeper {
         let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
         clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
-        let files = Files::new(Wanted::new(paths.ppp_dir.clone(), options), disk);
+        let files = Files::new(Wanted::new(&paths, options), disk);
         let calls = Calls::new(events);
         let jobs = Jobs::default();
-        Keeper { paths, files, jobs, calls, stirred, asked: false, _clearing: clearing }
+        Keeper { paths, files, jobs, calls, stirred, asked: false, clearing }
     }
 
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other

@@ -124,8 +124,11 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::getword;
     use super::*;
-    use crate::config::{Config, InterfaceName};
+    use crate::config::{Config, InterfaceName, LONGEST_PPTP};
     use crate::node::{Login, Secret, ServerAddr};
 
     fn node(login: &str) -> Node {
@@ -273,6 +276,42 @@ ifname \"\"
         assert!(has(&own, "unset USEPEERDNS") && !has(&own, "usepeerdns"), "{own}");
         let theirs = text(&node("admin"), &Options { use_peer_dns: true, ..options() });
         assert!(has(&theirs, "usepeerdns") && !has(&theirs, "unset USEPEERDNS"), "{theirs}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        /// To pppd every word may be an option: a login adds none and takes none away.
+        #[test]
+        fn a_login_of_any_bytes_is_read_back_or_refused(
+            bytes in prop_oneof![
+                prop::collection::vec(prop::sample::select(b"\"'\\# \n\t\0nx01-p\xc3\xa9".to_vec()), 0..12),
+                "[^\\p{Cc}]{0,300}".prop_map(String::into_bytes),
+                "[ -~]{0,40}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let login = std::str::from_utf8(&bytes).ok().and_then(|text| Login::parse(text).ok());
+            let Some(login) = login else { return Ok(()) };
+            let words = |login: Login| {
+                let node = Node { login, ..node("admin") };
+                getword::options(text(&node, &options()).as_bytes())
+            };
+            let mut plain = words(Login::parse("admin").unwrap());
+            for word in plain.iter_mut().filter(|word| *word == b"admin") {
+                word.clone_from(&bytes);
+            }
+            prop_assert_eq!(words(login), plain);
+        }
+    }
+
+    #[test]
+    fn the_longest_command_is_a_word_that_pppd_reads_whole() {
+        let pptp = "/".repeat(LONGEST_PPTP).into();
+        let options = Options { pptp, ..options() };
+        let node = Node { id: NodeId(u32::MAX), ..node("admin") };
+        let words = getword::options(text(&node, &options).as_bytes());
+        let command = pptp_command(&node, &options);
+        assert_eq!(words.get(1).map(Vec::as_slice), Some(command.as_bytes()));
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Scene {
 
     /// Removes the pid files that name no living pppd.
     pub(super) fn clear_files(&self, pppd: &Path) {
-        for file in &self.pid_files {
+        let is_of_a_link = |file: &&PidFile| matches!(file.of, Of::Link(_));
+        let (of_links, of_nodes): (Vec<_>, Vec<_>) = self.pid_files.iter().partition(is_of_a_link);
+        // A link's file is known by its node's, which therefore goes after it.
+        for file in of_links.into_iter().chain(of_nodes) {
             let has_a_caller = match &file.of {
                 Of::Node(node) => self.callers.iter().any(|caller| caller.node == *node),
                 Of::Link(_) => false,

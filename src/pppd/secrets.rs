@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::quoting::{quote, second_word, words};
 use crate::node::{Login, Node, NodeId, PEER_PREFIX, Secret};
 
+/// Its name, in the folder of pppd's files.
+pub(super) const FILE: &str = "chap-secrets";
+
 const BEGIN: &str = "# BEGIN connexad";
 const END: &str = "# END connexad";
 

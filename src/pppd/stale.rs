@@ -7,10 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::{callers, found};
 use crate::atomic_file;
+use crate::core::event::Pid;
 use crate::node::NodeId;
 
 /// A pid file as it was when it was looked at.
@@ -59,26 +61,31 @@ impl Of {
     }
 }
 
-/// The pid files of our nodes and of links, whatever they are but folders.
+/// The pid files of our nodes and of links. What is no plain file is nobody's pid file.
 pub(super) fn pid_files(run_dir: &Path) -> Vec<PidFile> {
     // That it can't be read was told by the look at the start.
     let names = atomic_file::names(run_dir).unwrap_or_default();
     let file = |name: String| {
         let (of, path) = (Of::read(&name)?, run_dir.join(&name));
-        let file = fs::symlink_metadata(&path).ok().filter(|file| !file.is_dir())?;
+        let file = fs::symlink_metadata(&path).ok().filter(Metadata::is_file)?;
         Some(PidFile { of, path, state: State::of(&file) })
     };
     names.into_iter().filter_map(file).collect()
 }
 
 impl PidFile {
-    /// Whether it names no process that it could be of. A link's file may be a stranger's, so it
-    /// has to be one of a pppd that has ended, and its link has to be gone, too.
+    /// Whether it names no process that it could be of. A link's file may be a stranger's, as one
+    /// of another network is: so a node's file has to name the same process and link, it has to be
+    /// of a pppd that has ended, and its link has to be gone, too.
     pub(super) fn names_nobody(&self, pppd: &Path) -> bool {
         let named = found::named(&self.path);
         match &self.of {
             Of::Node(node) => !named.is_some_and(|pid| callers::calls(pid, *node)),
-            Of::Link(link) => named.is_some_and(|pid| !found::is_pppd(pid, pppd)) && is_gone(link),
+            Of::Link(link) => {
+                let is_ours =
+                    |pid| self.path.parent().is_some_and(|dir| is_of_a_node(dir, pid, link));
+                named.is_some_and(|pid| is_ours(pid) && !found::is_pppd(pid, pppd)) && is_gone(link)
+            }
         }
     }
 
@@ -90,7 +97,7 @@ impl PidFile {
     pub(super) fn take_away(&self) {
         let Some(name) = self.path.file_name().and_then(|name| name.to_str()) else { return };
         let aside = self.path.with_file_name(aside_name(name));
-        if fs::rename(&self.path, &aside).is_err() {
+        if renameat_with(CWD, &self.path, CWD, &aside, RenameFlags::NOREPLACE).is_err() {
             return;
         }
         if !fs::symlink_metadata(&aside).is_ok_and(|file| State::of(&file) == self.state) {
@@ -100,12 +107,24 @@ impl PidFile {
     }
 }
 
+/// Whether a pid file of one of our nodes names this process and this link.
+fn is_of_a_node(run_dir: &Path, pid: Pid, link: &str) -> bool {
+    let names = atomic_file::names(run_dir).unwrap_or_default();
+    let of_nodes = names.iter().filter(|name| found::node_of(name).is_some());
+    of_nodes
+        .filter_map(|name| found::named_with_link(&run_dir.join(name)))
+        .any(|(named, its_link)| named == pid && its_link.as_deref() == Some(link))
+}
+
 /// Ends what a daemon that died within [`PidFile::take_away`] has begun. Not to be called while
 /// one is at it.
 pub(super) fn finish(run_dir: &Path, pppd: &Path) {
     for name in atomic_file::names(run_dir).unwrap_or_default() {
         let Some(path) = of_aside(&name).map(|name| run_dir.join(name)) else { continue };
         let aside = run_dir.join(&name);
+        if !fs::symlink_metadata(&aside).is_ok_and(|file| file.is_file()) {
+            continue;
+        }
         if found::named(&aside).is_some_and(|pid| found::is_pppd(pid, pppd)) {
             put_back(&aside, &path);
         }
@@ -192,16 +211,42 @@ mod tests {
         assert!(names_nobody(OURS, &format!("{}\n", std::process::id())));
     }
 
+    /// A link's pid file beside that of its node.
+    fn of_a_node(pid: &str) -> (tempfile::TempDir, PidFile) {
+        let (dir, file) = folder_with(LINK, pid);
+        let link = LINK.strip_suffix(".pid").unwrap();
+        fs::write(dir.path().join(OURS), format!("{pid}{link}\n")).unwrap();
+        (dir, file)
+    }
+
     #[test]
     fn a_links_pid_file_names_nobody_once_its_pppd_and_its_link_are_gone() {
-        assert!(names_nobody(LINK, NOBODY));
-        assert!(names_nobody(LINK, &format!("{}\n", std::process::id())));
+        for pid in [NOBODY, &format!("{}\n", std::process::id())] {
+            let (_dir, file) = of_a_node(pid);
+            assert!(file.names_nobody(Path::new("/usr/sbin/pppd")));
+        }
+    }
+
+    #[test]
+    fn a_links_pid_file_that_no_node_of_ours_speaks_of_is_a_strangers() {
+        assert!(!names_nobody(LINK, NOBODY));
+        let (dir, file) = folder_with(LINK, NOBODY);
+        fs::write(dir.path().join(OURS), format!("{NOBODY}ppp7\n")).unwrap();
+        assert!(!file.names_nobody(Path::new("/usr/sbin/pppd")));
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_no_pid_file_of_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(OURS)).unwrap();
+        std::os::unix::fs::symlink("/nowhere", dir.path().join(LINK)).unwrap();
+        assert_eq!(pid_files(dir.path()).len(), 0);
     }
 
     #[test]
     fn a_links_pid_file_whose_pppd_runs_stays() {
         let exe = std::env::current_exe().unwrap();
-        let (_dir, file) = folder_with(LINK, &format!("{}\n", std::process::id()));
+        let (_dir, file) = of_a_node(&format!("{}\n", std::process::id()));
         assert!(!file.names_nobody(&exe));
     }
 

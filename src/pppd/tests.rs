@@ -74,7 +74,7 @@ impl Stage {
             run_dir: self.path("run"),
             pppd: self.path("pppd"),
             pptp: self.path("pptp"),
-            ..Paths::default()
+            state_dir: self.path("state"),
         }
     }
 

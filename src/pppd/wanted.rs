@@ -7,19 +7,28 @@ use std::sync::Arc;
 use super::options::Options;
 use super::peer_file;
 use super::secrets::{self, Entry, Strangers};
-use crate::atomic_file::{self, FileError};
+use crate::atomic_file::{self, Edited, FileError};
+use crate::config::Paths;
 use crate::node::{Node, NodeId};
 
 /// The files that should be there, and what is yet to be done for it.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    ppp_dir: PathBuf,
+    places: Places,
     options: Options,
     nodes: BTreeMap<NodeId, Arc<Node>>,
     strangers: Strangers,
     /// How often `chap-secrets` was to be changed or looked at.
     changes: u64,
     todo: Todo,
+}
+
+/// Where files are.
+#[derive(Clone, Debug)]
+struct Places {
+    ppp_dir: PathBuf,
+    /// Where work on `chap-secrets` is kept while its own folder can't be written.
+    spare: PathBuf,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +46,7 @@ struct Todo {
 /// One round of file work, to be done where blocking is fine.
 #[derive(Debug)]
 pub(super) struct Round {
-    ppp_dir: PathBuf,
+    places: Places,
     write: Vec<(NodeId, String)>,
     remove: Vec<NodeId>,
     secrets: Option<Secrets>,
@@ -66,9 +75,35 @@ pub(super) struct Problems {
     leftovers: Vec<FileError>,
     /// Whether `chap-secrets` was to lose entries.
     removing: bool,
+    /// `chap-secrets`, where it could only be written in place.
+    in_place: Option<PathBuf>,
 }
 
 impl Problems {
+    /// The work on these files has failed by a fault of the program.
+    pub(super) fn of_a_panic(
+        ppp_dir: &Path,
+        nodes: &BTreeSet<NodeId>,
+        secrets: bool,
+        how: &dyn std::fmt::Display,
+    ) -> Self {
+        let peer = |id: &NodeId| {
+            let file = ppp_dir.join("peers").join(id.peer_name());
+            (*id, FileError::of_a_panic(&file, how))
+        };
+        let of_secrets = || FileError::of_a_panic(&ppp_dir.join(secrets::FILE), how);
+        Problems {
+            secrets: secrets.then(of_secrets),
+            peers: nodes.iter().map(peer).collect(),
+            ..Problems::default()
+        }
+    }
+
+    /// `chap-secrets`, where it could only be written in place.
+    pub(super) fn in_place(&self) -> Option<&Path> {
+        self.in_place.as_deref()
+    }
+
     /// These nodes' files, and maybe `chap-secrets`, were worked on again.
     pub(super) fn replace(&mut self, nodes: &BTreeSet<NodeId>, secrets: bool, new: Problems) {
         self.peers.retain(|id, _| !nodes.contains(id));
@@ -90,9 +125,10 @@ impl Problems {
 }
 
 impl Wanted {
-    pub(super) fn new(ppp_dir: PathBuf, options: Options) -> Self {
+    pub(super) fn new(paths: &Paths, options: Options) -> Self {
+        let places = Places { ppp_dir: paths.ppp_dir.clone(), spare: paths.state_dir.clone() };
         Wanted {
-            ppp_dir,
+            places,
             options,
             nodes: BTreeMap::new(),
             strangers: Strangers::AllBut(BTreeSet::new()),
@@ -156,6 +192,11 @@ impl Wanted {
         self.todo.nodes.contains(&node)
     }
 
+    /// The folder of pppd's files.
+    pub(super) fn ppp_dir(&self) -> &Path {
+        &self.places.ppp_dir
+    }
+
     /// The pptp program that peer files name.
     pub(super) fn pptp(&self) -> &Path {
         &self.options.pptp
@@ -182,8 +223,8 @@ impl Wanted {
             sweep: std::mem::take(&mut self.todo.sweep),
             removing: std::mem::take(&mut self.todo.removing),
         });
-        let ppp_dir = self.ppp_dir.clone();
-        let mut round = Round { ppp_dir, write: Vec::new(), remove: Vec::new(), secrets };
+        let places = self.places.clone();
+        let mut round = Round { places, write: Vec::new(), remove: Vec::new(), secrets };
         for id in nodes {
             self.todo.nodes.remove(&id);
             match self.nodes.get(&id) {
@@ -214,7 +255,8 @@ impl Round {
     /// Does it, each file whatever became of the others.
     pub(super) fn work(self) -> Problems {
         let mut problems = Problems::default();
-        let peers = self.ppp_dir.join("peers");
+        let Places { ppp_dir, spare } = &self.places;
+        let peers = ppp_dir.join("peers");
         let mut gone: Vec<String> = self.remove.iter().map(|id| id.peer_name()).collect();
         if let Some(secrets) = self.secrets.as_ref().filter(|secrets| secrets.sweep) {
             match atomic_file::names(&peers) {
@@ -234,9 +276,12 @@ impl Round {
             }
         }
         if let Some(secrets) = &self.secrets {
-            let path = self.ppp_dir.join("chap-secrets");
+            let path = ppp_dir.join(secrets::FILE);
             let rewrite = |old: &[u8]| secrets::rewrite(old, &secrets.entries, &secrets.strangers);
-            problems.secrets = atomic_file::edit(&path, rewrite).err();
+            match atomic_file::edit(&path, spare, rewrite) {
+                Ok(edited) => problems.in_place = (edited == Edited::InPlace).then_some(path),
+                Err(error) => problems.secrets = Some(error),
+            }
             problems.removing = secrets.removing;
         }
         problems

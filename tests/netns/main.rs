@@ -31,6 +31,7 @@ mod node_commands;
 mod operator;
 mod operator_socket;
 mod outage;
+mod paths;
 mod peer_route;
 mod pool;
 mod probe;

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::getword::{self, Found};
 use super::*;
 
 fn entry(login: &str, password: &str) -> Entry {
@@ -104,7 +105,8 @@ fn an_entry_that_runs_over_a_line_break_is_left_alone() {
 #[test]
 fn an_open_quote_of_others_does_not_hide_our_entries() {
     let new = rewritten("bob * it's *\n", &[(2, "admin", "secret")], &all());
-    assert_eq!(reference::lookup(new.as_bytes(), "admin", "connexa-node-2"), Some("secret".into()));
+    let found = getword::secret(new.as_bytes(), b"admin", b"connexa-node-2");
+    assert_eq!(found, Some(Found::Secret(b"secret".to_vec())));
 }
 
 fn password_of_2(file: &str) -> Option<String> {
@@ -141,6 +143,17 @@ fn credential() -> impl Strategy<Value = String> {
         .prop_filter("a file's name", |text| !text.starts_with("@/"))
 }
 
+/// What nobody would type, and pppd gives a meaning to.
+fn wild() -> impl Strategy<Value = Vec<u8>> {
+    let special = prop::sample::select(b"\"'\\#@/* \t\n\r\x0b\0nxs018\xc3\xa9\x7f\x85".to_vec());
+    prop_oneof![
+        prop::collection::vec(special, 0..12),
+        prop::collection::vec(any::<u8>(), 0..6),
+        "[^\\p{Cc}]{0,300}".prop_map(String::into_bytes),
+        credential().prop_map(String::into_bytes),
+    ]
+}
+
 fn known() -> impl Strategy<Value = BTreeMap<NodeId, Entry>> {
     prop::collection::btree_map(
         (0..20_u32).prop_map(NodeId),
@@ -159,6 +172,8 @@ fn foreign() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
     #[test]
     fn lines_of_others_stay_byte_for_byte(others in foreign(), entries in known()) {
         let new = rewrite(&others, &entries, &all());
@@ -176,93 +191,37 @@ proptest! {
     fn pppd_reads_back_the_same_secrets(others in foreign(), entries in known()) {
         let new = rewrite(&others, &entries, &all());
         for (id, Entry { login, password }) in &entries {
-            let found = reference::lookup(&new, login.as_str(), &id.peer_name());
-            prop_assert_eq!(found.as_deref(), Some(password.reveal()));
-        }
-    }
-}
-
-/// pppd's reader once more, after the shape of its own code rather than ours.
-mod reference {
-    struct Reader<'a> {
-        bytes: &'a [u8],
-        at: usize,
-    }
-
-    impl Reader<'_> {
-        fn next(&mut self) -> Option<u8> {
-            let byte = self.bytes.get(self.at).copied();
-            self.at += 1;
-            byte
-        }
-
-        /// The next word, and whether it is the first of its line.
-        fn word(&mut self) -> Option<(Vec<u8>, bool)> {
-            let (mut first, mut comment, mut escape) = (false, false, false);
-            let mut c;
-            loop {
-                c = self.next();
-                match c {
-                    Some(b'\n') if escape => escape = false,
-                    Some(b'\n') => (first, comment) = (true, false),
-                    Some(_) if comment => {}
-                    Some(_) if escape => break,
-                    Some(b'\\') => escape = true,
-                    Some(b'#') => comment = true,
-                    Some(b' ' | 9..=13) => {}
-                    Some(_) | None => break,
-                }
-            }
-            let (mut word, mut quote) = (Vec::new(), None);
-            while let Some(byte) = c {
-                if escape {
-                    escape = false;
-                    if byte != b'\n' {
-                        word.push(byte);
-                    }
-                } else if byte == b'\\' {
-                    escape = true;
-                } else if quote == Some(byte) {
-                    quote = None;
-                } else if quote.is_none() && matches!(byte, b'"' | b'\'') {
-                    quote = Some(byte);
-                } else if quote.is_none() && matches!(byte, b' ' | 9..=13 | b'#') {
-                    self.at -= 1;
-                    break;
-                } else {
-                    word.push(byte);
-                }
-                c = self.next();
-            }
-            (c.is_some() || !word.is_empty()).then_some((word, first))
+            let name = id.peer_name();
+            let found = getword::secret(&new, login.as_str().as_bytes(), name.as_bytes());
+            let secret = password.reveal().as_bytes().to_vec();
+            prop_assert_eq!(found, Some(Found::Secret(secret)));
         }
     }
 
-    /// The secret that pppd takes; numeric escapes are not in what we write.
-    pub(super) fn lookup(file: &[u8], client: &str, server: &str) -> Option<String> {
-        let mut reader = Reader { bytes: file, at: 0 };
-        let mut lines: Vec<Vec<Vec<u8>>> = Vec::new();
-        while let Some((word, first)) = reader.word() {
-            match lines.last_mut() {
-                Some(line) if !first => line.push(word),
-                _ => lines.push(vec![word]),
-            }
-        }
-        let fits = |word: &[u8], name: &str| match word {
-            b"*" => Some(0),
-            word if word == name.as_bytes() => Some(1),
-            _ => None,
+    /// Whatever bytes a row has, it is invalid, or pppd reads its entry and nothing more.
+    #[test]
+    fn a_login_and_a_password_of_any_bytes_are_read_back_or_refused(
+        login in wild(),
+        password in wild(),
+        others in foreign(),
+    ) {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let login = text(&login).and_then(|login| Login::parse(login).ok());
+        let password = text(&password).and_then(|password| Secret::parse(password).ok());
+        let (Some(login), Some(password)) = (login, password) else { return Ok(()) };
+        let wild = Entry { login, password };
+        let line = |id: u32, entry: &Entry| {
+            let name = NodeId(id).peer_name();
+            [entry.login.as_str(), &name, entry.password.reveal(), "*"]
+                .map(|word| word.as_bytes().to_vec())
+                .to_vec()
         };
-        let mut best: Option<(usize, &[u8])> = None;
-        for line in &lines {
-            let [c, s, secret, ..] = line.as_slice() else { continue };
-            let Some(score) = fits(c, client).zip(fits(s, server)).map(|(c, s)| 2 * c + s) else {
-                continue;
-            };
-            if best.is_none_or(|(top, _)| score > top) {
-                best = Some((score, secret));
-            }
-        }
-        best.map(|(_, secret)| String::from_utf8(secret.to_vec()).unwrap())
+        let plain = entry("admin", "secret");
+        let mut lines = vec![line(1, &plain), line(2, &wild), line(3, &plain)];
+        lines.extend(getword::lines(&others));
+        let entries = [(1, plain.clone()), (2, wild), (3, plain)];
+        let entries = entries.into_iter().map(|(id, entry)| (NodeId(id), entry)).collect();
+        let new = rewrite(&others, &entries, &all());
+        prop_assert_eq!(getword::lines(&new), lines);
     }
 }

@@ -101,3 +101,15 @@ async fn secrets_that_can_not_be_written_hold_back_the_dial() {
     work.ask(dial(1, 2));
     assert_eq!(work.refusal().await.kind, FailureKind::Files);
 }
+
+#[tokio::test]
+async fn work_on_files_that_fails_by_a_fault_of_the_program_fails_the_dial() {
+    let stage = Stage::new();
+    stage.script("pppd", "exit 0");
+    let (mut work, _) = stage.work_with(Arc::new(|_| panic!("no disk"))).await;
+    work.ask(stage.write(2));
+    work.ask(dial(1, 2));
+    let failure = work.refusal().await;
+    assert_eq!(failure.kind, FailureKind::Files);
+    assert!(failure.message.ends_with("this is a fault of connexad, report it"), "{failure}");
+}
