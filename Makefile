@@ -23,10 +23,14 @@ demo: build ## five nodes, real PPTP servers, an outage and the backend restart;
 test: compiler ## lint, unit, simulation, netns and lab tests; ends with a line that counts them
 	@tests/all
 
-soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; then the mutations, or M="NAME..." or M=all alone
+soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; the daemon killed at each change of a file; then the mutations, or M="NAME..." or M=all alone
 ifeq ($(M),)
 	@SOAK=$(or $(SOAK),600) cargo test --quiet --test sim -- --exact --nocapture \
 	  whatever_happens_every_wanted_and_reachable_node_comes_up_again
+endif
+ifeq ($(M)$(SIM_SEED),)
+	@$(need) strace=strace
+	@cargo test --quiet --test netns kills:: -- --ignored
 endif
 ifeq ($(SIM_SEED),)
 	@tests/sim/mutate $(filter-out all,$(M))

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use crate::database::{Database, SCHEMA};
-use crate::namespace::{Namespace, kill, run};
+use crate::namespace::{Namespace, kill, lives, run};
 
 /// The daemon under test.
 pub(crate) const CONNEXAD: &str = env!("CARGO_BIN_EXE_connexad");
@@ -212,7 +212,8 @@ impl Gateway {
         self.launch(command)
     }
 
-    fn launch(&mut self, mut command: Command) -> &mut Self {
+    /// Starts a command of [`Gateway::connexad`]'s kind as the daemon.
+    pub(crate) fn launch(&mut self, mut command: Command) -> &mut Self {
         let log = self.path("connexad.log");
         let log = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
         command.stdout(Stdio::null()).stderr(log);
@@ -223,6 +224,11 @@ impl Gateway {
     /// Sends the daemon a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.daemon.as_ref().unwrap().id(), signal);
+    }
+
+    /// Whether the daemon has not ended by itself.
+    pub(crate) fn lives(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| lives(daemon.id()))
     }
 
     /// Sends the daemon a signal that ends it, and waits for that.

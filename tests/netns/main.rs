@@ -26,6 +26,7 @@ mod firewall;
 mod golden;
 mod hooks;
 mod kernel_truth;
+mod kills;
 mod names;
 mod node_commands;
 mod operator;
