@@ -122,7 +122,8 @@ pub async fn firewall(
     match &arguments.command {
         FirewallCommand::Print(rules) => {
             let filter = rules.filter().await?;
-            let text = firewall::print(filter, &wish(rules, config).await?, &places(&rules.into)).await?;
+            let text =
+                firewall::print(filter, &wish(rules, config).await?, &places(&rules.into)).await?;
             Ok((told::rules(filter, text, as_json)?, Exit::Done))
         }
         FirewallCommand::Apply(rules) => apply(rules, config, as_json).await,
@@ -135,9 +136,9 @@ pub async fn firewall(
 }
 
 impl ServerArguments {
-    fn scope(&self) -> Scope {
-        let (named, config) = (self.servers.clone(), self.config.clone());
-        Scope { named, of_nodes: self.of_nodes, config }
+    fn scope(&self, config: Option<&Path>) -> Scope {
+        let config = config.filter(|_| self.of_nodes).map(Path::to_owned);
+        Scope { named: self.servers.clone(), of_nodes: self.of_nodes, config }
     }
 }
 
@@ -177,7 +178,7 @@ async fn apply(
 async fn wish(rules: &RuleArguments, config: Option<&Path>) -> Result<Wish, FirewallCommandError> {
     Ok(Wish {
         servers: servers(&rules.servers, config).await?,
-        scope: rules.servers.scope(),
+        scope: rules.servers.scope(config),
         clamp_mss: rules.clamp_mss,
         conntrack_helper: rules.conntrack_helper,
     })
@@ -220,7 +221,7 @@ async fn check(
     as_json: bool,
 ) -> Result<(String, Exit), FirewallCommandError> {
     let servers = servers(asked, config).await?;
-    let mut scope = asked.scope();
+    let mut scope = asked.scope(config);
     let troubles = if scope.is_any() {
         // What the rules that are there do not let through is not wanted either.
         scope = firewall::scope().await?;
