@@ -159,7 +159,7 @@ impl Victim {
         was_killed
     }
 
-    fn is_killed_everywhere(mut self) {
+    fn killed_everywhere(mut self) {
         let mut killed = 0;
         for (file, call) in FILES.iter().flat_map(|file| CHANGES.map(|call| (file, call))) {
             for nth in 1..MOST {
@@ -171,7 +171,6 @@ impl Victim {
                 }
             }
         }
-        println!("killed {killed} times in {} rounds", self.rounds);
         assert!(killed > 20, "strace has killed it {killed} times only");
     }
 }
@@ -179,7 +178,7 @@ impl Victim {
 #[test]
 #[ignore = "takes minutes; `make soak` runs it"]
 fn a_daemon_that_is_killed_at_any_change_of_a_file_leaves_whole_files_and_all_tunnels() {
-    Victim::new(gateway(), "ppp/chap-secrets", false).is_killed_everywhere();
+    Victim::new(gateway(), "ppp/chap-secrets", false).killed_everywhere();
 }
 
 #[test]
@@ -188,5 +187,5 @@ fn a_daemon_that_is_killed_while_it_writes_in_place_leaves_files_that_the_next_o
     let gateway = gateway();
     fs::copy(gateway.path("ppp/chap-secrets"), gateway.path("secrets")).unwrap();
     let _mount = Mount::bind(&gateway.path("secrets"), gateway.path("ppp/chap-secrets"));
-    Victim::new(gateway, "secrets", true).is_killed_everywhere();
+    Victim::new(gateway, "secrets", true).killed_everywhere();
 }
