@@ -156,7 +156,7 @@ impl Calls {
 
 /// Has the kernel keep no route, rule or address of ours.
 async fn clear_routes() {
-    let nothing = Routing { table_base: None, peer_route: true };
+    let nothing = Routing { table_base: None, peer_route: true, ..Routing::default() };
     let (router, route) = Router::new(&nothing);
     let finish = async move {
         router.begin();

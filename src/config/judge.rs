@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Config, Span, pppd_options};
+use super::{Config, Routing, Span, WhenDown, pppd_options};
 
 /// What is wrong with the value of a key, or with those of several keys together.
 #[derive(Debug)]
@@ -153,7 +153,16 @@ fn contradictions(config: &Config) -> Vec<Judgement> {
         );
         (value > limit).then(|| Judgement { keys: vec![key, other], message })
     };
-    NO_LONGER.iter().filter_map(too_long).collect()
+    let unguarded = || {
+        let Routing { table_base, when_down, .. } = config.routing;
+        let message = "is \"unreachable\", which needs a table for each tunnel; set routing.table_base, for \
+                       example to 1000, or leave this out";
+        (table_base.is_none() && when_down == WhenDown::Unreachable).then(|| Judgement {
+            keys: vec!["routing.when_down", "routing.table_base"],
+            message: message.to_owned(),
+        })
+    };
+    NO_LONGER.iter().filter_map(too_long).chain(unguarded()).collect()
 }
 
 /// Of the keys that are like no other.

@@ -20,7 +20,7 @@ pub use probe::{Probe, Target, TargetError};
 pub use rights::{Exposed, exposed};
 pub use sections::{
     Backend, Backoff, Columns, Config, Control, Database, Hooks, InterfaceName, Log, LogFormat,
-    LogLevel, Outage, Paths, Routing, Selection, Tunnel,
+    LogLevel, Outage, Paths, Routing, Selection, Tunnel, WhenDown,
 };
 pub use span::{Span, SpanError};
 

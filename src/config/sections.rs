@@ -215,16 +215,36 @@ impl Default for Backoff {
     }
 }
 
+/// What becomes of traffic for a tunnel that is not up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenDown {
+    /// It takes the main routes.
+    Main,
+    /// It can't leave at all.
+    Unreachable,
+}
+
 /// Routes of their own for tunnels.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
     /// The tunnel of node N gets the table `table_base` + N; unset is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_base: Option<u32>,
+    /// What becomes of traffic that is marked for a wanted node whose tunnel is not up: `main` lets it
+    /// leave by the main routes, in the clear; `unreachable` lets nothing leave, also while no daemon
+    /// runs, and needs `table_base`.
+    pub when_down: WhenDown,
     /// Let the kernel's route to a tunnel's peer stand in the main table. Without it, no address
     /// that a server names as its own changes where other packets of the host go.
     pub peer_route: bool,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Routing { table_base: None, when_down: WhenDown::Main, peer_route: false }
+    }
 }
 
 /// Programs that run when a tunnel comes or goes.

@@ -220,6 +220,7 @@ fn values_that_can_not_work_are_refused() {
         ("[probe]\ntimeout = \"20s\"", "probe.timeout"),
         ("[probe]\nloss = 0", "probe.loss"),
         ("[routing]\ntable_base = 0", "routing.table_base"),
+        ("[routing]\nwhen_down = \"unreachable\"", "routing.when_down"),
         ("[tunnel]\ndial_concurrency = 0", "tunnel.dial_concurrency"),
         ("[tunnel]\nbackoff = { min = \"9m\" }", "tunnel.backoff.min"),
         ("[backend]\nrestart = []", "backend.restart"),

@@ -62,6 +62,18 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
+    /// A tunnel of this node is wanted, whether it is up or not, or could be dialled.
+    Wanted {
+        /// Which node.
+        node: NodeId,
+    },
+    /// None is wanted any more.
+    Unwanted {
+        /// Which node.
+        node: NodeId,
+    },
+    /// Every node that is wanted was told by now: what an earlier daemon left of others may go.
+    AllTold,
     /// A call has a link.
     Linked {
         /// Whose call.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::change::Way;
 use super::effect::Order;
 use super::event::{Candidate, InvalidRow, Ranked, Rows};
 use super::notice::{HangUp, Notice};
@@ -121,6 +122,11 @@ impl Core {
             return;
         }
         let old = std::mem::replace(&mut tunnel.want, want);
+        match (old.is_wanted(), tunnel.want.is_wanted()) {
+            (false, true) => turn.way(Way::Wanted { node: id }),
+            (true, false) => turn.way(Way::Unwanted { node: id }),
+            (true, true) | (false, false) => {}
+        }
         let mut keep = None;
         let redial = match (&old, &tunnel.want) {
             (Want::Tunnel(old), Want::Tunnel(new)) if old.dials_like(new) => false,
@@ -232,8 +238,9 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use crate::core::State;
-    use crate::core::event::{Event, Ranked, Rows};
-    use crate::core::stage::{NODE, Stage, candidate};
+    use crate::core::change::Way;
+    use crate::core::event::{Ask, Event, Ranked, Rows};
+    use crate::core::stage::{NODE, Stage, candidate, invalid};
 
     #[test]
     fn stopped_nodes_are_not_counted_as_held_up() {
@@ -252,6 +259,26 @@ mod tests {
         stage.desire(None);
         stage.desire(Some(candidate("another")));
         assert!(stage.was_told("Node 1: its row is back"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_node_is_told_to_be_wanted_from_its_row_s_coming_to_its_going_whatever_becomes_of_its_tunnel()
+     {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.desire(Some(invalid()));
+        stage.desire(Some(candidate("secret")));
+        stage.ask(Ask::Stop);
+        assert_eq!(stage.ways, [Way::Wanted { node: NODE }, Way::AllTold]);
+        stage.desire(None);
+        assert_eq!(stage.ways.last(), Some(&Way::Unwanted { node: NODE }));
+    }
+
+    #[test]
+    fn a_call_that_is_found_is_not_wanted_before_its_row_is_read() {
+        let mut stage = Stage::adopting_before_the_rows(None);
+        assert!(!stage.ways.contains(&Way::Wanted { node: NODE }), "{:?}", stage.ways);
+        stage.desire(Some(candidate("secret")));
+        assert!(stage.ways.contains(&Way::Wanted { node: NODE }), "{:?}", stage.ways);
     }
 
     #[test]

@@ -103,6 +103,8 @@ struct Known {
     database: bool,
     /// Why the database can't be read just now.
     database_problem: Option<String>,
+    /// Whether that all of it is known was told.
+    told: bool,
 }
 
 impl Known {
@@ -202,6 +204,7 @@ impl Core {
         }
         self.serve_deadlines(turn);
         self.fill_pool(turn);
+        self.tell_all_wanted(turn);
         self.start_dials(turn);
         self.watch_outage(turn.at());
         std::mem::take(&mut turn.effects)
@@ -254,6 +257,13 @@ impl Core {
         self.end_second_calls(turn);
         self.host.expire(turn.at());
         self.close_window(turn);
+    }
+
+    /// Once, when the first candidates have their places.
+    fn tell_all_wanted(&mut self, turn: &mut Turn) {
+        if self.known.enough() && !std::mem::replace(&mut self.known.told, true) {
+            turn.way(Way::AllTold);
+        }
     }
 
     fn start_dials(&mut self, turn: &mut Turn) {

@@ -36,6 +36,14 @@ impl Want {
         }
     }
 
+    /// Whether a tunnel is wanted, also while it can't be dialled.
+    pub(super) fn is_wanted(&self) -> bool {
+        match self {
+            Want::Tunnel(_) | Want::Invalid(_) => true,
+            Want::Unknown | Want::Nothing => false,
+        }
+    }
+
     /// The row, where a tunnel is wanted and can be dialled.
     pub(super) fn node(&self) -> Option<&Node> {
         match self {

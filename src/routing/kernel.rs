@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use netlink_sys::AsyncSocket;
@@ -16,11 +16,14 @@ use rustix::io::Errno;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::plan::{Plan, Route, Rule, Selector};
+use super::plan::{Plan, Route, Rule, Selector, To};
 use crate::core::event::IfIndex;
 
 /// Marks rules and routes as ours; not given to anybody in iproute2's rt_protos.
 const OURS: u8 = 201;
+
+/// The metric of a route that stands behind every other one of its table.
+const LAST: u32 = u32::MAX;
 
 /// For one look. The kernel answers at once; thousands of tunnels take some seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -40,8 +43,22 @@ pub(super) enum RoutingError {
     /// The kernel owes an answer.
     #[error("Routes of tunnels: the kernel did not answer within {} s; it is asked again", LIMIT.as_secs())]
     Silent,
-    /// The kernel refused.
+    /// The tunnel is not there any more as it was.
+    #[error(
+        "Routes of tunnels: can't put a route into table {0}: the link of its tunnel is gone, down or \
+         without its address; it is tried again"
+    )]
+    NoTunnel(u32),
+    /// The kernel does not let the daemon.
     #[error("Routes of tunnels: can't {what}: {source}; connexad needs CAP_NET_ADMIN")]
+    Forbidden {
+        /// What was tried.
+        what: String,
+        /// The kernel's answer.
+        source: Error,
+    },
+    /// The kernel refused.
+    #[error("Routes of tunnels: can't {what}: {source}; it is tried again")]
     Refused {
         /// What was tried.
         what: String,
@@ -51,7 +68,28 @@ pub(super) enum RoutingError {
 }
 
 fn refused(what: impl Into<String>) -> impl FnOnce(Error) -> RoutingError {
-    move |source| RoutingError::Refused { what: what.into(), source }
+    move |source| {
+        let what = what.into();
+        if is_one_of(&source, &[Errno::PERM, Errno::ACCESS]) {
+            RoutingError::Forbidden { what, source }
+        } else {
+            RoutingError::Refused { what, source }
+        }
+    }
+}
+
+/// What a link answers that is gone, has lost the address that a route is to name, or is down.
+const NO_TUNNEL: [Errno; 5] =
+    [Errno::NODEV, Errno::INVAL, Errno::NETDOWN, Errno::NETUNREACH, Errno::ADDRNOTAVAIL];
+
+fn not_added(route: &Route) -> impl FnOnce(Error) -> RoutingError {
+    let table = route.table;
+    let is_by_a_link = matches!(route.to, To::Link { .. });
+    move |error| match () {
+        () if is_one_of(&error, &[Errno::EXIST]) => RoutingError::Taken(table),
+        () if is_by_a_link && is_one_of(&error, &NO_TUNNEL) => RoutingError::NoTunnel(table),
+        () => refused(format!("put a route into table {table}"))(error),
+    }
 }
 
 /// Makes the kernel's rules and routes those of the plan, by a socket of its own. Returns what could
@@ -69,35 +107,32 @@ pub(super) async fn reconcile(plan: &Plan) -> Result<Vec<RoutingError>, RoutingE
     timeout(LIMIT, carry_out(&handle, plan)).await.unwrap_or(Err(RoutingError::Silent))
 }
 
-/// Removes what is ours and not wanted, and adds what is wanted and not there. Does all it can;
+/// Adds what is wanted and not there, and removes what is ours and not wanted. Does all it can;
 /// the failures are returned. A list that is torn by a change is no harm: the change is heard, and
 /// the next look mends what this one got wrong.
 async fn carry_out(handle: &Handle, plan: &Plan) -> Result<Vec<RoutingError>, RoutingError> {
     let (rules, routes) = (rules(handle).await?, routes(handle).await?);
     let mut failures = Vec::new();
-    for rule in rules.difference(&plan.rules) {
-        let removed = handle.rule().del(rule_message(rule)).execute().await;
-        let removed = but(removed, &[Errno::NOENT, Errno::SRCH]);
-        failures.extend(removed.map_err(refused(format!("remove the rule {rule}"))).err());
-    }
-    for route in routes.difference(&plan.routes) {
-        let removed = handle.route().del(route_message(route)).execute().await;
-        let removed = but(removed, &[Errno::NOENT, Errno::SRCH, Errno::NODEV]);
-        failures.extend(removed.map_err(refused(format!("empty table {}", route.table))).err());
-    }
+    // First what is wanted: where a rule changes its table, there is no moment without one.
     for route in plan.routes.difference(&routes) {
         let added = handle.route().add(route_message(route)).execute().await;
-        let added = added.map_err(|error| match code(&error) {
-            Some(code) if code == Errno::EXIST.raw_os_error() => RoutingError::Taken(route.table),
-            Some(_) | None => refused(format!("put a route into table {}", route.table))(error),
-        });
-        failures.extend(added.err());
+        failures.extend(added.map_err(not_added(route)).err());
     }
     for rule in plan.rules.difference(&rules) {
         let mut request = handle.rule().add();
         *request.message_mut() = rule_message(rule);
-        let added = but(request.execute().await, &[Errno::EXIST]);
+        let added = but(request.execute().await, &[Errno::EXIST, Errno::AFNOSUPPORT]);
         failures.extend(added.map_err(refused(format!("add the rule {rule}"))).err());
+    }
+    for rule in rules.difference(&plan.rules).filter(|rule| !plan.keeps_rule(rule)) {
+        let removed = handle.rule().del(rule_message(rule)).execute().await;
+        let removed = but(removed, &[Errno::NOENT, Errno::SRCH]);
+        failures.extend(removed.map_err(refused(format!("remove the rule {rule}"))).err());
+    }
+    for route in routes.difference(&plan.routes).filter(|route| !plan.keeps_route(route)) {
+        let removed = handle.route().del(route_message(route)).execute().await;
+        let removed = but(removed, &[Errno::NOENT, Errno::SRCH, Errno::NODEV]);
+        failures.extend(removed.map_err(refused(format!("empty table {}", route.table))).err());
     }
     Ok(failures)
 }
@@ -121,15 +156,18 @@ fn code(error: &Error) -> Option<i32> {
     Some(message.raw_code().saturating_abs())
 }
 
+/// Those of ours. A kernel without IPv6 has none for it.
 async fn rules(handle: &Handle) -> Result<BTreeSet<Rule>, RoutingError> {
-    let list: Vec<RuleMessage> = handle
-        .rule()
-        .get(IpVersion::V4)
-        .execute()
-        .try_collect()
-        .await
-        .map_err(refused("list rules"))?;
-    Ok(list.iter().filter_map(our_rule).collect())
+    let mut rules = BTreeSet::new();
+    for version in [IpVersion::V4, IpVersion::V6] {
+        let list: Result<Vec<RuleMessage>, Error> =
+            handle.rule().get(version).execute().try_collect().await;
+        match list {
+            Err(error) if is_one_of(&error, &[Errno::AFNOSUPPORT, Errno::OPNOTSUPP]) => {}
+            list => rules.extend(list.map_err(refused("list rules"))?.iter().filter_map(our_rule)),
+        }
+    }
+    Ok(rules)
 }
 
 async fn routes(handle: &Handle) -> Result<BTreeSet<Route>, RoutingError> {
@@ -164,21 +202,35 @@ fn our_rule(message: &RuleMessage) -> Option<Rule> {
         }
     }
     let selector = selector.filter(|selector| ours && priority == Some(selector.priority()))?;
-    Some(Rule { selector, table })
+    match (message.header.family, message.header.action, selector) {
+        (AddressFamily::Inet, RuleAction::ToTable, selector) => {
+            Some(Rule::Table { selector, table })
+        }
+        (AddressFamily::Inet6, RuleAction::Unreachable, Selector::Mark(mark)) => {
+            Some(Rule::NoIpv6 { mark })
+        }
+        _ => None,
+    }
 }
 
 fn our_route(message: &RouteMessage) -> Option<Route> {
-    let (mut index, mut source) = (None, Ipv4Addr::UNSPECIFIED);
+    let (mut index, mut source, mut priority) = (None, Ipv4Addr::UNSPECIFIED, 0);
     for attribute in &message.attributes {
         #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
         match attribute {
             RouteAttribute::Oif(number) => index = Some(IfIndex(*number)),
             RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => source = *ip,
+            RouteAttribute::Priority(number) => priority = *number,
             _ => {}
         }
     }
+    let to = match (message.header.kind, index) {
+        (RouteType::Unreachable, None) if priority == LAST => To::Nowhere,
+        (RouteType::Unicast, Some(index)) => To::Link { index, source },
+        _ => return None,
+    };
     let ours = is_ours(message.header.protocol) && message.header.destination_prefix_length == 0;
-    Some(Route { table: table_of(message), index: index.filter(|_| ours)?, source })
+    ours.then_some(Route { table: table_of(message), to })
 }
 
 /// The table's number; beyond 255 it stands in an attribute.
@@ -192,14 +244,22 @@ pub(super) fn table_of(message: &RouteMessage) -> u32 {
 
 fn rule_message(rule: &Rule) -> RuleMessage {
     let mut message = RuleMessage::default();
-    message.header.family = AddressFamily::Inet;
-    message.header.action = RuleAction::ToTable;
-    message.attributes = vec![
-        RuleAttribute::Table(rule.table),
-        RuleAttribute::Priority(rule.selector.priority()),
-        RuleAttribute::Protocol(RouteProtocol::Other(OURS)),
-    ];
-    match &rule.selector {
+    message.attributes.push(RuleAttribute::Protocol(RouteProtocol::Other(OURS)));
+    let selector = match rule {
+        Rule::Table { selector, table } => {
+            message.header.family = AddressFamily::Inet;
+            message.header.action = RuleAction::ToTable;
+            message.attributes.push(RuleAttribute::Table(*table));
+            selector
+        }
+        Rule::NoIpv6 { mark } => {
+            message.header.family = AddressFamily::Inet6;
+            message.header.action = RuleAction::Unreachable;
+            &Selector::Mark(*mark)
+        }
+    };
+    message.attributes.push(RuleAttribute::Priority(selector.priority()));
+    match selector {
         Selector::Interface(name) => message.attributes.push(RuleAttribute::Oifname(name.clone())),
         Selector::Mark(mark) => {
             let mask = RuleAttribute::FwMask(u32::MAX);
@@ -214,22 +274,32 @@ fn rule_message(rule: &Rule) -> RuleMessage {
 }
 
 fn route_message(route: &Route) -> RouteMessage {
-    RouteMessageBuilder::<Ipv4Addr>::new()
+    let message = RouteMessageBuilder::<Ipv4Addr>::new()
         .table_id(route.table)
-        .output_interface(route.index.0)
-        .pref_source(route.source)
-        .protocol(RouteProtocol::Other(OURS))
-        .scope(RouteScope::Link)
-        .build()
+        .protocol(RouteProtocol::Other(OURS));
+    match route.to {
+        To::Link { index, source } => {
+            message.output_interface(index.0).pref_source(source).scope(RouteScope::Link).build()
+        }
+        To::Nowhere => message.kind(RouteType::Unreachable).priority(LAST).build(),
+    }
 }
 
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.selector {
-            Selector::Interface(name) => write!(f, "oif {name}")?,
-            Selector::Mark(mark) => write!(f, "fwmark {mark}")?,
-            Selector::Source(ip) => write!(f, "from {ip}")?,
+        match self {
+            Rule::Table { selector, table } => write!(f, "{selector} lookup {table}"),
+            Rule::NoIpv6 { mark } => write!(f, "{} unreachable (IPv6)", Selector::Mark(*mark)),
         }
-        write!(f, " lookup {}", self.table)
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Selector::Interface(name) => write!(f, "oif {name}"),
+            Selector::Mark(mark) => write!(f, "fwmark {mark}"),
+            Selector::Source(ip) => write!(f, "from {ip}"),
+        }
     }
 }

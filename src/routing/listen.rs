@@ -1,4 +1,4 @@
-//! Hears of changes of IPv4 rules and routes by others.
+//! Hears of changes of rules and IPv4 routes by others.
 //!
 //! What is unread waits in the kernel's buffer, and an overrun of it is a change like any other. So
 //! nothing grows here, and answers to requests, which come by another socket, are never lost in it.
@@ -15,9 +15,12 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE};
 
 use super::kernel::{RoutingError, is_ours, table_of};
-use super::plan::Plan;
+use super::plan::{Plan, Route};
 use crate::core::event::IfIndex;
 use crate::netlink::{self, Datagram};
+
+/// The bit of the group `RTNLGRP_IPV6_RULE` (linux/rtnetlink.h).
+const IPV6_RULE: u32 = 1 << 18;
 
 /// The listening socket.
 pub(super) struct Listener {
@@ -37,7 +40,7 @@ impl Interest {
     pub(super) fn of(plan: &Plan) -> Self {
         Interest {
             tables: plan.routes.iter().map(|route| route.table).collect(),
-            links: plan.routes.iter().map(|route| route.index).collect(),
+            links: plan.routes.iter().filter_map(Route::link).collect(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Listener {
     /// Subscribes.
     pub(super) fn open() -> Result<Self, RoutingError> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
-        let groups = SocketAddr::new(0, RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE);
+        let groups = SocketAddr::new(0, RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE | IPV6_RULE);
         socket.socket_mut().bind(&groups).map_err(RoutingError::Socket)?;
         Ok(Listener { socket, datagram: Datagram::new() })
     }

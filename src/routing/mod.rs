@@ -1,5 +1,6 @@
 //! Traffic by tunnel: a table with a default route for each tunnel that is up, and rules that lead
-//! to it by output interface, by mark and by source address. And no other traffic by a tunnel, whatever
+//! to it by output interface, by mark and by source address. Where the operator wants it so, one that
+//! leads nowhere for each node that is wanted, up or not. And no other traffic by a tunnel, whatever
 //! its server says: [`peer_route`], [`settings`].
 //!
 //! Every look ends in comparing what is wanted with what the kernel has, so lost events, a restart
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use kernel::RoutingError;
 use listen::{Interest, Listener};
 
-use crate::config;
+use crate::config::{self, WhenDown};
 use crate::core::change::{Change, UpTunnel, Way};
 use crate::core::event::{CallId, IfIndex};
 use crate::node::NodeId;
@@ -36,10 +37,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What the routes are to serve.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Wanted {
     /// `routing.table_base`.
     table_base: Option<u32>,
+    /// `routing.when_down`.
+    when_down: WhenDown,
     /// `routing.peer_route`.
     peer_route: bool,
     /// Whether running tunnels were looked for: before that, routes may be those of a tunnel that
@@ -47,11 +50,48 @@ struct Wanted {
     known: bool,
     /// The daemon ends: one more look, and no other.
     ending: bool,
+    /// The nodes that a tunnel is wanted of, each with the local address that its last one had.
+    nodes: BTreeMap<NodeId, Option<Ipv4Addr>>,
+    /// Whether every wanted node is among them.
+    all_told: bool,
     tunnels: BTreeMap<NodeId, UpTunnel>,
     /// The link of its last call, from when it is known.
     links: BTreeMap<NodeId, (IfIndex, CallId)>,
     /// The address of our end that was refused last, of a call that is being hung up.
     refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
+}
+
+impl Wanted {
+    /// Nothing yet, by these settings.
+    fn by(routing: &config::Routing) -> Self {
+        let config::Routing { table_base, when_down, peer_route } = *routing;
+        Wanted {
+            table_base,
+            when_down,
+            peer_route,
+            known: false,
+            ending: false,
+            nodes: BTreeMap::new(),
+            all_told: false,
+            tunnels: BTreeMap::new(),
+            links: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    fn routing(&self) -> config::Routing {
+        let Wanted { table_base, when_down, peer_route, .. } = *self;
+        config::Routing { table_base, when_down, peer_route }
+    }
+
+    /// A tunnel is up no more. Whether it was.
+    fn fell(&mut self, node: NodeId) -> bool {
+        let Some(tunnel) = self.tunnels.remove(&node) else { return false };
+        if let Some(last) = self.nodes.get_mut(&node) {
+            *last = Some(tunnel.local);
+        }
+        true
+    }
 }
 
 /// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
@@ -63,9 +103,7 @@ impl Router {
     pub(crate) fn new(
         routing: &config::Routing,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let config::Routing { table_base, peer_route } = *routing;
-        let (router, wanted) =
-            watch::channel(Wanted { table_base, peer_route, ..Wanted::default() });
+        let (router, wanted) = watch::channel(Wanted::by(routing));
         let (addresses, peer_routes, settings) = (
             address::run(wanted.clone()),
             peer_route::run(wanted.clone()),
@@ -77,11 +115,12 @@ impl Router {
 
     /// The configuration was read again.
     pub(crate) fn configure(&self, routing: &config::Routing) {
-        let config::Routing { table_base, peer_route } = *routing;
         self.0.send_if_modified(|wanted| {
-            let base = std::mem::replace(&mut wanted.table_base, table_base);
-            let peer = std::mem::replace(&mut wanted.peer_route, peer_route);
-            (base, peer) != (table_base, peer_route)
+            let old = wanted.routing();
+            let config::Routing { table_base, when_down, peer_route } = *routing;
+            (wanted.table_base, wanted.when_down, wanted.peer_route) =
+                (table_base, when_down, peer_route);
+            old != *routing
         });
     }
 
@@ -108,7 +147,7 @@ impl Router {
                 }
             }),
             Change::Fell { node } => {
-                self.0.send_if_modified(|wanted| wanted.tunnels.remove(node).is_some());
+                self.0.send_if_modified(|wanted| wanted.fell(*node));
             }
             Change::Explained { .. } => {}
         }
@@ -117,6 +156,13 @@ impl Router {
     /// Follows what else the ways of packets depend on.
     pub(crate) fn follow_way(&self, way: &Way) {
         match *way {
+            Way::Wanted { node } => {
+                self.0.send_modify(|wanted| _ = wanted.nodes.insert(node, None));
+            }
+            Way::Unwanted { node } => {
+                self.0.send_modify(|wanted| _ = wanted.nodes.remove(&node));
+            }
+            Way::AllTold => self.0.send_modify(|wanted| wanted.all_told = true),
             Way::Linked { node, call, index } => {
                 self.0.send_modify(|wanted| _ = wanted.links.insert(node, (index, call)));
             }
@@ -136,6 +182,7 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
     let mut listener = None;
     let mut problems = Problems::default();
     let mut pause = FIRST_PAUSE;
+    let mut again = false;
     loop {
         let (plan, is_on, is_last) = {
             let wanted = wanted.borrow_and_update();
@@ -145,7 +192,8 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
         let looked = Instant::now();
         let failures = outcome.unwrap_or_else(|error| vec![error]);
         let failed = !failures.is_empty();
-        problems.tell(plan.refused.iter().cloned(), failures.iter().map(ToString::to_string));
+        let failures = failures.iter().map(ToString::to_string);
+        problems.tell(plan.refused.iter().cloned(), failures, again);
         if is_last {
             return;
         }
@@ -155,10 +203,11 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
             if on.is_err() {
                 return;
             }
+            again = false;
             continue;
         }
         let interest = Interest::of(&plan);
-        let again = tokio::select! {
+        again = tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {
                     return;
@@ -210,11 +259,12 @@ struct Problems {
 }
 
 impl Problems {
-    /// A failure that does not come twice in a row is a link that went at that moment.
+    /// A failure that is not there `again` when it was waited for is a link that went at that moment.
     fn tell(
         &mut self,
         refused: impl Iterator<Item = String>,
         failures: impl Iterator<Item = String>,
+        again: bool,
     ) {
         let refused: BTreeSet<String> = refused.collect();
         for problem in refused.difference(&self.refused) {
@@ -223,12 +273,12 @@ impl Problems {
         self.refused = refused;
         let before = std::mem::take(&mut self.failures);
         for failure in failures {
-            let lasts = before.contains_key(&failure);
-            if before.get(&failure) == Some(&false) {
+            let told = before.get(&failure).copied();
+            if again && told == Some(false) {
                 tracing::error!("{failure}");
                 self.told = true;
             }
-            self.failures.insert(failure, lasts);
+            self.failures.insert(failure, told.is_some_and(|told| told || again));
         }
         if self.failures.is_empty() && std::mem::take(&mut self.told) {
             tracing::info!("Routes of tunnels are as wanted again");

@@ -6,12 +6,15 @@
 //! the link they are dropped, and the kernel removes what earlier ones have set.
 //!
 //! ICMP redirects: one that names a gateway of the host as its sender changes the host's way to any
-//! address. Where the host does not forward, the kernel takes them also if the setting of all links
-//! allows it (ip-sysctl.rst), which is the operator's; doctor looks at it.
+//! address. On a link that does not forward, the kernel takes them where either the link's setting or
+//! that of `all` allows it, and on others where both do (`IN_DEV_RX_REDIRECTS` in its
+//! linux/inetdevice.h). So the setting of `all` goes, too, but only where no other link behaves otherwise
+//! without it.
 
 use std::collections::BTreeSet;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use tokio::sync::watch;
 
@@ -21,6 +24,8 @@ use crate::core::event::{CallId, IfIndex};
 /// Folders of a link's settings (ip-sysctl.rst in the kernel's documentation).
 const IPV6: &str = "/proc/sys/net/ipv6/conf";
 const IPV4: &str = "/proc/sys/net/ipv4/conf";
+const REDIRECTS: &str = "accept_redirects";
+const FORWARDING: &str = "forwarding";
 
 /// Switches them off on each link when it is known to be that of a call, until the end.
 pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
@@ -36,7 +41,8 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
         };
         let mut failed = BTreeSet::new();
         for link in links.difference(&done) {
-            if let Err(error) = switch_off(link.0).await {
+            let ours = links.iter().map(|(index, _)| *index).collect();
+            if let Err(error) = switch_off(link.0, ours).await {
                 failed.insert(*link);
                 let text = error.to_string();
                 if !told.contains(&text) {
@@ -59,17 +65,47 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
 }
 
 /// The kernel may make the writer wait for its lock.
-async fn switch_off(index: IfIndex) -> io::Result<()> {
+async fn switch_off(index: IfIndex, ours: Vec<IfIndex>) -> io::Result<()> {
     let switched = tokio::task::spawn_blocking(move || {
         let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
         let name = match netdevice::index_to_name(&any, index.0) {
-            Err(error) if error == rustix::io::Errno::NODEV => return Ok(()),
+            Err(error) if error == Errno::NODEV => return Ok(()),
             name => name?,
         };
-        set(&format!("{IPV4}/{name}/accept_redirects"), "0")?;
-        set(&format!("{IPV6}/{name}/disable_ipv6"), "1")
+        set(&format!("{IPV6}/{name}/disable_ipv6"), "1")?;
+        set(&format!("{IPV4}/{name}/{REDIRECTS}"), "0")?;
+        let names = ours.iter().flat_map(|index| netdevice::index_to_name(&any, index.0));
+        no_redirects_by_all(&name, &names.collect())
     });
     switched.await.map_err(io::Error::other).flatten()
+}
+
+/// The link of this name takes no redirects by the setting of `all`. `ours` are the links that may
+/// behave otherwise from now on.
+fn no_redirects_by_all(name: &str, ours: &BTreeSet<String>) -> io::Result<()> {
+    let is_on = |link: &str, setting: &str| {
+        std::fs::read_to_string(format!("{IPV4}/{link}/{setting}")).is_ok_and(|on| on.trim() == "1")
+    };
+    if is_on(name, FORWARDING) || !is_on("all", REDIRECTS) {
+        return Ok(());
+    }
+    for link in std::fs::read_dir(IPV4)? {
+        let link = link?.file_name().to_string_lossy().into_owned();
+        // Of `all`, without that of `all`: where it forwards both are needed, and elsewhere one.
+        let would_change = is_on(&link, FORWARDING) == is_on(&link, REDIRECTS);
+        if link != "all" && !ours.contains(&link) && would_change {
+            let why = format!(
+                "net.ipv4.conf.all.{REDIRECTS} is 1, and is left so for the sake of {link}; set it to 0"
+            );
+            return Err(io::Error::other(why));
+        }
+    }
+    set(&format!("{IPV4}/all/{REDIRECTS}"), "0")?;
+    tracing::info!(
+        "net.ipv4.conf.all.{REDIRECTS} is 0 from now on: no server may change this host's ways; other \
+         links go by their own settings, as before"
+    );
+    Ok(())
 }
 
 /// Where there is no such setting, the link is gone, or the kernel has no IPv6.

@@ -19,8 +19,8 @@ network_up() {
   ip link set lab0 up
 }
 
-# server NAME IP [mppe=off] [subnet=A.B.C] [address=same] [end=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network
-# namespace of its own. Its clients get 10.50.x.100 and up, or with address=same that one each, and at the other end
+# server NAME IP [mppe=off] [subnet=A.B.C] [address=same] [end=A.B.C.D] [gives=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network
+# namespace of its own. Its clients get 10.50.x.100 and up, or with address=same that one each, or what gives= says, and at the other end
 # 10.50.x.1, or what end= says; x is the last part of IP; subnet= gives another 10.50.x.
 server() {
   local name=$1 ip=$2 mppe=require-mppe-128 client='*' options=()
@@ -32,6 +32,7 @@ server() {
       mppe=off) mppe=nomppe ;;
       subnet=*) subnet=${1#*=} addresses=("localip $subnet.1" "remoteip $subnet.100-199") ;;
       end=*) addresses=("localip ${1#*=}" "remoteip $subnet.100-199") ;;
+      gives=*) addresses=("localip $subnet.1" "remoteip ${1#*=}") ;;
       # pptpd leaves the choice to its pppd, which looks into chap-secrets.
       address=same) addresses=(delegate) options=("$subnet.1:") client=$subnet.100 ;;
       *) fail "no such option of a server: $1" ;;

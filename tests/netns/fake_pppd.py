@@ -16,6 +16,7 @@ Keys of a server's file, all optional:
   local, remote   addresses given (default 10.50.0.100 and 10.50.0.1); remote null: none
   carries         true: its end answers ICMP echoes and refuses TCP connections, for whatever address
   advertises      an IPv6 address of this host, which is told again and again that the other end is its router
+  redirects       three addresses: the first, a router, tells this end again and again to reach the second by the third
   talk_ms         how long negotiation takes (default 20)
   dies_after_ms   the connection breaks so long after the call is up
   ignores_term    true: only SIGKILL ends it
@@ -97,6 +98,19 @@ def advertisement(target):
     pseudo = ends + struct.pack("!II", len(data), socket.IPPROTO_ICMPV6)
     data = data[:2] + checksum(pseudo + data) + data[4:]
     return struct.pack("!IHBB", 6 << 28, len(data), socket.IPPROTO_ICMPV6, 255) + ends + data
+
+
+def ipv4(source, target, protocol, data):
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, protocol, 0)
+    header += socket.inet_aton(source) + socket.inet_aton(target)
+    return header[:10] + checksum(header) + header[12:] + data
+
+
+def redirect(here, router, target, gateway):
+    """Told by a router: packets to that target are better sent to that gateway (RFC 792)."""
+    # Of an echo reply: of those the kernel needs no socket to believe it.
+    data = struct.pack("!BBH4s", 5, 1, 0, socket.inet_aton(gateway)) + ipv4(here, target, 1, bytes(8))
+    return ipv4(router, here, socket.IPPROTO_ICMP, data[:2] + checksum(data) + data[4:])
 
 
 def words(text):
@@ -258,6 +272,9 @@ class Call:
             tun = [self.link.tun] if self.link else []
             if tun and "advertises" in server_of(self.ip):
                 self.write(advertisement(server_of(self.ip)["advertises"]))
+            if tun and "redirects" in server_of(self.ip):
+                local = server_of(self.ip).get("local", "10.50.0.100")
+                self.write(redirect(local, *server_of(self.ip)["redirects"]))
             ready = select.select([self.woken, *tun], [], [], left)[0]
             if self.woken in ready:
                 os.read(self.woken, 64)

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use connexa::node::ServerAddr;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -120,11 +121,17 @@ impl Dice {
         all[usize::try_from(self.throw() % all.len() as u64).unwrap()]
     }
 
-    /// Our end, which is of no place, and theirs, which may be any that the kernel takes for a peer;
-    /// the two may be equal.
+    /// Our end, which is of a place every other time, and theirs, which may be any that the kernel
+    /// takes for a peer; the two may be equal.
     fn ends(&mut self) -> (Ipv4Addr, Ipv4Addr) {
         let last = u8::try_from(101 + self.throw() % 3).unwrap();
-        let local = Ipv4Addr::new(10, 50, 0, last);
+        let mut local = Ipv4Addr::new(10, 50, 0, last);
+        if self.throw().is_multiple_of(2) {
+            let mut ours = places();
+            // Of these pppd takes none.
+            ours.retain(|place| ServerAddr::new(*place).is_ok());
+            local = self.one_of(&ours);
+        }
         let mut others = places();
         others.retain(|place| !place.is_multicast());
         others.push(local);
@@ -132,12 +139,36 @@ impl Dice {
     }
 }
 
-/// Tunnels of servers that call their ends as they like, which rise, are taken over by another
-/// daemon, are down for a moment, get other addresses while a daemon looks and while none does, and
-/// fall.
+/// Whether the host has to reach this address, so that our end may not have it.
+fn is_refused(local: Ipv4Addr) -> bool {
+    let [a, b, c, _] = local.octets();
+    [[192, 0, 2], [172, 16, 5]].contains(&[a, b, c])
+        || (1..=SERVERS).map(server).any(|s| s == local)
+}
+
+/// The ends of each node's tunnel, ours first.
+type Ends = BTreeMap<u32, (Ipv4Addr, Ipv4Addr)>;
+
+/// Waits until every node is up, or waits because its address was refused. Gives back our ends.
+fn settled(gateway: &Gateway, ends: &Ends) -> Vec<Ipv4Addr> {
+    for (id, (local, _)) in ends {
+        let is_refused = is_refused(*local);
+        gateway.wait_node(*id, &format!("by {local}, refused: {is_refused}"), |node| {
+            let kind = node.last_error.as_ref().map(|error| error.kind.as_str());
+            let refused = node.state == "backoff" && kind == Some("address_refused");
+            let up = node.state == "up" && node.local_ip == Some(*local);
+            if is_refused { refused } else { up }
+        });
+    }
+    ends.values().map(|(local, _)| *local).filter(|local| !is_refused(*local)).collect()
+}
+
+/// Tunnels of servers that call both ends as they like, which rise or are refused, are taken over by
+/// another daemon, are down for a moment, get other addresses while a daemon looks and while none does,
+/// and fall.
 fn play(seed: u64) {
     let mut dice = Dice(seed);
-    let mut gateway = host("");
+    let mut gateway = host("tunnel.backoff = { min = \"1h\", max = \"1h\" }");
     let before = ways(&gateway, &[]);
     let mut ends = BTreeMap::new();
     for id in 1..=SERVERS {
@@ -146,25 +177,26 @@ fn play(seed: u64) {
         gateway.node(id, &server(id).to_string(), "secret");
         ends.insert(id, (local, remote));
     }
-    let all_up = |gateway: &Gateway| {
-        let up = usize::try_from(SERVERS).unwrap();
-        gateway.wait_until("all up", |status| status.counts.get("up") == Some(&up));
+    let first = ends.clone();
+    let same = |gateway: &Gateway, when, ends: &Ends| {
+        let ours = settled(gateway, ends);
+        wait_ways(gateway, when, &before, &ours);
     };
-    let ours: Vec<_> = (1..=3).map(|last| Ipv4Addr::new(10, 50, 0, 100 + last)).collect();
-    let same = |gateway: &Gateway, when| wait_ways(gateway, when, &before, &ours);
 
     gateway.start();
-    all_up(&gateway);
-    same(&gateway, "with all tunnels up");
+    same(&gateway, "with all tunnels up", &ends);
 
     change(&gateway, &mut dice, &mut ends);
-    same(&gateway, "after changes of links");
+    same(&gateway, "after changes of links", &ends);
 
     gateway.end(Signal::KILL);
+    // Another daemon dials those anew that the first one has refused.
+    let refused: Vec<_> =
+        ends.iter().filter(|(_, (local, _))| is_refused(*local)).map(|(id, _)| *id).collect();
     change(&gateway, &mut dice, &mut ends);
+    ends.extend(refused.iter().map(|id| (*id, first[id])));
     gateway.start();
-    all_up(&gateway);
-    same(&gateway, "after changes that no daemon saw");
+    same(&gateway, "after changes that no daemon saw", &ends);
 
     gateway.sql("DELETE FROM nodes");
     gateway.wait_until("no tunnel", |status| status.nodes.is_empty());
@@ -172,10 +204,10 @@ fn play(seed: u64) {
 }
 
 /// Some links are down for a moment, some get other addresses.
-fn change(gateway: &Gateway, dice: &mut Dice, ends: &mut BTreeMap<u32, (Ipv4Addr, Ipv4Addr)>) {
+fn change(gateway: &Gateway, dice: &mut Dice, ends: &mut Ends) {
     for (id, ends) in ends {
         let file = gateway.read(&format!("run/ppp-connexa-node-{id}.pid"));
-        let link = file.lines().nth(1).unwrap().to_owned();
+        let Some(link) = file.lines().nth(1) else { continue };
         match dice.throw() % 3 {
             0 => {}
             1 => gateway

@@ -1,14 +1,16 @@
 # Servers that call their own end of the tunnel by their public address, another server's or a neighbour's: packets to it go
 # where they went before, and what is bound to the tunnel goes through it. One of them advertises itself as IPv6 router
-# to an address of this host: nothing changes.
+# to an address of this host: nothing changes. Others give this end the address of a server or of a neighbour: refused.
 server alpha 10.9.0.2 end=10.9.0.2 admin:secret
 server beta 10.9.0.3 end=10.9.0.2 admin:secret
 server gamma 10.9.0.4 end=10.9.255.253 admin:secret
+server delta 10.9.0.5 gives=10.9.0.2 admin:secret
+server epsilon 10.9.0.6 gives=10.9.255.253 admin:secret
 config 'tunnel.lcp_echo_interval = "1s"
 tunnel.lcp_echo_failure = 3'
 ip -6 address add 2001:db8:9::2/64 dev lo
 database
-for id in 2 3 4; do node $id "10.9.0.$id" admin secret speed_ok; done
+for id in 2 3 4 5 6; do node $id "10.9.0.$id" admin secret speed_ok; done
 ways() {
   local place
   for place in 10.9.0.{2,3,4} 10.9.255.253; do ip -oneline route get "$place"; done
@@ -16,8 +18,19 @@ ways() {
 }
 same_ways() { [[ $(ways) == "$before" ]] || ! ways; }
 before=$(ways)
+ip -oneline monitor route >/run/lab-routes &
+monitor=$!
 daemon_start
 for id in 2 3 4; do node_up "$id"; done
+for id in 5 6; do wait_for 40 "the address of node $id is refused" node_is "$id" backoff address_refused; done
+expect "the reason names the server" said 'our end of the tunnel 10.9.0.2, which is the server of node 2'
+expect "the reason names the subnet" said 'our end of the tunnel 10.9.255.253, which lies on the subnet of lab0'
+expect "no refused tunnel was told to be up" said_times 0 'Tunnel for node 5 is UP'
+kill "$monitor"
+expect "the monitor has seen tunnels" grep -q 'local 10.50.2.10.* dev ppp' /run/lab-routes
+expect "the kernel made no route to a peer: $(grep 'dev ppp' /run/lab-routes)" \
+  not grep -E '^(Deleted )?10[.0-9]+ dev ppp[0-9]+ proto kernel' /run/lab-routes
+sql 'DELETE FROM nodes WHERE id IN (5, 6)'
 wait_for 5 "packets go where they went" same_ways
 expect_equal "the far end of node 3" 10.9.0.2 "$(of_node 3 .remote_ip)"
 
@@ -53,3 +66,8 @@ wait_for 10 "advertisements have come through the tunnel" advertised
 expect "packets go where they went" same_ways
 expect "IPv6 is off on the link" grep -q 1 "/proc/sys/net/ipv6/conf/$link/disable_ipv6"
 ip -6 address del 2001:db8:9::2/64 dev lo
+
+kill -KILL "$(daemon_pid)"
+again() { for id in 2 3 4; do [[ $(of_node $id .adopted) == true ]] || return 1; done; }
+wait_for 30 "another daemon takes the tunnels over" again
+expect "packets go where they went" same_ways

@@ -1,0 +1,68 @@
+# With routing.when_down = "unreachable" not one packet that is marked for a node leaves by the uplink, whatever becomes of
+# its tunnel and of the daemon, from before the first dial until the node is wanted no more.
+server alpha 10.9.0.2 admin:secret
+config 'routing = { table_base = 1000, when_down = "unreachable" }
+tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
+database
+nft -f - <<'END'
+table inet labwatch {
+  counter leaked { }
+  counter carried { }
+  chain out {
+    type filter hook postrouting priority -300;
+    meta mark 1002 oifname "lab0" counter name leaked
+    meta mark 1002 oifname "ppp*" counter name carried
+  }
+}
+END
+cat >/run/lab-send.py <<'END'
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 36, 1002)
+while True:
+    try:
+        s.sendto(b"secret", ("10.9.255.253", 9))
+    except OSError:
+        pass
+    time.sleep(0.0005)
+END
+counted() { nft list counter inet labwatch "$1" | grep -oP 'packets \K[0-9]+'; }
+carries_more_than() { (($(counted carried) > $1)); }
+carried() { wait_for 30 "the tunnel carries what is marked" carries_more_than "$(counted carried)"; }
+guarded() { ip route get 10.9.255.253 mark 1002 2>&1 | grep 'No route to host'; }
+
+server_freeze alpha
+node 2 10.9.0.2 admin secret speed_ok
+daemon_start
+wait_for 20 "nothing leaves before the first dial is answered" guarded
+systemd-run --quiet --collect --unit lab-send python3 -IS /run/lab-send.py
+server_thaw alpha
+node_up 2
+carried
+
+server_kill alpha
+wait_for 30 "the tunnel has fallen" node_is 2 backoff
+server_start alpha
+node_up 2
+carried
+
+# The daemon is killed, and then the tunnel falls.
+systemctl kill --signal STOP connexad
+kill -KILL "$(tunnel_pid 2)"
+wait_for 10 "nothing leaves while nobody looks" guarded
+systemctl kill --signal KILL connexad
+wait_for 30 "another daemon has dialled" node_is 2 up
+carried
+
+node 2 10.9.0.2 admin mistyped speed_ok
+wait_for 60 "the node is quarantined" node_is 2 quarantined
+expect "nothing leaves" guarded
+expect_equal "marked packets on the uplink" 0 "$(counted leaked)"
+
+sql 'DELETE FROM nodes'
+nothing_left() { [[ -z $(ip rule | grep 'proto 201'; ip -6 rule | grep 'proto 201'; ip route show table all proto 201) ]]; }
+wait_for 20 "nothing of the daemon's is left" nothing_left
+leaks() { (($(counted leaked) > 0)); }
+wait_for 10 "what nobody wants takes the main routes" leaks
+systemctl stop lab-send
+nft delete table inet labwatch
