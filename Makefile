@@ -9,7 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak changes golden lab bench docs install uninstall lint compiler
+.PHONY: help build demo test soak changes golden lab bench docs deb install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ ifeq ($(DESTDIR),)
 else
 	@echo "installed below $(DESTDIR), without the group connexa and the packages ppp and pptp-linux"
 endif
+
+deb: compiler ## a Debian package of the release programs, in target/deb
+	@cargo build --quiet --release --bins
+	@$(need) dpkg-deb=dpkg strip=binutils
+	@systemd/deb/build target/deb
 
 uninstall: ## takes programs and unit off this host; `connexad --purge` before it takes away what connexad wrote
 ifeq ($(DESTDIR),)

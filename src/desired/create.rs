@@ -19,8 +19,8 @@ pub enum CreateError {
     /// Something stands there already, and stays as it is.
     #[error("{}: is there already and stays as it is; name another file by database.path", .0.display())]
     Exists(PathBuf),
-    /// Its folder is missing.
-    #[error("{}: its folder does not exist; make it, or set database.path", .0.display())]
+    /// Its folder is no folder.
+    #[error("{}: what should be its folder is none; move that away, or set database.path", .0.display())]
     NoFolder(PathBuf),
     /// No right to write there.
     #[error("{}: no right to make it; run as root, or set database.path", .0.display())]
@@ -35,18 +35,21 @@ pub enum CreateError {
     },
 }
 
-/// Makes the file, for its owner only, with an empty table. The names of table and columns are
-/// the configured ones, where there are any.
+/// Makes the file, for its owner only, with an empty table, and the folders that it lacks. The
+/// names of table and columns are the configured ones, where there are any. A file of 0 bytes, which
+/// is a database without tables (sqlite.org/fileformat.html), is filled and keeps its rights.
 ///
 /// # Errors
-/// When the file is there already, or can't be made.
+/// When a file with content is there already, or it can't be made.
 pub(crate) async fn create(database: &Database) -> Result<(), CreateError> {
     let path = &database.path;
-    // Made before SQLite opens it: so it has its rights from the first byte, and is nobody else's.
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    made.map_err(|error| of_io(&error, path))?;
+    let there = std::fs::symlink_metadata(path);
+    let is_empty = there.is_ok_and(|there| there.is_file() && there.len() == 0);
+    if !is_empty {
+        make(path).map_err(|error| of_io(&error, path))?;
+    }
     let filled = fill(database).await;
-    if filled.is_err() {
+    if filled.is_err() && !is_empty {
         // It is ours and of no use.
         let _ = std::fs::remove_file(path);
     }
@@ -54,6 +57,14 @@ pub(crate) async fn create(database: &Database) -> Result<(), CreateError> {
         path: path.clone(),
         why: What::of_sqlite(&error).to_string(),
     })
+}
+
+/// Made before SQLite opens it: so it has its rights from the first byte, and is nobody else's.
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 async fn fill(database: &Database) -> Result<(), sqlx::Error> {

@@ -34,7 +34,7 @@ pub enum What {
     Rights(String),
     /// A file of 0 bytes, which SQLite takes for a database without tables.
     #[error(
-        "is empty (0 bytes), so it has no table {table:?}; start the backend, which fills it, or set database.path"
+        "is empty (0 bytes), so it has no table {table:?}; start the backend, which fills it, or fill it by `connexactl node init`, or set database.path"
     )]
     Empty {
         /// The table looked for.

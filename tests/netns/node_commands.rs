@@ -375,11 +375,30 @@ fn a_fresh_database_has_the_configured_names() {
 #[test]
 fn a_file_that_is_there_is_not_touched() {
     let gateway = Gateway::without_database("");
-    fs::write(gateway.path("connexa.db"), "").unwrap();
+    fs::write(gateway.path("connexa.db"), "of others").unwrap();
     let (code, complaint) = refused(&gateway, &["init"], "");
     assert_eq!(code, 1);
     assert!(complaint.contains("is there already"), "{complaint}");
-    assert_eq!(gateway.read("connexa.db"), "");
+    assert_eq!(gateway.read("connexa.db"), "of others");
+}
+
+#[test]
+fn a_file_of_no_bytes_becomes_a_database() {
+    let gateway = Gateway::without_database("");
+    fs::write(gateway.path("connexa.db"), "").unwrap();
+    done(&gateway, &["init"], "");
+    done(&gateway, &ADD, "secret");
+    assert_eq!(value(&gateway, "SELECT CAST(count(*) AS TEXT) FROM nodes"), "1");
+}
+
+#[test]
+fn folders_that_the_database_lacks_are_made() {
+    let gateway = Gateway::without_database("");
+    let database = gateway.path("app/backend/connexa.db");
+    let mut command = gateway.connexactl(&["node", "init"]);
+    command.arg("--config").arg(gateway.path("connexad.toml")).env("CONNEXA_DB", &database);
+    assert_eq!(told(&mut command, "").0, 0);
+    assert!(database.exists());
 }
 
 #[test]
