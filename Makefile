@@ -49,9 +49,10 @@ bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life"
 	@cargo build --quiet --release --bins
 	@tests/bench/run $(B)
 
-docs: compiler ## writes docs/configuration.md and docs/columns.md anew from the source
+docs: compiler ## writes docs/configuration.md, docs/columns.md and a chapter of docs/operations.md anew from the source
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_page_of_the_configuration_is_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_page_of_the_columns_is_what_the_source_says
+	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_chapter_of_lines_and_exit_codes_is_what_the_source_says
 
 lint: compiler ## formatting, clippy with warnings denied, and that the core reaches out for nothing
 	@cargo fmt --check

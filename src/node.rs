@@ -213,6 +213,11 @@ impl Secret {
         &self.text
     }
 
+    /// Whether all of it is ASCII. What else there is systems hash in different ways.
+    pub fn is_ascii(&self) -> bool {
+        self.text.is_ascii()
+    }
+
     fn fingerprint(&self) -> String {
         use std::hash::{BuildHasher, RandomState};
         use std::sync::LazyLock;

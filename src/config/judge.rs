@@ -188,7 +188,9 @@ fn others(config: &Config) -> Found {
         add("tunnel.extra_options", message);
     }
     found.extend(too_long_a_socket(&config.control.socket));
-    found.extend(unsafe_pptp(&config.paths.pptp));
+    found.extend(too_long_a_pptp(&config.paths.pptp));
+    let paths = [("paths.pptp", &config.paths.pptp), ("paths.run_dir", &config.paths.run_dir)];
+    found.extend(paths.into_iter().filter_map(|(key, path)| unsafe_path(key, path)));
     found
 }
 
@@ -198,18 +200,18 @@ fn too_long_a_socket(socket: &Path) -> Option<(&'static str, String)> {
     (length > LONGEST_SOCKET).then_some(("control.socket", message))
 }
 
-fn unsafe_pptp(pptp: &Path) -> Option<(&'static str, String)> {
+fn too_long_a_pptp(pptp: &Path) -> Option<(&'static str, String)> {
     let length = pptp.as_os_str().len();
-    if length > LONGEST_PPTP {
-        let message =
-            format!("is {length} bytes long; give a path of at most {LONGEST_PPTP} bytes");
-        return Some(("paths.pptp", message));
-    }
+    let message = format!("is {length} bytes long; give a path of at most {LONGEST_PPTP} bytes");
+    (length > LONGEST_PPTP).then_some(("paths.pptp", message))
+}
+
+fn unsafe_path(key: &'static str, path: &Path) -> Option<(&'static str, String)> {
     let message = format!(
-        "is {pptp:?}; give a path of letters, digits and /._- only, because pppd hands it to a shell"
+        "is {path:?}; give a path of letters, digits and /._- only, because pppd hands it to a shell"
     );
     // Of other faults something else is told.
-    (refuse_path(pptp).is_none() && !is_shell_safe(pptp)).then_some(("paths.pptp", message))
+    (refuse_path(path).is_none() && !is_shell_safe(path)).then_some((key, message))
 }
 
 fn refuse_path(path: &Path) -> Option<String> {

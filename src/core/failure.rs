@@ -324,10 +324,19 @@ pub struct Explanation {
 
 impl Explanation {
     /// Takes in a cause; the first of its weight wins. `vague` ones ("the connection broke") follow
-    /// many causes and count only when nothing better was told.
+    /// many causes and count only when nothing better was told. That the server has hung up may be
+    /// heard after the break that it has made.
     pub fn hear(&mut self, failure: Failure, vague: bool) {
         let place = if vague { &mut self.vague } else { &mut self.plain };
-        place.get_or_insert(failure);
+        match place {
+            Some(Failure { kind: FailureKind::Hangup, .. })
+                if vague && failure.kind == FailureKind::PeerClosed =>
+            {
+                *place = Some(failure);
+            }
+            Some(_) => {}
+            None => *place = Some(failure),
+        }
     }
 
     /// The best explanation so far, plain or vague.

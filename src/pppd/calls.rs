@@ -8,6 +8,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::follow::{self, Ended, Own};
 use super::found::{self, LookError, Sighting};
+use super::jobs::Dial;
 use super::signal::Signal;
 use super::spawn::Started;
 use crate::config::Paths;
@@ -38,17 +39,12 @@ impl Calls {
         Calls { events, held: BTreeMap::new(), tasks: JoinSet::new(), found: 0 }
     }
 
-    /// Follows a pppd that was started for a node, with the name that its link is to have.
-    pub(super) fn follow(
-        &mut self,
-        call: CallId,
-        node: NodeId,
-        link: Option<String>,
-        started: Started,
-    ) {
+    /// Follows a pppd that was started for a node.
+    pub(super) fn follow(&mut self, dial: Dial, started: Started) {
         let process = Arc::new(started.process);
-        let (pid, output) = (started.pid, started.output);
-        let own = Own { call, node, link, pid, process: process.clone(), output };
+        let Started { pid, output, log, .. } = started;
+        let Dial { call, node, link, is_odd, .. } = dial;
+        let own = Own { call, node, link, pid, process: process.clone(), output, log, is_odd };
         let (interface, renamed, dialled) = (None, false, None);
         self.held.insert(call, Held { node, pid, interface, renamed, dialled, process });
         self.tasks.spawn(follow::own(own, self.events.clone()));

@@ -21,9 +21,10 @@ fn weigh(ending: Ending, said: &Explanation) -> Failure {
     match said.best() {
         // Without its secret pppd answers with an empty one, and is refused for that.
         Some(words) if words.kind == FailureKind::Files => words.clone(),
-        Some(words) if certain && words.kind != kind => {
-            Failure::new(kind, format!("{meaning} ({words})"))
-        }
+        Some(words) if certain && words.kind != kind => match said.plain() {
+            Some(words) => Failure::new(kind, format!("{meaning} ({words})")),
+            None => Failure::new(kind, meaning),
+        },
         Some(words)
             if said.plain().is_some() || kind == FailureKind::Hangup || words.kind == kind =>
         {
@@ -34,44 +35,76 @@ fn weigh(ending: Ending, said: &Explanation) -> Failure {
     }
 }
 
-/// The exit's kind, whether it outweighs words, and its meaning, from pppd(8).
+/// The exit's kind, whether it outweighs words, and its meaning.
 fn meaning(ending: Ending) -> (FailureKind, bool, String) {
-    let text = |kind, certain, text: &str| (kind, certain, text.to_owned());
     match ending {
         Ending::Signal(n) => (FailureKind::Killed, true, format!("pppd was killed by signal {n}")),
-        Ending::Unseen => text(
+        Ending::Unseen => (
             FailureKind::Unexplained,
             false,
-            "pppd ended; an earlier daemon or somebody else started it, so its exit code can't be read",
+            "pppd ended; an earlier daemon or somebody else started it, so its exit code can't be read"
+                .to_owned(),
         ),
-        Ending::Code(code) => match code {
-            2 => text(FailureKind::BadOptions, true, "pppd refused its options (exit code 2)"),
-            4 => {
-                text(FailureKind::NoPppSupport, true, "this host's kernel has no PPP (exit code 4)")
+        Ending::Code(code) => match EXITS.iter().find(|exit| exit.code == code) {
+            Some(Exit { kind, certain, meaning, .. }) => {
+                (*kind, *certain, format!("{meaning} (exit code {code})"))
             }
-            5 => text(FailureKind::Killed, false, "pppd was ended by a signal (exit code 5)"),
-            10 => text(FailureKind::Negotiation, false, "PPP negotiation failed (exit code 10)"),
-            11 => text(
-                FailureKind::Negotiation,
-                false,
-                "the server did not authenticate itself (exit code 11)",
-            ),
-            15 => {
-                text(FailureKind::EchoTimeout, true, "the server stopped answering echo requests")
-            }
-            16 => text(FailureKind::Hangup, false, "the connection broke (exit code 16)"),
-            17 => text(FailureKind::Negotiation, false, "the link is looped back (exit code 17)"),
-            19 => text(
-                FailureKind::AuthRefused,
-                true,
-                "the server refused login or password (exit code 19)",
-            ),
-            other => {
-                (FailureKind::Unexplained, false, format!("pppd ended with exit code {other}"))
-            }
+            None => (FailureKind::Unexplained, false, format!("pppd ended with exit code {code}")),
         },
     }
 }
+
+/// What an exit code of pppd tells (pppd(8), EXIT STATUS).
+pub(super) struct Exit {
+    /// The code.
+    pub(super) code: i32,
+    /// The kind of failure.
+    pub(super) kind: FailureKind,
+    /// Whether it outweighs what was said before.
+    pub(super) certain: bool,
+    /// What it means.
+    pub(super) meaning: &'static str,
+}
+
+const fn exit(code: i32, kind: FailureKind, certain: bool, meaning: &'static str) -> Exit {
+    Exit { code, kind, certain, meaning }
+}
+
+const CERTAIN: bool = true;
+const BESIDE_WORDS: bool = false;
+
+/// The codes that tell something; with all others pppd ended for reasons that only its words tell.
+pub(super) const EXITS: &[Exit] = &[
+    exit(2, FailureKind::BadOptions, CERTAIN, "pppd refused its options"),
+    exit(3, FailureKind::NotInstalled, BESIDE_WORDS, "pppd is not run as root"),
+    exit(4, FailureKind::NoPppSupport, CERTAIN, "this host's kernel has no PPP"),
+    exit(5, FailureKind::Killed, BESIDE_WORDS, "pppd was ended by a signal"),
+    exit(9, FailureKind::NotInstalled, BESIDE_WORDS, "pppd could not run the command for pptp"),
+    exit(10, FailureKind::Negotiation, BESIDE_WORDS, "PPP negotiation failed"),
+    exit(11, FailureKind::Negotiation, BESIDE_WORDS, "the server did not authenticate itself"),
+    exit(
+        12,
+        FailureKind::IdleLimit,
+        CERTAIN,
+        "no packet came or went for as long as pppd's option idle says",
+    ),
+    exit(
+        13,
+        FailureKind::SessionLimit,
+        CERTAIN,
+        "the call lasted for as long as pppd's option maxconnect says",
+    ),
+    exit(15, FailureKind::EchoTimeout, CERTAIN, "the server stopped answering echo requests"),
+    exit(16, FailureKind::Hangup, BESIDE_WORDS, "the connection broke"),
+    exit(17, FailureKind::Negotiation, BESIDE_WORDS, "the link is looped back"),
+    exit(19, FailureKind::AuthRefused, CERTAIN, "the server refused login or password"),
+    exit(
+        20,
+        FailureKind::SessionLimit,
+        CERTAIN,
+        "the call carried as much as pppd's option maxoctets says",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

@@ -11,10 +11,12 @@ use tokio::sync::mpsc;
 
 use super::ending;
 use super::lines::Lines;
-use super::words::{self, Said, Weight, Word};
+use super::log_socket::LogSocket;
+use super::words::{Reader, Said, Weight, Word};
 use crate::core::event::{CallId, Event, Pid};
-use crate::core::failure::{Explanation, Failure};
+use crate::core::failure::{Explanation, Failure, FailureKind};
 use crate::node::NodeId;
+use crate::printable::printable;
 use crate::process::Process;
 
 /// Bytes taken from the pipe at once.
@@ -22,6 +24,12 @@ const CHUNK: usize = 4096;
 
 /// Chunks read after the end: as much as a full pipe holds (64 KiB, pipe(7)).
 const LAST_CHUNKS: usize = 16;
+
+/// A line of pptp for syslog, in bytes: what it writes at most (util.c), and what stands before it.
+const DATAGRAM: usize = 512;
+
+/// Lines of pptp that are taken in before others have their turn.
+const MOST_DATAGRAMS: usize = 16;
 
 /// Words of one call that are passed on; a sane call has a handful.
 const MOST_WORDS: usize = 64;
@@ -44,6 +52,10 @@ pub(super) struct Own {
     pub(super) process: Arc<Process>,
     /// What it prints.
     pub(super) output: pipe::Receiver,
+    /// What its pptp says to syslog, where that can be heard.
+    pub(super) log: Option<LogSocket>,
+    /// The password is one that pppd and other systems may hash in different ways.
+    pub(super) is_odd: bool,
 }
 
 /// Why a call ended.
@@ -51,9 +63,23 @@ pub(super) type Ended = (CallId, Failure);
 
 /// Reports the start of a call and its words in order; returns its end.
 pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> Ended {
-    let (call, process) = (own.call, own.process.clone());
-    until_the_end(call, process, hear(own, events)).await
+    let (call, process, is_odd) = (own.call, own.process.clone(), own.is_odd);
+    let (call, failure) = until_the_end(call, process, hear(own, events)).await;
+    (call, if is_odd { with_odd_password(failure) } else { failure })
 }
+
+/// pppd hashes the bytes of a password, and Windows what they mean (RFC 2759, section 8.3, has it as
+/// UTF-16).
+fn with_odd_password(failure: Failure) -> Failure {
+    if failure.kind != FailureKind::AuthRefused {
+        return failure;
+    }
+    Failure { message: format!("{failure}; {ODD_PASSWORD}"), ..failure }
+}
+
+/// Why a password that is right may be refused.
+const ODD_PASSWORD: &str = "the password has characters beyond ASCII, which pppd hashes in another \
+                            way than most servers: choose one of ASCII on both sides";
 
 /// Waits for the end of a pppd that was found running.
 pub(super) async fn found(call: CallId, process: Arc<Process>) -> Ended {
@@ -75,7 +101,7 @@ async fn until_the_end(
     (call, ending::judge(process.reap(), &said))
 }
 
-async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
+async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
     let _ = events.send(Event::Started { call: own.call, pid: Some(own.pid) }).await;
     let mut listener = Listener::new(own.call, own.node, own.link.clone());
@@ -83,6 +109,13 @@ async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
         // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
         tokio::select! {
             () = own.process.gone() => break,
+            ready = readable(own.log.as_ref()) => match ready {
+                Ok(()) => {
+                    listener.take_log(own.log.as_ref(), &events).await;
+                    tokio::task::yield_now().await;
+                }
+                Err(_) => own.log = None,
+            },
             ready = own.output.readable() => {
                 let chunk = ready.and_then(|()| listener.read(|chunk| own.output.try_read(chunk)));
                 let Ok(lines) = chunk else { break };
@@ -93,6 +126,7 @@ async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
         }
     }
     own.process.gone().await;
+    listener.take_log(own.log.as_ref(), &events).await;
     for _ in 0..LAST_CHUNKS {
         // Past the runtime, which may not have heard of the last bytes yet.
         let chunk = listener.read(|chunk| Ok(rustix::io::read(&own.output, chunk)?));
@@ -103,6 +137,14 @@ async fn hear(own: Own, events: mpsc::Sender<Event>) -> Explanation {
     listener.said
 }
 
+/// Returns when pptp has said something; never where it can't be heard.
+async fn readable(log: Option<&LogSocket>) -> io::Result<()> {
+    match log {
+        Some(log) => log.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Logs the lines of a call and passes on its words.
 struct Listener {
     call: CallId,
@@ -110,6 +152,7 @@ struct Listener {
     /// The name that its link is to have.
     link: Option<String>,
     lines: Lines,
+    reader: Reader,
     quota: Quota,
     words: usize,
     said: Explanation,
@@ -119,7 +162,7 @@ impl Listener {
     fn new(call: CallId, node: NodeId, link: Option<String>) -> Self {
         let quota = Quota { since: Instant::now(), lines: 0 };
         let (lines, said) = (Lines::default(), Explanation::default());
-        Listener { call, node, link, lines, quota, words: 0, said }
+        Listener { call, node, link, lines, reader: Reader::default(), quota, words: 0, said }
     }
 
     /// Reads once, and returns the lines that are whole; none when there is nothing to read now.
@@ -142,20 +185,33 @@ impl Listener {
         Ok(lines)
     }
 
+    /// Takes in what pptp has sent to syslog so far.
+    async fn take_log(&mut self, log: Option<&LogSocket>, events: &mpsc::Sender<Event>) {
+        for _ in 0..MOST_DATAGRAMS {
+            let mut buffer = [0; DATAGRAM];
+            let Some(Ok(length)) = log.map(|log| log.take(&mut buffer)) else { return };
+            let line = buffer.get(..length).unwrap_or_default();
+            let line = String::from_utf8_lossy(line);
+            let said = self.reader.syslog(&printable(line.trim_end_matches(['\n', '\0'])));
+            self.take(said, events).await;
+        }
+    }
+
     async fn take_all(&mut self, lines: Vec<String>, events: &mpsc::Sender<Event>) {
         for line in lines {
-            self.take(&line, events).await;
+            let said = self.reader.line(&line);
+            self.take(said, events).await;
         }
     }
 
     async fn finish(&mut self, events: &mpsc::Sender<Event>) {
         if let Some(line) = self.lines.rest() {
-            self.take(&line, events).await;
+            let said = self.reader.line(&line);
+            self.take(said, events).await;
         }
     }
 
-    async fn take(&mut self, line: &str, events: &mpsc::Sender<Event>) {
-        let said = words::read(line);
+    async fn take(&mut self, said: Said, events: &mpsc::Sender<Event>) {
         match self.quota.spend(Instant::now()) {
             Leave::Log => log(self.node, weight(&said), &said.line),
             Leave::Mute => tracing::warn!(
@@ -235,7 +291,6 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::failure::FailureKind;
 
     #[tokio::test]
     #[expect(clippy::zombie_processes, reason = "it is what is tested")]

@@ -29,6 +29,10 @@ pub(super) struct Dial {
     pub(super) programs: Programs,
     /// Where pppd reads its options.
     pub(super) ppp_dir: PathBuf,
+    /// Where the call's socket is.
+    pub(super) run_dir: PathBuf,
+    /// The password is one that pppd and other systems may hash in different ways.
+    pub(super) is_odd: bool,
 }
 
 /// What came of a job.
@@ -36,7 +40,7 @@ pub(super) enum Done {
     /// A pppd was started, or not.
     Started {
         /// Of this dial.
-        dial: Dial,
+        dial: Box<Dial>,
         /// The pppd.
         started: Result<Started, Failure>,
     },
@@ -123,15 +127,18 @@ impl Jobs {
 }
 
 async fn start(dial: Dial) -> Done {
-    let (programs, node, ppp_dir) = (dial.programs.clone(), dial.node, dial.ppp_dir.clone());
-    let start =
-        move || host_options::check(&ppp_dir, node).and_then(|()| spawn::start(&programs, node));
+    let (programs, node) = (dial.programs.clone(), dial.node);
+    let (ppp_dir, run_dir) = (dial.ppp_dir.clone(), dial.run_dir.clone());
+    let start = move || {
+        host_options::check(&ppp_dir, node)?;
+        spawn::start(&programs, node, &run_dir)
+    };
     let started = spawn_blocking(start).await;
     let started = started.unwrap_or_else(|error| {
         let message = format!("can't start pppd: {error}; restart connexad");
         Err(Failure::new(FailureKind::Unexplained, message))
     });
-    Done::Started { dial, started }
+    Done::Started { dial: Box::new(dial), started }
 }
 
 async fn look(paths: Paths, held: BTreeSet<Pid>) -> Done {
@@ -149,7 +156,8 @@ mod tests {
     fn dial(number: u64) -> Dial {
         let [pppd, pptp] = ["/nowhere/pppd", "/nowhere/pptp"].map(Into::into);
         let (call, programs) = (CallId::Dialled(number), Programs { pppd, pptp });
-        Dial { call, node: NodeId(2), link: None, programs, ppp_dir: "/nowhere".into() }
+        let [ppp_dir, run_dir] = ["/nowhere", "/nowhere"].map(Into::into);
+        Dial { call, node: NodeId(2), link: None, programs, ppp_dir, run_dir, is_odd: false }
     }
 
     /// Two dials of which the first is begun.

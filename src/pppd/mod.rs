@@ -15,6 +15,7 @@ pub(crate) mod host_options;
 mod jobs;
 mod leftovers;
 mod lines;
+mod log_socket;
 mod managers;
 mod options;
 mod overrides;
@@ -250,8 +251,9 @@ impl Keeper {
 
     async fn done(&mut self, done: Done, signal: Option<Signal>) {
         match done {
-            Done::Started { dial: Dial { call, node, link, .. }, started: Ok(started) } => {
-                self.calls.follow(call, node, link, started);
+            Done::Started { dial, started: Ok(started) } => {
+                let call = dial.call;
+                self.calls.follow(*dial, started);
                 if let Some(signal) = signal {
                     self.calls.signal(call, signal);
                 }
@@ -273,8 +275,9 @@ impl Keeper {
                 Ok(()) => {
                     let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
-                    let ppp_dir = self.paths.ppp_dir.clone();
-                    self.jobs.dial(Dial { call, node, link, programs, ppp_dir });
+                    let is_odd = self.files.wanted.has_odd_password(node);
+                    let Paths { ppp_dir, run_dir, .. } = self.paths.clone();
+                    self.jobs.dial(Dial { call, node, link, programs, ppp_dir, run_dir, is_odd });
                 }
                 Err(failure) => self.calls.failed(call, failure).await,
             }

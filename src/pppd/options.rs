@@ -1,6 +1,7 @@
 //! What the configuration means to every peer file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::{Config, InterfaceName};
 use crate::node::Mppe;
@@ -28,6 +29,10 @@ pub(crate) struct Options {
     pub extra_options: Vec<String>,
     /// The pptp program.
     pub pptp: PathBuf,
+    /// Where each call's socket is.
+    pub run_dir: PathBuf,
+    /// The longest that a dial may take.
+    pub dial_timeout: Duration,
 }
 
 impl Options {
@@ -51,6 +56,8 @@ impl From<&Config> for Options {
             interface_name: tunnel.interface_name,
             extra_options: tunnel.extra_options.clone(),
             pptp: config.paths.pptp.clone(),
+            run_dir: config.paths.run_dir.clone(),
+            dial_timeout: tunnel.dial_timeout.get(),
         }
     }
 }

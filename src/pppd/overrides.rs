@@ -41,7 +41,6 @@ pub(super) const ALWAYS: &[&str] = &[
     // How long and how often each side is asked, in seconds and times.
     "lcp-restart 3",
     "lcp-max-terminate 2",
-    "lcp-max-configure 10",
     "lcp-max-failure 5",
     "chap-timeout 60",
     "ipcp-restart 3",

@@ -1,7 +1,9 @@
 //! The options of one call: `peers/connexa-node-N`, read by pppd(8).
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use super::log_socket;
 use super::options::Options;
 use super::overrides::{ALWAYS, LEAVE_RESOLVER};
 use super::quoting::{quote, second_word};
@@ -40,6 +42,7 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
     for option in ALWAYS.iter().chain(resolver) {
         lines.add(option);
     }
+    lines.add(format_args!("lcp-max-configure {}", lcp_requests(options.dial_timeout)));
     lines.add(format_args!("mtu {}\nmru {}", options.mtu, options.mru));
     // Said even when it is 0, which is off: Debian's own options file sets another.
     lines.add(format_args!("lcp-echo-interval {}", options.lcp_echo_interval));
@@ -55,6 +58,12 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
     lines.0
 }
 
+/// How often pppd asks a server that does not answer: every 3 s (`lcp-restart`), and so often that it
+/// gives up, and says so, before the dial's time is over. At most 10 times, as is pppd's own default.
+fn lcp_requests(dial_timeout: Duration) -> u64 {
+    (dial_timeout.as_secs() / 3).saturating_sub(2).clamp(3, 10)
+}
+
 /// pppd gives this to `sh -c`: only a parsed address and a path judged by the configuration may
 /// stand in it. `exec` saves two shells per tunnel. pptp's own host route is never removed by it,
 /// and is only needed when the tunnel takes the default route.
@@ -62,7 +71,8 @@ pub(super) fn text(node: &Node, options: &Options) -> String {
 /// All pptp processes that find each other's socket below `/var/run/pptp` share one control
 /// connection to a server, and a second call on it ends the first at servers that know one call a
 /// connection, Linux's pptpd among them: it closes that call without telling this side. With a
-/// mount namespace of its own, each call has a control connection of its own.
+/// mount namespace of its own, each call has a control connection of its own, and what its pptp says
+/// to syslog goes to the daemon's socket for it, where there is one ([`log_socket`]).
 ///
 /// What hides the sockets bears the node's name: by that mount every process of a call is known,
 /// whoever its parent has become ([`marked`]). Names won't do: pptp changes its own.
@@ -71,7 +81,13 @@ fn pptp_command(node: &Node, options: &Options) -> String {
     let pptp =
         format!("{} {} --nolaunchpppd{host_route}", options.pptp.display(), node.server.ip());
     let mount = format!("mount -t tmpfs -o size=64k,mode=700 {} {SOCKETS}", node.id.peer_name());
-    let unshared = format!("mkdir -p {SOCKETS} && {mount} && exec {pptp}");
+    let hear = match log_socket::path(&options.run_dir, node.id) {
+        log if log.as_os_str().len() <= log_socket::LONGEST => {
+            format!("{{ mount --bind {} /dev/log || :; }} 2>/dev/null && ", log.display())
+        }
+        _ => String::new(),
+    };
+    let unshared = format!("mkdir -p {SOCKETS} && {mount} && {hear}exec {pptp}");
     format!("PATH=$PATH:{FOLDERS}; exec unshare --mount sh -c '{unshared}'")
 }
 
@@ -201,6 +217,7 @@ mod tests {
 # By hand: pppd call connexa-node-2
 pty \"PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; exec unshare --mount sh -c 'mkdir -p /var/run/pptp && \
 mount -t tmpfs -o size=64k,mode=700 connexa-node-2 /var/run/pptp && \
+{{ mount --bind /run/connexa-node-2.log /dev/log || :; }} 2>/dev/null && \
 exec /usr/sbin/pptp 10.9.0.2 --nolaunchpppd --nohostroute'\"
 name \"admin\"
 user \"admin\"
@@ -220,6 +237,7 @@ noipv6
 nodefaultroute
 {}
 {}
+lcp-max-configure 8
 mtu 1400
 mru 1400
 lcp-echo-interval 10
@@ -249,6 +267,12 @@ ifname \"\"
     fn a_tunnel_that_takes_the_default_route_keeps_pptps_host_route() {
         let text = text(&node("admin"), &Options { default_route: true, ..options() });
         assert!(has(&text, "defaultroute") && !text.contains("--nohostroute"), "{text}");
+    }
+
+    #[test]
+    fn pppd_gives_a_silent_server_up_before_the_daemon_gives_the_dial_up() {
+        let requests = [10, 30, 60].map(|seconds| lcp_requests(Duration::from_secs(seconds)));
+        assert_eq!(requests, [3, 8, 10]);
     }
 
     #[test]
@@ -307,8 +331,10 @@ ifname \"\"
     #[test]
     fn the_longest_command_is_a_word_that_pppd_reads_whole() {
         let pptp = "/".repeat(LONGEST_PPTP).into();
-        let options = Options { pptp, ..options() };
+        let run_dir = format!("/{}", "r".repeat(log_socket::LONGEST - 29)).into();
+        let options = Options { pptp, run_dir, ..options() };
         let node = Node { id: NodeId(u32::MAX), ..node("admin") };
+        assert!(pptp_command(&node, &options).contains(".log /dev/log"));
         let words = getword::options(text(&node, &options).as_bytes());
         let command = pptp_command(&node, &options);
         assert_eq!(words.get(1).map(Vec::as_slice), Some(command.as_bytes()));

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::{Access, access};
 use tokio::net::unix::pipe;
 
+use super::log_socket::{self, LogSocket};
 use crate::core::event::Pid;
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
@@ -32,16 +33,28 @@ pub(super) struct Started {
     pub(super) process: Process,
     /// What it and pptp print.
     pub(super) output: pipe::Receiver,
+    /// What pptp says to syslog, where that can be heard.
+    pub(super) log: Option<LogSocket>,
 }
 
 /// Starts pppd for a node. Blocks until the program is loaded; call it within the runtime.
 ///
 /// # Errors
 /// With a failure of kind `NotInstalled` when pppd or pptp can't be run, else `Unexplained`.
-pub(super) fn start(programs: &Programs, node: NodeId) -> Result<Started, Failure> {
+pub(super) fn start(programs: &Programs, node: NodeId, run_dir: &Path) -> Result<Started, Failure> {
     check(&programs.pppd, "paths.pppd")?;
     check(&programs.pptp, "paths.pptp")?;
     let (reader, writer) = io::pipe().map_err(|error| cant_start(programs, &error))?;
+    let log = LogSocket::open(run_dir, node)
+        .inspect_err(|error| {
+            let path = log_socket::path(run_dir, node);
+            tracing::debug!(
+                NODE_ID = node.0,
+                "pptp of node {node} is not heard: {}: {error}",
+                path.display()
+            );
+        })
+        .ok();
     let mut command = Command::new(&programs.pppd);
     command.args(["call", &node.peer_name(), "nodetach"]);
     // A group of its own: ^C at the daemon's terminal is not meant for the tunnels.
@@ -56,7 +69,7 @@ pub(super) fn start(programs: &Programs, node: NodeId) -> Result<Started, Failur
     drop(command);
     let mut child = spawned.map_err(|error| cant_start(programs, &error))?;
     match hold(&child, reader.into()) {
-        Ok((process, output)) => Ok(Started { pid: child.id(), process, output }),
+        Ok((process, output)) => Ok(Started { pid: child.id(), process, output, log }),
         Err(error) => {
             // Not reaped yet, so its number is still its own.
             let _ = child.kill();

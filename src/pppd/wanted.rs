@@ -197,6 +197,11 @@ impl Wanted {
         &self.places.ppp_dir
     }
 
+    /// Whether the node's password has characters beyond ASCII.
+    pub(super) fn has_odd_password(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| !node.password.is_ascii())
+    }
+
     /// The pptp program that peer files name.
     pub(super) fn pptp(&self) -> &Path {
         &self.options.pptp

@@ -1,10 +1,16 @@
-//! What a line of pppd or pptp means.
+//! What the lines of pppd and pptp mean.
 //!
-//! The lines are those of pppd 2.4.9 and pptp 1.10. pppd runs pptp with its own output, so both
-//! speak through one pipe. Text that the server chose stands only behind the words looked for
-//! here, so it can't pass for pppd's own.
+//! The lines are those of pppd 2.4.9 and 2.5, and of pptp 1.10. pppd runs pptp with its own output,
+//! so what pptp says before its call is made comes through one pipe with pppd's; the rest goes to
+//! syslog alone ([`pptp`]). Text that the server chose stands only behind the words looked for here,
+//! so it can't pass for pppd's own.
+
+mod causes;
+mod pptp;
 
 use crate::core::failure::{Failure, FailureKind};
+use causes::{AT_START, BEGINNINGS, PLAIN, VAGUE};
+use pptp::{Pptp, Reached};
 
 /// What pppd and pptp say that matters to the core.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,33 +48,100 @@ pub(super) enum Weight {
     Debug,
 }
 
-/// Reads a line.
-pub(super) fn read(line: &str) -> Said {
-    let line = without_origin(line);
-    let explained = explain(line);
-    let weight = if line.to_ascii_lowercase().contains("invalid gateway") {
+/// Reads the lines of one call, in order.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pptp: Pptp,
+    /// The server has spoken PPP.
+    speaks_ppp: bool,
+}
+
+impl Reader {
+    /// Reads a line of the call's output.
+    pub(super) fn line(&mut self, line: &str) -> Said {
+        let line = without_origin(line);
+        self.speaks_ppp |= line.starts_with("CHAP authentication") || line.starts_with("local  IP");
+        let explained = self.explain(line);
+        let word = explained.as_ref().map(Cause::word);
+        let word = word.or_else(|| interface(line).map(|name| Word::Interface(name.to_owned())));
+        let weight = weight(line, explained.as_ref());
+        Said { word, weight, line: with_advice(line) }
+    }
+
+    /// Reads a line that pptp has sent to syslog.
+    pub(super) fn syslog(&mut self, datagram: &str) -> Said {
+        let line = without_origin(pptp::payload(datagram));
+        let explained = self.pptp.hear(line).or_else(|| cause(line));
+        let weight = weight(line, explained.as_ref());
+        Said { word: explained.as_ref().map(Cause::word), weight, line: line.to_owned() }
+    }
+
+    fn explain(&self, line: &str) -> Option<Cause> {
+        if line.starts_with("LCP: timeout sending ") && !self.speaks_ppp {
+            return self.silence(line);
+        }
+        cause(line)
+    }
+
+    /// Why pppd has never heard from the server's.
+    fn silence(&self, line: &str) -> Option<Cause> {
+        let (kind, what) = match self.pptp.reached() {
+            Reached::Nothing => (FailureKind::Timeout, "nothing of PPP came from the server"),
+            Reached::Started => {
+                (FailureKind::Unreachable, "the server does not answer on TCP port 1723")
+            }
+            Reached::Connection => {
+                (FailureKind::CallRefused, "the server leaves the request for a call unanswered")
+            }
+            Reached::Call => (
+                FailureKind::GreBlocked,
+                "the server took the call, and nothing of PPP came from it: GRE (IP protocol 47) is blocked on the way",
+            ),
+        };
+        Some(Cause { kind, vague: PLAIN, message: format!("{what} ({line})") })
+    }
+}
+
+/// What explains the end of a call.
+#[derive(Debug)]
+struct Cause {
+    kind: FailureKind,
+    vague: bool,
+    message: String,
+}
+
+impl Cause {
+    fn word(&self) -> Word {
+        let failure = Failure::new(self.kind, self.message.clone());
+        Word::Explains { failure, vague: self.vague }
+    }
+}
+
+fn weight(line: &str, explained: Option<&Cause>) -> Weight {
+    if line.to_ascii_lowercase().contains("invalid gateway") || is_no_default_route(line) {
         Weight::GatewayWarning
-    } else if explained.is_some_and(|(kind, _)| kind.needs_a_person()) || is_trouble(line) {
+    } else if explained.is_some_and(|cause| cause.kind.needs_a_person()) || is_trouble(line) {
         Weight::Error
     } else {
         Weight::Debug
-    };
-    let word = match explained {
-        Some((kind, vague)) => Some(Word::Explains {
-            failure: Failure::new(kind, in_plain_words(line)),
-            vague: vague == VAGUE,
-        }),
-        None => interface(line).map(|name| Word::Interface(name.to_owned())),
-    };
-    Said { word, weight, line: line.to_owned() }
+    }
 }
 
-/// pppd calls whatever carries the call a modem.
-fn in_plain_words(line: &str) -> String {
-    match line {
-        "Modem hangup" => "the connection to the server broke (Modem hangup)".to_owned(),
-        other => other.to_owned(),
+/// pppd was told to take the default route, and the host has one (sys-linux.c).
+fn is_no_default_route(line: &str) -> bool {
+    line.starts_with("not replacing ") && line.contains("default route")
+        || line.starts_with("Unable to add IPv4 default")
+}
+
+fn with_advice(line: &str) -> String {
+    if is_no_default_route(line) {
+        let advice =
+            "the host has a default route, which stays: tunnel.default_route does nothing here";
+        return format!(
+            "{line}: {advice}; remove that route, or set tunnel.default_route to false"
+        );
     }
+    line.to_owned()
 }
 
 /// pptp begins its lines with `anon warn[function:file.c:line]: ` (util.c).
@@ -93,14 +166,16 @@ fn interface(line: &str) -> Option<&str> {
     (fits && !name.contains(|c: char| c.is_whitespace() || c == '/')).then_some(name)
 }
 
-const VAGUE: bool = true;
-const PLAIN: bool = false;
+/// The cause that a line tells by itself.
+fn cause(line: &str) -> Option<Cause> {
+    let (kind, vague) = match line.strip_prefix("LCP terminated by peer") {
+        Some(rest) => causes::ended_by_server(rest),
+        None => told(line)?,
+    };
+    Some(Cause { kind, vague, message: in_plain_words(kind, line) })
+}
 
-/// The cause that a line tells, and whether it is said after many causes.
-fn explain(line: &str) -> Option<(FailureKind, bool)> {
-    if let Some(rest) = line.strip_prefix("LCP terminated by peer") {
-        return Some(ended_by_server(rest));
-    }
+fn told(line: &str) -> Option<(FailureKind, bool)> {
     let starts = |(start, ..): &&(&str, FailureKind, bool)| line.starts_with(start);
     if let Some((_, kind, vague)) = BEGINNINGS.iter().find(starts) {
         return Some((*kind, *vague));
@@ -122,93 +197,30 @@ fn explain(line: &str) -> Option<(FailureKind, bool)> {
     found.map(|(_, kind)| (*kind, PLAIN)).or(other)
 }
 
-/// Why the server ended the call, from the text it gave.
-fn ended_by_server(text: &str) -> (FailureKind, bool) {
-    if text.contains("MPPE") {
-        (FailureKind::Mppe, PLAIN)
-    } else if text.contains("uthentication failed") {
-        (FailureKind::AuthRefused, PLAIN)
-    } else if text.contains("refused to authenticate") {
-        (FailureKind::Negotiation, PLAIN)
-    } else if text.contains('(') {
-        (FailureKind::PeerClosed, PLAIN)
-    } else {
-        (FailureKind::PeerClosed, VAGUE)
+/// A line as people understand it, with the line itself for who looks it up.
+fn in_plain_words(kind: FailureKind, line: &str) -> String {
+    let line = line.trim_end_matches([':', ' ']);
+    let of_line = LINES.iter().find(|(known, _)| *known == line).map(|(_, meaning)| meaning);
+    let of_kind = KINDS.iter().find(|(known, _)| *known == kind).map(|(_, meaning)| meaning);
+    match of_line.or(of_kind) {
+        Some(meaning) => format!("{meaning} ({line})"),
+        None => line.to_owned(),
     }
 }
 
-/// Beginnings of lines; the first that fits counts.
-const BEGINNINGS: &[(&str, FailureKind, bool)] = &[
-    // chap-new.c, chap_ms.c, upap.c, eap.c
-    ("CHAP authentication failed due to protocol-reject", FailureKind::Negotiation, PLAIN),
-    ("PAP authentication failed due to protocol-reject", FailureKind::Negotiation, PLAIN),
-    ("MS-CHAP authentication failed", FailureKind::AuthRefused, PLAIN),
-    ("Unknown MS-CHAP authentication failure", FailureKind::AuthRefused, PLAIN),
-    ("MS-CHAPv2 mutual authentication failed", FailureKind::AuthRefused, PLAIN),
-    ("CHAP authentication failed", FailureKind::AuthRefused, PLAIN),
-    ("PAP authentication failed", FailureKind::AuthRefused, PLAIN),
-    ("EAP: peer reports authentication failure", FailureKind::AuthRefused, PLAIN),
-    ("CHAP authentication timed out", FailureKind::Negotiation, PLAIN),
-    ("No CHAP secret found for authenticating us", FailureKind::Files, PLAIN),
-    ("Can't open chap secret file", FailureKind::Files, PLAIN),
-    ("peer refused to authenticate", FailureKind::Negotiation, PLAIN),
-    // ccp.c
-    ("MPPE required", FailureKind::Mppe, PLAIN),
-    // Also said in the wake of a hang-up.
-    ("MPPE disabled", FailureKind::Mppe, VAGUE),
-    ("Too many MPPE errors", FailureKind::Mppe, PLAIN),
-    // What comes before pptp in the peer file's pty.
-    ("unshare: ", FailureKind::NotInstalled, PLAIN),
-    ("mount: ", FailureKind::NotInstalled, PLAIN),
-    // lcp.c, fsm.c, ipcp.c, main.c
-    ("No response to ", FailureKind::EchoTimeout, PLAIN),
-    ("Serial link appears to be disconnected", FailureKind::EchoTimeout, PLAIN),
-    ("LCP: timeout sending ", FailureKind::Negotiation, PLAIN),
-    ("IPCP: timeout sending ", FailureKind::Negotiation, PLAIN),
-    ("Serial line is looped back", FailureKind::Negotiation, PLAIN),
-    ("Peer refused to agree to our IP address", FailureKind::Negotiation, PLAIN),
-    ("Could not determine local IP address", FailureKind::Negotiation, PLAIN),
-    ("Terminating on signal ", FailureKind::Killed, PLAIN),
-    ("Hangup (SIGHUP)", FailureKind::Killed, PLAIN),
-    ("Modem hangup", FailureKind::Hangup, VAGUE),
-    // sys-linux.c; the later lines of a long message follow by themselves
-    ("Couldn't open the /dev/ppp device", FailureKind::NoPppSupport, PLAIN),
-    ("Couldn't open /dev/ppp", FailureKind::NoPppSupport, PLAIN),
-    ("Couldn't set tty to PPP discipline", FailureKind::NoPppSupport, PLAIN),
-    ("This system lacks kernel support for PPP", FailureKind::NoPppSupport, PLAIN),
-    ("Sorry - this system lacks PPP kernel support", FailureKind::NoPppSupport, PLAIN),
-    ("Couldn't rename interface ", FailureKind::NameTaken, PLAIN),
-    // pptp_callmgr.c
-    ("connect: Connection refused", FailureKind::Refused, PLAIN),
-    ("connect: ", FailureKind::Unreachable, PLAIN),
-    ("Could not open control connection", FailureKind::Unreachable, VAGUE),
-    ("Call manager for ", FailureKind::Hangup, PLAIN),
-    // pptp.c
-    ("Call manager exited with error", FailureKind::Hangup, VAGUE),
-    ("Could not launch call manager", FailureKind::Hangup, VAGUE),
-    // pptp_ctrl.c
-    ("Negative reply received to our Start Control", FailureKind::Refused, PLAIN),
-    ("Our outgoing call request", FailureKind::Refused, PLAIN),
-    ("closing control connection due to missing echo", FailureKind::EchoTimeout, PLAIN),
-    ("read returned zero, peer has closed", FailureKind::PeerClosed, VAGUE),
-    ("Call disconnect notification received", FailureKind::PeerClosed, VAGUE),
+/// Lines that say something else to whoever does not know pppd.
+const LINES: &[(&str, &str)] = &[
+    // pppd calls whatever carries the call a modem.
+    ("Modem hangup", "the connection to the server broke"),
+    ("MPPE required, but kernel has no support.", "this host's kernel has no MPPE, load ppp_mppe"),
+    (causes::OWN_WAKE, "the server hung up"),
 ];
 
-/// Parts of lines with which pppd refuses to start (options.c, auth.c, sys-linux.c).
-const AT_START: &[(&str, FailureKind)] = &[
-    ("Can't open options file", FailureKind::Files),
-    ("/dev/ppp device node", FailureKind::NoPppSupport),
-    ("Please load the ppp_generic", FailureKind::NoPppSupport),
-    ("lacks kernel support for PPP", FailureKind::NoPppSupport),
-    ("lacks PPP kernel support", FailureKind::NoPppSupport),
-    ("unrecognized option", FailureKind::BadOptions),
-    ("In file ", FailureKind::BadOptions),
-    ("The remote system", FailureKind::BadOptions),
-    ("couldn't find any suitable secret", FailureKind::BadOptions),
-    ("too few parameters for option", FailureKind::BadOptions),
-    ("invalid numeric parameter", FailureKind::BadOptions),
-    ("no device specified", FailureKind::BadOptions),
-    ("must be root", FailureKind::NotInstalled),
+/// Kinds whose lines say too little.
+const KINDS: &[(FailureKind, &str)] = &[
+    (FailureKind::AuthRefused, "the server refused login or password"),
+    (FailureKind::AuthUnsupported, "the server does not ask for MS-CHAPv2"),
+    (FailureKind::KeysDisagree, "neither side can read what the other encrypts"),
 ];
 
 /// Trouble of this host that explains no kind of failure.
@@ -226,5 +238,9 @@ fn is_trouble(line: &str) -> bool {
     .any(|start| line.starts_with(start))
 }
 
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod tests;

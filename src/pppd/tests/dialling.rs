@@ -43,6 +43,62 @@ async fn a_call_is_told_from_its_start_to_its_end_in_order() {
     assert_eq!(last_exit(&events), Some(failure));
 }
 
+/// Sends this to the socket that stands for syslog, while this pppd waits for the file `said`.
+async fn call_whose_pptp_says(stage: &Stage, lines: &[&str], pppd: &str) -> Failure {
+    stage.script("pppd", &format!("until [ -e $STAGE/said ]; do sleep 0.02; done\n{pppd}"));
+    let (mut work, _) = stage.work().await;
+    work.ask(stage.write(2));
+    work.ask(dial(1, 2));
+    let started = work.next().await;
+    assert!(matches!(started, Event::Started { .. }), "{started:?}");
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    for line in lines {
+        socket.send_to(line.as_bytes(), stage.path("run/connexa-node-2.log")).unwrap();
+    }
+    fs::write(stage.path("said"), "").unwrap();
+    last_exit(&work.until_exit().await).unwrap()
+}
+
+#[tokio::test]
+async fn what_pptp_says_to_syslog_explains_the_end_of_its_call_and_its_socket_goes_with_it() {
+    let stage = Stage::new();
+    let lines = [
+        "<29>Nov 27 10:00:00 pptp[7]: anon log[f:pptp_ctrl.c:918]: Our outgoing call request [callid 0] has not been accepted.",
+        "<29>Nov 27 10:00:00 pptp[7]: anon log[f:pptp_ctrl.c:205]: Result code is 4 'Busy Signal'. Error code is 0, Cause code is 0\0",
+    ];
+    let failure = call_whose_pptp_says(&stage, &lines, "echo 'Modem hangup'; exit 16").await;
+    assert_eq!(failure.kind, FailureKind::CallRefused);
+    assert!(failure.message.contains("'Busy Signal'"), "{failure}");
+    assert!(!stage.path("run/connexa-node-2.log").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_stands_where_a_call_s_socket_is_to_be_stays_and_holds_no_call_up() {
+    let stage = Stage::new();
+    fs::write(stage.path("run/connexa-node-2.log"), "mine").unwrap();
+    let events = stage.call("exit 5").await;
+    assert_eq!(last_exit(&events), Some(ended(Ending::Code(5))));
+    assert_eq!(stage.read("run/connexa-node-2.log"), "mine");
+}
+
+/// The message of a login that is refused with this password.
+async fn refused_with(password: &str) -> String {
+    let stage = Stage::new();
+    stage.script("pppd", "echo 'MS-CHAP authentication failed: Access denied'; exit 19");
+    let (mut work, _) = stage.work().await;
+    work.ask(stage.write_as(2, password));
+    work.ask(dial(1, 2));
+    last_exit(&work.until_exit().await).unwrap().message
+}
+
+#[tokio::test]
+async fn a_refused_password_that_is_hashed_in_different_ways_is_told_as_that() {
+    let message = refused_with("pässwörd").await;
+    assert!(message.contains("beyond ASCII"), "{message}");
+    let message = refused_with("password").await;
+    assert!(!message.contains("beyond ASCII"), "{message}");
+}
+
 #[tokio::test]
 async fn pppd_is_started_with_nothing_but_its_peers_name() {
     let stage = Stage::new();

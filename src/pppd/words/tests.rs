@@ -1,5 +1,9 @@
 use super::*;
 
+fn read(line: &str) -> Said {
+    Reader::default().line(line)
+}
+
 fn explains(line: &str) -> Option<(FailureKind, bool, String)> {
     match read(line).word? {
         Word::Explains { failure, vague } => Some((failure.kind, vague, failure.message)),
@@ -29,62 +33,6 @@ fn what_can_not_name_a_link_is_not_taken_for_one() {
         assert_eq!(read(line).word, None, "{line}");
     }
     assert_eq!(read(&format!("Using interface {}", "x".repeat(16))).word, None);
-}
-
-#[test]
-fn plain_causes_are_told_apart() {
-    use FailureKind::{
-        AuthRefused, BadOptions, EchoTimeout, Files, Killed, Mppe, Negotiation, NoPppSupport,
-        NotInstalled, PeerClosed, Refused, Unreachable,
-    };
-    for (line, kind) in [
-        ("MS-CHAP authentication failed: Access denied", AuthRefused),
-        ("CHAP authentication failed", AuthRefused),
-        ("PAP authentication failed", AuthRefused),
-        ("LCP terminated by peer (Authentication failed)", AuthRefused),
-        ("LCP terminated by peer (MPPE required but peer refused)", Mppe),
-        ("MPPE required but peer negotiation failed", Mppe),
-        ("LCP terminated by peer (peer refused to authenticate)", Negotiation),
-        ("LCP terminated by peer (User request)", PeerClosed),
-        ("No response to 3 echo-requests", EchoTimeout),
-        ("Serial link appears to be disconnected.", EchoTimeout),
-        ("LCP: timeout sending Config-Requests", Negotiation),
-        ("IPCP: timeout sending Config-Requests", Negotiation),
-        ("Terminating on signal 15", Killed),
-        ("Hangup (SIGHUP)", Killed),
-        ("Couldn't open the /dev/ppp device: No such file or directory", NoPppSupport),
-        ("/usr/sbin/pppd: You need to create the /dev/ppp device node by", NoPppSupport),
-        ("/usr/sbin/pppd: Please load the ppp_generic kernel module.", NoPppSupport),
-        ("/usr/sbin/pppd: This system lacks kernel support for PPP.  This could be", NoPppSupport),
-        ("/usr/sbin/pppd: Sorry - this system lacks PPP kernel support", NoPppSupport),
-        (
-            "/usr/sbin/pppd: In file /etc/ppp/peers/connexa-node-2: unrecognized option 'x'",
-            BadOptions,
-        ),
-        ("/usr/sbin/pppd: The remote system is required to authenticate itself", BadOptions),
-        (
-            "/usr/sbin/pppd: but I couldn't find any suitable secret (password) for it to use to do so.",
-            BadOptions,
-        ),
-        (
-            "/usr/sbin/pppd: Can't open options file /etc/ppp/peers/connexa-node-2: No such file or directory",
-            Files,
-        ),
-        ("No CHAP secret found for authenticating us to \"connexa-node-2\"", Files),
-        ("anon warn[open_inetsock:pptp_callmgr.c:352]: connect: No route to host", Unreachable),
-        (
-            "anon warn[open_inetsock:pptp_callmgr.c:352]: connect: Network is unreachable",
-            Unreachable,
-        ),
-        ("anon warn[open_inetsock:pptp_callmgr.c:352]: connect: Connection timed out", Unreachable),
-        ("anon warn[open_inetsock:pptp_callmgr.c:352]: connect: Connection refused", Refused),
-        ("sh: 1: exec: /usr/sbin/pptp: not found", NotInstalled),
-        ("sh: 1: exec: /usr/sbin/pptp: Permission denied", NotInstalled),
-        ("unshare: unshare failed: Operation not permitted", NotInstalled),
-        ("mount: /run/pptp: permission denied.", NotInstalled),
-    ] {
-        assert_eq!(plain(line), Some(kind), "{line}");
-    }
 }
 
 #[test]
@@ -132,6 +80,19 @@ fn a_tunnel_that_comes_up_explains_nothing() {
 fn words_of_the_server_do_not_pass_for_pppds_own() {
     let line = "LCP terminated by peer (No response to 3 echo-requests)";
     assert_eq!(plain(line), Some(FailureKind::PeerClosed));
+}
+
+#[test]
+fn a_default_route_that_is_not_taken_is_a_warning_that_says_what_to_do() {
+    for line in [
+        "not replacing default route to eth0 [10.9.255.1]",
+        "not replacing existing default route through eth0",
+        "Unable to add IPv4 default route: File exists",
+    ] {
+        let said = read(line);
+        assert_eq!(said.weight, Weight::GatewayWarning, "{line}");
+        assert!(said.line.contains("set tunnel.default_route to false"), "{}", said.line);
+    }
 }
 
 #[test]
