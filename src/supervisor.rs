@@ -2,9 +2,11 @@
 
 mod answers;
 mod clock;
+mod history;
 mod parts;
 mod policy;
 mod reload;
+mod told;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use clock::Clock;
+use history::History;
+pub(crate) use history::Transition;
 use parts::{Ended, Part, Tasks};
 use reload::{Reloaded, Reloads};
+use told::Teller;
 
 use crate::config::{self, Config, ConfigError, Span};
 use crate::control::lock;
@@ -171,6 +176,8 @@ struct Supervisor {
     prober: Prober,
     hooks: Hooks,
     recorder: Option<Recorder>,
+    history: History,
+    teller: Teller,
     manager: Manager,
     was_ready: bool,
     stopping: bool,
@@ -223,6 +230,8 @@ impl Supervisor {
             prober,
             hooks,
             recorder: None,
+            history: History::default(),
+            teller: Teller::default(),
             manager: Manager::start(),
             was_ready: false,
             stopping: false,
@@ -317,7 +326,10 @@ impl Supervisor {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(&input);
         }
-        for effect in self.core.handle(input) {
+        let now = input.now;
+        let effects = self.core.handle(input);
+        self.witness(&effects, now);
+        for effect in effects {
             self.perform(effect);
         }
         if !self.was_ready && self.core.is_ready() {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use clap::{Parser, Subcommand};
 use connexa::cli::{
     FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, node_id, print,
-    replay, show_change, show_diagnosis, show_status, socket,
+    replay, show_change, show_diagnosis, show_explanation, show_status, socket, watch,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client;
@@ -43,6 +43,14 @@ enum Command {
         /// Only this node
         #[arg(value_parser = node_id)]
         node: Option<u32>,
+    },
+    /// Show each event as it happens, a line each, also over restarts of the daemon
+    Watch,
+    /// Tell why a node is in its state, what it went through, what comes next, and the command that changes it
+    Explain {
+        /// The node's id
+        #[arg(value_parser = node_id)]
+        node: u32,
     },
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
     Start {
@@ -101,6 +109,15 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             let view = StatusView { node, json: arguments.json };
             let (text, yes) = show_status(&status, view, SystemTime::now())?;
             (text, if yes { Exit::Done } else { Exit::No })
+        }
+        Command::Watch => {
+            let (socket, out) = (arguments.socket()?, std::io::stdout().lock());
+            runtime.block_on(watch(&socket, arguments.json, out))?;
+            return Ok(Exit::Done);
+        }
+        Command::Explain { node } => {
+            let node = runtime.block_on(client::node(&arguments.socket()?, node))?;
+            (show_explanation(&node, arguments.json, SystemTime::now())?, Exit::Done)
         }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
         Command::Doctor => examine(&runtime, arguments)?,

@@ -169,14 +169,14 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     })
 }
 
-fn ago(time: &str, now: SystemTime) -> String {
+pub(super) fn ago(time: &str, now: SystemTime) -> String {
     match humantime::parse_rfc3339(time) {
         Ok(time) => short(now.duration_since(time).unwrap_or_default()),
         Err(_) => "?".to_owned(),
     }
 }
 
-fn ahead(time: &str, now: SystemTime) -> String {
+pub(super) fn ahead(time: &str, now: SystemTime) -> String {
     match humantime::parse_rfc3339(time) {
         Ok(time) => short(time.duration_since(now).unwrap_or_default()),
         Err(_) => "?".to_owned(),

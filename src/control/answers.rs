@@ -1,5 +1,7 @@
 //! What the control API answers, and its description, which is made of the same handlers.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -12,11 +14,12 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{ChangedNode, Node, Problem, SCHEMA_VERSION, Status};
+use super::api::{ChangedNode, Event, NodeInFull, Problem, SCHEMA_VERSION, Status};
 use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
-use super::server::Peer;
+use super::server::{Peer, Place};
 use super::shared::Shared;
+use super::{events as stream, nodes};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
@@ -53,6 +56,7 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(status))
         .routes(routes!(diagnosis))
         .routes(routes!(node))
+        .routes(routes!(events))
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(retry))
@@ -104,11 +108,23 @@ async fn make_diagnosis(questions: Questions) -> Made {
 
 /// One node.
 #[utoipa::path(get, path = "/v1/nodes/{id}", params(("id" = u32, Path)),
-    responses((status = 200, body = Node), Errors))]
-async fn node(State(desk): State<Desk>, id: PathId) -> Result<Json<Node>, Refusal> {
-    let id = node_id(id)?;
-    let node = ask(&desk.questions, |reply| Question::Node(id, reply)).await?;
-    node.map(Json).map_err(|unknown| Refusal::Unknown(unknown.to_string()))
+    responses((status = 200, body = NodeInFull), Errors))]
+async fn node(State(desk): State<Desk>, id: PathId) -> Answer<NodeInFull> {
+    nodes::in_full(&desk.questions, node_id(id)?).await.map(Json)
+}
+
+/// Events without an end, a line each: the whole state first, then what changes. A reader that is
+/// too slow is told how many events it lost, and goes on.
+#[utoipa::path(get, path = "/v1/events", responses(
+    (status = 200, body = Event, content_type = "application/x-ndjson"), Errors))]
+async fn events(
+    State(desk): State<Desk>,
+    Extension(place): Extension<Arc<Place>>,
+) -> Result<Response, Refusal> {
+    let follower = place.follow().ok_or(Refusal::TooMany)?;
+    let following = ask(&desk.questions, Question::Follow).await?;
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    Ok(([kind], stream::body(following, follower)).into_response())
 }
 
 /// Allows a node to be dialled, forgets its failures and dials it.
@@ -168,7 +184,7 @@ async fn once_kept(id: NodeId, ask: Ask, changed: Changed) -> Result<ChangedNode
 }
 
 /// Asks the supervisor.
-async fn ask<T>(
+pub(super) async fn ask<T>(
     questions: &Questions,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,
 ) -> Result<T, Refusal> {

@@ -1,6 +1,8 @@
 //! The answers of the control API, shared by the daemon and `connexactl`. Times are RFC 3339 in
 //! UTC.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::core::event::Ask;
+pub use history::{Event, NodeInFull, Transition, What};
 
 /// The version of these shapes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -75,7 +78,7 @@ pub struct Daemon {
 }
 
 /// The outage rule; the first five names are those of the v7.4.6 watchdog.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outage {
     /// Tunnels of nodes that are up.
     pub ppp_interfaces: usize,
@@ -103,7 +106,7 @@ pub struct Outage {
 }
 
 /// How a restart of the backend went.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LastRestart {
     /// `running`; `ready`: its port is open again; `not_ready`: the command worked, and the port
     /// stays shut; `failed`: the command did not work; `overdue`: it never reported back.
@@ -134,7 +137,7 @@ pub struct Kernel {
 }
 
 /// Where the nodes come from.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Database {
     /// The SQLite file.
     pub path: String,
@@ -156,8 +159,10 @@ pub struct Node {
     /// The status column.
     pub status: Option<String>,
     /// `waiting`, `dialing`, `negotiating`, `up`, `stopping`, `backoff`, `quarantined`, `stopped`,
-    /// `invalid`.
+    /// `invalid`; `not_selected` for a row that is none of the daemon's.
     pub state: String,
+    /// What makes its calls: `pppd`.
+    pub engine: String,
     /// The link's name.
     pub interface: Option<String>,
     /// The link's index.
@@ -181,7 +186,10 @@ pub struct Node {
     /// It could be dialled, and all of `selection.max_tunnels` places are taken.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_place: bool,
-    /// The last failure.
+    /// Why it is in this state; null where nothing is wrong, or it was not told yet.
+    #[serde(default)]
+    pub reason: Option<LastError>,
+    /// The last failure, which may be long past.
     pub last_error: Option<LastError>,
 }
 
@@ -196,9 +204,9 @@ pub struct ChangedNode {
 }
 
 /// A failure.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
-    /// The name of a [`crate::core::failure::FailureKind`], or `invalid`.
+    /// The name of a [`crate::core::failure::FailureKind`], `invalid`, or another reason's.
     pub kind: String,
     /// What happened.
     pub message: String,

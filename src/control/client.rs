@@ -1,5 +1,7 @@
 //! The client's side of the control API.
 
+mod follow;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::api::{ChangedNode, Problem, Status, change_path};
+use super::api::{ChangedNode, NodeInFull, Problem, Status, change_path};
 use crate::core::event::Ask;
+pub use follow::{Events, follow};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -90,6 +93,14 @@ pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<ChangedNode, C
     })
 }
 
+/// Asks for one node, with what became of it.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn node(socket: &Path, node: u32) -> Result<NodeInFull, ClientError> {
+    get(socket, &format!("/v1/nodes/{node}")).await
+}
+
 async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
     request(socket, Method::GET, path).await
 }
@@ -101,22 +112,38 @@ async fn request<T: DeserializeOwned>(
 ) -> Result<T, ClientError> {
     let garbled = |what: String| ClientError::Garbled { socket: socket.to_owned(), what };
     let stream = connect(socket).await?;
-    let answer = timeout(PATIENCE, exchange(stream, method, path))
-        .await
-        .map_err(|_| garbled(format!("none within {}", humantime::format_duration(PATIENCE))))?;
-    let (status, body) = answer.map_err(|error| {
-        if hung_up(&error) {
-            ClientError::WentAway { socket: socket.to_owned() }
-        } else {
-            garbled(error.to_string())
-        }
-    })?;
+    let answer = timeout(PATIENCE, exchange(stream, method, path)).await;
+    let answer = answer.map_err(|_| ClientError::late(socket))?;
+    let (status, body) = answer.map_err(|error| of_hyper(socket, &error))?;
     if status.is_success() {
         serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
     } else {
-        let problem =
-            serde_json::from_slice(&body).map_err(|_| garbled(format!("HTTP {status}")))?;
-        Err(ClientError::Refused { socket: socket.to_owned(), problem })
+        Err(refused(socket, status, &body))
+    }
+}
+
+impl ClientError {
+    fn late(socket: &Path) -> Self {
+        let what = format!("none within {}", humantime::format_duration(PATIENCE));
+        ClientError::Garbled { socket: socket.to_owned(), what }
+    }
+}
+
+fn of_hyper(socket: &Path, error: &hyper::Error) -> ClientError {
+    let socket = socket.to_owned();
+    if hung_up(error) {
+        ClientError::WentAway { socket }
+    } else {
+        ClientError::Garbled { socket, what: error.to_string() }
+    }
+}
+
+/// What the daemon said no by.
+fn refused(socket: &Path, status: StatusCode, body: &[u8]) -> ClientError {
+    let socket = socket.to_owned();
+    match serde_json::from_slice(body) {
+        Ok(problem) => ClientError::Refused { socket, problem },
+        Err(_) => ClientError::Garbled { socket, what: format!("HTTP {status}") },
     }
 }
 

@@ -3,7 +3,9 @@
 mod answers;
 pub mod api;
 pub mod client;
+pub(crate) mod events;
 pub(crate) mod lock;
+mod nodes;
 mod problem;
 pub(crate) mod question;
 pub(crate) mod server;

@@ -15,6 +15,10 @@ impl IntoResponse for Refusal {
             Refusal::BadId(detail) => (StatusCode::BAD_REQUEST, "bad node id", detail),
             Refusal::Unknown(detail) => (StatusCode::NOT_FOUND, "no such node", detail),
             Refusal::Stopped(detail) => (StatusCode::CONFLICT, "stopped", detail),
+            Refusal::TooMany => {
+                let detail = "this user follows events 128 times already; end some of them";
+                (StatusCode::SERVICE_UNAVAILABLE, "too many connections", detail.to_owned())
+            }
             Refusal::NotNow(detail) => (StatusCode::SERVICE_UNAVAILABLE, "not now", detail),
             Refusal::NotKept(detail) => (StatusCode::INTERNAL_SERVER_ERROR, "not kept", detail),
         };

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
-use super::api::{Node, Status, UnknownNode};
+use super::api::{Event, Node, NodeInFull, Status, Transition, UnknownNode};
+use super::events::Line;
 use crate::config::Config;
 use crate::core::event::Ask;
 use crate::node::NodeId;
@@ -18,7 +19,9 @@ pub(crate) enum Question {
     /// The configuration in force, and the file that it was read from, where there is one.
     Config(oneshot::Sender<(Config, Option<PathBuf>)>),
     /// One node.
-    Node(NodeId, oneshot::Sender<Result<Node, UnknownNode>>),
+    Node(NodeId, oneshot::Sender<Result<NodeInFull, Unheld>>),
+    /// Every event from now on.
+    Follow(oneshot::Sender<Following>),
     /// To change a node.
     Change {
         /// Which node.
@@ -30,6 +33,26 @@ pub(crate) enum Question {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Changed, Refusal>>,
     },
+}
+
+/// Where a reader of events begins, and what comes after.
+#[derive(Debug)]
+pub(crate) struct Following {
+    /// The whole state.
+    pub snapshot: Event,
+    /// What is told from then on; readers that are too slow lose the oldest.
+    pub events: broadcast::Receiver<Line>,
+}
+
+/// What is known of a node that the daemon does not hold.
+#[derive(Debug)]
+pub(crate) struct Unheld {
+    /// To be told where it has no row.
+    pub unknown: UnknownNode,
+    /// What became of it before.
+    pub history: Vec<Transition>,
+    /// When it was let go, or now.
+    pub since: String,
 }
 
 /// What became of a node.
@@ -54,6 +77,8 @@ pub(crate) enum Refusal {
     Unknown(String),
     /// The node is stopped, and another request is needed to change that.
     Stopped(String),
+    /// Too many follow events already.
+    TooMany,
     /// The daemon can't tell yet, or no longer.
     NotNow(String),
     /// It is done, and a restart of the daemon will forget it.

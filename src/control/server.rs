@@ -18,6 +18,7 @@ use super::answers;
 use super::question::Question;
 use crate::config::Control;
 pub(super) use peer::Peer;
+pub(super) use places::{Follower, Place};
 use places::{Places, Refused};
 
 /// After a connection could not be accepted, which is mostly for want of file handles.

@@ -4,11 +4,26 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::api;
+use crate::core::State;
 use crate::core::event::{Hearing, RestartOutcome};
 use crate::core::failure::Failure;
 use crate::core::outage::Progress;
+use crate::core::reason::Reason;
 use crate::core::report::{NodeReport, OutageReport, Row};
 use crate::core::time::{Monotonic, Now, Wall};
+use crate::supervisor::Transition;
+
+/// What makes the calls.
+pub(crate) const ENGINE: &str = "pppd";
+
+/// Why a node is in its state.
+pub(crate) fn reason(reason: &Reason) -> api::LastError {
+    api::LastError {
+        kind: reason.kind().to_owned(),
+        message: reason.message(),
+        remedy: reason.failure().map(|kind| kind.remedy().to_owned()),
+    }
+}
 
 /// Every node, and how many are in each state.
 pub(crate) fn nodes(reports: &[NodeReport], now: Now) -> (Vec<api::Node>, BTreeMap<String, usize>) {
@@ -38,6 +53,7 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         login,
         status,
         state: report.state.name().to_owned(),
+        engine: ENGINE.to_owned(),
         interface: report.interface.clone(),
         ifindex: report.index.map(|index| index.0),
         local_ip: report.local,
@@ -48,6 +64,7 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         attempts: report.attempts,
         next_attempt_at: report.next_attempt.map(|at| on_the_wall(at, now)),
         waits_for_place: report.waits_for_place,
+        reason: report.reason.as_ref().map(reason),
         last_error: last_error(report),
     }
 }
@@ -59,6 +76,16 @@ fn last_error(report: &NodeReport) -> Option<api::LastError> {
             Some(api::LastError { kind, message, remedy: None })
         }
         Row::Unknown | Row::Node(_) => report.last_failure.as_ref().map(failure),
+    }
+}
+
+/// A change of a node's state.
+pub(crate) fn transition(change: &Transition) -> api::Transition {
+    api::Transition {
+        at: rfc3339(change.at),
+        state: change.state.map_or("gone", State::name).to_owned(),
+        interface: change.interface.as_deref().map(str::to_owned),
+        reason: change.reason.as_deref().map(reason),
     }
 }
 

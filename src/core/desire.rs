@@ -121,6 +121,7 @@ impl Core {
             }
             return;
         }
+        self.moved.push(id);
         let old = std::mem::replace(&mut tunnel.want, want);
         match (old.is_wanted(), tunnel.want.is_wanted()) {
             (false, true) => turn.way(Way::Wanted { node: id }),

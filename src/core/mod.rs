@@ -25,6 +25,7 @@ pub mod outage;
 pub mod policy;
 mod pool;
 mod probe;
+pub mod reason;
 pub mod report;
 mod second_calls;
 #[cfg(test)]
@@ -88,6 +89,8 @@ pub struct Core {
     hearing: Hearing,
     heard_at: Option<Wall>,
     stopping: bool,
+    /// Nodes whose row or shown state the last input has changed, or that it let go.
+    moved: Vec<NodeId>,
     inputs: u64,
     dialled: u64,
 }
@@ -167,6 +170,7 @@ impl Core {
             hearing: Hearing::default(),
             heard_at: None,
             stopping: false,
+            moved: Vec::new(),
             inputs: 0,
             dialled: 0,
         }
@@ -176,6 +180,7 @@ impl Core {
     /// any event, after it.
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         self.inputs += 1;
+        self.moved.clear();
         let mut turn = Turn { now: input.now, effects: Vec::new() };
         let turn = &mut turn;
         match input.event {
@@ -243,6 +248,11 @@ impl Core {
     /// The state of each node.
     pub fn states(&self) -> impl Iterator<Item = (NodeId, State)> + '_ {
         self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
+    }
+
+    /// Nodes whose row or shown state the last input has changed, or that it let go; some twice.
+    pub fn take_moved(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.moved)
     }
 
     /// How many tunnels are up.
@@ -355,11 +365,13 @@ impl Core {
             self.timers.set(id, None);
             self.pool.note(id, Claim::Nothing);
             self.dialing.leave(id);
+            self.moved.push(id);
             return;
         };
         let state = tunnel.phase.state();
         if state != tunnel.shown.0 {
             tunnel.shown = (state, turn.now.wall);
+            self.moved.push(id);
         }
         self.timers.set(id, tunnel.phase.deadline());
         let is_stopped = self.stopped.contains(&id);

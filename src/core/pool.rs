@@ -163,6 +163,11 @@ impl Pool {
         self.rows.insert(node.id, node);
     }
 
+    /// A candidate without a tunnel.
+    pub(super) fn row(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.rows.get(&id)
+    }
+
     /// Candidates without a tunnel.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Node> {
         self.rows.values().map(Arc::as_ref)

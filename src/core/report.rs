@@ -9,6 +9,7 @@ use super::event::{Hearing, IfIndex, InvalidRow, Pid};
 use super::failure::Failure;
 use super::outage::Restart;
 use super::policy::OutagePolicy;
+use super::reason::Reason;
 use super::state::State;
 use super::time::{Monotonic, Wall};
 use super::tunnel::{Phase, Tunnel, Want};
@@ -96,11 +97,19 @@ pub struct NodeReport {
     pub waits_for_place: bool,
     /// The last failure of a dial.
     pub last_failure: Option<Failure>,
+    /// Why it is in its state.
+    pub reason: Option<Reason>,
 }
 
 impl Core {
     /// The whole state, to be shown.
     pub fn report(&self) -> Report {
+        let nodes = self.tunnels.iter().map(|(id, tunnel)| self.report_node(*id, tunnel));
+        Report { nodes: nodes.collect(), ..self.report_whole() }
+    }
+
+    /// All but the nodes, to be shown.
+    pub fn report_whole(&self) -> Report {
         Report {
             outage: self.report_outage(),
             hearing: self.hearing,
@@ -108,13 +117,20 @@ impl Core {
             database_was_read: self.known.database,
             database_problem: self.known.database_problem.clone(),
             host_fault: self.host.fault().cloned(),
-            nodes: self.tunnels.iter().map(|(id, tunnel)| self.report_node(*id, tunnel)).collect(),
+            nodes: Vec::new(),
         }
     }
 
     /// One node, to be shown.
     pub fn report_one(&self, id: NodeId) -> Option<NodeReport> {
         self.tunnels.get(&id).map(|tunnel| self.report_node(id, tunnel))
+    }
+
+    /// A candidate that waits for a place and never had a call, to be shown.
+    pub fn report_candidate(&self, id: NodeId, since: Wall) -> Option<NodeReport> {
+        let node = self.pool.row(id)?;
+        let tunnel = Tunnel::new(Want::Tunnel(node.clone()), 0, since);
+        Some(self.report_node(id, &tunnel))
     }
 
     fn report_outage(&self) -> OutageReport {
@@ -153,6 +169,7 @@ impl Core {
             next_attempt: next_attempt(&tunnel.phase),
             waits_for_place: self.pool.lets_wait(id),
             last_failure: tunnel.retries.last.clone(),
+            reason: self.reason(id, tunnel),
         }
     }
 }

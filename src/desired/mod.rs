@@ -25,6 +25,7 @@ mod rows;
 mod schema;
 mod store;
 mod tunnels;
+mod unselected;
 mod write_back;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) use follow::follow;
 pub(crate) use list::{Listed, ListedId};
 pub(crate) use problem::{Problem, What};
 pub(crate) use tunnels::TunnelWriter;
+pub(crate) use unselected::{Why, unselected};
 pub(crate) use write_back::write_back;
 #[cfg(test)]
 use write_back::{Fact, Reporter};

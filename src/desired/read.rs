@@ -124,17 +124,23 @@ async fn every_row(look: &mut Look, settings: &Settings) -> Result<Vec<Listed>, 
     Ok(list::list(&rows, &selected))
 }
 
-async fn fetch(connection: &mut SqliteConnection, query: Query) -> Result<Vec<SqliteRow>, What> {
+pub(super) async fn fetch(
+    connection: &mut SqliteConnection,
+    query: Query,
+) -> Result<Vec<SqliteRow>, What> {
     let found = query.bind().fetch_all(connection).await;
     found.map_err(|error| What::of_sqlite(&error))
 }
 
-async fn fetch_one(connection: &mut SqliteConnection, query: Query) -> Result<SqliteRow, What> {
+pub(super) async fn fetch_one(
+    connection: &mut SqliteConnection,
+    query: Query,
+) -> Result<SqliteRow, What> {
     let found = query.bind().fetch_one(connection).await;
     found.map_err(|error| What::of_sqlite(&error))
 }
 
-fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+pub(super) fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     let mut columns = Row::default();
     for (place, column) in columns.0.iter_mut().enumerate() {
         // Unchecked: text that is no UTF-8 must fail its row alone.

@@ -2,10 +2,11 @@
 
 use super::Supervisor;
 use crate::config;
-use crate::control::question::{Changed, Question, Refusal};
+use crate::control::api::NodeInFull;
+use crate::control::question::{Changed, Question, Refusal, Unheld};
 use crate::control::{api, shown};
 use crate::core::event::{Ask, Event};
-use crate::core::report::Row;
+use crate::core::report::{Report, Row};
 use crate::node::NodeId;
 
 impl Supervisor {
@@ -16,7 +17,8 @@ impl Supervisor {
             Question::Config(reply) => {
                 drop(reply.send((self.config.clone(), self.options.config.clone())));
             }
-            Question::Node(id, reply) => drop(reply.send(self.node(id))),
+            Question::Node(id, reply) => drop(reply.send(self.node_in_full(id))),
+            Question::Follow(reply) => drop(reply.send(self.following())),
             Question::Change { node, ask, by, reply } => {
                 drop(reply.send(self.change(node, ask, &by)));
             }
@@ -27,6 +29,21 @@ impl Supervisor {
         let now = self.clock.now();
         let node = self.core.report_one(id).map(|report| shown::node(&report, now));
         node.ok_or_else(|| self.not_held(id))
+    }
+
+    fn node_in_full(&self, id: NodeId) -> Result<NodeInFull, Unheld> {
+        let now = self.clock.now();
+        let report = self.core.report_one(id);
+        let report = report.or_else(|| self.core.report_candidate(id, now.wall));
+        let history: Vec<_> = self.history.of(id).map(shown::transition).collect();
+        match report {
+            Some(report) => Ok(NodeInFull { node: shown::node(&report, now), history }),
+            None => {
+                let last = history.last().map(|last| last.at.clone());
+                let since = last.unwrap_or_else(|| shown::rfc3339(now.wall));
+                Err(Unheld { unknown: self.not_held(id), history, since })
+            }
+        }
     }
 
     fn change(&mut self, id: NodeId, ask: Ask, by: &str) -> Result<Changed, Refusal> {
@@ -80,6 +97,14 @@ impl Supervisor {
         is_refused.then(|| format!("node {id} can't be dialled: {}; correct its row", row.reason))
     }
 
+    pub(super) fn database(&self, report: &Report) -> api::Database {
+        api::Database {
+            path: self.config.database.path.display().to_string(),
+            was_read: report.database_was_read,
+            problem: report.database_problem.clone(),
+        }
+    }
+
     pub(super) fn status(&self) -> api::Status {
         let (report, now) = (self.core.report(), self.clock.now());
         let config_path = self.options.config.clone().unwrap_or(config::DEFAULT_PATH.into());
@@ -93,13 +118,9 @@ impl Supervisor {
                 config_path: config_path.display().to_string(),
                 dry_run: self.options.dry_run,
             },
-            outage: shown::outage(report.outage, now),
+            outage: shown::outage(report.outage.clone(), now),
             kernel: shown::kernel(report.hearing, report.heard_at),
-            database: api::Database {
-                path: self.config.database.path.display().to_string(),
-                was_read: report.database_was_read,
-                problem: report.database_problem,
-            },
+            database: self.database(&report),
             host_fault: report.host_fault.as_ref().map(shown::failure),
             counts,
             nodes,

@@ -20,6 +20,7 @@ mod broken_database;
 mod broken_host;
 mod dialing;
 mod doctor;
+mod events;
 mod failures;
 mod fake_pppd;
 mod firewall;

@@ -156,6 +156,7 @@ impl Wire {
         let input = Input { now, event };
         let told = self.records.then(|| serde_json::to_string(&input).unwrap());
         let effects = self.core.handle(input);
+        self.core.take_moved();
         if let Some(told) = told {
             self.recording.push((told, serde_json::to_string(&effects).unwrap()));
             let notices = effects.iter().filter_map(|effect| match effect {

@@ -2,6 +2,7 @@
 //! are taken, the connection gives way whose client has kept us waiting longest.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +10,8 @@ use tokio::sync::Notify;
 
 /// Connections of one user at once.
 const OF_A_USER: usize = 160;
+/// Those of them that may follow events, so that a question is always answered.
+const FOLLOWERS: u32 = 128;
 /// Connections of all users but root at once.
 const OF_OTHERS: usize = 4 * OF_A_USER;
 
@@ -25,6 +28,7 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct User {
     places: Vec<Arc<Place>>,
+    followers: Arc<AtomicU32>,
 }
 
 /// The place of one connection; it is free when its connection has let it go.
@@ -32,6 +36,7 @@ struct User {
 pub(in crate::control) struct Place {
     standing: Mutex<Standing>,
     give_way: Notify,
+    followers: Arc<AtomicU32>,
 }
 
 /// Who waits for whom.
@@ -73,6 +78,7 @@ impl Places {
         let place = Arc::new(Place {
             standing: Mutex::new(Standing { answers: false, stalls: false, since: Instant::now() }),
             give_way: Notify::new(),
+            followers: user.followers.clone(),
         });
         user.places.push(place.clone());
         Ok(place)
@@ -119,6 +125,31 @@ impl Place {
     pub(super) async fn is_wanted(&self) {
         self.give_way.notified().await;
     }
+
+    /// Takes one of the user's places for followers, where one is left.
+    pub(in crate::control) fn follow(self: Arc<Self>) -> Option<Follower> {
+        let more = |count| (count < FOLLOWERS).then_some(count + 1);
+        self.followers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Follower(self))
+    }
+}
+
+#[cfg(test)]
+impl Follower {
+    /// One whose place matters to nobody.
+    pub(in crate::control) fn of_a_test() -> Self {
+        Places::default().take(0).ok().and_then(Place::follow).unwrap()
+    }
+}
+
+/// One of the places for followers; free when dropped.
+#[derive(Debug)]
+pub(in crate::control) struct Follower(Arc<Place>);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -156,5 +187,16 @@ mod tests {
         let open = held.iter().filter(|place| !is_wanted(place)).count();
         assert_eq!(open, OF_OTHERS);
         assert!(places.take(0).is_ok());
+    }
+
+    #[test]
+    fn followers_leave_places_for_questions() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(0).unwrap()).collect();
+        let mut followers: Vec<_> =
+            held.iter().filter_map(|place| place.clone().follow()).collect();
+        assert_eq!(followers.len(), 128);
+        followers.pop();
+        assert!(held[0].clone().follow().is_some());
     }
 }

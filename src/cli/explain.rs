@@ -1,0 +1,136 @@
+//! `connexactl explain NODE`: why a node is where it is, what it went through, what comes next, and
+//! the command that changes it.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use super::status::{ago, ahead};
+use super::{JsonError, json};
+use crate::control::api::{LastError, Node, NodeInFull, Transition};
+use crate::printable::printable;
+
+/// The text to print.
+///
+/// # Errors
+/// When it can't be put as JSON.
+pub fn show_explanation(
+    node: &NodeInFull,
+    as_json: bool,
+    now: SystemTime,
+) -> Result<String, JsonError> {
+    if as_json {
+        return json(node);
+    }
+    let NodeInFull { node, history } = node;
+    let mut text = headline(node, now);
+    if let Some(reason) = &node.reason {
+        let _ = writeln!(text, "{:>8}: {}", "why", cause(reason));
+        if let Some(remedy) = &reason.remedy {
+            let _ = writeln!(text, "{:>8}: {}", "remedy", printable(remedy));
+        }
+    } else if let (Some(error), true) = (&node.last_error, node.state != "up") {
+        let _ = writeln!(text, "{:>8}: {}", "before", cause(error));
+    }
+    let _ = writeln!(text, "{:>8}: {}", "next", next(node, now));
+    let _ = writeln!(text, "{:>8}: {}", "command", command(node));
+    if !history.is_empty() {
+        text.push_str("\nWhat it went through, the oldest first (UTC):\n");
+        history.iter().for_each(|change| line(&mut text, change));
+    }
+    Ok(text)
+}
+
+fn headline(node: &Node, now: SystemTime) -> String {
+    let word = |value: &Option<String>| value.as_deref().map_or("?".to_owned(), printable);
+    let (ip, login) = (word(&node.ip), word(&node.login));
+    let state = match node.state.as_str() {
+        "not_selected" => "not selected".to_owned(),
+        state => format!("{state} for {}", ago(&node.since, now)),
+    };
+    let link = node.interface.as_deref().map_or(String::new(), |name| {
+        let local = node.local_ip.map_or(String::new(), |ip| format!(", local address {ip}"));
+        format!(" on {}{local}", printable(name))
+    });
+    let adopted = if node.adopted { ", taken over and not dialled by this daemon" } else { "" };
+    format!("Node {} ({login} at {ip}) is {state}{link}{adopted}.\n", node.id)
+}
+
+/// In plain words first, then in those of whoever told it.
+fn cause(error: &LastError) -> String {
+    let message = printable(&error.message);
+    match plain(&error.kind) {
+        Some(plain) => format!("{plain} ({}): {message}", error.kind),
+        None => format!("{message} ({})", error.kind),
+    }
+}
+
+/// What a kind of failure means where the words of pppd and pptp do not say it.
+fn plain(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "auth_refused" => "the server refused the login or the password",
+        "unreachable" => "the server can't be reached",
+        "refused" => "the server's host refused the PPTP connection",
+        "negotiation" => "the server and this host did not agree on the link",
+        "mppe" => "the server and this host differ about encryption",
+        "echo_timeout" => "the server went silent",
+        "no_ppp_support" => "this host's kernel has no PPP",
+        "gre_blocked" => "the control connection works, and no PPP comes through",
+        "call_refused" => "the server refused the call",
+        "timeout" => "no tunnel came up in time",
+        "peer_closed" => "the server ended the call",
+        "killed" => "somebody on this host ended its pppd",
+        _ => return None,
+    })
+}
+
+fn next(node: &Node, now: SystemTime) -> String {
+    let at = node.next_attempt_at.as_deref().map(|at| ahead(at, now));
+    match (node.state.as_str(), at) {
+        ("waiting", _) if node.waits_for_place => {
+            "it is dialled when a place of selection.max_tunnels is free".to_owned()
+        }
+        ("waiting", _) if node.reason.is_some() => {
+            "it is dialled as soon as this host can dial again".to_owned()
+        }
+        ("waiting", _) => "it is dialled as soon as a dial slot is free".to_owned(),
+        ("dialing" | "negotiating", _) => {
+            "it is up once the kernel shows its link with an address; within tunnel.dial_timeout it \
+             is that, or it has failed and is dialled again"
+                .to_owned()
+        }
+        ("up", _) => "it stays up; if it falls it is dialled again".to_owned(),
+        ("stopping", _) => "its pppd ends, by force after tunnel.stop_grace".to_owned(),
+        ("backoff", Some(at)) => format!("it is dialled in {at} (try {})", node.attempts + 1),
+        ("quarantined", Some(at)) => format!("it is dialled once more in {at}"),
+        ("stopped", _) => "nothing, until the operator starts it".to_owned(),
+        ("invalid", _) => "it is dialled as soon as its row is correct".to_owned(),
+        ("not_selected", _) => {
+            "nothing, until its row or the configuration changes; the row is watched".to_owned()
+        }
+        (_, _) => "nothing by itself".to_owned(),
+    }
+}
+
+fn command(node: &Node) -> String {
+    let id = node.id;
+    match node.state.as_str() {
+        "backoff" | "quarantined" => format!("`connexactl retry {id}` dials it at once"),
+        "stopped" => format!("`connexactl start {id}` lets it be dialled"),
+        "invalid" => format!("`connexactl node set {id}` corrects its row"),
+        "not_selected" => format!("`connexactl node set {id} --status STATUS` selects it"),
+        _ => format!("`connexactl stop {id}` hangs it up and leaves it down"),
+    }
+}
+
+fn line(text: &mut String, change: &Transition) {
+    let at = change.at.get(..19).unwrap_or(&change.at).replace('T', " ");
+    let link = change
+        .interface
+        .as_deref()
+        .map_or(String::new(), |name| format!(" on {}", printable(name)));
+    let reason = change
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(": {}", printable(&reason.message)));
+    let _ = writeln!(text, "  {at}  {}{link}{reason}", change.state);
+}

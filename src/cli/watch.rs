@@ -1,0 +1,138 @@
+//! `connexactl watch`: a line for each event, also over restarts of the daemon.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::output::OutputError;
+use super::summary::{outage, summary};
+use crate::control::api::{Event, LastError, Node, What, counted};
+use crate::control::client::{self, ClientError, Events};
+use crate::exit::Refused;
+use crate::printable::printable;
+
+/// Between two tries to reach a daemon that went away.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Said as JSON when the daemon has gone.
+#[derive(Serialize)]
+struct Lost {
+    event: &'static str,
+}
+
+/// Prints events until nobody reads them.
+///
+/// # Errors
+/// When the daemon can't be reached at first, or the lines can't be written.
+pub async fn watch(socket: &Path, as_json: bool, mut out: impl Write) -> Result<(), Refused> {
+    let mut events = client::follow(socket).await?;
+    loop {
+        while let Some(line) = events.next().await {
+            if !put(&mut out, &told(&line?, as_json))? {
+                return Ok(());
+            }
+        }
+        let lost = if as_json {
+            serde_json::to_string(&Lost { event: "lost" }).unwrap_or_default()
+        } else {
+            "connexad has ended, or hung up; waiting for it".to_owned()
+        };
+        if !put(&mut out, &lost)? {
+            return Ok(());
+        }
+        events = again(socket).await?;
+        if !as_json && !put(&mut out, "connexad answers again")? {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for a daemon that answers.
+async fn again(socket: &Path) -> Result<Events, ClientError> {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        match client::follow(socket).await {
+            Ok(events) => return Ok(events),
+            Err(error @ (ClientError::Permission { .. } | ClientError::NotRoot { .. })) => {
+                return Err(error);
+            }
+            Err(
+                ClientError::Unreachable { .. }
+                | ClientError::WentAway { .. }
+                | ClientError::Garbled { .. }
+                | ClientError::Refused { .. },
+            ) => {}
+        }
+    }
+}
+
+/// Whether somebody reads still.
+fn put(out: &mut impl Write, line: &str) -> Result<bool, OutputError> {
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(io::Error::into(error)),
+    }
+}
+
+fn told(line: &str, as_json: bool) -> String {
+    if as_json {
+        return line.to_owned();
+    }
+    match serde_json::from_str::<Event>(line) {
+        Ok(event) => in_words(&event),
+        // Of another version: shown as it is.
+        Err(_) => printable(line),
+    }
+}
+
+fn in_words(event: &Event) -> String {
+    let time = event.at.get(11..19).unwrap_or_default();
+    let what = match &event.what {
+        What::Snapshot { status } => {
+            let daemon = &status.daemon;
+            let (version, pid) = (&daemon.version, daemon.pid);
+            format!("connexad {version} (process {pid}): {}", summary(status))
+        }
+        What::Node { node } => self::node(node),
+        What::Gone { id } => format!("node {id}: let go; its row is gone or no longer selected"),
+        What::Outage { outage: now } => outage(now),
+        What::Database { database } => match &database.problem {
+            Some(problem) => format!("the node database can't be used: {}", printable(problem)),
+            None => "the node database is read".to_owned(),
+        },
+        What::HostFault { host_fault: Some(fault) } => {
+            format!("no tunnel can be dialled: {}", with_remedy(fault))
+        }
+        What::HostFault { host_fault: None } => "tunnels can be dialled again".to_owned(),
+        What::Lagged { lost } => {
+            let lost = counted(usize::try_from(*lost).unwrap_or(usize::MAX), "event");
+            format!("{lost} lost: they came faster than they were read here")
+        }
+    };
+    format!("{time} {what}")
+}
+
+fn node(node: &Node) -> String {
+    let link = node.interface.as_deref().map_or(String::new(), |name| {
+        let ends = match (node.local_ip, node.remote_ip) {
+            (Some(local), Some(remote)) => format!(" ({local} to {remote})"),
+            (Some(local), None) => format!(" ({local})"),
+            (None, _) => String::new(),
+        };
+        format!(" on {}{ends}", printable(name))
+    });
+    let reason = node
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(": {}", printable(&reason.message)));
+    format!("node {}: {}{link}{reason}", node.id, node.state)
+}
+
+fn with_remedy(error: &LastError) -> String {
+    let remedy = error.remedy.as_deref().map_or(String::new(), |remedy| format!("; {remedy}"));
+    printable(&format!("{}{remedy}", error.message))
+}

@@ -1,0 +1,74 @@
+//! `GET /v1/nodes/{id}`: a node that the daemon holds, or why it does not hold the row.
+
+use tokio::sync::mpsc;
+
+use super::answers::ask;
+use super::api::{LastError, Node, NodeInFull};
+use super::question::{Question, Refusal, Unheld};
+use super::shown;
+use crate::desired::{self, Settings, Why};
+use crate::node::NodeId;
+
+/// The node in full.
+pub(super) async fn in_full(
+    questions: &mpsc::Sender<Question>,
+    id: NodeId,
+) -> Result<NodeInFull, Refusal> {
+    match ask(questions, |reply| Question::Node(id, reply)).await? {
+        Ok(node) => Ok(node),
+        Err(unheld) => not_selected(questions, id, unheld).await,
+    }
+}
+
+async fn not_selected(
+    questions: &mpsc::Sender<Question>,
+    id: NodeId,
+    unheld: Unheld,
+) -> Result<NodeInFull, Refusal> {
+    let (config, _) = ask(questions, Question::Config).await?;
+    // A database that can't be read is told by the status, and says nothing of the row.
+    let row = desired::unselected(&Settings::from(&config), id).await.ok().flatten();
+    let row = row.ok_or_else(|| Refusal::Unknown(unheld.unknown.to_string()))?;
+    let reason = reason(&row.status, row.why);
+    Ok(NodeInFull {
+        node: Node {
+            id: id.0,
+            ip: Some(row.ip),
+            login: Some(row.login),
+            status: Some(row.status),
+            state: "not_selected".to_owned(),
+            engine: shown::ENGINE.to_owned(),
+            interface: None,
+            ifindex: None,
+            local_ip: None,
+            remote_ip: None,
+            pid: None,
+            adopted: false,
+            since: unheld.since,
+            attempts: 0,
+            next_attempt_at: None,
+            waits_for_place: false,
+            reason: Some(reason),
+            last_error: None,
+        },
+        history: unheld.history,
+    })
+}
+
+fn reason(status: &str, why: Why) -> LastError {
+    let (message, remedy) = match why {
+        Why::Excluded(pattern) => (
+            format!("its status {status:?} is like {pattern:?} of selection.exclude"),
+            "set another status in its row, or change selection.exclude",
+        ),
+        Why::NotListed => (
+            format!("its status {status:?} is like none of selection.statuses"),
+            "set another status in its row, or change selection.statuses",
+        ),
+        Why::NoAddress => ("it has no address".to_owned(), "set one in its row"),
+        Why::Selected => {
+            ("it was no candidate when the table was read last".to_owned(), "ask again in a moment")
+        }
+    };
+    LastError { kind: "not_selected".to_owned(), message, remedy: Some(remedy.to_owned()) }
+}
