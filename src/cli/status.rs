@@ -74,6 +74,7 @@ fn row(node: &Node, now: SystemTime) -> [String; 10] {
     let dash = || "-".to_owned();
     let reason = match (&node.last_error, node.state.as_str()) {
         (_, "stopped") => BY_OPERATOR.to_owned(),
+        _ if node.leaves_at.is_some() => "its row is away".to_owned(),
         (Some(error), state) if state != "up" => printable(&error.message),
         (Some(_) | None, _) => String::new(),
     };
@@ -153,6 +154,10 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     }
     if let Some(next) = &node.next_attempt_at {
         lines.push(("next try in", ahead(next, now)));
+    }
+    if let Some(leaves_at) = &node.leaves_at {
+        let leaves_in = ahead(leaves_at, now);
+        lines.push(("leaves in", format!("{leaves_in}, unless its row is back by then")));
     }
     if node.waits_for_place {
         lines.push(("next try", "when a place is free (selection.max_tunnels)".to_owned()));

@@ -91,6 +91,12 @@ pub struct Selection {
     pub exclude: Vec<String>,
     /// Statuses that come first, in this order; ties by id.
     pub priority: Vec<String>,
+    /// How long a node goes on as it is though a read no longer shows it: its row is gone, not
+    /// selected or not to be dialled any more. It keeps its tunnel, and nothing is dialled for it;
+    /// one that is back in time was never gone. "0s" hangs up at once, as `connexactl stop`, a row
+    /// that is changed and a changed configuration always do. A database that can't be read is no
+    /// absence.
+    pub absence_grace: Span,
     /// How many tunnels to hold up at once; 0 is all. A node that keeps failing yields its place
     /// to the next candidate; one that is up never does.
     pub max_tunnels: u32,
@@ -113,6 +119,7 @@ impl Default for Selection {
             ]),
             exclude: texts(&["%_failed", "%invalid%"]),
             priority: texts(&["SpeedOculus", "SPEEDOG", "speed_ok", "ping_ok"]),
+            absence_grace: Span::seconds(5),
             max_tunnels: 0,
             max_rows: 100_000,
         }

@@ -183,6 +183,10 @@ pub struct Node {
     pub attempts: u32,
     /// When the next dial is due.
     pub next_attempt_at: Option<String>,
+    /// When it is given up: its row is gone, not selected or not to be dialled any more, and must be
+    /// back by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_at: Option<String>,
     /// It could be dialled, and all of `selection.max_tunnels` places are taken.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_place: bool,

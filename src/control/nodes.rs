@@ -32,6 +32,7 @@ async fn not_selected(
     let reason = reason(&row.status, row.why);
     Ok(NodeInFull {
         node: Node {
+            leaves_at: None,
             id: id.0,
             ip: Some(row.ip),
             login: Some(row.login),

@@ -63,6 +63,7 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         since: rfc3339(report.since),
         attempts: report.attempts,
         next_attempt_at: report.next_attempt.map(|at| on_the_wall(at, now)),
+        leaves_at: report.leaves_at.map(|at| on_the_wall(at, now)),
         waits_for_place: report.waits_for_place,
         reason: report.reason.as_ref().map(reason),
         last_error: last_error(report),

@@ -46,12 +46,18 @@ impl Core {
             Tunnels::InDoubt
         } else {
             // Until the database has been read, no node is wanted.
-            Tunnels::Down { wanted: self.known.database && self.pool.held() > 0 }
+            Tunnels::Down { wanted: self.known.database && self.wants_a_tunnel() }
         };
         self.outage.observe(tunnels, at);
         if self.outage.is_idle() {
             self.backend.held = None;
         }
+    }
+
+    /// What was found is no wish: its row may never come.
+    fn wants_a_tunnel(&self) -> bool {
+        let has_row = |id| self.tunnels.get(id).is_some_and(|tunnel| tunnel.want.node().is_some());
+        self.pool.holders().any(has_row)
     }
 
     /// Whether a tunnel may be up though no link shows it.

@@ -16,23 +16,24 @@ use crate::node::{NodeId, ServerAddr};
 impl Core {
     /// Calls of our nodes that run are taken over.
     pub(super) fn found(&mut self, found: Vec<FoundCall>, turn: &mut Turn) {
+        let were_away = self.kept_while_away();
         for call in found {
             self.adopt(call, turn);
         }
-        self.known.running = true;
+        self.tell_away_and_back(&were_away, turn);
+        if !std::mem::replace(&mut self.known.running, true) {
+            self.keep_only_what_is_known(turn);
+        }
         self.trim_pool(turn);
     }
 
     pub(super) fn adopt(&mut self, found: FoundCall, turn: &mut Turn) {
         let FoundCall { call: call_id, node: id, .. } = found;
-        let known = self.known.database;
         if let Some((node, rank)) = self.pool.take_row(id) {
             self.want(id, Want::Tunnel(node), rank, turn);
         }
-        let tunnel = self.tunnels.entry(id).or_insert_with(|| {
-            let want = if known { Want::Nothing } else { Want::Unknown };
-            Tunnel::new(want, 0, turn.now.wall)
-        });
+        let unknown = || Tunnel::new(Want::Unknown, 0, turn.now.wall);
+        let tunnel = self.tunnels.entry(id).or_insert_with(unknown);
         if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second_call(found, turn);
         }
@@ -57,7 +58,16 @@ impl Core {
         if let Some(name) = interface {
             self.link_named(call_id, &name, turn);
         }
+        self.miss_row(id, turn);
         self.reconcile(id, turn);
+    }
+
+    /// A call was found of a node that has no row.
+    fn miss_row(&mut self, id: NodeId, turn: &mut Turn) {
+        let is_missed = |tunnel: &Tunnel| tunnel.want == Want::Unknown && !tunnel.is_away();
+        if self.known.database && self.tunnels.get(&id).is_some_and(is_missed) {
+            self.leave(id, Want::Nothing, turn);
+        }
     }
 
     /// The time of a dial begins: what had to be done first doesn't count.

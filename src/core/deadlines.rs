@@ -23,6 +23,9 @@ impl Core {
             Phase::Calling(_) => self.expire_call(id, turn),
             Phase::Stopping(stopping) => stopping.expire(id, self.policy.stop_grace, turn),
         }
+        if self.tunnels.get(&id).and_then(Tunnel::leaves_at).is_some_and(|at| at <= turn.at()) {
+            self.part(id, turn);
+        }
         self.reconcile(id, turn);
     }
 

@@ -20,35 +20,53 @@ impl Core {
         if !self.known.database && matches!(rows, Rows::Changes { .. }) {
             return;
         }
-        let is_news = self.known.database_problem.take().is_some() || !self.known.database;
+        let was_unreadable = self.known.database_problem.take().is_some();
+        let is_first = !self.known.database;
+        if was_unreadable {
+            self.time_absences_anew(turn);
+        }
         let mut changes = Turn { now: turn.now, effects: Vec::new() };
+        let were_away = self.kept_while_away();
         match rows {
             Rows::All(rows) => self.want_only(rows, &mut changes),
+            Rows::Reselected(rows) => {
+                self.want_only(rows, &mut changes);
+                self.part_with_all(&mut changes);
+            }
             Rows::Changes { rows, gone } => {
                 self.drop_rows(gone, &mut changes);
                 self.take_rows(rows, &mut changes);
             }
         }
+        self.tell_away_and_back(&were_away, &mut changes);
         // Told first, and counted when all is taken in.
-        if is_news {
+        if was_unreadable || is_first {
             turn.tell(self.database_read());
         }
         turn.effects.append(&mut changes.effects);
+        self.known.database = true;
+        if is_first {
+            self.keep_only_what_is_known(turn);
+        }
         let wanted =
             || (self.tunnels.values()).filter_map(|t| t.want.node()).chain(self.pool.rows());
         let servers = wanted().collect();
         self.dialing.keep_servers(wanted().map(|node| node.server));
         self.set_servers(servers, turn);
-        self.known.database = true;
         self.trim_pool(turn);
+    }
+
+    /// Once the rows and the calls that run are known, nothing is kept of any other node.
+    pub(super) fn keep_only_what_is_known(&self, turn: &mut Turn) {
+        if self.known.database && self.known.running {
+            let nodes = self.tunnels.keys().copied().chain(self.pool.rows().map(|node| node.id));
+            turn.order(Order::KeepOnly(nodes.collect::<BTreeSet<_>>().into_iter().collect()));
+        }
     }
 
     /// Nodes in none of these rows are wanted no more, whoever wanted them.
     fn want_only(&mut self, rows: Vec<Ranked>, turn: &mut Turn) {
         let keep: BTreeSet<NodeId> = rows.iter().map(|row| row.candidate.id()).collect();
-        if !self.known.database {
-            turn.order(Order::KeepOnly(keep.iter().copied().collect()));
-        }
         let wanted = self.tunnels.iter().filter(|(_, tunnel)| tunnel.want != Want::Nothing);
         let wanted = wanted.map(|(id, _)| *id).chain(self.pool.rows().map(|node| node.id));
         let gone = wanted.filter(|id| !keep.contains(id)).collect();
@@ -59,9 +77,7 @@ impl Core {
     fn drop_rows(&mut self, gone: Vec<NodeId>, turn: &mut Turn) {
         for id in gone {
             self.pool.take_row(id);
-            if self.tunnels.contains_key(&id) {
-                self.want(id, Want::Nothing, 0, turn);
-            }
+            self.leave(id, Want::Nothing, turn);
         }
     }
 
@@ -80,6 +96,9 @@ impl Core {
                 self.want(node.id, Want::Tunnel(node), rank, turn);
             }
             Candidate::Node(node) => self.pool.add_row(node, rank),
+            Candidate::Invalid(row) if self.has_tunnel(row.id) => {
+                self.leave(row.id, Want::Invalid(row), turn);
+            }
             Candidate::Invalid(row) => self.want(row.id, Want::Invalid(row), rank, turn),
         }
     }
@@ -92,6 +111,7 @@ impl Core {
         let (mut nodes, mut stopped, mut invalid) = (self.pool.rows().count(), 0, 0);
         for (id, tunnel) in &self.tunnels {
             match &tunnel.want {
+                Want::Tunnel(_) if tunnel.is_away() => {}
                 Want::Tunnel(_) if self.stopped.contains(id) => stopped += 1,
                 Want::Tunnel(_) => nodes += 1,
                 Want::Invalid(_) => invalid += 1,
@@ -106,6 +126,7 @@ impl Core {
         if self.known.database_problem.as_ref() != Some(&problem) {
             turn.tell(Notice::DatabaseUnavailable(problem.clone()));
             self.known.database_problem = Some(problem);
+            self.time_absences_anew(turn);
         }
     }
 
@@ -115,8 +136,9 @@ impl Core {
             .entry(id)
             .or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now.wall));
         let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
+        let was_away = tunnel.away.take().is_some();
         if tunnel.want == want {
-            if moved {
+            if moved || was_away {
                 self.note(id, turn);
             }
             return;
@@ -228,8 +250,12 @@ impl Core {
             *rest = rest.follow(wanted);
             return;
         }
+        // It was found, and had nothing to lose but its call.
+        if tunnel.is_away() {
+            return self.part(id, turn);
+        }
         // The database may still want it, where it was not read yet.
-        if tunnel.want == Want::Nothing {
+        if self.known.database {
             turn.order(Order::Forget(id));
         }
         self.tunnels.remove(&id);
@@ -241,7 +267,8 @@ mod tests {
     use crate::core::State;
     use crate::core::change::Way;
     use crate::core::event::{Ask, Event, Ranked, Rows};
-    use crate::core::stage::{NODE, Stage, candidate, invalid};
+    use crate::core::failure::FailureKind;
+    use crate::core::stage::{GRACE, NODE, Stage, candidate, invalid};
 
     #[test]
     fn stopped_nodes_are_not_counted_as_held_up() {
@@ -258,6 +285,7 @@ mod tests {
     fn a_stop_that_has_outlived_its_row_is_told_when_the_id_returns() {
         let mut stage = Stage::in_state(State::Stopped);
         stage.desire(None);
+        stage.wait(GRACE);
         stage.desire(Some(candidate("another")));
         assert!(stage.was_told("Node 1: its row is back"), "{:?}", stage.told);
     }
@@ -301,9 +329,10 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_gone_is_hung_up() {
+    fn a_node_that_stays_away_is_hung_up() {
         let mut stage = Stage::in_state(State::Up);
         changes(&mut stage, vec![], vec![NODE], 0);
+        stage.wait(GRACE);
         assert_eq!(stage.state(), "stopping");
     }
 
@@ -313,7 +342,8 @@ mod tests {
         stage.prefer_rival(None);
         stage.prefer_rival(Some(candidate("secret")));
         changes(&mut stage, vec![], vec![NODE], 1);
-        stage.exit(crate::core::failure::FailureKind::Killed);
+        stage.exit(FailureKind::Killed);
+        stage.wait(GRACE);
         assert_eq!(stage.state(), "forgotten");
     }
 

@@ -162,9 +162,11 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rows {
-    /// All candidates: whatever else was wanted is wanted no more. The first rows that are told are
-    /// of this kind, and those after a change of settings.
+    /// All candidates: whatever else was wanted is away. The first rows that are told are of this
+    /// kind, and those after settings were sent that are as before.
     All(Vec<Ranked>),
+    /// All candidates by other settings: whatever else was wanted goes at once.
+    Reselected(Vec<Ranked>),
     /// What differs from what was told before.
     Changes {
         /// Candidates that are new, or differ in whatever it is.

@@ -5,6 +5,7 @@
 //! ends in comparing what is wanted of a node with what is seen of it, so a lost event that is
 //! made good by a later look ends in the same place.
 
+mod absence;
 mod backend;
 pub mod backoff;
 mod call;
@@ -373,11 +374,13 @@ impl Core {
             tunnel.shown = (state, turn.now.wall);
             self.moved.push(id);
         }
-        self.timers.set(id, tunnel.phase.deadline());
+        self.timers.set(id, tunnel.deadline());
         let is_stopped = self.stopped.contains(&id);
         self.pool.note(id, Claim::of(tunnel, is_stopped, &self.policy.backoff));
         match (&tunnel.phase, &tunnel.want) {
-            (Phase::Resting(Rest::Waiting), Want::Tunnel(node)) if self.pool.holds(id) => {
+            (Phase::Resting(Rest::Waiting), Want::Tunnel(node))
+                if self.pool.holds(id) && !tunnel.is_away() =>
+            {
                 self.dialing.wait(id, tunnel.rank, node.server);
             }
             (

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Ask, IfIndex, InvalidRow, Pid, RestartOutcome};
 use super::failure::Failure;
-use crate::node::NodeId;
+use crate::node::{Invalid, NodeId};
 
 /// How loud a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,6 +191,27 @@ pub enum Notice {
         /// What.
         ask: Ask,
     },
+    /// Rows of these nodes, which have a tunnel or a dial under way, are gone or no longer selected.
+    RowsAway {
+        /// The nodes.
+        nodes: Vec<NodeId>,
+        /// They are hung up after so long.
+        within: Duration,
+    },
+    /// The row of a node that has a tunnel or a dial under way can't be dialled any more.
+    RowSpoiled {
+        /// The node.
+        node: NodeId,
+        /// Why it can't.
+        reason: Invalid,
+        /// It is hung up after so long.
+        within: Duration,
+    },
+    /// After [`Notice::RowsAway`] or [`Notice::RowSpoiled`], the rows of these nodes are there again.
+    RowsBack {
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
     /// A row that can be dialled has come, of a node that the operator has stopped.
     StillStopped {
         /// The node.
@@ -263,6 +284,8 @@ impl Notice {
             | Notice::ProbesLost { .. }
             | Notice::Killing { .. }
             | Notice::SecondCall { .. }
+            | Notice::RowsAway { .. }
+            | Notice::RowSpoiled { .. }
             | Notice::DatabaseUnavailable(_)
             | Notice::EmptyWindow { .. }
             | Notice::Restarting { .. }
@@ -284,6 +307,7 @@ impl Notice {
             | Notice::Retrying { .. }
             | Notice::HangingUp { .. }
             | Notice::Asked { .. }
+            | Notice::RowsBack { .. }
             | Notice::StillStopped { .. }
             | Notice::Yields { .. }
             | Notice::Released { .. }

@@ -27,6 +27,8 @@ pub struct Policy {
     pub quarantine_grace: Duration,
     /// How often a quarantined node is dialled all the same; zero is never.
     pub quarantine_rest: Duration,
+    /// So long a node goes on as it is though its row is away.
+    pub absence_grace: Duration,
     /// Leave tunnels up when the daemon stops.
     pub keep_on_exit: bool,
     /// When an outage is declared.

@@ -33,7 +33,7 @@ pub(super) enum Claim {
         /// Whether its last dials have failed.
         has_failed: bool,
     },
-    /// It waits after a failure.
+    /// It waits after a failure, or for its row.
     Waits,
     /// It keeps failing: its wait is the longest there is, or it is quarantined.
     KeepsFailing {
@@ -51,7 +51,9 @@ impl Claim {
             (Phase::Stopping(_), Want::Tunnel(_) | Want::Unknown) => Claim::Leaves,
             (Phase::Resting(_), Want::Unknown) => Claim::Nothing,
             (Phase::Resting(rest), Want::Tunnel(_)) => {
-                rest.claim(tunnel.rank, tunnel.retries.failures, curve)
+                let claim = rest.claim(tunnel.rank, tunnel.retries.failures, curve);
+                let waits_for_its_row = tunnel.is_away() && matches!(claim, Claim::Ready { .. });
+                if waits_for_its_row { Claim::Waits } else { claim }
             }
         }
     }
@@ -115,9 +117,9 @@ impl Pool {
         self.queued.contains_key(&id)
     }
 
-    /// How many tunnels are to be held up now.
-    pub(super) fn held(&self) -> usize {
-        self.holders.len()
+    /// Who is to be held up now.
+    pub(super) fn holders(&self) -> impl Iterator<Item = &NodeId> {
+        self.holders.iter()
     }
 
     /// The places there are for so many nodes.

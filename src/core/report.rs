@@ -93,6 +93,8 @@ pub struct NodeReport {
     pub attempts: u32,
     /// When the next dial is due.
     pub next_attempt: Option<Monotonic>,
+    /// When it is given up, for its row is away.
+    pub leaves_at: Option<Monotonic>,
     /// It could be dialled, and all places are taken.
     pub waits_for_place: bool,
     /// The last failure of a dial.
@@ -166,7 +168,8 @@ impl Core {
             pid: run.and_then(|run| run.pid),
             adopted: run.is_some_and(Run::is_adopted),
             attempts: tunnel.retries.attempts,
-            next_attempt: next_attempt(&tunnel.phase),
+            next_attempt: next_attempt(&tunnel.phase).filter(|_| !tunnel.is_away()),
+            leaves_at: tunnel.leaves_at(),
             waits_for_place: self.pool.lets_wait(id),
             last_failure: tunnel.retries.last.clone(),
             reason: self.reason(id, tunnel),

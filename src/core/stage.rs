@@ -20,6 +20,8 @@ use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 pub(super) const NODE: NodeId = NodeId(1);
 /// Has the same server, goes first, and only dials in the state `waiting`.
 const RIVAL: NodeId = NodeId(9);
+/// So long a row may be away.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 pub(super) const LINK: IfIndex = IfIndex(7);
 
 /// A core with one node in it, brought into some state.
@@ -35,6 +37,8 @@ pub(super) struct Stage {
     /// What became of tunnels.
     pub(super) changes: Vec<Change>,
     pub(super) ways: Vec<Way>,
+    /// The nodes that something was kept of when all else was cleared away.
+    pub(super) kept_only: Option<Vec<NodeId>>,
 }
 
 impl Stage {
@@ -50,6 +54,7 @@ impl Stage {
             told: Vec::new(),
             changes: Vec::new(),
             ways: Vec::new(),
+            kept_only: None,
         };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
@@ -67,8 +72,7 @@ impl Stage {
 
     /// With a call that was found, dialled with this password as far as is known.
     pub(super) fn adopting_before_the_rows(password: Option<&str>) -> Self {
-        let mut stage = Stage::in_state(State::Dialing);
-        stage.core = Core::new(Policy::from(&Config::default()));
+        let mut stage = Stage::with_no_calls_known();
         let dialled = Some(Dialled {
             server: node("secret").server.ip(),
             login: "admin".into(),
@@ -84,8 +88,16 @@ impl Stage {
             renamed: false,
             dialled,
         };
-        stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![found]));
+        stage
+    }
+
+    /// A daemon that has seen the kernel's links and nothing else.
+    pub(super) fn with_no_calls_known() -> Self {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.core = Core::new(Policy::from(&Config::default()));
+        stage.kept_only = None;
+        stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage
     }
 
@@ -166,6 +178,9 @@ impl Stage {
             if let Effect::Way(way) = &effect {
                 self.ways.push(way.clone());
             }
+            if let Effect::Order(Order::KeepOnly(nodes)) = &effect {
+                self.kept_only = Some(nodes.clone());
+            }
             if let Effect::Order(Order::Dial { call, node }) = effect {
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
                 started.extend((!self.is_disk_stuck).then_some(call));
@@ -217,6 +232,12 @@ impl Stage {
         let rival = self.core.tunnels.contains_key(&RIVAL);
         let rival = rival.then(self::rival);
         self.wanted(rival.into_iter().chain(candidate).collect(), 0);
+    }
+
+    /// The configuration leaves the row out, or has another.
+    pub(super) fn reselect(&mut self, candidate: Option<Candidate>) {
+        let rows = candidate.into_iter().map(|candidate| Ranked { rank: 0, candidate });
+        self.feed(Event::Desired { rows: Rows::Reselected(rows.collect()), places: 0 });
     }
 
     fn wanted(&mut self, candidates: Vec<Candidate>, places: u32) {

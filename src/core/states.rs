@@ -16,7 +16,7 @@ const DOCUMENT: &str = include_str!("../../docs/architecture.md");
 type Happening = (&'static str, fn(&mut Stage));
 
 /// What may happen to a node.
-const EVENTS: [Happening; 16] = [
+const EVENTS: [Happening; 17] = [
     ("a dial slot is free", |s| s.end(s.rival, FailureKind::Hangup)),
     ("the link is there, and down", |s| s.link(false, false)),
     ("the link is up and has its addresses", |s| s.link(true, true)),
@@ -38,8 +38,9 @@ const EVENTS: [Happening; 16] = [
     }),
     ("its deadline comes", Stage::wait_for_deadline),
     ("the row changes in what is dialled", |s| s.desire(Some(candidate("another")))),
-    ("the row goes", |s| s.desire(None)),
-    ("the row can't be dialled any more", |s| s.desire(Some(invalid()))),
+    ("the row is away for less than `absence_grace`", |s| s.desire(None)),
+    ("the row is gone, and stays so", |s| s.reselect(None)),
+    ("the row can't be dialled any more, and stays so", |s| s.reselect(Some(invalid()))),
     ("`connexactl stop`", |s| s.ask(Ask::Stop)),
     ("`connexactl start`", |s| s.ask(Ask::Start)),
     ("`connexactl retry`", |s| s.ask(Ask::Retry)),
@@ -56,8 +57,8 @@ const WANTS: [Happening; 6] = [
     ("a tunnel, and its row has changed", |s| s.desire(Some(candidate("another")))),
     ("a tunnel, and the operator has asked for a retry", |s| s.ask(Ask::Retry)),
     ("nothing, by the operator", |s| s.ask(Ask::Stop)),
-    ("nothing, for its row can't be dialled", |s| s.desire(Some(invalid()))),
-    ("nothing, for its row is gone", |s| s.desire(None)),
+    ("nothing, for its row can't be dialled", |s| s.reselect(Some(invalid()))),
+    ("nothing, for its row is gone", |s| s.reselect(None)),
 ];
 
 #[test]

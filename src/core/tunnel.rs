@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::absence::Away;
 use super::call::{Call, Fall, Run, Standing, Up};
 use super::event::{CallId, IfIndex, InvalidRow};
 use super::failure::{Failure, FailureKind};
@@ -65,6 +66,8 @@ pub(super) struct Tunnel {
     pub(super) retries: Retries,
     /// The target that was last seen to answer through one of its calls.
     pub(super) carried: Option<String>,
+    /// Its row is away, which it may be for a while.
+    pub(super) away: Option<Away>,
 }
 
 /// Failures so far.
@@ -135,7 +138,7 @@ impl Tunnel {
     pub(super) fn new(want: Want, rank: u32, wall: Wall) -> Self {
         let phase = Phase::Resting(Rest::Waiting);
         let shown = (phase.state(), wall);
-        Tunnel { want, rank, phase, shown, retries: Retries::default(), carried: None }
+        Tunnel { want, rank, phase, shown, retries: Retries::default(), carried: None, away: None }
     }
 
     /// The call that goes on.
@@ -153,6 +156,11 @@ impl Tunnel {
             Phase::Calling(call) => Some(&mut call.run),
             Phase::Stopping(stopping) => Some(&mut stopping.run),
         }
+    }
+
+    /// When it must be looked at without an event.
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        [self.phase.deadline(), self.leaves_at()].into_iter().flatten().min()
     }
 
     /// The link of its call: index and name.
@@ -216,7 +224,7 @@ impl Phase {
         };
     }
 
-    /// When the tunnel must be looked at without an event.
+    /// When it must be looked at without an event.
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         match self {
             Phase::Resting(rest) => rest.until(),

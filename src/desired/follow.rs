@@ -37,7 +37,8 @@ const SECOND_LOOKS: [Duration; 4] = [
 ];
 
 /// Tells what the database wants: [`Event::Desired`] with all rows at first and whenever `settings`
-/// were sent, changed or not, and with what differs whenever that changed; [`Event::DesiredUnavailable`] when it can't be read.
+/// were sent, changed or not, and with what differs whenever that changed; [`Event::DesiredUnavailable`]
+/// when it can't be read.
 /// Returns when nobody receives `events` any more.
 pub(crate) async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Sender<Event>) {
     let mut follower = Follower {
@@ -46,6 +47,7 @@ pub(crate) async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Se
         lines: Lines::new(&[]),
         told: None,
         has_told_all: false,
+        told_by: None,
         complained_about: Vec::new(),
         without_address: Vec::new(),
     };
@@ -63,6 +65,8 @@ struct Follower {
     told: Option<Result<(), Problem>>,
     /// All rows were told under these settings, and every change of them since.
     has_told_all: bool,
+    /// The settings under which rows were told last.
+    told_by: Option<Settings>,
     /// Ids of rows that can't be nodes, as warned of last.
     complained_about: Vec<String>,
     /// Nodes without an address, as told of last.
@@ -85,7 +89,7 @@ impl Follower {
             tracing::debug!("Database read in {took:.1?}");
             let rested = Instant::now() + (took * REST).min(LONGEST_REST);
             let again = pace.again(&found);
-            self.tell(found, settings.selection.max_tunnels).await?;
+            self.tell(found, &settings).await?;
             tokio::select! {
                 () = sent(&mut self.settings) => return Ok(()),
                 () = file.changed() => {
@@ -98,7 +102,11 @@ impl Follower {
         }
     }
 
-    async fn tell(&mut self, found: Result<Found, Problem>, places: u32) -> Result<(), Deaf> {
+    async fn tell(
+        &mut self,
+        found: Result<Found, Problem>,
+        settings: &Settings,
+    ) -> Result<(), Deaf> {
         let (event, told) = match found {
             Ok(Found { .. }) => {
                 self.complain_about(self.lines.unusable_ids().map(str::to_owned).collect());
@@ -110,8 +118,9 @@ impl Follower {
                 let rows = if std::mem::replace(&mut self.has_told_all, true) {
                     Rows::Changes { rows: changes.rows, gone: changes.gone }
                 } else {
-                    Rows::All(self.lines.candidates())
+                    self.all_rows(settings)
                 };
+                let places = settings.selection.max_tunnels;
                 (Event::Desired { rows, places }, Ok(()))
             }
             Err(problem) if matches!(&self.told, Some(Err(told)) if told.is_as(&problem)) => {
@@ -121,6 +130,16 @@ impl Follower {
         };
         self.told = Some(told);
         self.events.send(event).await.map_err(|_| Deaf)
+    }
+
+    fn all_rows(&mut self, settings: &Settings) -> Rows {
+        let told_by = self.told_by.replace(settings.clone());
+        let rows = self.lines.candidates();
+        if told_by.is_none_or(|told_by| told_by == *settings) {
+            Rows::All(rows)
+        } else {
+            Rows::Reselected(rows)
+        }
     }
 
     fn complain_about(&mut self, ids: Vec<String>) {

@@ -116,6 +116,7 @@ mod tests {
     fn report(state: State, message: &str) -> NodeReport {
         let failure = Failure::new(FailureKind::Unreachable, message);
         NodeReport {
+            leaves_at: None,
             id: NodeId(1),
             row: Row::Unknown,
             state,

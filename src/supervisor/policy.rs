@@ -21,6 +21,7 @@ impl From<&Config> for Policy {
             quarantine_after: tunnel.quarantine_after,
             quarantine_grace: tunnel.quarantine_grace.get(),
             quarantine_rest: tunnel.quarantine_rest.get(),
+            absence_grace: config.selection.absence_grace.get(),
             keep_on_exit: tunnel.keep_on_exit,
             outage: OutagePolicy {
                 interval: config.outage.interval.get(),

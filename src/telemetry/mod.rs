@@ -234,6 +234,13 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::SecondCall { node, pid, .. } => {
             Fields { node: Some(node.0), pid: *pid, ..Fields::default() }
         }
+        Notice::RowSpoiled { node, reason, .. } => {
+            Fields { node: Some(node.0), reason: Some(reason.to_string()), ..Fields::default() }
+        }
+        Notice::RowsAway { nodes, .. } | Notice::RowsBack { nodes } => {
+            let node = if let [node] = nodes.as_slice() { Some(node.0) } else { None };
+            Fields { node, ..Fields::default() }
+        }
         Notice::NotStarted { node, .. }
         | Notice::Asked { node, .. }
         | Notice::StillStopped { node }

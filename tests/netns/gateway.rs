@@ -121,6 +121,7 @@ impl Gateway {
         let sandbox = self.sandbox.path().display();
         let mut config: toml::Table = toml::from_str(&format!(
             "database.path = \"{sandbox}/connexa.db\"
+            selection.absence_grace = \"0s\"
             tunnel.backoff = {{ min = \"200ms\", max = \"1s\", jitter = 0.0 }}
             tunnel.stop_grace = \"1m\"
             outage = {{ interval = \"1h\", startup_delay = \"0s\" }}

@@ -12,6 +12,7 @@ mod database;
 mod gateway;
 mod namespace;
 
+mod absence;
 mod adoption;
 mod advertisements;
 mod api;

@@ -33,7 +33,7 @@ fn node() -> Node {
 
 fn wanted(candidates: Vec<Candidate>) -> News {
     let rows = (0..).zip(candidates).map(|(rank, candidate)| Ranked { rank, candidate });
-    News::Rows { rows: rows.collect(), places: 0 }
+    News::Rows { rows: rows.collect(), places: 0, reselected: false }
 }
 
 fn desired(node: Node) -> News {
@@ -128,9 +128,10 @@ fn a_stopped_node_is_told_no_retry_when_its_pppd_ends() {
 fn a_row_that_is_back_is_dialled_when_the_pppd_of_the_old_one_ends() {
     let mut core = core_whose_pppd_leaves();
     feed(&mut core, 4, wanted(vec![]));
-    feed(&mut core, 4, desired(node()));
+    feed(&mut core, 9, News::Tick);
+    feed(&mut core, 9, desired(node()));
     let exit = Exit::Code(16);
-    assert!(!tells_of_a_retry(&feed(&mut core, 5, News::Ended { call: DIALLED, exit })));
+    assert!(!tells_of_a_retry(&feed(&mut core, 10, News::Ended { call: DIALLED, exit })));
 }
 
 #[test]
@@ -141,8 +142,9 @@ fn a_row_that_can_be_dialled_again_starts_afresh() {
     feed(&mut core, 20, News::Tick);
     refused(&mut core, 21, 2);
     feed(&mut core, 22, invalid());
-    feed(&mut core, 23, desired(node()));
-    assert!(tells_of_a_retry(&refused(&mut core, 24, 3)), "quarantined by the first refusal");
+    feed(&mut core, 27, News::Tick);
+    feed(&mut core, 28, desired(node()));
+    assert!(tells_of_a_retry(&refused(&mut core, 29, 3)), "quarantined by the first refusal");
 }
 
 /// Or a daemon that dies between the two takes the old tunnel for one of the new row: it goes by

@@ -1,6 +1,7 @@
 //! What the daemon was told and what it ordered, written down as it came. No rule of the core is
 //! in here: facts only, for the rules to go by.
 
+mod absence;
 mod node;
 mod outage;
 
@@ -13,6 +14,7 @@ use connexa::core::policy::Policy;
 use connexa::node::{Node, NodeId, ServerAddr};
 
 use crate::wire::{Did, Exit, News, Signal, Told, View};
+pub use absence::Away;
 pub use node::Tally;
 pub use outage::Windows;
 
@@ -25,8 +27,11 @@ pub struct Ledger {
     pub policy: Option<Policy>,
     pub links_told: bool,
     pub running_told: bool,
-    /// The rows with their ranks, once the database was read.
+    /// The rows with their ranks, once the database was read; those that are away as they were.
     pub rows: Option<BTreeMap<NodeId, (u32, Candidate)>>,
+    /// Nodes whose rows are away, and whether the database can't be read.
+    pub away: BTreeMap<NodeId, Away>,
+    pub is_unreadable: bool,
     pub stopped: BTreeSet<NodeId>,
     /// What the operator asked just now has changed which nodes are stopped.
     pub stops_changed: bool,
@@ -161,12 +166,11 @@ impl Ledger {
         self.changed.clear();
         (self.ended, self.probed, self.stops_changed) = (None, None, false);
         match news {
-            News::Rows { rows, .. } => {
+            News::Rows { rows, reselected, .. } => {
                 let row = |r: &Ranked| (r.candidate.id(), (r.rank, r.candidate.clone()));
-                let new = rows.iter().map(row).collect();
-                self.rows_changed(&new);
-                self.rows = Some(new);
+                self.take_rows(rows.iter().map(row).collect(), *reselected);
             }
+            News::RowsUnreadable => self.unreadable(),
             News::Links { changes, .. } => {
                 self.links_told = true;
                 changes.iter().for_each(|change| self.see(change));
@@ -176,6 +180,7 @@ impl Ledger {
                 for found in found {
                     self.tallies.entry(found.node).or_default().is_excused = true;
                     let limit = now + self.policy().dial_timeout.as_millis() as u64;
+                    self.miss_row(found.node);
                     let call = Call::new(found.node, limit);
                     let call = self.calls.entry(found.call).or_insert(call);
                     call.dialled.clone_from(&found.dialled);
@@ -215,12 +220,9 @@ impl Ledger {
                 let limit = now + self.policy().dial_timeout.as_millis() as u64;
                 self.calls.entry(*call).and_modify(|call| call.limit = limit);
             }
-            News::HostChanged
-            | News::RowsUnreadable
-            | News::Judged { .. }
-            | News::Restarted { .. }
-            | News::Tick => {}
+            News::HostChanged | News::Judged { .. } | News::Restarted { .. } | News::Tick => {}
         }
+        self.end_absences();
         let limit = self.policy().outage.restart_limit.as_millis() as u64;
         self.windows.hear(now, news, self.before.has_up(), limit);
     }

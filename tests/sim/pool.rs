@@ -72,6 +72,15 @@ impl Play {
     }
 
     fn read(&mut self) {
+        self.read_as(false);
+    }
+
+    /// By another configuration.
+    fn reselect(&mut self) {
+        self.read_as(true);
+    }
+
+    fn read_as(&mut self, reselected: bool) {
         let rows = (0..).zip(&self.order).filter(|(_, id)| !self.gone.contains(id));
         let candidate = |id: &u32| match self.spoiled.contains(id) {
             true => invalid(*id),
@@ -79,7 +88,7 @@ impl Play {
         };
         let ranked = |(rank, id)| Ranked { rank, candidate: candidate(id) };
         let rows = rows.map(ranked).collect();
-        self.feed(News::Rows { rows, places: self.places });
+        self.feed(News::Rows { rows, places: self.places, reselected });
     }
 
     fn limit(&self) -> usize {
@@ -303,7 +312,7 @@ impl Play {
             }
             Turmoil::Places(places) => {
                 self.places = places;
-                self.read();
+                self.reselect();
             }
             Turmoil::Reorder(order) => {
                 self.order = order;
@@ -406,7 +415,7 @@ fn fewer_places_hang_up_the_last_candidates_only() {
     let mut play = Play::new(5, []);
     play.run_for(HEALED_WITHIN);
     play.places = 2;
-    play.read();
+    play.reselect();
     play.run_for(HEALED_WITHIN);
     assert_eq!((play.up(), play.hung_up), (BTreeSet::from([1, 2]), vec![5, 4, 3]));
     assert_eq!(play.reasons, ["better candidates have all places of selection.max_tunnels"; 3]);
@@ -418,7 +427,7 @@ fn fewer_places_of_another_selection_are_given_by_that_selection() {
     play.run_for(HEALED_WITHIN);
     play.places = 5;
     play.gone = (1..=5).chain(11..=NODES).collect();
-    play.read();
+    play.reselect();
     play.run_for(HEALED_WITHIN);
     assert_eq!(play.up(), (6..=10).collect());
     assert_eq!(play.hung_up.iter().copied().collect::<BTreeSet<_>>(), (1..=5).collect());
@@ -482,7 +491,7 @@ fn who_loses_its_place_keeps_its_failures() {
     play.run_for(HOUR / 2);
     for places in [1, 2] {
         play.places = places;
-        play.read();
+        play.reselect();
         play.run_for(HOUR / 4);
     }
     assert_eq!((play.in_state("quarantined"), play.dials_of(2)), (BTreeSet::from([2]), 3));

@@ -24,6 +24,7 @@ pub fn any_schedule() -> impl Strategy<Value = Schedule> {
 }
 
 /// What makes an outage differs from world to world: where windows are short there are many restarts.
+/// So does how long a row may be away.
 fn any_policy(seed: u64) -> Policy {
     let pick = |shift: u32, values: [u32; 4]| values[(seed >> shift) as usize % 4];
     let policy = policy();
@@ -34,7 +35,8 @@ fn any_policy(seed: u64) -> Policy {
         restart_with_no_nodes: pick(6, [0, 0, 0, 1]) == 1,
         ..policy.outage
     };
-    Policy { outage, ..policy }
+    let absence_grace = Duration::from_secs(pick(8, [5, 5, 1, 0]).into());
+    Policy { outage, absence_grace, ..policy }
 }
 
 /// Lives through a schedule, and checks that all is well some time after its end.

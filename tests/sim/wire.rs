@@ -25,7 +25,7 @@ pub const JUDGE_LIMIT: u64 = JUDGE_WITHIN.as_millis() as u64;
 /// Something that the daemon hears.
 #[derive(Clone, Debug)]
 pub enum News {
-    Rows { rows: Vec<Ranked>, places: u32 },
+    Rows { rows: Vec<Ranked>, places: u32, reselected: bool },
     RowsUnreadable,
     Links { changes: Vec<LinkChange>, hearing: Hearing },
     Found(Vec<FoundCall>),
@@ -170,7 +170,11 @@ impl Wire {
 
     fn event(&mut self, news: News) -> Option<Event> {
         Some(match news {
-            News::Rows { rows, places } => Event::Desired { rows: self.differing(rows), places },
+            News::Rows { rows, places, reselected } => {
+                let differing = self.differing(rows.clone());
+                let rows = if reselected { Rows::Reselected(rows) } else { differing };
+                Event::Desired { rows, places }
+            }
             News::RowsUnreadable => Event::DesiredUnavailable("locked".into()),
             News::Links { changes, hearing } => Event::Links { changes, hearing },
             News::Found(found) => Event::Found(found),

@@ -45,6 +45,7 @@ enum Happening {
     DaemonStarts,
     LinkReturns(u32),
     AddressesReturn(u32, Link),
+    RowsReturn(BTreeMap<u32, Row>),
     Life(u32, Step),
 }
 
@@ -185,6 +186,7 @@ impl World {
             Happening::DaemonStarts => self.start_daemon(),
             Happening::LinkReturns(index) => self.link_returns(index),
             Happening::AddressesReturn(index, was) => self.addresses_return(index, was),
+            Happening::RowsReturn(rows) => self.rows_return(rows),
             Happening::Life(pid, step) => self.live(pid, step),
         }
     }

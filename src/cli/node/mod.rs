@@ -11,10 +11,13 @@ pub use problem::NodeError;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Number;
 
 use crate::config;
+use crate::control::api::seconds;
 use crate::desired::{self, Editor, Listed, ListedId, Problem, Settings};
 use crate::node::NodeId;
 use crate::printable::printable;
@@ -45,7 +48,8 @@ pub async fn node(
     // Of what is no candidate nothing would be dialled, and nobody would be told why. The change
     // is made, whether that can be looked up or not.
     let rows = if done == "removed" { Ok(Vec::new()) } else { desired::list(&settings).await };
-    tell(done, &ids, rows, as_json)
+    let stays = (done == "removed").then(|| settings.selection.absence_grace.get());
+    tell(done, &ids, rows, stays, as_json)
 }
 
 async fn init(settings: &Settings, as_json: bool) -> Result<String, NodeError> {
@@ -104,11 +108,13 @@ fn find(rows: &[Listed], id: NodeId, settings: &Settings) -> Result<(), NodeErro
     Err(desired::EditError::Unknown { path, table, id }.into())
 }
 
-/// What was done to which nodes, and which of them are not dialled for all that.
+/// What was done to which nodes, and which of them are not dialled for all that. Tunnels of those
+/// that were removed stay for so long.
 fn tell(
     done: &'static str,
     ids: &[NodeId],
     rows: Result<Vec<Listed>, Problem>,
+    stays: Option<Duration>,
     as_json: bool,
 ) -> Result<String, NodeError> {
     #[derive(Serialize)]
@@ -117,16 +123,21 @@ fn tell(
         nodes: &'a [NodeId],
         /// `None` where the rows could not be read after the change.
         not_selected: Option<Vec<NodeId>>,
+        /// How long the tunnels of removed nodes stay.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tunnels_stay_seconds: Option<Number>,
     }
     let not_selected = rows.map(|rows| not_selected(ids, &rows));
     if as_json {
-        let done = Done { done, nodes: ids, not_selected: not_selected.ok() };
+        let (not_selected, tunnels_stay_seconds) = (not_selected.ok(), stays.map(seconds));
+        let done = Done { done, nodes: ids, not_selected, tunnels_stay_seconds };
         return Ok(super::json(&done)?);
     }
     let mut text = match ids {
         [id] => format!("node {id} {done}\n"),
         ids => format!("{} nodes {done}\n", ids.len()),
     };
+    text.extend(stays.filter(|stays| !stays.is_zero()).map(|stays| told_stays(ids, stays)));
     match not_selected.as_deref() {
         Ok([]) => {}
         Ok([first, ..]) => text.push_str(&format!(
@@ -140,6 +151,19 @@ fn tell(
         }
     }
     Ok(text)
+}
+
+fn told_stays(ids: &[NodeId], stays: Duration) -> String {
+    let stays = humantime::format_duration(stays);
+    match ids {
+        [id] => format!(
+            "its tunnel goes in {stays} unless the row is back by then (selection.absence_grace); \
+             `connexactl stop {id}` hangs up at once\n"
+        ),
+        _ => format!(
+            "their tunnels go in {stays} unless the rows are back by then (selection.absence_grace)\n"
+        ),
+    }
 }
 
 /// Those of the nodes that the selection leaves out.
@@ -162,9 +186,9 @@ mod tests {
     #[test]
     fn a_change_is_told_though_the_rows_can_not_be_read_after_it() {
         let unreadable = || Err(Problem { path: Path::new("/c.db").into(), what: What::Locked });
-        let text = tell("added", &[NodeId(7)], unreadable(), false).unwrap();
+        let text = tell("added", &[NodeId(7)], unreadable(), None, false).unwrap();
         assert!(text.starts_with("node 7 added\nwhether they will be dialled is not known: /c.db"));
-        let json = tell("added", &[NodeId(7)], unreadable(), true).unwrap();
+        let json = tell("added", &[NodeId(7)], unreadable(), None, true).unwrap();
         assert!(json.contains("\"not_selected\": null"), "{json}");
     }
 }

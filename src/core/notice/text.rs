@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{HangUp, Notice, WhyKept};
 use crate::core::event::{Ask, Pid, RestartOutcome};
+use crate::node::NodeId;
 
 impl fmt::Display for HangUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,6 +116,36 @@ impl fmt::Display for Notice {
             Notice::Asked { node, ask: Ask::Retry } => {
                 write!(f, "Node {node}: the operator asks for a retry; its failures are forgotten")
             }
+            Notice::RowsAway { nodes, within } => {
+                let within = humantime::format_duration(*within);
+                match nodes.as_slice() {
+                    [node] => write!(
+                        f,
+                        "Node {node}: its row is gone or no longer selected; its tunnel goes in {within} unless it comes back"
+                    ),
+                    nodes => write!(
+                        f,
+                        "The rows of {} nodes are gone or no longer selected ({}); their tunnels go in {within} \
+                         unless they come back",
+                        nodes.len(),
+                        some(nodes)
+                    ),
+                }
+            }
+            Notice::RowSpoiled { node, reason, within } => write!(
+                f,
+                "Node {node}: its row can't be dialled any more: {reason}; its tunnel goes in {} unless the row is mended",
+                humantime::format_duration(*within)
+            ),
+            Notice::RowsBack { nodes } => match nodes.as_slice() {
+                [node] => write!(f, "Node {node}: its row is back in time; its tunnel stays"),
+                nodes => write!(
+                    f,
+                    "The rows of {} nodes are back in time ({}); their tunnels stay",
+                    nodes.len(),
+                    some(nodes)
+                ),
+            },
             Notice::StillStopped { node } => write!(
                 f,
                 "Node {node}: its row is back, and the operator has stopped it: not dialled until \
@@ -162,6 +193,13 @@ impl fmt::Display for Notice {
             Notice::RestartOverdue => f.write_str("Backend restart has not ended in time"),
         }
     }
+}
+
+/// The first few of many.
+fn some(nodes: &[NodeId]) -> String {
+    let mut text: Vec<String> = nodes.iter().take(5).map(NodeId::to_string).collect();
+    text.extend((nodes.len() > 5).then(|| "…".to_owned()));
+    text.join(", ")
 }
 
 fn in_brackets(pid: Option<Pid>) -> String {

@@ -34,10 +34,10 @@ expect "the first one stays" taken_over "$by_hand"
 
 cp "$peers/connexa-node-2" /run/lab-peer
 sql "UPDATE nodes SET status = 'speed_failed'"
-wait_for 10 "nobody wants the node" gone "/proc/$by_hand"
+wait_for 20 "nobody wants the node" gone "/proc/$by_hand"
 wait_for 10 "its peer file is gone" gone "$peers/connexa-node-2"
 cp /run/lab-peer "$peers/connexa-node-2"
 echo '"admin" "connexa-node-2" "secret" *' >>"$secrets"
 pppd call connexa-node-2
-wait_journal 20 'Node 2: hanging up: its row is gone or no longer selected'
-wait_for 10 "no call is left" not clients
+wait_journal 20 'Node 2: its row is gone or no longer selected; its tunnel goes in 5s'
+wait_for 20 "no call is left" not clients

@@ -52,7 +52,7 @@ ping=$!
 identity=$(of_node 2 '"\(.pid) \(.ifindex)"') silent=$(tunnel_pid 3) removed=$(tunnel_pid 6)
 kill -STOP "$removed"
 sql 'DELETE FROM nodes WHERE id = 6'
-wait_for 10 "pppd is asked to end and does not" node_is 6 stopping
+wait_for 20 "pppd is asked to end and does not" node_is 6 stopping
 kill_daemon
 expect "no pppd runs twice: $(pppds)" once_each
 wait_for 10 "the tunnel is taken over" node_is 2 up

@@ -1,6 +1,6 @@
 //! What has befallen each node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connexa::core::event::{Ask, Candidate};
@@ -59,13 +59,14 @@ impl Ledger {
         let row = |id: &NodeId| old.get(id).map(|(_, candidate)| candidate);
         let differs =
             |(id, (_, new)): &(&NodeId, &(u32, Candidate))| !Ledger::dial_alike(row(id), Some(new));
-        self.changed = new.iter().filter(differs).map(|(id, _)| *id).collect();
+        let changed: BTreeSet<NodeId> = new.iter().filter(differs).map(|(id, _)| *id).collect();
         let gone = old.keys().filter(|id| !new.contains_key(id));
-        for id in gone.chain(&self.changed) {
+        for id in gone.chain(&changed) {
             let tally = self.tallies.entry(*id).or_default();
             tally.forgive();
             (tally.carried, tally.has_worked) = (false, false);
         }
+        self.changed.extend(changed);
         let servers: Vec<_> =
             new.values().filter_map(|(_, row)| row.node()).map(|node| node.server).collect();
         self.silent.retain(|server| servers.contains(server));

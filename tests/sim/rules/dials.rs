@@ -38,6 +38,10 @@ fn may_dial(ledger: &Ledger, id: NodeId) -> Verdict {
     if ledger.stopped.contains(&id) {
         return broken("a_stop_holds", format!("node {id} is stopped and dialled"));
     }
+    if ledger.is_away(id) {
+        let rule = "nothing_is_dialled_for_a_row_that_is_away";
+        return broken(rule, format!("node {id} is dialled"));
+    }
     let Some(row) = ledger.node(id) else {
         return broken("only_rows_are_dialled", format!("node {id} has no row and is dialled"));
     };
@@ -96,7 +100,10 @@ fn better(ledger: &Ledger, id: NodeId, after: &View) -> Option<NodeId> {
     let place = (rows.get(&id)?.0, id);
     let busy: Vec<_> =
         ledger.calls.values().filter(|call| !call.was_up).map(Call::server).collect();
-    let waits = |id: NodeId| [&ledger.before, after].iter().all(|v| v.state(id) == "waiting");
+    let waits = |id: NodeId| {
+        let shown = [&ledger.before, after];
+        shown.iter().all(|view| view.state(id) == "waiting") && !ledger.is_away(id)
+    };
     let is_idle = |id: NodeId| {
         let server = ledger.node(id).map(|row| row.server);
         server.is_some_and(|server| {
@@ -116,7 +123,7 @@ fn nobody_waits_in_vain(ledger: &Ledger, after: &View) -> Verdict {
         return Ok(());
     }
     let under_way = ["dialing", "negotiating", "stopping"];
-    let waits = after.nodes.iter().find(|node| node.state == "waiting");
+    let waits = after.nodes.iter().find(|node| node.state == "waiting" && !ledger.is_away(node.id));
     match waits {
         Some(node) if !after.nodes.iter().any(|node| under_way.contains(&node.state)) => broken(
             "nobody_waits_in_vain",

@@ -32,6 +32,10 @@ fn has_reason(ledger: &Ledger, id: CallId, call: &Call) -> Verdict {
             probes_condemn(ledger, id, call, *elsewhere)
         }
         _ if is_second(ledger, id, call)? => Ok(()),
+        _ if ledger.is_away(call.node) => {
+            let what = format!("call {id} of node {} is hung up", call.node);
+            broken("a_row_away_for_a_moment_was_not_gone", what)
+        }
         _ => broken("no_needless_hang_up", format!("call {id} of node {}: {call:?}", call.node)),
     }
 }
@@ -67,7 +71,7 @@ pub(super) fn is_unwanted(ledger: &Ledger, call: &Call) -> bool {
             call.row.as_ref().is_some_and(|row| !row.dials_like(node))
                 || call.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, mppe))
         }
-        None => ledger.rows.is_some(),
+        None => ledger.rows.is_some() && !ledger.is_away(call.node),
     }
 }
 

@@ -24,6 +24,7 @@ pub enum Action {
     ChangeMppe(u32),
     ChangeRank(u32),
     SpoilRow(u32),
+    TableIsWrittenAnew(u16),
     MendRow(u32),
     DatabaseUnreadable,
     DatabaseReadable,
@@ -87,6 +88,7 @@ pub fn any_action() -> impl Strategy<Value = Action> {
         1 => node().prop_map(Action::ChangeRank),
         1 => node().prop_map(Action::SpoilRow),
         1 => node().prop_map(Action::MendRow),
+        2 => (0..9000_u16).prop_map(Action::TableIsWrittenAnew),
         1 => Just(Action::DatabaseUnreadable),
         1 => Just(Action::DatabaseReadable),
     ];
@@ -155,6 +157,7 @@ impl World {
             }
             Action::SpoilRow(node) => self.change_row(node, |row| row.valid = false),
             Action::MendRow(node) => self.change_row(node, |row| row.valid = true),
+            Action::TableIsWrittenAnew(for_ms) => self.write_table_anew(for_ms.into()),
             Action::DatabaseUnreadable => self.set_readable(false),
             Action::DatabaseReadable => self.set_readable(true),
             Action::ServerIs(server, state) => self.set_server(server, state),
@@ -242,6 +245,7 @@ impl World {
         self.quirks.clear();
         self.crash_after_orders = None;
         (0..self.servers.len()).for_each(|server| self.set_server(server, Server::Answers));
+        self.finish_tables();
         for row in self.rows.values_mut().filter(|row| row.password == "wrong") {
             row.password = "corrected".into();
         }

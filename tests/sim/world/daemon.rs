@@ -95,7 +95,10 @@ impl Happening {
     fn is_of_the_world(&self) -> bool {
         matches!(
             self,
-            Happening::Life(..) | Happening::LinkReturns(_) | Happening::AddressesReturn(..)
+            Happening::Life(..)
+                | Happening::LinkReturns(_)
+                | Happening::AddressesReturn(..)
+                | Happening::RowsReturn(_)
         )
     }
 }

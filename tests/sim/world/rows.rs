@@ -1,5 +1,7 @@
 //! The database.
 
+use std::collections::BTreeMap;
+
 use connexa::core::event::{Candidate, InvalidRow, Ranked};
 use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
@@ -39,6 +41,32 @@ impl World {
         self.send(Way::Rows, Happening::DatabaseIsRead);
     }
 
+    /// The table is emptied and filled again within so long, half of it earlier.
+    pub(super) fn write_table_anew(&mut self, for_ms: u64) {
+        let rows = std::mem::take(&mut self.rows);
+        self.rows_changed();
+        let (first, second) = rows.into_iter().partition(|(id, _)| id % 2 == 0);
+        self.later(for_ms / 2, Happening::RowsReturn(first));
+        self.later(for_ms, Happening::RowsReturn(second));
+    }
+
+    /// Tables that are being written anew are whole at once.
+    pub(super) fn finish_tables(&mut self) {
+        let is_due = |happening: &Happening| matches!(happening, Happening::RowsReturn(_));
+        let due: Vec<_> =
+            self.agenda.iter().filter(|(_, h)| is_due(h)).map(|(at, _)| *at).collect();
+        for at in due {
+            self.agenda.remove(&at).into_iter().for_each(|happening| self.happen(happening));
+        }
+    }
+
+    pub(super) fn rows_return(&mut self, rows: BTreeMap<u32, Row>) {
+        for (id, row) in rows {
+            self.rows.entry(id).or_insert(row);
+        }
+        self.rows_changed();
+    }
+
     /// Shows the rows as they are by then.
     pub(super) fn read_database(&mut self) {
         if !self.can_read {
@@ -49,7 +77,7 @@ impl World {
         let ranked =
             |(id, row): (&u32, &Row)| Ranked { rank: row.rank, candidate: candidate(*id, row) };
         let rows = rows.into_iter().map(ranked).collect();
-        self.feed(News::Rows { rows, places: 0 });
+        self.feed(News::Rows { rows, places: 0, reselected: false });
     }
 }
 
