@@ -123,8 +123,12 @@ impl Supervisor {
     }
 
     fn go_by(&mut self, mut config: Config) {
-        if keep_until_restart(&self.config, &mut config) {
-            tracing::warn!("paths, control and log take effect at the next start only");
+        let later = keep_until_restart(&self.config, &mut config);
+        if !later.is_empty() {
+            tracing::warn!(
+                "The configuration of {} has changed: in force after a restart of connexad (tunnels stay up)",
+                later.join(" and ")
+            );
         }
         // First: the core may dial at once by its new rules.
         self.engine.configure(pppd::Options::from(&config));
@@ -165,14 +169,18 @@ fn load(mut options: Options, running_socket: &Path) -> Result<Loaded, ReloadErr
     Ok(Loaded { config: Box::new(config), file: options.config })
 }
 
-/// Sections whose users hold them from the start stay as they are, all of each. Whether they would
-/// have changed.
-fn keep_until_restart(old: &Config, new: &mut Config) -> bool {
-    let differ = old.paths != new.paths || old.control != new.control || old.log != new.log;
+/// Sections whose users hold them from the start stay as they are, all of each. Those that would have
+/// changed.
+fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    let differ = [
+        ("paths", old.paths != new.paths),
+        ("control", old.control != new.control),
+        ("log", old.log != new.log),
+    ];
     new.paths = old.paths.clone();
     new.control = old.control.clone();
     new.log = old.log.clone();
-    differ
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
 }
 
 #[cfg(test)]

@@ -140,10 +140,13 @@ fn tell(
     text.extend(stays.filter(|stays| !stays.is_zero()).map(|stays| told_stays(ids, stays)));
     match not_selected.as_deref() {
         Ok([]) => {}
-        Ok([first, ..]) => text.push_str(&format!(
-            "{} of them will not be dialled, such as node {first}: section [selection] of the \
-             configuration does not take its status\n",
-            not_selected.iter().flatten().count()
+        Ok([one]) => text.push_str(&format!(
+            "node {one} will not be dialled: the section [selection] does not take its status\n"
+        )),
+        Ok(several @ [first, ..]) => text.push_str(&format!(
+            "{} of them will not be dialled, such as node {first}: the section [selection] does not \
+             take its status\n",
+            several.len()
         )),
         Err(problem) => {
             let problem = printable(&problem.to_string());

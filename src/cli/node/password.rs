@@ -45,6 +45,9 @@ impl PasswordFrom {
             None if self.password_stdin => from_stdin()?,
             None => prompt()?,
         };
+        if text.is_empty() {
+            return Err(NodeError::Nothing);
+        }
         Secret::parse(&text).map_err(NodeError::Password)
     }
 }

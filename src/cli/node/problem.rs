@@ -31,6 +31,9 @@ pub enum NodeError {
     /// A password that would make the row invalid.
     #[error("{0}")]
     Password(Invalid),
+    /// No password at all.
+    #[error("no password given: type one, or use --password-file")]
+    Nothing,
     /// The password can't be had.
     #[error("can't read the password from {from}: {source}; {remedy}")]
     NoPassword {
@@ -85,7 +88,7 @@ impl Fatal for NodeError {
             NodeError::Create(
                 CreateError::Exists(_) | CreateError::NoFolder(_) | CreateError::Failed { .. },
             ) => Exit::No,
-            NodeError::Value(_) | NodeError::Password(_) => Exit::Usage,
+            NodeError::Value(_) | NodeError::Password(_) | NodeError::Nothing => Exit::Usage,
             NodeError::NoPassword { source, .. } | NodeError::NoFile { source, .. } => {
                 if source.kind() == ErrorKind::PermissionDenied {
                     Exit::Permission
