@@ -113,9 +113,14 @@ fn is_plain(path: &Path) -> Result<bool, Fault> {
             let kind = kind(there.file_type());
             Err(Fault::Stranger { path: path.to_owned(), kind })
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether nothing stands there, or what is named as its folder is none.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A kind of file, for people.

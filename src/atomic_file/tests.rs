@@ -120,7 +120,10 @@ fn a_failed_write_leaves_nothing_behind_and_names_path_cause_and_remedy() {
     let path = dir.path().join("no/a");
     fs::write(dir.path().join("no"), "no folder").unwrap();
     let message = write(&path, b"one").unwrap_err().to_string();
-    assert!(message.starts_with(&format!("can't write {}: Not a directory", path.display())));
+    assert!(
+        message.starts_with(&format!("can't write {}: File exists", path.display())),
+        "{message}"
+    );
     assert!(message.contains("; make its folder writable"), "{message}");
     assert_eq!(listing(dir.path()), ["no"]);
 }
@@ -271,6 +274,15 @@ fn a_write_in_place_that_was_cut_short_is_undone() {
         assert_eq!(fs::read(&path).unwrap(), b"theirs\n");
     }
     assert_eq!((listing(dir.path()).len(), listing(&spare).len()), (2, 0));
+}
+
+#[test]
+fn a_spare_place_that_is_none_is_no_hindrance() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, spare] = ["a", "spare"].map(|name| dir.path().join(name));
+    fs::write(&spare, "no folder").unwrap();
+    edit(&path, &spare, |_| b"one".to_vec()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"one");
 }
 
 #[test]

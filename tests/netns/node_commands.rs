@@ -188,7 +188,7 @@ fn what_the_daemon_would_call_invalid_is_refused_in_its_words() {
         (["--ip", "10.9.0.1", "--login", ""], "p", "login is empty"),
         (["--ip", "10.9.0.1", "--login", "a\nb"], "p", "login has a control character"),
         (["--ip", "10.9.0.1", "--login", &long], "p", "login is longer than 255 bytes"),
-        (["--ip", "10.9.0.1", "--login", "a"], "", "password is empty"),
+        (["--ip", "10.9.0.1", "--login", "a"], "", "no password given"),
         (["--ip", "10.9.0.1", "--login", "a"], "@/etc/shadow", "password begins with @/"),
         (["--ip", "10.9.0.1", "--login", "a"], &long, "password is longer than 255 bytes"),
     ] {
