@@ -226,9 +226,9 @@ impl Default for Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenDown {
-    /// It takes the main routes.
+    /// It leaves by the main routes, in the clear.
     Main,
-    /// It can't leave at all.
+    /// Nothing of it leaves, also while no daemon runs.
     Unreachable,
 }
 
@@ -239,9 +239,8 @@ pub struct Routing {
     /// The tunnel of node N gets the table `table_base` + N; unset is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_base: Option<u32>,
-    /// What becomes of traffic that is marked for a wanted node whose tunnel is not up: `main` lets it
-    /// leave by the main routes, in the clear; `unreachable` lets nothing leave, also while no daemon
-    /// runs, and needs `table_base`.
+    /// What becomes of traffic that is marked for a wanted node whose tunnel is not up; `"unreachable"`
+    /// needs `table_base`.
     pub when_down: WhenDown,
     /// Let the kernel's route to a tunnel's peer stand in the main table. Without it, no address
     /// that a server names as its own changes where other packets of the host go.

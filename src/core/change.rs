@@ -62,7 +62,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// A tunnel of this node is wanted, whether it is up or not, or could be dialled.
+    /// A tunnel of this node is wanted, whether it is up or not, or the operator has stopped it.
     Wanted {
         /// Which node.
         node: NodeId,

@@ -268,7 +268,7 @@ mod tests {
     use crate::core::change::Way;
     use crate::core::event::{Ask, Event, Ranked, Rows};
     use crate::core::failure::FailureKind;
-    use crate::core::stage::{GRACE, NODE, Stage, candidate, invalid};
+    use crate::core::stage::{GRACE, NODE, Stage, candidate};
 
     #[test]
     fn stopped_nodes_are_not_counted_as_held_up() {
@@ -294,8 +294,7 @@ mod tests {
     fn a_node_is_told_to_be_wanted_from_its_row_s_coming_to_its_going_whatever_becomes_of_its_tunnel()
      {
         let mut stage = Stage::in_state(State::Quarantined);
-        stage.desire(Some(invalid()));
-        stage.desire(Some(candidate("secret")));
+        stage.desire(Some(candidate("another")));
         stage.ask(Ask::Stop);
         assert_eq!(stage.ways, [Way::Wanted { node: NODE }, Way::AllTold]);
         stage.desire(None);

@@ -37,11 +37,11 @@ impl Want {
         }
     }
 
-    /// Whether a tunnel is wanted, also while it can't be dialled.
+    /// Whether a tunnel is wanted that could be dialled.
     pub(super) fn is_wanted(&self) -> bool {
         match self {
-            Want::Tunnel(_) | Want::Invalid(_) => true,
-            Want::Unknown | Want::Nothing => false,
+            Want::Tunnel(_) => true,
+            Want::Unknown | Want::Invalid(_) | Want::Nothing => false,
         }
     }
 

@@ -9,6 +9,7 @@ mod ppp_options;
 mod ppp_scripts;
 mod restart_command;
 mod reverse_path;
+mod when_down;
 
 use std::path::Path;
 use std::time::Duration;
@@ -95,6 +96,7 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
         Box::pin(managers::check(&config.backend).map(one)),
         Box::pin(port::check(&config.backend)),
         Box::pin(reverse_path::check(config).map(one)),
+        Box::pin(when_down::check(config).map(one)),
     ];
     Diagnosis { schema_version: SCHEMA_VERSION, findings: join_all(checks).await.concat() }
 }

@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Why rules and routes are not as wanted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RoutingError {
+pub(crate) enum RoutingError {
     /// No socket.
     #[error("Routes of tunnels: can't open a netlink socket: {0}; allow AF_NETLINK in the unit")]
     Socket(#[source] std::io::Error),
@@ -168,6 +168,33 @@ async fn rules(handle: &Handle) -> Result<BTreeSet<Rule>, RoutingError> {
         }
     }
     Ok(rules)
+}
+
+/// The priorities of rules of others by which packets with a mark of ours may go before they come to
+/// ours. The kernel's own, of the table `local`, is none of them.
+///
+/// # Errors
+/// When the kernel's rules can't be known.
+pub(crate) async fn rules_before_ours() -> Result<Vec<u32>, RoutingError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let list = handle.rule().get(IpVersion::V4).execute().try_collect::<Vec<RuleMessage>>();
+    let list = timeout(LIMIT, list).await.map_err(|_| RoutingError::Silent)?;
+    let list = list.map_err(refused("list rules"))?;
+    Ok(list.iter().filter_map(before_ours).collect())
+}
+
+fn before_ours(message: &RuleMessage) -> Option<u32> {
+    let priority = message.attributes.iter().find_map(|attribute| {
+        let RuleAttribute::Priority(priority) = attribute else { return None };
+        Some(*priority)
+    });
+    let ours = message.attributes.iter().any(
+        |attribute| matches!(attribute, RuleAttribute::Protocol(protocol) if is_ours(*protocol)),
+    );
+    // Without a priority it is the kernel's first.
+    priority.filter(|&priority| !ours && priority > 0 && priority <= Selector::Mark(0).priority())
 }
 
 async fn routes(handle: &Handle) -> Result<BTreeSet<Route>, RoutingError> {

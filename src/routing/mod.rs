@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use kernel::RoutingError;
+pub(crate) use kernel::{RoutingError, rules_before_ours};
 use listen::{Interest, Listener};
 
 use crate::config::{self, WhenDown};

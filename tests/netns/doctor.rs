@@ -188,6 +188,20 @@ fn a_database_that_is_missing_fails() {
 }
 
 #[test]
+fn a_rule_of_somebody_else_before_those_of_guarded_nodes_is_worth_a_look() {
+    let host = Host::new();
+    host.configure("routing = { table_base = 1000, when_down = \"unreachable\" }");
+    let rule = |rule: &[&str]| host.gateway.namespace.ip(&[&["rule", "add"], rule].concat());
+    assert_eq!(host.finding("when_down").verdict, Verdict::Ok);
+    rule(&["fwmark", "7", "priority", "20000", "lookup", "main"]);
+    assert_eq!(host.finding("when_down").verdict, Verdict::Ok);
+    rule(&["fwmark", "1001", "priority", "300", "lookup", "main"]);
+    let finding = host.finding("when_down");
+    assert_eq!(finding.verdict, Verdict::Warning, "{}", finding.message);
+    assert!(finding.message.contains("(priority 300)"), "{}", finding.message);
+}
+
+#[test]
 fn a_strict_reverse_path_filter_is_worth_a_look_with_and_without_tables_of_tunnels() {
     let host = Host::new();
     let strict = "echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter";
