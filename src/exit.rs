@@ -173,9 +173,24 @@ impl Fatal for ClientError {
             ClientError::Permission { .. } | ClientError::NotRoot { .. } => Exit::Permission,
             ClientError::Refused { problem, .. } => match problem.status {
                 403 => Exit::Permission,
+                422 => Exit::Config,
                 503 => Exit::Unreachable,
                 _ => Exit::No,
             },
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        match self {
+            ClientError::Refused { problem, .. } if !problem.faults.is_empty() => {
+                problem.faults.clone()
+            }
+            ClientError::Refused { .. }
+            | ClientError::Unreachable { .. }
+            | ClientError::WentAway { .. }
+            | ClientError::Garbled { .. }
+            | ClientError::Permission { .. }
+            | ClientError::NotRoot { .. } => vec![self.to_string()],
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use clap::{Parser, Subcommand};
 use connexa::cli::{
     FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, node_id, print,
-    replay, show_change, show_diagnosis, show_explanation, show_status, socket, watch,
+    replay, show_change, show_diagnosis, show_explanation, show_plan, show_reload, show_status,
+    socket, watch,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client;
@@ -52,6 +53,11 @@ enum Command {
         #[arg(value_parser = node_id)]
         node: u32,
     },
+    /// Show what would be done now and why; with --config FILE, what would be done under that
+    /// configuration (needs root)
+    Plan,
+    /// Read configuration and nodes again, and tell what changed (needs root)
+    Reload,
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
     Start {
         /// The node's id
@@ -118,6 +124,19 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         Command::Explain { node } => {
             let node = runtime.block_on(client::node(&arguments.socket()?, node))?;
             (show_explanation(&node, arguments.json, SystemTime::now())?, Exit::Done)
+        }
+        Command::Plan => {
+            let other = config.map(|file| config::load(Some(file), |_| ())).transpose()?;
+            let other = other.map(|config| toml::to_string(&config)).transpose();
+            let other = other.map_err(|error| Refused::with(Exit::Config, error))?;
+            // The daemon is not asked by the socket of a configuration that it does not go by.
+            let daemon = socket(arguments.socket.as_deref(), None)?;
+            let plan = runtime.block_on(client::plan(&daemon, other))?;
+            (show_plan(&plan, arguments.json, SystemTime::now())?, Exit::Done)
+        }
+        Command::Reload => {
+            let reloaded = runtime.block_on(client::reload(&arguments.socket()?))?;
+            (show_reload(&reloaded, arguments.json)?, Exit::Done)
         }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
         Command::Doctor => examine(&runtime, arguments)?,

@@ -1,5 +1,6 @@
 //! The configuration file: TOML, every key optional, unknown keys refused.
 
+mod changes;
 mod document;
 mod fault;
 mod judge;
@@ -12,6 +13,7 @@ mod sections;
 mod span;
 mod wording;
 
+pub(crate) use changes::{Changed, When, changes};
 pub use fault::{ConfigError, Fault, Place};
 #[cfg(test)]
 pub(crate) use judge::LONGEST_PPTP;

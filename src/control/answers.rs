@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -14,12 +15,12 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{ChangedNode, Event, NodeInFull, Problem, SCHEMA_VERSION, Status};
+use super::api::{ChangedNode, Event, NodeInFull, Plan, Problem, Reloaded, SCHEMA_VERSION, Status};
 use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::{Peer, Place};
 use super::shared::Shared;
-use super::{events as stream, nodes};
+use super::{events as stream, nodes, plan as planning};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
@@ -57,6 +58,8 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(diagnosis))
         .routes(routes!(node))
         .routes(routes!(events))
+        .routes(routes!(plan, plan_under))
+        .routes(routes!(reload))
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(retry))
@@ -146,6 +149,36 @@ async fn stop(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<Ch
     responses((status = 200, body = ChangedNode), Errors))]
 async fn retry(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<ChangedNode> {
     change(desk, peer, id, Ask::Retry).await
+}
+
+/// What would be done now, and why.
+#[utoipa::path(get, path = "/v1/plan", responses((status = 200, body = Plan), Errors))]
+async fn plan(State(desk): State<Desk>) -> Answer<Plan> {
+    planning::plan(&desk.questions, None).await.map(Json)
+}
+
+/// What would be done under the configuration that is sent, and why. Nothing is done.
+#[utoipa::path(post, path = "/v1/plan", request_body(content = String, content_type = "text/plain",
+    description = "A whole configuration, as TOML"),
+    responses((status = 200, body = Plan), Errors))]
+async fn plan_under(
+    State(desk): State<Desk>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Answer<Plan> {
+    // The nodes are read from where it says.
+    peer.must_be_allowed("trying a configuration")?;
+    let text = planning::text(body).await?;
+    let config = planning::parse(&text)?;
+    planning::plan(&desk.questions, Some(config)).await.map(Json)
+}
+
+/// Reads the configuration again; answers what differs.
+#[utoipa::path(post, path = "/v1/reload", responses((status = 200, body = Reloaded), Errors))]
+async fn reload(State(desk): State<Desk>, Extension(peer): Extension<Peer>) -> Answer<Reloaded> {
+    peer.must_be_allowed("a reload")?;
+    let by = peer.to_string();
+    ask(&desk.questions, |reply| Question::Reload { by, reply }).await?.map(Json)
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;

@@ -2,6 +2,7 @@
 //! UTC.
 
 mod history;
+mod plan;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::core::event::Ask;
 pub use history::{Event, NodeInFull, Transition, What};
+pub use plan::{KeyChange, Plan, Reloaded, Step};
 
 /// The version of these shapes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -255,6 +257,9 @@ pub struct Problem {
     pub status: u16,
     /// What happened here and what to do about it.
     pub detail: String,
+    /// Each fault by itself, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 #[cfg(test)]

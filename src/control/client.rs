@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::api::{ChangedNode, NodeInFull, Problem, Status, change_path};
+use super::api::{ChangedNode, NodeInFull, Plan, Problem, Reloaded, Status, change_path};
 use crate::core::event::Ask;
 pub use follow::{Events, follow};
 
@@ -81,7 +81,43 @@ pub async fn status(socket: &Path) -> Result<Status, ClientError> {
 /// # Errors
 /// When the daemon can't be reached, refuses, or answers something else.
 pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<ChangedNode, ClientError> {
-    let answer = request(socket, Method::POST, &change_path(node, ask)).await;
+    post(socket, &change_path(node, ask), String::new()).await
+}
+
+/// Asks for one node, with what became of it.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn node(socket: &Path, node: u32) -> Result<NodeInFull, ClientError> {
+    get(socket, &format!("/v1/nodes/{node}")).await
+}
+
+/// Asks what would be done; under another configuration, where one is given as TOML.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn plan(socket: &Path, other: Option<String>) -> Result<Plan, ClientError> {
+    match other {
+        None => get(socket, "/v1/plan").await,
+        Some(toml) => post(socket, "/v1/plan", toml).await,
+    }
+}
+
+/// Has the configuration read again.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn reload(socket: &Path) -> Result<Reloaded, ClientError> {
+    post(socket, "/v1/reload", String::new()).await
+}
+
+/// Whoever may only read is told what it takes to do more.
+async fn post<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    body: String,
+) -> Result<T, ClientError> {
+    let answer = request(socket, Method::POST, path, body).await;
     answer.map_err(|error| match error {
         // The group that may use the socket may only read.
         ClientError::Permission { socket } => ClientError::NotRoot { socket },
@@ -93,26 +129,19 @@ pub async fn change(socket: &Path, node: u32, ask: Ask) -> Result<ChangedNode, C
     })
 }
 
-/// Asks for one node, with what became of it.
-///
-/// # Errors
-/// When the daemon can't be reached, refuses, or answers something else.
-pub async fn node(socket: &Path, node: u32) -> Result<NodeInFull, ClientError> {
-    get(socket, &format!("/v1/nodes/{node}")).await
-}
-
 async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
-    request(socket, Method::GET, path).await
+    request(socket, Method::GET, path, String::new()).await
 }
 
 async fn request<T: DeserializeOwned>(
     socket: &Path,
     method: Method,
     path: &str,
+    body: String,
 ) -> Result<T, ClientError> {
     let garbled = |what: String| ClientError::Garbled { socket: socket.to_owned(), what };
     let stream = connect(socket).await?;
-    let answer = timeout(PATIENCE, exchange(stream, method, path)).await;
+    let answer = timeout(PATIENCE, exchange(stream, method, path, body)).await;
     let answer = answer.map_err(|_| ClientError::late(socket))?;
     let (status, body) = answer.map_err(|error| of_hyper(socket, &error))?;
     if status.is_success() {
@@ -181,9 +210,10 @@ async fn exchange(
     stream: UnixStream,
     method: Method,
     path: &str,
+    body: String,
 ) -> hyper::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();
     let host = header::HeaderValue::from_static("connexa");

@@ -6,6 +6,7 @@ pub mod client;
 pub(crate) mod events;
 pub(crate) mod lock;
 mod nodes;
+mod plan;
 mod problem;
 pub(crate) mod question;
 pub(crate) mod server;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use tokio::sync::{broadcast, oneshot};
 
-use super::api::{Event, Node, NodeInFull, Status, Transition, UnknownNode};
+use super::api::{Event, Node, NodeInFull, Reloaded, Status, Transition, UnknownNode};
 use super::events::Line;
 use crate::config::Config;
+use crate::core::Core;
 use crate::core::event::Ask;
+use crate::core::time::Now;
 use crate::node::NodeId;
 use crate::stopped::Kept;
 
@@ -22,6 +24,15 @@ pub(crate) enum Question {
     Node(NodeId, oneshot::Sender<Result<NodeInFull, Unheld>>),
     /// Every event from now on.
     Follow(oneshot::Sender<Following>),
+    /// A copy of the core, to try something with, and the time.
+    Core(oneshot::Sender<(Box<Core>, Now)>),
+    /// To read the configuration again.
+    Reload {
+        /// Who asks, for people.
+        by: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Reloaded, Refusal>>,
+    },
     /// To change a node.
     Change {
         /// Which node.
@@ -77,6 +88,10 @@ pub(crate) enum Refusal {
     Unknown(String),
     /// The node is stopped, and another request is needed to change that.
     Stopped(String),
+    /// The configuration is wrong: all its faults.
+    NotReloaded(Vec<String>),
+    /// What was sent can't be taken in.
+    BadBody(String),
     /// Too many follow events already.
     TooMany,
     /// The daemon can't tell yet, or no longer.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::api;
+use crate::config::{Changed, When};
 use crate::core::State;
 use crate::core::event::{Hearing, RestartOutcome};
 use crate::core::failure::Failure;
@@ -90,6 +91,16 @@ pub(crate) fn transition(change: &Transition) -> api::Transition {
     }
 }
 
+/// A key of the configuration whose value is another.
+pub(crate) fn key_change(change: Changed) -> api::KeyChange {
+    let when = match change.when {
+        When::Now => "now",
+        When::NextDial => "next_dial",
+        When::Restart => "restart",
+    };
+    api::KeyChange { key: change.key, from: change.from, to: change.to, when: when.to_owned() }
+}
+
 /// A failure.
 pub(crate) fn failure(failure: &Failure) -> api::LastError {
     api::LastError {
@@ -146,7 +157,7 @@ pub(crate) fn rfc3339(at: Wall) -> String {
 }
 
 /// A coming moment, as the wall clock will show it.
-fn on_the_wall(at: Monotonic, now: Now) -> String {
+pub(crate) fn on_the_wall(at: Monotonic, now: Now) -> String {
     let ahead = at.0.saturating_sub(now.at.0);
     rfc3339(Wall(now.wall.0.saturating_add(ahead)))
 }

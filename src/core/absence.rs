@@ -11,7 +11,7 @@ use super::{Core, Turn};
 use crate::node::NodeId;
 
 /// A node that a read no longer yields.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Away {
     /// When it is given up; `None` while the database can't be read, which is no absence.
     leaves_at: Option<Monotonic>,

@@ -9,7 +9,7 @@ use super::tunnel::Phase;
 use super::{Core, Turn};
 
 /// What was told of the backend last, so that it isn't told again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Backend {
     /// How the last restart failed, if it did.
     fault: Option<Fault>,

@@ -14,7 +14,7 @@ use super::time::Monotonic;
 use crate::node::{Mppe, Node, NodeId};
 
 /// What is known of a call from its beginning to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) id: CallId,
     pub(super) pid: Option<Pid>,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 }
 
 /// A call that is dialled or holds a tunnel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) run: Run,
     /// Whom an adopted call was made to, where that is known.
@@ -34,7 +34,7 @@ pub(super) struct Call {
 }
 
 /// How far a call has come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Standing {
     /// What must be done before the dial is not done yet. People are told so at `tell_at`, once.
     Ordered { tell_at: Option<Monotonic> },
@@ -57,7 +57,7 @@ pub(super) enum Sought {
 }
 
 /// A call whose link is not up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Linked {
     pub(super) index: IfIndex,
     pub(super) name: String,
@@ -68,7 +68,7 @@ pub(super) struct Linked {
 }
 
 /// What a call whose link is not up has behind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Past {
     NeverUp,
     /// It was up and fell.
@@ -81,7 +81,7 @@ pub(super) enum Past {
 }
 
 /// A call whose link is up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Up {
     pub(super) index: IfIndex,
     pub(super) name: String,

@@ -11,7 +11,7 @@ use super::event::CallId;
 use crate::node::{NodeId, ServerAddr};
 
 /// Nodes that wait for a slot, and dials that hold one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dialing {
     place: BTreeMap<NodeId, (u32, ServerAddr)>,
     servers: BTreeMap<ServerAddr, Server>,
@@ -23,7 +23,7 @@ pub(super) struct Dialing {
     turns: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Server {
     waiting: BTreeSet<(u32, NodeId)>,
     busy: bool,

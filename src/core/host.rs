@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::time::Monotonic;
 
 /// What is known of the host's fitness.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Host {
     fault: Option<Failure>,
     probes: u32,

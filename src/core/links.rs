@@ -40,7 +40,7 @@ impl Sight {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tracked {
     link: Link,
     owner: Option<CallId>,
@@ -48,7 +48,7 @@ struct Tracked {
     first_seen: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Claim {
     call: CallId,
     name: String,
@@ -63,7 +63,7 @@ impl Claim {
 }
 
 /// The table. The index is the only key; names only lead from a call to its index once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     table: BTreeMap<IfIndex, Tracked>,
     by_name: BTreeMap<String, IfIndex>,

@@ -65,7 +65,7 @@ use tunnel::{Phase, Tunnel, Want};
 use crate::node::NodeId;
 
 /// The state of everything, in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
     policy: Policy,
     tunnels: BTreeMap<NodeId, Tunnel>,
@@ -97,7 +97,7 @@ pub struct Core {
 }
 
 /// What must be known before anything is dialled.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Known {
     /// The kernel's table of links.
     links: bool,

@@ -86,7 +86,7 @@ pub enum Progress {
 }
 
 /// The rule's memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outage {
     policy: OutagePolicy,
     phase: Phase,

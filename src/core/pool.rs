@@ -60,7 +60,7 @@ impl Claim {
 }
 
 /// A place changes hands.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Change {
     /// Who gets it.
     to: NodeId,
@@ -73,7 +73,7 @@ struct Change {
 }
 
 /// The places, who holds them, and who waits for one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     /// How many there are; `None` is no limit.
     places: Option<usize>,

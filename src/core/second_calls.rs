@@ -12,10 +12,10 @@ use super::{Core, Turn};
 use crate::node::NodeId;
 
 /// Calls beside the one that their node goes by. There are hardly ever any.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SecondCalls(BTreeMap<CallId, Second>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Second {
     found: FoundCall,
     /// It was hung up, and is to be ended then.

@@ -13,7 +13,7 @@ use super::time::Monotonic;
 use crate::node::NodeId;
 
 /// A call on its way out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stopping {
     pub(super) run: Run,
     /// Its link, where one is known: index and name.

@@ -95,7 +95,7 @@ impl fmt::Display for Clash {
 }
 
 /// The servers of the rows, each with the first node that has it.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Servers(BTreeMap<Ipv4Addr, NodeId>);
 
 impl<'a> FromIterator<&'a Node> for Servers {

@@ -6,7 +6,7 @@ use super::time::Monotonic;
 use crate::node::NodeId;
 
 /// One deadline a node at most, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
     order: BTreeSet<(Monotonic, NodeId)>,
     of: BTreeMap<NodeId, Monotonic>,

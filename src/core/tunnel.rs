@@ -55,7 +55,7 @@ impl Want {
 }
 
 /// One node's tunnel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tunnel {
     pub(super) want: Want,
     /// How much it is wanted: low goes first, and of one rank the lowest id.
@@ -71,7 +71,7 @@ pub(super) struct Tunnel {
 }
 
 /// Failures so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Retries {
     /// Dials since the tunnel was last stable.
     pub(super) attempts: u32,
@@ -126,7 +126,7 @@ impl Retries {
 }
 
 /// Where a tunnel stands. Each of these says in one place what it does on each event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// No call of it goes on.
     Resting(Rest),

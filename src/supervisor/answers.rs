@@ -19,6 +19,10 @@ impl Supervisor {
             }
             Question::Node(id, reply) => drop(reply.send(self.node_in_full(id))),
             Question::Follow(reply) => drop(reply.send(self.following())),
+            Question::Core(reply) => {
+                drop(reply.send((Box::new(self.core.clone()), self.clock.now())));
+            }
+            Question::Reload { by, reply } => self.reload_for(&by, reply),
             Question::Change { node, ask, by, reply } => {
                 drop(reply.send(self.change(node, ask, &by)));
             }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Options, Supervisor};
-use crate::config::{self, Config, ConfigError, DEFAULT_PATH};
+use crate::config::{self, Config, ConfigError, DEFAULT_PATH, When};
+use crate::control::question::Refusal;
 use crate::control::socket::{self, SocketError};
+use crate::control::{api, shown};
 use crate::core::event::Event;
 use crate::core::policy::Policy;
 use crate::{desired, pppd};
@@ -52,12 +54,16 @@ pub(super) struct Reloads {
     requests: u64,
     answers_in: mpsc::Sender<Reloaded>,
     answers: mpsc::Receiver<Reloaded>,
+    /// Who asked by the control socket, and waits for the newest answer.
+    waiting: Vec<Reply>,
 }
+
+type Reply = oneshot::Sender<Result<api::Reloaded, Refusal>>;
 
 impl Default for Reloads {
     fn default() -> Self {
         let (answers_in, answers) = mpsc::channel(1);
-        Reloads { requests: 0, answers_in, answers }
+        Reloads { requests: 0, answers_in, answers, waiting: Vec::new() }
     }
 }
 
@@ -72,6 +78,17 @@ impl Reloads {
 }
 
 impl Supervisor {
+    /// Somebody asks for a reload and waits for what comes of it.
+    pub(super) fn reload_for(&mut self, by: &str, reply: Reply) {
+        if self.stopping {
+            drop(reply.send(Err(Refusal::stopping())));
+            return;
+        }
+        tracing::info!("Reload asked for by {by}");
+        self.reloads.waiting.push(reply);
+        self.begin_reload();
+    }
+
     pub(super) fn begin_reload(&mut self) {
         self.manager.reloading();
         self.reloads.requests += 1;
@@ -90,46 +107,52 @@ impl Supervisor {
         if request != self.reloads.requests || self.stopping {
             return;
         }
-        let mut refused = None;
         match loaded {
             Err(error) => {
                 let faults = error.lines();
                 for fault in &faults {
                     tracing::error!("Reload refused, the old configuration stays: {fault}");
                 }
-                refused = Some(faults.join(" | "));
+                self.end_reload(Err(faults));
             }
             Ok(Loaded { config, file }) => {
                 self.options.config = file;
-                self.go_by(*config);
+                let reloaded = self.go_by(*config);
+                self.end_reload(Ok(reloaded));
             }
         }
-        self.end_reload(refused.as_deref());
     }
 
     /// The work that reads the configuration has failed, which is told already.
     pub(super) fn reload_failed(&mut self) {
-        self.end_reload(Some("a fault of connexad, see its journal"));
+        self.end_reload(Err(vec!["a fault of connexad, see its journal".to_owned()]));
     }
 
-    /// Whatever became of it, the service manager waits for the end of a reload.
-    fn end_reload(&mut self, refused: Option<&str>) {
-        if let Some(why) = refused {
-            self.manager.reload_refused(why);
+    /// Whatever became of it, the service manager waits for the end of a reload, and so may others.
+    fn end_reload(&mut self, outcome: Result<api::Reloaded, Vec<String>>) {
+        if let Err(faults) = &outcome {
+            self.manager.reload_refused(&faults.join(" | "));
+        }
+        for reply in self.reloads.waiting.drain(..) {
+            // Whoever asked may have gone away.
+            let _ = reply.send(outcome.clone().map_err(Refusal::NotReloaded));
         }
         if self.was_ready {
             self.manager.ready();
         }
     }
 
-    fn go_by(&mut self, mut config: Config) {
-        let later = keep_until_restart(&self.config, &mut config);
-        if !later.is_empty() {
+    fn go_by(&mut self, mut config: Config) -> api::Reloaded {
+        let changes = config::changes(&self.config, &config);
+        let waiting = changes.iter().filter(|change| change.when == When::Restart);
+        let waiting: Vec<&str> = waiting.map(|change| change.key.as_str()).collect();
+        if !waiting.is_empty() {
+            let keys = waiting.join(", ");
             tracing::warn!(
-                "The configuration of {} has changed: in force after a restart of connexad (tunnels stay up)",
-                later.join(" and ")
+                "{keys} changed: in force after `systemctl restart connexad`, tunnels stay up"
             );
         }
+        keep_until_restart(&self.config, &mut config);
         // First: the core may dial at once by its new rules.
         self.engine.configure(pppd::Options::from(&config));
         self.feed(Event::Policy(Box::new(Policy::from(&config))));
@@ -142,6 +165,7 @@ impl Supervisor {
             self.write_back_all();
         }
         tracing::info!("Configuration reloaded");
+        api::Reloaded { changes: changes.into_iter().map(shown::key_change).collect() }
     }
 }
 
@@ -169,18 +193,11 @@ fn load(mut options: Options, running_socket: &Path) -> Result<Loaded, ReloadErr
     Ok(Loaded { config: Box::new(config), file: options.config })
 }
 
-/// Sections whose users hold them from the start stay as they are, all of each. Those that would have
-/// changed.
-fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
-    let differ = [
-        ("paths", old.paths != new.paths),
-        ("control", old.control != new.control),
-        ("log", old.log != new.log),
-    ];
+/// Sections whose users hold them from the start stay as they are, all of each.
+fn keep_until_restart(old: &Config, new: &mut Config) {
     new.paths = old.paths.clone();
     new.control = old.control.clone();
     new.log = old.log.clone();
-    differ.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod operator_socket;
 mod outage;
 mod paths;
 mod peer_route;
+mod plans;
 mod pool;
 mod probe;
 mod processes;

@@ -70,7 +70,7 @@ fn hup_leaves_a_new_pptp_to_the_next_start_like_all_paths() {
     gateway.start().wait_state(1, "up");
     gateway.configure(&format!("paths.pptp = \"{}\"", gateway.path("bin/other").display()));
     gateway.signal(Signal::HUP);
-    gateway.wait_log("The configuration of paths has changed: in force after a restart of connexad (tunnels stay up)");
+    gateway.wait_log("changed: in force after `systemctl restart connexad`, tunnels stay up");
     gateway.wait_log("Configuration reloaded");
     gateway.nodes(2);
     gateway.wait_state(2, "up");

@@ -1,0 +1,127 @@
+//! `/v1/plan`: the rows are read and the configuration is judged anew, by a copy of the core, so
+//! that what is shown is what would be done.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::answers::ask;
+use super::api::{Plan, SCHEMA_VERSION, Step};
+use super::question::{Question, Refusal};
+use super::shown::{key_change, on_the_wall};
+use crate::config::{self, Config};
+use crate::core::event::{Event, Input, Ranked, Rows};
+use crate::core::policy::Policy;
+use crate::core::report::NodeReport;
+use crate::core::time::Now;
+use crate::core::{Core, State};
+use crate::desired::{self, Settings};
+use crate::node::NodeId;
+
+/// For what is sent.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+/// The longest that is taken in, bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// What would be done now; under another configuration, where one is given.
+pub(super) async fn plan(
+    questions: &mpsc::Sender<Question>,
+    other: Option<Config>,
+) -> Result<Plan, Refusal> {
+    let (config, _) = ask(questions, Question::Config).await?;
+    let changes = other.as_ref().map_or_else(Vec::new, |other| config::changes(&config, other));
+    let config = other.unwrap_or(config);
+    let rows = desired::read_once(&Settings::from(&config)).await;
+    let rows =
+        rows.map_err(|problem| Refusal::NotNow(format!("the nodes can't be read: {problem}")))?;
+    let (core, now) = ask(questions, Question::Core).await?;
+    let before = nodes(&core);
+    let after = nodes(&judged(*core, &config, rows, now));
+    let mut plan = Plan {
+        schema_version: SCHEMA_VERSION,
+        changes: changes.into_iter().map(key_change).collect(),
+        steps: Vec::new(),
+        stay_up: 0,
+        wait: 0,
+    };
+    for (id, before) in &before {
+        compare(&mut plan, *id, Some(before), after.get(id), now);
+    }
+    for (id, after) in after.iter().filter(|(id, _)| !before.contains_key(id)) {
+        compare(&mut plan, *id, None, Some(after), now);
+    }
+    plan.steps.sort_by_key(|step| step.node);
+    Ok(plan)
+}
+
+/// What is sent, within the limits of a configuration.
+pub(super) async fn text(body: Body) -> Result<String, Refusal> {
+    let bytes = timeout(BODY_WITHIN, to_bytes(body, LARGEST)).await;
+    let bad = |what: &str| Refusal::BadBody(format!("{what}; send a configuration as TOML"));
+    let bytes = bytes.map_err(|_| bad("the body did not come within 5 s"))?;
+    let bytes = bytes.map_err(|_| bad("the body is cut short, or larger than 1 MiB"))?;
+    String::from_utf8(bytes.into()).map_err(|_| bad("the body is no UTF-8 text"))
+}
+
+/// The configuration that was sent.
+pub(super) fn parse(text: &str) -> Result<Config, Refusal> {
+    let parsed = config::parse(Path::new("what was sent"), text);
+    parsed.map_err(|error| Refusal::NotReloaded(error.lines()))
+}
+
+/// The core as it would be.
+fn judged(mut core: Core, config: &Config, rows: Vec<Ranked>, now: Now) -> Core {
+    let places = config.selection.max_tunnels;
+    let events = [
+        Event::Policy(Box::new(Policy::from(config))),
+        Event::Desired { rows: Rows::All(rows), places },
+    ];
+    for event in events {
+        // Its effects are carried out by nobody.
+        drop(core.handle(Input { now, event }));
+    }
+    core
+}
+
+fn nodes(core: &Core) -> BTreeMap<NodeId, NodeReport> {
+    core.report().nodes.into_iter().map(|node| (node.id, node)).collect()
+}
+
+fn compare(
+    plan: &mut Plan,
+    id: NodeId,
+    before: Option<&NodeReport>,
+    after: Option<&NodeReport>,
+    now: Now,
+) {
+    let mut step = |action: &str, at: Option<String>, why: String| {
+        plan.steps.push(Step { node: id.0, action: action.to_owned(), at, why });
+    };
+    let Some(after) = after else {
+        return step("let_go", None, "its row is gone or no longer selected".to_owned());
+    };
+    let reason = || after.reason.as_ref().map_or(String::new(), |reason| reason.message());
+    let at = after.next_attempt.map(|at| on_the_wall(at, now));
+    let was = before.map(|before| before.state);
+    match after.state {
+        State::Up => plan.stay_up += 1,
+        State::Waiting => plan.wait += 1,
+        State::Dialing if was != Some(State::Dialing) => {
+            let why = if before.is_none() { "its row is selected" } else { "a dial slot is free" };
+            step("dial", None, why.to_owned());
+        }
+        State::Stopping => step("hang_up", None, reason()),
+        State::Backoff | State::Quarantined if at.is_some() => step("dial", at, reason()),
+        State::Invalid if was != Some(State::Invalid) => step("refuse", None, reason()),
+        State::Dialing
+        | State::Negotiating
+        | State::Backoff
+        | State::Quarantined
+        | State::Stopped
+        | State::Invalid => {}
+    }
+}
