@@ -2,7 +2,6 @@
 //! the configuration, the database and recordings.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,9 +64,11 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
     left.extend(
         own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),
     );
-    left.extend(remove(&stopped::file(&config.paths)));
+    let list = stopped::remove(&stopped::file(&config.paths));
+    left.extend(list.err().map(|error| error.to_string()));
     left.extend(socket::remove_own(&config.control, &only).err().map(|error| error.to_string()));
-    left.extend(remove(&lock::file(&config.paths)));
+    let lock = atomic_file::remove(&lock::file(&config.paths));
+    left.extend(lock.err().map(|error| error.to_string()));
     if left.is_empty() {
         told.push("all of this is gone".to_owned());
         Ok(told)
@@ -169,14 +170,4 @@ async fn clear_routes() {
 fn own_names(peers: &Path) -> Vec<String> {
     let names = atomic_file::names(peers).unwrap_or_default();
     names.into_iter().filter(|name| NodeId::from_peer_name(name).is_some()).collect()
-}
-
-/// Removes a file; why it is still there.
-fn remove(path: &Path) -> Option<String> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Some(format!("can't remove {}: {error}", path.display()))
-        }
-        Ok(()) | Err(_) => None,
-    }
 }

@@ -201,6 +201,17 @@ fn write(path: &Path, stopped: &BTreeSet<NodeId>) -> Result<(), NotKept> {
     atomic_file::write(path, text(stopped).as_bytes()).map_err(|e| NotKept::File(Arc::new(e)))
 }
 
+/// Removes the list.
+///
+/// # Errors
+/// When it is there and can't be removed, or is somebody else's file.
+pub(crate) fn remove(path: &Path) -> Result<(), NotKept> {
+    if is_of_another(path) {
+        return Err(NotKept::Stranger(path.to_owned()));
+    }
+    atomic_file::remove(path).map_err(|error| NotKept::File(Arc::new(error)))
+}
+
 /// Whether the file holds something that is no list of ours, damaged or not. What can't be read is
 /// for its writing to tell.
 fn is_of_another(path: &Path) -> bool {

@@ -57,6 +57,20 @@ fn what_connexad_wrote_goes_and_what_others_wrote_stays() {
 }
 
 #[test]
+fn a_file_of_others_with_a_name_of_ours_stays_and_is_told() {
+    let gateway = Gateway::new();
+    fs::create_dir_all(gateway.path("state")).unwrap();
+    fs::write(gateway.path("state/stopped"), "precious\n").unwrap();
+    let done = purge(&gateway, &[]);
+    let told = text(&done.stderr);
+    assert!(
+        done.status.code() == Some(1) && told.contains("is not a list of connexad's"),
+        "{told}"
+    );
+    assert_eq!(gateway.read("state/stopped"), "precious\n");
+}
+
+#[test]
 fn the_configuration_and_the_database_stay() {
     let gateway = orphaned();
     assert!(purge(&gateway, &[]).status.success());
