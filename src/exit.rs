@@ -139,6 +139,7 @@ impl Fatal for SupervisorError {
     fn exit(&self) -> Exit {
         match self {
             SupervisorError::Socket(error) => error.exit(),
+            SupervisorError::Metrics { .. } => Exit::Config,
             SupervisorError::Signals(_) | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
             SupervisorError::Part { .. } => Exit::Unreachable,

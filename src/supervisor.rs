@@ -8,7 +8,9 @@ mod policy;
 mod reload;
 mod told;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -40,6 +42,7 @@ use crate::routing::Router;
 use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
 use crate::systemd::Manager;
+use crate::telemetry::metrics::Metrics;
 use crate::{backend, control, desired, host, kernel, pppd, surroundings, telemetry};
 
 /// Events that may wait for the loop; senders wait beyond that.
@@ -101,6 +104,16 @@ pub enum SupervisorError {
     /// Nothing can be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// Figures can't be served where they are to be.
+    #[error(
+        "metrics.listen: can't listen on {address}: {source}; name an address of this host and a free port"
+    )]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A part of the daemon has ended that must not.
     #[error("the part of connexad that {part} has failed: {how}; tunnels stay up, restart it")]
     Part {
@@ -121,13 +134,15 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
+    let figures = config.metrics.listen.map(|listen| listen_on(listen.address())).transpose()?;
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
     let policy = Policy::from(&config);
     let record = |path: &PathBuf| Recorder::start(path, &policy);
     let recording = options.record.as_ref().map(record).transpose()?;
     let (mut supervisor, work) = Supervisor::assemble(options, config);
     let mut parts = Tasks::default();
-    let served = control::server::serve(listener, supervisor.config.control.clone(), questions_in);
+    let control = supervisor.config.control.clone();
+    let served = control::server::serve(listener, figures, control, questions_in);
     parts.start(Part::new("answers connexactl", served));
     work.into_iter().for_each(|part| parts.start(part));
     if let Some((recorder, work)) = recording {
@@ -140,6 +155,13 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
         recorder.finish();
     }
     ended
+}
+
+fn listen_on(address: SocketAddr) -> Result<TcpListener, SupervisorError> {
+    let failed = |source| SupervisorError::Metrics { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
 }
 
 /// What wakes the loop.
@@ -178,6 +200,7 @@ struct Supervisor {
     recorder: Option<Recorder>,
     history: History,
     teller: Teller,
+    metrics: Arc<Metrics>,
     manager: Manager,
     was_ready: bool,
     stopping: bool,
@@ -232,6 +255,7 @@ impl Supervisor {
             recorder: None,
             history: History::default(),
             teller: Teller::default(),
+            metrics: Arc::new(Metrics::new()),
             manager: Manager::start(),
             was_ready: false,
             stopping: false,
@@ -259,7 +283,9 @@ impl Supervisor {
     ) -> Result<(), SupervisorError> {
         while !self.core.is_drained() {
             let wake = self.next(&mut signals, &mut questions, parts).await;
+            let woken = Instant::now();
             self.take(wake)?;
+            self.metrics.turned(woken.elapsed());
         }
         if !self.config.tunnel.keep_on_exit && !self.options.dry_run {
             pppd::clear_at_the_end(&self.config.paths, CLEARED_WITHIN).await;

@@ -56,6 +56,8 @@ enum Command {
     /// Show what would be done now and why; with --config FILE, what would be done under that
     /// configuration (needs root)
     Plan,
+    /// Print figures for Prometheus, as OpenMetrics
+    Metrics,
     /// Read configuration and nodes again, and tell what changed (needs root)
     Reload,
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
@@ -134,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             let plan = runtime.block_on(client::plan(&daemon, other))?;
             (show_plan(&plan, arguments.json, SystemTime::now())?, Exit::Done)
         }
+        Command::Metrics => (runtime.block_on(client::metrics(&arguments.socket()?))?, Exit::Done),
         Command::Reload => {
             let reloaded = runtime.block_on(client::reload(&arguments.socket()?))?;
             (show_reload(&reloaded, arguments.json)?, Exit::Done)

@@ -5,6 +5,7 @@ mod document;
 mod fault;
 mod judge;
 mod load;
+mod metrics;
 mod parsed;
 mod pppd_options;
 mod probe;
@@ -18,6 +19,7 @@ pub use fault::{ConfigError, Fault, Place};
 #[cfg(test)]
 pub(crate) use judge::LONGEST_PPTP;
 pub use load::{DEFAULT_PATH, file, load, parse};
+pub use metrics::{Listen, ListenError, Metrics};
 pub use probe::{Probe, Target, TargetError};
 pub use rights::{Exposed, exposed};
 pub use sections::{

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Probe, Span};
+use super::{Metrics, Probe, Span};
 use crate::node::Mppe;
 
 /// The whole file.
@@ -29,6 +29,8 @@ pub struct Config {
     pub backend: Backend,
     /// The socket that `connexactl` speaks to.
     pub control: Control,
+    /// Figures for Prometheus, which the control socket serves too.
+    pub metrics: Metrics,
     /// What goes to the journal, and how.
     pub log: Log,
     /// Where the system keeps its things.

@@ -20,7 +20,7 @@ use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::{Peer, Place};
 use super::shared::Shared;
-use super::{events as stream, nodes, plan as planning};
+use super::{events as stream, figures, nodes, plan as planning};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
@@ -60,6 +60,7 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(events))
         .routes(routes!(plan, plan_under))
         .routes(routes!(reload))
+        .routes(routes!(metrics))
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(retry))
@@ -171,6 +172,13 @@ async fn plan_under(
     let text = planning::text(body).await?;
     let config = planning::parse(&text)?;
     planning::plan(&desk.questions, Some(config)).await.map(Json)
+}
+
+/// Figures for Prometheus, as OpenMetrics.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, body = String, content_type = "application/openmetrics-text"), Errors))]
+async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    figures::answer(&desk.questions).await
 }
 
 /// Reads the configuration again; answers what differs.

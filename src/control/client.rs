@@ -103,6 +103,18 @@ pub async fn plan(socket: &Path, other: Option<String>) -> Result<Plan, ClientEr
     }
 }
 
+/// Asks for the figures, as text.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn metrics(socket: &Path) -> Result<String, ClientError> {
+    let body = ask(socket, Method::GET, "/metrics", String::new()).await?;
+    String::from_utf8(body.into()).map_err(|error| ClientError::Garbled {
+        socket: socket.to_owned(),
+        what: error.to_string(),
+    })
+}
+
 /// Has the configuration read again.
 ///
 /// # Errors
@@ -139,16 +151,24 @@ async fn request<T: DeserializeOwned>(
     path: &str,
     body: String,
 ) -> Result<T, ClientError> {
-    let garbled = |what: String| ClientError::Garbled { socket: socket.to_owned(), what };
+    let answer = ask(socket, method, path, body).await?;
+    serde_json::from_slice(&answer).map_err(|error| ClientError::Garbled {
+        socket: socket.to_owned(),
+        what: error.to_string(),
+    })
+}
+
+async fn ask(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: String,
+) -> Result<Bytes, ClientError> {
     let stream = connect(socket).await?;
     let answer = timeout(PATIENCE, exchange(stream, method, path, body)).await;
     let answer = answer.map_err(|_| ClientError::late(socket))?;
     let (status, body) = answer.map_err(|error| of_hyper(socket, &error))?;
-    if status.is_success() {
-        serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
-    } else {
-        Err(refused(socket, status, &body))
-    }
+    if status.is_success() { Ok(body) } else { Err(refused(socket, status, &body)) }
 }
 
 impl ClientError {

@@ -4,6 +4,7 @@ mod answers;
 pub mod api;
 pub mod client;
 pub(crate) mod events;
+mod figures;
 pub(crate) mod lock;
 mod nodes;
 mod plan;

@@ -1,6 +1,7 @@
 //! What the server asks the supervisor, and what comes back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::{broadcast, oneshot};
 
@@ -12,6 +13,7 @@ use crate::core::event::Ask;
 use crate::core::time::Now;
 use crate::node::NodeId;
 use crate::stopped::Kept;
+use crate::telemetry::metrics::Metrics;
 
 /// A question to the supervisor; the answer goes back by its channel.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) enum Question {
     Node(NodeId, oneshot::Sender<Result<NodeInFull, Unheld>>),
     /// Every event from now on.
     Follow(oneshot::Sender<Following>),
+    /// All figures, as they are now, and the backend's port.
+    Figures(oneshot::Sender<(Arc<Metrics>, u16)>),
     /// A copy of the core, to try something with, and the time.
     Core(oneshot::Sender<(Box<Core>, Now)>),
     /// To read the configuration again.

@@ -6,27 +6,31 @@ mod peer;
 mod places;
 mod wire;
 
+use std::net::TcpListener as StdTcpListener;
 use std::os::unix::net::UnixListener as StdListener;
 use std::thread;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::answers;
 use super::question::Question;
+use super::{answers, figures};
 use crate::config::Control;
 pub(super) use peer::Peer;
 pub(super) use places::{Follower, Place};
 use places::{Places, Refused};
 
+/// All who ask by TCP are taken for one user.
+const OF_THE_NETWORK: u32 = u32::MAX;
 /// After a connection could not be accepted, which is mostly for want of file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves the API until it is dropped, in a thread of its own.
 pub(crate) async fn serve(
     listener: UnixListener,
+    figures: Option<StdTcpListener>,
     control: Control,
     questions: mpsc::Sender<Question>,
 ) {
@@ -36,7 +40,7 @@ pub(crate) async fn serve(
     let started = listener.into_std().and_then(|listener| {
         thread::Builder::new().name("control".to_owned()).spawn(move || {
             let _ended_in = ended_in;
-            run(listener, &control, questions, dropped);
+            run(listener, figures, &control, questions, dropped);
         })
     });
     match started {
@@ -47,6 +51,7 @@ pub(crate) async fn serve(
 
 fn run(
     listener: StdListener,
+    figures: Option<StdTcpListener>,
     control: &Control,
     questions: mpsc::Sender<Question>,
     dropped: oneshot::Receiver<()>,
@@ -58,7 +63,8 @@ fn run(
     runtime.block_on(async {
         match UnixListener::from_std(listener) {
             Ok(listener) => tokio::select! {
-                () = accept(listener, control, answers::router(questions)) => {}
+                () = accept(listener, control, answers::router(questions.clone())) => {}
+                () = serve_figures(figures, questions) => {}
                 _ = dropped => {}
             },
             Err(error) => tracing::error!("The control socket is not served: {error}"),
@@ -66,6 +72,26 @@ fn run(
     });
     // A check of the host that hangs holds up no end.
     runtime.shutdown_background();
+}
+
+/// Serves `metrics.listen`, where it is set.
+async fn serve_figures(listener: Option<StdTcpListener>, questions: mpsc::Sender<Question>) {
+    let listener = listener.map(TcpListener::from_std).transpose();
+    let listener = listener.unwrap_or_else(|error| {
+        tracing::error!("metrics.listen is not served: {error}; the control socket serves figures");
+        None
+    });
+    let Some(listener) = listener else { return std::future::pending().await };
+    let (router, mut places) = (figures::router(questions), Places::default());
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        if let Ok(place) = places.take(OF_THE_NETWORK) {
+            tokio::spawn(converse::converse(stream, router.clone(), place));
+        }
+    }
 }
 
 async fn accept(listener: UnixListener, control: &Control, router: Router) {

@@ -19,6 +19,11 @@ impl Supervisor {
             }
             Question::Node(id, reply) => drop(reply.send(self.node_in_full(id))),
             Question::Follow(reply) => drop(reply.send(self.following())),
+            Question::Figures(reply) => {
+                let states = self.core.states().map(|(_, state)| state);
+                self.metrics.read(states, &self.core.report_whole());
+                drop(reply.send((self.metrics.clone(), self.config.backend.port)));
+            }
             Question::Core(reply) => {
                 drop(reply.send((Box::new(self.core.clone()), self.clock.now())));
             }

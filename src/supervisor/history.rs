@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::core::State;
 use crate::core::reason::Reason;
 use crate::core::report::NodeReport;
-use crate::core::time::Wall;
+use crate::core::time::{Monotonic, Now, Wall};
 use crate::node::NodeId;
 
 /// Changes kept of each node.
@@ -19,6 +20,8 @@ const GONE: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Transition {
     pub(crate) at: Wall,
+    /// The same, to reckon with.
+    pub(super) moment: Monotonic,
     /// `None`: the daemon let it go.
     pub(crate) state: Option<State>,
     pub(crate) interface: Option<Arc<str>>,
@@ -40,9 +43,17 @@ impl History {
         self.nodes.get(&id).into_iter().flatten()
     }
 
-    /// The core has moved a node.
-    pub(super) fn follow(&mut self, id: NodeId, now: Option<&NodeReport>, at: Wall) {
-        let Some(report) = now else { return self.let_go(id, at) };
+    /// The core has moved a node. The change of its state, where it is one that is kept.
+    pub(super) fn follow(
+        &mut self,
+        id: NodeId,
+        report: Option<&NodeReport>,
+        now: Now,
+    ) -> Option<&Transition> {
+        let Some(report) = report else {
+            self.let_go(id, now);
+            return None;
+        };
         let has_call = match report.state {
             State::Dialing | State::Negotiating | State::Up | State::Stopping => true,
             State::Waiting
@@ -52,12 +63,12 @@ impl History {
             | State::Invalid => false,
         };
         if !has_call && !self.nodes.contains_key(&id) {
-            return;
+            return None;
         }
         let changes = self.nodes.entry(id).or_default();
         let last = changes.back();
         if last.is_some_and(|last| last.state == Some(report.state)) {
-            return;
+            return None;
         }
         let reason = report.reason.as_ref().map(|reason| {
             let known = changes
@@ -73,15 +84,25 @@ impl History {
                 .find_map(|change| change.interface.as_ref().filter(|known| ***known == *name));
             known.cloned().unwrap_or_else(|| name.into())
         });
-        push(changes, Transition { at, state: Some(report.state), interface, reason });
+        let (at, moment) = (now.wall, now.at);
+        push(changes, Transition { at, moment, state: Some(report.state), interface, reason });
+        changes.back()
     }
 
-    fn let_go(&mut self, id: NodeId, at: Wall) {
+    /// How long ago the last dial of a node began.
+    pub(super) fn dialled_for(&self, id: NodeId, now: Now) -> Option<Duration> {
+        let changes = self.nodes.get(&id)?.iter().rev();
+        let mut dials = changes.filter(|change| change.state == Some(State::Dialing));
+        Some(now.at.since(dials.next()?.moment))
+    }
+
+    fn let_go(&mut self, id: NodeId, now: Now) {
         let Some(changes) = self.nodes.get_mut(&id) else { return };
         if changes.back().is_none_or(|last| last.state.is_none()) {
             return;
         }
-        push(changes, Transition { at, state: None, interface: None, reason: None });
+        let (at, moment) = (now.wall, now.at);
+        push(changes, Transition { at, moment, state: None, interface: None, reason: None });
         self.gone.push_back(id);
         if self.gone.len() > GONE {
             self.forget_the_first();
@@ -135,6 +156,10 @@ mod tests {
         }
     }
 
+    fn at(millis: u64) -> Now {
+        Now { wall: Wall(millis), ..Now::default() }
+    }
+
     fn states(history: &History, id: u32) -> Vec<Option<State>> {
         history.of(NodeId(id)).map(|change| change.state).collect()
     }
@@ -143,18 +168,18 @@ mod tests {
     fn a_row_that_only_waits_costs_nothing() {
         let mut history = History::default();
         for state in [State::Waiting, State::Invalid, State::Stopped] {
-            history.follow(NodeId(1), Some(&report(state, "")), Wall(1));
+            history.follow(NodeId(1), Some(&report(state, "")), at(1));
         }
-        history.follow(NodeId(1), None, Wall(2));
+        history.follow(NodeId(1), None, at(2));
         assert!(history.nodes.is_empty() && history.gone.is_empty());
     }
 
     #[test]
     fn the_last_changes_are_kept_and_equal_reasons_are_kept_once() {
         let mut history = History::default();
-        for at in 0..100 {
-            let state = if at % 2 == 0 { State::Dialing } else { State::Backoff };
-            history.follow(NodeId(1), Some(&report(state, "no route")), Wall(at));
+        for millis in 0..100 {
+            let state = if millis % 2 == 0 { State::Dialing } else { State::Backoff };
+            history.follow(NodeId(1), Some(&report(state, "no route")), at(millis));
         }
         let changes: Vec<&Transition> = history.of(NodeId(1)).collect();
         assert_eq!((changes.len(), changes[0].at), (LENGTH, Wall(68)));
@@ -166,7 +191,7 @@ mod tests {
     fn a_state_that_stays_is_no_change() {
         let mut history = History::default();
         for _ in 0..2 {
-            history.follow(NodeId(1), Some(&report(State::Up, "")), Wall(1));
+            history.follow(NodeId(1), Some(&report(State::Up, "")), at(1));
         }
         assert_eq!(states(&history, 1), [Some(State::Up)]);
     }
@@ -174,13 +199,13 @@ mod tests {
     #[test]
     fn nodes_that_were_let_go_are_forgotten_in_turn_unless_they_came_back() {
         let mut history = History::default();
-        history.follow(NodeId(0), Some(&report(State::Up, "")), Wall(0));
-        history.follow(NodeId(0), None, Wall(1));
-        history.follow(NodeId(0), Some(&report(State::Dialing, "")), Wall(2));
+        history.follow(NodeId(0), Some(&report(State::Up, "")), at(0));
+        history.follow(NodeId(0), None, at(1));
+        history.follow(NodeId(0), Some(&report(State::Dialing, "")), at(2));
         let last = u32::try_from(GONE).unwrap() + 1;
         for id in 1..=last {
-            history.follow(NodeId(id), Some(&report(State::Up, "")), Wall(3));
-            history.follow(NodeId(id), None, Wall(4));
+            history.follow(NodeId(id), Some(&report(State::Up, "")), at(3));
+            history.follow(NodeId(id), None, at(4));
         }
         assert_eq!(states(&history, 0), [Some(State::Up), None, Some(State::Dialing)]);
         assert!(states(&history, 1).is_empty() && states(&history, last).len() == 2);

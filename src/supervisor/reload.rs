@@ -198,6 +198,7 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
     new.paths = old.paths.clone();
     new.control = old.control.clone();
     new.log = old.log.clone();
+    new.metrics = old.metrics.clone();
 }
 
 #[cfg(test)]

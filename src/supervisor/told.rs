@@ -7,8 +7,10 @@ use crate::control::api::{self, What};
 use crate::control::events::{Line, line};
 use crate::control::question::Following;
 use crate::control::shown;
+use crate::core::State;
 use crate::core::change::Change;
 use crate::core::effect::Effect;
+use crate::core::reason::Reason;
 use crate::core::report::Report;
 use crate::core::time::Now;
 use crate::node::NodeId;
@@ -62,7 +64,11 @@ impl Supervisor {
         moved.dedup();
         for id in moved {
             let report = self.core.report_one(id);
-            self.history.follow(id, report.as_ref(), now.wall);
+            let change = self.history.follow(id, report.as_ref(), now);
+            let change = change.map(|change| (change.state, change.reason.clone()));
+            if let Some((Some(state), reason)) = change {
+                self.count(id, state, reason.as_deref(), now);
+            }
             if self.teller.is_followed() {
                 let what = match report {
                     Some(report) => What::Node { node: Box::new(shown::node(&report, now)) },
@@ -75,6 +81,24 @@ impl Supervisor {
         }
         if self.teller.is_followed() {
             self.tell_the_whole(now);
+        }
+    }
+
+    /// A node has come to another state.
+    fn count(&self, id: NodeId, state: State, reason: Option<&Reason>, now: Now) {
+        match state {
+            State::Dialing => self.metrics.dialled(),
+            State::Up => {
+                if let Some(after) = self.history.dialled_for(id, now) {
+                    self.metrics.rose(after);
+                }
+            }
+            State::Waiting | State::Backoff | State::Quarantined => {
+                if let Some(kind) = reason.and_then(Reason::failure) {
+                    self.metrics.failed(kind);
+                }
+            }
+            State::Negotiating | State::Stopping | State::Stopped | State::Invalid => {}
         }
     }
 

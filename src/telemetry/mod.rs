@@ -1,6 +1,7 @@
 //! What goes to the journal, and how.
 
 mod journald;
+pub(crate) mod metrics;
 mod queue;
 
 use std::io::Write;

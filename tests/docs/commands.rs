@@ -222,6 +222,9 @@ fn every_request_of_the_api_is_answered() {
         let curl = format!(
             "curl -sSN -X {method} --unix-socket /run/connexa/connexad.sock http://connexa{path}"
         );
+        if path == "/metrics" {
+            continue; // Its answer is no JSON; `connexactl metrics` is run above.
+        }
         // That of events has no end.
         let first = format!("read -r line < <(exec {curl}); echo \"$line\"; kill $!");
         let answer = host.ask(if path == "/v1/events" { &first } else { &curl });

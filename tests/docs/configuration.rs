@@ -20,7 +20,7 @@ that was meant. Only a fault of TOML's grammar is told alone. The file is a plai
 
 `systemctl reload connexad` reads it again: where it can't be used, that fails, each fault is told in the journal and
 the old configuration stays in force. That holds for a file that is gone, too, the default one included. `paths`,
-`control` and `log` are taken up at the next start only.
+`control`, `metrics` and `log` are taken up at the next start only; `connexactl reload` says what changed.
 
 A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; a text of digits alone is seconds. It is at most
 365 days, in whole milliseconds. A LIKE pattern is one of SQL: `%` stands for any text, `_` for any one character, and
@@ -68,6 +68,7 @@ fn kind(key: &Key) -> String {
         "Span" => "duration",
         "PathBuf" => "absolute path",
         "String" => "text",
+        "Listen" => "`\"ADDRESS:PORT\"`",
         "Target" => "`\"icmp:ADDRESS\"` or `\"tcp:ADDRESS:PORT\"`",
         "Vec<String>" => "list of texts",
         other => panic!("{}: say here what a {other} is for people", key.name),
