@@ -73,6 +73,7 @@ impl Stage {
     /// With a call that was found, dialled with this password as far as is known.
     pub(super) fn adopting_before_the_rows(password: Option<&str>) -> Self {
         let mut stage = Stage::with_no_calls_known();
+        stage.ways.clear();
         let dialled = Some(Dialled {
             server: node("secret").server.ip(),
             login: "admin".into(),

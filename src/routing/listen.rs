@@ -12,7 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
-use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE};
+use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_LINK};
 
 use super::kernel::{RoutingError, is_ours, table_of};
 use super::plan::{Plan, Route};
@@ -50,6 +50,9 @@ impl Interest {
             NetlinkPayload::InnerMessage(
                 RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
             ) => self.has_route(route),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                self.links.contains(&IfIndex(link.header.index))
+            }
             NetlinkPayload::InnerMessage(
                 RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_),
             )
@@ -59,8 +62,8 @@ impl Interest {
     }
 
     /// A link that goes down, or loses its address, takes its routes with it and no message tells
-    /// of them (fib_flush in the kernel's net/ipv4/fib_frontend.c). But the routes that the kernel
-    /// keeps for the address itself are told of when the link or the address comes back.
+    /// of them (fib_flush in the kernel's net/ipv4/fib_frontend.c). But the link itself is told of, and
+    /// so are the routes that the kernel keeps for an address that comes back.
     fn has_route(&self, route: &RouteMessage) -> bool {
         is_ours(route.header.protocol)
             || self.tables.contains(&table_of(route))
@@ -75,7 +78,8 @@ impl Listener {
     /// Subscribes.
     pub(super) fn open() -> Result<Self, RoutingError> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
-        let groups = SocketAddr::new(0, RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE | IPV6_RULE);
+        let groups = RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE | RTMGRP_LINK | IPV6_RULE;
+        let groups = SocketAddr::new(0, groups);
         socket.socket_mut().bind(&groups).map_err(RoutingError::Socket)?;
         Ok(Listener { socket, datagram: Datagram::new() })
     }

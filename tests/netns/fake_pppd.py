@@ -372,7 +372,11 @@ class Call:
                 say("MPPE 128-bit stateless compression enabled")
             self.link.set_up()
             self.log("up")  # before the world can see it and act on it
-            self.link.set_addresses(local, remote)
+            try:
+                self.link.set_addresses(local, remote)
+            except OSError as error:  # somebody has taken the address away again
+                self.end(HANGUP, f"ioctl(SIOCSIFDSTADDR): {error.strerror}", "Interface configuration failed",
+                         "Connection terminated.")
         say(f"local  IP address {local}", f"remote IP address {remote}")
 
 

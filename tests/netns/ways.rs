@@ -205,7 +205,7 @@ fn play(seed: u64) {
 
 /// Some links are down for a moment, some get other addresses.
 fn change(gateway: &Gateway, dice: &mut Dice, ends: &mut Ends) {
-    for (id, ends) in ends {
+    for (id, ends) in ends.iter_mut().filter(|(_, (local, _))| !is_refused(*local)) {
         let file = gateway.read(&format!("run/ppp-connexa-node-{id}.pid"));
         let Some(link) = file.lines().nth(1) else { continue };
         match dice.throw() % 3 {
