@@ -115,7 +115,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         Command::Status { node } => {
             let status = runtime.block_on(client::status(&arguments.socket()?))?;
             let view = StatusView { node, json: arguments.json };
-            let (text, yes) = show_status(&status, view, SystemTime::now())?;
+            let (text, yes) = show_status(&status, view)?;
             (text, if yes { Exit::Done } else { Exit::No })
         }
         Command::Watch => {
@@ -125,7 +125,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         }
         Command::Explain { node } => {
             let node = runtime.block_on(client::node(&arguments.socket()?, node))?;
-            (show_explanation(&node, arguments.json, SystemTime::now())?, Exit::Done)
+            (show_explanation(&node, arguments.json)?, Exit::Done)
         }
         Command::Plan => {
             let other = config.map(|file| config::load(Some(file), |_| ())).transpose()?;

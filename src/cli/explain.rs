@@ -2,9 +2,8 @@
 //! the command that changes it.
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
-use super::status::{ago, ahead};
+use super::status::short;
 use super::{JsonError, json};
 use crate::control::api::{LastError, Node, NodeInFull, Transition};
 use crate::printable::printable;
@@ -13,16 +12,12 @@ use crate::printable::printable;
 ///
 /// # Errors
 /// When it can't be put as JSON.
-pub fn show_explanation(
-    node: &NodeInFull,
-    as_json: bool,
-    now: SystemTime,
-) -> Result<String, JsonError> {
+pub fn show_explanation(node: &NodeInFull, as_json: bool) -> Result<String, JsonError> {
     if as_json {
         return json(node);
     }
     let NodeInFull { node, history } = node;
-    let mut text = headline(node, now);
+    let mut text = headline(node);
     if let Some(reason) = &node.reason {
         let _ = writeln!(text, "{:>8}: {}", "why", cause(reason));
         if let Some(remedy) = &reason.remedy {
@@ -31,7 +26,7 @@ pub fn show_explanation(
     } else if let (Some(error), true) = (&node.last_error, node.state != "up") {
         let _ = writeln!(text, "{:>8}: {}", "before", cause(error));
     }
-    let _ = writeln!(text, "{:>8}: {}", "next", next(node, now));
+    let _ = writeln!(text, "{:>8}: {}", "next", next(node));
     let _ = writeln!(text, "{:>8}: {}", "command", command(node));
     if !history.is_empty() {
         text.push_str("\nWhat it went through, the oldest first (UTC):\n");
@@ -40,12 +35,12 @@ pub fn show_explanation(
     Ok(text)
 }
 
-fn headline(node: &Node, now: SystemTime) -> String {
+fn headline(node: &Node) -> String {
     let word = |value: &Option<String>| value.as_deref().map_or("?".to_owned(), printable);
     let (ip, login) = (word(&node.ip), word(&node.login));
     let state = match node.state.as_str() {
         "not_selected" => "not selected".to_owned(),
-        state => format!("{state} for {}", ago(&node.since, now)),
+        state => format!("{state} for {}", short(node.state_seconds)),
     };
     let link = node.interface.as_deref().map_or(String::new(), |name| {
         let local = node.local_ip.map_or(String::new(), |ip| format!(", local address {ip}"));
@@ -83,8 +78,8 @@ fn plain(kind: &str) -> Option<&'static str> {
     })
 }
 
-fn next(node: &Node, now: SystemTime) -> String {
-    let at = node.next_attempt_at.as_deref().map(|at| ahead(at, now));
+fn next(node: &Node) -> String {
+    let at = node.next_attempt_in.map(short);
     match (node.state.as_str(), at) {
         ("waiting", _) if node.waits_for_place => {
             "it is dialled when a place of selection.max_tunnels is free".to_owned()

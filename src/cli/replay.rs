@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use super::output::{OutputError, written};
+use crate::control::api::counted;
 use crate::control::shown::rfc3339;
 use crate::core::effect::Effect;
 use crate::core::event::Input;
@@ -94,7 +95,8 @@ impl fmt::Display for Said<'_> {
                     let why = "the daemon was killed while it wrote, or the file was cut";
                     writeln!(f, "The last line is cut short and left out: {why}")?;
                 }
-                write!(f, "{inputs} inputs; {up} tunnels up at the end")
+                let (inputs, tunnels) = (counted(*inputs, "input"), counted(*up, "tunnel"));
+                write!(f, "{inputs}; {tunnels} up at the end")
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `connexactl status`: a table of all nodes, or one node in full.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -36,21 +36,17 @@ pub struct StatusView {
 ///
 /// # Errors
 /// When the node asked for is not among the nodes.
-pub fn show_status(
-    status: &Status,
-    view: StatusView,
-    now: SystemTime,
-) -> Result<(String, bool), StatusError> {
+pub fn show_status(status: &Status, view: StatusView) -> Result<(String, bool), StatusError> {
     let Some(id) = view.node else {
-        let text = if view.json { json(status)? } else { table(status, now) };
+        let text = if view.json { json(status)? } else { table(status) };
         return Ok((text, true));
     };
     let node = status.node(id)?;
-    let text = if view.json { json(node)? } else { in_full(node, now) };
+    let text = if view.json { json(node)? } else { in_full(node) };
     Ok((text, node.state == "up"))
 }
 
-fn table(status: &Status, now: SystemTime) -> String {
+fn table(status: &Status) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -59,7 +55,7 @@ fn table(status: &Status, now: SystemTime) -> String {
             "NODE", "SERVER", "STATE", "FOR", "LINK", "LOCAL", "REMOTE", "TRY", "NEXT", "REASON",
         ]);
     for node in &status.nodes {
-        table.add_row(row(node, now));
+        table.add_row(row(node));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -70,25 +66,29 @@ fn table(status: &Status, now: SystemTime) -> String {
     text
 }
 
-fn row(node: &Node, now: SystemTime) -> [String; 10] {
+fn row(node: &Node) -> [String; 10] {
     let dash = || "-".to_owned();
-    let reason = match (&node.last_error, node.state.as_str()) {
-        (_, "stopped") => BY_OPERATOR.to_owned(),
+    let reason = match (&node.reason, &node.last_error, node.state.as_str()) {
+        (_, _, "stopped") => BY_OPERATOR.to_owned(),
         _ if node.leaves_at.is_some() => "its row is away".to_owned(),
-        (Some(error), state) if state != "up" => printable(&error.message),
-        (Some(_) | None, _) => String::new(),
+        (Some(reason), ..) => printable(&reason.message),
+        // Nothing has failed in this state so far.
+        (None, Some(error), state) if state != "up" => {
+            format!("last time: {}", printable(&error.message))
+        }
+        (None, Some(_) | None, _) => String::new(),
     };
     [
         node.id.to_string(),
         node.ip.as_deref().map_or_else(dash, printable),
         node.state.clone(),
-        ago(&node.since, now),
+        short(node.state_seconds),
         node.interface.as_deref().map_or_else(dash, printable),
         node.local_ip.map_or_else(dash, |ip| ip.to_string()),
         node.remote_ip.map_or_else(dash, |ip| ip.to_string()),
         node.attempts.to_string(),
-        match &node.next_attempt_at {
-            Some(at) => ahead(at, now),
+        match node.next_attempt_in {
+            Some(seconds) => short(seconds),
             None if node.waits_for_place => "a place".to_owned(),
             None => dash(),
         },
@@ -104,9 +104,11 @@ fn summary(status: &Status) -> String {
         joint = ", ";
     }
     let outage = &status.outage;
-    let _ =
-        write!(text, "; empty windows {}/{}", outage.zero_ppp_count, outage.consecutive_threshold);
-    let _ = writeln!(text, ", backend restarts {}", outage.restarts);
+    let (count, of) = (outage.zero_ppp_count, outage.consecutive_threshold);
+    let _ = write!(text, "; outage check: {count} of {of} windows in a row without a tunnel");
+    let times =
+        if outage.restarts == 1 { "once".to_owned() } else { format!("{} times", outage.restarts) };
+    let _ = writeln!(text, "; backend restarted {times}");
     if let Some(LastRestart { result, message: Some(message) }) = &outage.last_restart
         && !outage.is_healthy
     {
@@ -133,11 +135,11 @@ fn with_remedy(error: &LastError) -> String {
     }
 }
 
-fn in_full(node: &Node, now: SystemTime) -> String {
+fn in_full(node: &Node) -> String {
     let show = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), printable);
     let mut lines = vec![
         ("node", node.id.to_string()),
-        ("state", format!("{} for {}", node.state, ago(&node.since, now))),
+        ("state", format!("{} for {}", node.state, short(node.state_seconds))),
         ("server", show(&node.ip)),
         ("login", show(&node.login)),
         ("status", show(&node.status)),
@@ -152,11 +154,10 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     if node.state == "stopped" {
         lines.push(("stopped", format!("{BY_OPERATOR}, until `connexactl start {}`", node.id)));
     }
-    if let Some(next) = &node.next_attempt_at {
-        lines.push(("next try in", ahead(next, now)));
+    if let Some(seconds) = node.next_attempt_in {
+        lines.push(("next try in", short(seconds)));
     }
-    if let Some(leaves_at) = &node.leaves_at {
-        let leaves_in = ahead(leaves_at, now);
+    if let Some(leaves_in) = node.leaves_in.map(short) {
         lines.push(("leaves in", format!("{leaves_in}, unless its row is back by then")));
     }
     if node.waits_for_place {
@@ -174,23 +175,15 @@ fn in_full(node: &Node, now: SystemTime) -> String {
     })
 }
 
-pub(super) fn ago(time: &str, now: SystemTime) -> String {
-    match humantime::parse_rfc3339(time) {
-        Ok(time) => short(now.duration_since(time).unwrap_or_default()),
-        Err(_) => "?".to_owned(),
-    }
-}
-
 pub(super) fn ahead(time: &str, now: SystemTime) -> String {
     match humantime::parse_rfc3339(time) {
-        Ok(time) => short(time.duration_since(now).unwrap_or_default()),
+        Ok(time) => short(time.duration_since(now).unwrap_or_default().as_secs()),
         Err(_) => "?".to_owned(),
     }
 }
 
 /// At most two units, as people say it: `3d4h`, `2m5s`.
-fn short(duration: Duration) -> String {
-    let seconds = duration.as_secs();
+pub(super) fn short(seconds: u64) -> String {
     let (d, h, m, s) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     match (d, h, m) {
         (0, 0, 0) => format!("{s}s"),
@@ -206,7 +199,7 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let texts = [5, 125, 7500, 273_600].map(|s| short(Duration::from_secs(s)));
+        let texts = [5, 125, 7500, 273_600].map(short);
         assert_eq!(texts, ["5s", "2m5s", "2h5m", "3d4h"]);
     }
 }

@@ -179,16 +179,23 @@ pub struct Node {
     pub pid: Option<u32>,
     /// Taken over, not dialled.
     pub adopted: bool,
-    /// When the state began.
+    /// When the state began, by the clock as it was then.
     pub since: String,
+    /// Since then, in seconds, whatever the clock was set to meanwhile; 0 where it is `not_selected`.
+    pub state_seconds: u64,
     /// Dials since the tunnel was last stable.
     pub attempts: u32,
     /// When the next dial is due.
     pub next_attempt_at: Option<String>,
+    /// Until then, in seconds.
+    pub next_attempt_in: Option<u64>,
     /// When it is given up: its row is gone, not selected or not to be dialled any more, and must be
     /// back by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves_at: Option<String>,
+    /// Until then, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_in: Option<u64>,
     /// It could be dialled, and all of `selection.max_tunnels` places are taken.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_place: bool,

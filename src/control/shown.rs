@@ -61,10 +61,13 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         remote_ip: report.remote,
         pid: report.pid,
         adopted: report.adopted,
-        since: rfc3339(report.since),
+        since: rfc3339(report.since.wall),
+        state_seconds: now.at.since(report.since.at).as_secs(),
         attempts: report.attempts,
         next_attempt_at: report.next_attempt.map(|at| on_the_wall(at, now)),
+        next_attempt_in: report.next_attempt.map(|at| until(at, now)),
         leaves_at: report.leaves_at.map(|at| on_the_wall(at, now)),
+        leaves_in: report.leaves_at.map(|at| until(at, now)),
         waits_for_place: report.waits_for_place,
         reason: report.reason.as_ref().map(reason),
         last_error: last_error(report),
@@ -156,8 +159,60 @@ pub(crate) fn rfc3339(at: Wall) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.0)).to_string()
 }
 
+/// Until a coming moment, in whole seconds, rounded up.
+fn until(at: Monotonic, now: Now) -> u64 {
+    at.0.saturating_sub(now.at.0).div_ceil(1000)
+}
+
 /// A coming moment, as the wall clock will show it.
 pub(crate) fn on_the_wall(at: Monotonic, now: Now) -> String {
     let ahead = at.0.saturating_sub(now.at.0);
     rfc3339(Wall(now.wall.0.saturating_add(ahead)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::State;
+    use crate::node::NodeId;
+
+    const YEAR: u64 = 365 * 24 * 3600 * 1000;
+
+    /// A node that has been in back-off for a minute, and is dialled in ten seconds, on a clock that
+    /// was set meanwhile.
+    fn shown(wall: u64) -> api::Node {
+        let moment = |at, wall| Now { at: Monotonic(at), wall: Wall(wall), dice: 0 };
+        let report = NodeReport {
+            id: NodeId(2),
+            row: Row::Unknown,
+            state: State::Backoff,
+            since: moment(5_000, YEAR),
+            interface: None,
+            index: None,
+            local: None,
+            remote: None,
+            pid: None,
+            adopted: false,
+            attempts: 1,
+            next_attempt: Some(Monotonic(75_000)),
+            leaves_at: None,
+            waits_for_place: false,
+            last_failure: None,
+            reason: None,
+        };
+        node(&report, moment(65_000, wall))
+    }
+
+    #[test]
+    fn durations_are_the_same_whatever_the_clock_was_set_to() {
+        for wall in [YEAR + 60_000, 2 * YEAR, 0] {
+            let node = shown(wall);
+            assert_eq!((node.state_seconds, node.next_attempt_in), (60, Some(10)), "{wall}");
+        }
+    }
+
+    #[test]
+    fn moments_are_as_they_were_recorded() {
+        assert_eq!(shown(2 * YEAR).since, "1971-01-01T00:00:00.000Z");
+    }
 }

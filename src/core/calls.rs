@@ -32,7 +32,7 @@ impl Core {
         if let Some((node, rank)) = self.pool.take_row(id) {
             self.want(id, Want::Tunnel(node), rank, turn);
         }
-        let unknown = || Tunnel::new(Want::Unknown, 0, turn.now.wall);
+        let unknown = || Tunnel::new(Want::Unknown, 0, turn.now);
         let tunnel = self.tunnels.entry(id).or_insert_with(unknown);
         if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second_call(found, turn);

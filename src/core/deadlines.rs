@@ -2,6 +2,7 @@
 
 use super::call::{Call, Linked, Past, Sought, Standing};
 use super::failure::{Failure, FailureKind};
+use super::links::Sight;
 use super::notice::Notice;
 use super::policy::Policy;
 use super::stopping::Why;
@@ -16,7 +17,13 @@ impl Core {
         if tunnel.untold().is_some_and(|fall| fall.tell_by <= turn.at()) {
             let said = tunnel.run().and_then(|run| run.said.best());
             let said = said.map(|failure| failure.message.clone());
-            tunnel.tell_fall(id, said.as_deref().unwrap_or("the link went down"), turn);
+            let sight = tunnel.link().map(|(index, _)| self.links.sight(index));
+            let reason = said.as_deref().unwrap_or(if sight == Some(Sight::Bare) {
+                "the link lost its address"
+            } else {
+                "the link went down"
+            });
+            tunnel.tell_fall(id, reason, turn);
         }
         match &mut tunnel.phase {
             Phase::Resting(rest) => *rest = rest.expire(turn.at()),
@@ -58,7 +65,8 @@ impl Core {
                 }
             }
             Standing::NoLink { .. } | Standing::Link(_) => {
-                let failure = overdue(call, &self.policy);
+                let sight = call.link().map(|(index, _)| self.links.sight(index));
+                let failure = overdue(call, sight, &self.policy);
                 self.hang_up(id, Why::GivenUp(failure), turn);
             }
             Standing::Up(_) => {}
@@ -67,11 +75,15 @@ impl Core {
 }
 
 /// Why a call whose deadline has come is given up.
-fn overdue(call: &Call, policy: &Policy) -> Failure {
+fn overdue(call: &Call, sight: Option<Sight>, policy: &Policy) -> Failure {
     let what = match &call.standing {
         Standing::Link(Linked { past: Past::WasUp { .. }, .. }) => {
             let grace = humantime::format_duration(policy.stop_grace);
-            let message = format!("the link stayed down for {grace}");
+            let message = if sight == Some(Sight::Bare) {
+                format!("the link lost its address, and had none for {grace}")
+            } else {
+                format!("the link stayed down for {grace}")
+            };
             return Failure::new(FailureKind::LinkLost, message);
         }
         Standing::Ordered { .. } | Standing::NoLink { .. } => "no link",
@@ -101,6 +113,22 @@ mod tests {
         stage.desire_rival();
         stage.wait(Duration::from_secs(60));
         stage
+    }
+
+    #[test]
+    fn a_link_that_lost_its_address_is_not_said_to_have_gone_down() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.link(true, false);
+        for _ in 0..3 {
+            stage.wait_for_deadline();
+        }
+        assert!(stage.was_told("is DOWN on ppp0: the link lost its address"), "{:?}", stage.told);
+        stage.exit(crate::core::failure::FailureKind::Hangup);
+        assert!(
+            stage.was_told("the link lost its address, and had none for 5s"),
+            "{:?}",
+            stage.told
+        );
     }
 
     /// A dial whose pppd is not started in an hour.

@@ -131,10 +131,8 @@ impl Core {
     }
 
     pub(super) fn want(&mut self, id: NodeId, want: Want, rank: u32, turn: &mut Turn) {
-        let tunnel = self
-            .tunnels
-            .entry(id)
-            .or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now.wall));
+        let tunnel =
+            self.tunnels.entry(id).or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now));
         let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
         let was_away = tunnel.away.take().is_some();
         if tunnel.want == want {

@@ -213,14 +213,14 @@ impl FailureKind {
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
-                remedy: "take the option idle away from tunnel.extra_options or the peer file",
+                remedy: "take the option idle away from the host's pppd options: /etc/ppp/options, .ppprc of root",
             },
             FailureKind::SessionLimit => Facts {
                 name: "session_limit",
                 reach: Reach::PastHost,
                 answered: None,
                 needs_a_person: false,
-                remedy: "take the options maxconnect and maxoctets away from tunnel.extra_options or the peer file",
+                remedy: "take the options maxconnect and maxoctets away from the host's pppd options: /etc/ppp/options, .ppprc of root",
             },
             FailureKind::Hangup => Facts {
                 name: "hangup",

@@ -371,7 +371,7 @@ impl Core {
         };
         let state = tunnel.phase.state();
         if state != tunnel.shown.0 {
-            tunnel.shown = (state, turn.now.wall);
+            tunnel.shown = (state, turn.now);
             self.moved.push(id);
         }
         self.timers.set(id, tunnel.deadline());

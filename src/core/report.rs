@@ -11,7 +11,7 @@ use super::outage::Restart;
 use super::policy::OutagePolicy;
 use super::reason::Reason;
 use super::state::State;
-use super::time::{Monotonic, Wall};
+use super::time::{Monotonic, Now, Wall};
 use super::tunnel::{Phase, Tunnel, Want};
 use crate::node::{Node, NodeId};
 
@@ -76,7 +76,7 @@ pub struct NodeReport {
     /// Its state.
     pub state: State,
     /// When the state began.
-    pub since: Wall,
+    pub since: Now,
     /// The link's name.
     pub interface: Option<String>,
     /// The link's index.
@@ -129,7 +129,7 @@ impl Core {
     }
 
     /// A candidate that waits for a place and never had a call, to be shown.
-    pub fn report_candidate(&self, id: NodeId, since: Wall) -> Option<NodeReport> {
+    pub fn report_candidate(&self, id: NodeId, since: Now) -> Option<NodeReport> {
         let node = self.pool.row(id)?;
         let tunnel = Tunnel::new(Want::Tunnel(node.clone()), 0, since);
         Some(self.report_node(id, &tunnel))

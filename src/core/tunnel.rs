@@ -10,7 +10,7 @@ use super::failure::{Failure, FailureKind};
 use super::policy::Policy;
 use super::state::{Rest, State, Wanted};
 use super::stopping::{Stage, Stopping, Why};
-use super::time::{Monotonic, Wall};
+use super::time::{Monotonic, Now};
 use crate::node::Node;
 
 /// What the database wants of a node.
@@ -62,7 +62,7 @@ pub(super) struct Tunnel {
     pub(super) rank: u32,
     pub(super) phase: Phase,
     /// The state last shown and when it began.
-    pub(super) shown: (State, Wall),
+    pub(super) shown: (State, Now),
     pub(super) retries: Retries,
     /// The target that was last seen to answer through one of its calls.
     pub(super) carried: Option<String>,
@@ -135,9 +135,9 @@ pub(super) enum Phase {
 }
 
 impl Tunnel {
-    pub(super) fn new(want: Want, rank: u32, wall: Wall) -> Self {
+    pub(super) fn new(want: Want, rank: u32, now: Now) -> Self {
         let phase = Phase::Resting(Rest::Waiting);
-        let shown = (phase.state(), wall);
+        let shown = (phase.state(), now);
         Tunnel { want, rank, phase, shown, retries: Retries::default(), carried: None, away: None }
     }
 

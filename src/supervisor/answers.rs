@@ -43,7 +43,7 @@ impl Supervisor {
     fn node_in_full(&self, id: NodeId) -> Result<NodeInFull, Unheld> {
         let now = self.clock.now();
         let report = self.core.report_one(id);
-        let report = report.or_else(|| self.core.report_candidate(id, now.wall));
+        let report = report.or_else(|| self.core.report_candidate(id, now));
         let history: Vec<_> = self.history.of(id).map(shown::transition).collect();
         match report {
             Some(report) => Ok(NodeInFull { node: shown::node(&report, now), history }),
@@ -139,17 +139,17 @@ impl Supervisor {
     pub(super) fn log_state(&self) {
         let status = self.status();
         tracing::info!(
-            "State: {} of {} nodes up",
+            "State: {} of {} up",
             status.outage.ppp_interfaces,
-            status.nodes.len()
+            api::counted(status.nodes.len(), "node")
         );
         for node in &status.nodes {
             let id = node.id;
             let interface = node.interface.as_deref().unwrap_or("no link");
-            let error = node.last_error.as_ref().map_or("no failure", |error| &error.message);
+            let error = node.last_error.as_ref().map_or("none", |error| &error.message);
             tracing::info!(
                 NODE_ID = id,
-                "State: node {id} {} since {} on {interface}; {error}",
+                "State: node {id} {} since {} on {interface}; last error: {error}",
                 node.state,
                 node.since
             );

@@ -141,7 +141,7 @@ mod tests {
             id: NodeId(1),
             row: Row::Unknown,
             state,
-            since: Wall(0),
+            since: crate::core::time::Now::default(),
             interface: None,
             index: None,
             local: None,
