@@ -46,11 +46,34 @@ fn device(path: &Path) -> Finding {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Finding::warning("ppp_device", format!("no right to open {shown}"), "ask again as root")
         }
-        Err(error) => Finding::failed(
-            "ppp_device",
-            format!("can't open {shown}: {error}"),
-            "modprobe ppp_generic; in a container, have the device passed in",
-        ),
+        Err(error) => {
+            Finding::failed("ppp_device", format!("can't open {shown}: {error}"), of_kernel())
+        }
+    }
+}
+
+/// What helps where the kernel that runs has no PPP yet.
+fn of_kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let modules = Path::new("/lib/modules").join(release.trim());
+    remedy(release.trim(), &modules)
+}
+
+/// The same, by the folder of the kernel's modules (depmod(8)).
+fn remedy(release: &str, modules: &Path) -> String {
+    let lists = ["modules.dep", "modules.builtin"].map(|list| modules.join(list));
+    let lists = lists.iter().filter_map(|list| std::fs::read_to_string(list).ok());
+    let lists: Vec<String> = lists.collect();
+    if lists.iter().any(|list| list.contains("/ppp_generic.ko")) {
+        "modprobe ppp_generic".to_owned()
+    } else if lists.is_empty() {
+        let elsewhere = "in a container, modprobe ppp_generic on its host and pass /dev/ppp in";
+        format!("{elsewhere}; else install a kernel with its modules (Debian: linux-image-amd64)")
+    } else {
+        format!(
+            "the kernel {release} has no module ppp_generic: install one that has (Debian: \
+             linux-image-amd64, not its cloud variant) and boot it"
+        )
     }
 }
 
@@ -64,6 +87,25 @@ mod tests {
         let finding = program("pptp", Path::new("/nowhere/pptp"), "pptp-linux");
         assert_eq!(finding.verdict, Verdict::Failed);
         assert_eq!(finding.remedy.unwrap(), "apt install pptp-linux, or set paths.pptp");
+    }
+
+    /// What helps on a kernel with these modules.
+    fn remedy_with(modules: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("modules.dep"), modules).unwrap();
+        remedy("6.1.0", folder.path())
+    }
+
+    #[test]
+    fn modprobe_is_advised_where_the_kernel_has_the_module_only() {
+        assert_eq!(
+            remedy_with("kernel/drivers/net/ppp/ppp_generic.ko.xz:\n"),
+            "modprobe ppp_generic"
+        );
+        let without = remedy_with("kernel/drivers/net/veth.ko:\n");
+        assert!(without.contains("install") && !without.contains("modprobe"), "{without}");
+        let container = remedy("6.1.0", Path::new("/nowhere"));
+        assert!(container.contains("pass /dev/ppp in"), "{container}");
     }
 
     #[test]

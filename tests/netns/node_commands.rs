@@ -136,6 +136,19 @@ fn a_password_file_that_others_may_read_is_taken_and_told() {
     assert_eq!(told, format!("connexactl: warning: {expected}"));
 }
 
+#[test]
+fn a_password_that_is_hashed_in_different_ways_is_taken_and_told() {
+    let gateway = Gateway::new();
+    fs::write(gateway.path("password"), "pässwörd\n").unwrap();
+    fs::set_permissions(gateway.path("password"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut add = gateway.connexactl(&["node", "add", "--ip", "10.9.0.1", "--login", "admin"]);
+    add.arg("--password-file").arg(gateway.path("password"));
+    add.arg("--config").arg(gateway.path("connexad.toml"));
+    let output = add.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("beyond ASCII"), "{told}");
+}
+
 /// `script` gives the client a terminal and records all that it shows.
 #[test]
 fn a_password_is_asked_for_at_the_terminal_and_not_shown() {

@@ -48,9 +48,17 @@ impl PasswordFrom {
         if text.is_empty() {
             return Err(NodeError::Nothing);
         }
-        Secret::parse(&text).map_err(NodeError::Password)
+        let secret = Secret::parse(&text).map_err(NodeError::Password)?;
+        if !secret.is_ascii() {
+            warn(ODD);
+        }
+        Ok(secret)
     }
 }
+
+/// What is said of a password that is not all ASCII.
+const ODD: &str = "the password has characters beyond ASCII, which pppd hashes in another way than most \
+                   servers; if it is refused, choose one of ASCII on both sides";
 
 fn from_file(path: &Path) -> Result<String, NodeError> {
     let failed = |source| NodeError::NoPassword {
