@@ -51,6 +51,7 @@ use crate::config::Paths;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
+use crate::routing::server_route;
 use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
@@ -191,6 +192,8 @@ struct Keeper {
     stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
+    /// Routes to their servers may be left.
+    are_nodes_gone: bool,
     /// Clears up what calls leave behind; ends with this.
     clearing: JoinSet<()>,
 }
@@ -203,7 +206,7 @@ impl Keeper {
         let files = Files::new(Wanted::new(&paths, options), disk);
         let calls = Calls::new(events);
         let jobs = Jobs::default();
-        Keeper { paths, files, jobs, calls, stirred, asked: false, clearing }
+        Keeper { paths, files, jobs, calls, stirred, asked: false, are_nodes_gone: false, clearing }
     }
 
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other
@@ -224,8 +227,14 @@ impl Keeper {
         }
         match order {
             Order::Keep(node) => self.files.wanted.keep(node),
-            Order::Forget(id) => self.files.wanted.forget(id),
-            Order::KeepOnly(ids) => self.files.wanted.keep_only(ids),
+            Order::Forget(id) => {
+                self.files.wanted.forget(id);
+                self.are_nodes_gone = true;
+            }
+            Order::KeepOnly(ids) => {
+                self.files.wanted.keep_only(ids);
+                self.are_nodes_gone = true;
+            }
             Order::Dial { call, node } => self.files.await_for(call, node),
             Order::HangUp { call } => self.signal(call, Signal::Terminate).await,
             Order::End { call } => self.signal(call, Signal::Kill).await,
@@ -283,6 +292,10 @@ impl Keeper {
             }
         }
         self.jobs.begin(&self.paths, || self.calls.pids());
+        if std::mem::take(&mut self.are_nodes_gone) {
+            self.clearing.spawn(server_route::sweep(self.files.wanted.servers()));
+        }
+        while self.clearing.try_join_next().is_some() {}
     }
 
     fn is_idle(&self) -> bool {

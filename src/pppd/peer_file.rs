@@ -9,6 +9,7 @@ use super::overrides::{ALWAYS, LEAVE_RESOLVER};
 use super::quoting::{quote, second_word};
 use crate::core::event::Dialled;
 use crate::node::{Mppe, Node, NodeId};
+use crate::routing::server_route;
 
 /// The content of the node's peer file. It holds no password, and works by hand as well:
 /// `pppd call connexa-node-N`.
@@ -65,8 +66,9 @@ fn lcp_requests(dial_timeout: Duration) -> u64 {
 }
 
 /// pppd gives this to `sh -c`: only a parsed address and a path judged by the configuration may
-/// stand in it. `exec` saves two shells per tunnel. pptp's own host route is never removed by it,
-/// and is only needed when the tunnel takes the default route.
+/// stand in it. `exec` saves two shells per tunnel. pptp never removes its own route to the server, so
+/// where the tunnel may take the default route there is one that bears the daemon's mark
+/// ([`server_route`]), unless somebody has made one before.
 ///
 /// All pptp processes that find each other's socket below `/var/run/pptp` share one control
 /// connection to a server, and a second call on it ends the first at servers that know one call a
@@ -77,9 +79,15 @@ fn lcp_requests(dial_timeout: Duration) -> u64 {
 /// What hides the sockets bears the node's name: by that mount every process of a call is known,
 /// whoever its parent has become ([`marked`]). Names won't do: pptp changes its own.
 fn pptp_command(node: &Node, options: &Options) -> String {
-    let host_route = if options.default_route { "" } else { " --nohostroute" };
-    let pptp =
-        format!("{} {} --nolaunchpppd{host_route}", options.pptp.display(), node.server.ip());
+    let server = node.server.ip();
+    let pptp = format!("{} {server} --nolaunchpppd --nohostroute", options.pptp.display());
+    let route = if options.default_route {
+        let protocol = server_route::PROTOCOL;
+        let way = format!("$(ip route get {server} | sed -n s/.uid.*//p)");
+        format!("{{ ip route add {way} proto {protocol} || :; }} 2>/dev/null && ")
+    } else {
+        String::new()
+    };
     let mount = format!("mount -t tmpfs -o size=64k,mode=700 {} {SOCKETS}", node.id.peer_name());
     let hear = match log_socket::path(&options.run_dir, node.id) {
         log if log.as_os_str().len() <= log_socket::LONGEST => {
@@ -87,7 +95,7 @@ fn pptp_command(node: &Node, options: &Options) -> String {
         }
         _ => String::new(),
     };
-    let unshared = format!("mkdir -p {SOCKETS} && {mount} && {hear}exec {pptp}");
+    let unshared = format!("mkdir -p {SOCKETS} && {mount} && {hear}{route}exec {pptp}");
     format!("PATH=$PATH:{FOLDERS}; exec unshare --mount sh -c '{unshared}'")
 }
 
@@ -264,9 +272,10 @@ ifname \"\"
     }
 
     #[test]
-    fn a_tunnel_that_takes_the_default_route_keeps_pptps_host_route() {
+    fn a_tunnel_that_takes_the_default_route_has_a_route_to_its_server_that_is_known_as_ours() {
         let text = text(&node("admin"), &Options { default_route: true, ..options() });
-        assert!(has(&text, "defaultroute") && !text.contains("--nohostroute"), "{text}");
+        assert!(has(&text, "defaultroute") && text.contains(" proto 201 "), "{text}");
+        assert!(text.contains("--nohostroute"), "{text}");
     }
 
     #[test]
@@ -332,7 +341,7 @@ ifname \"\"
     fn the_longest_command_is_a_word_that_pppd_reads_whole() {
         let pptp = "/".repeat(LONGEST_PPTP).into();
         let run_dir = format!("/{}", "r".repeat(log_socket::LONGEST - 29)).into();
-        let options = Options { pptp, run_dir, ..options() };
+        let options = Options { pptp, run_dir, default_route: true, ..options() };
         let node = Node { id: NodeId(u32::MAX), ..node("admin") };
         assert!(pptp_command(&node, &options).contains(".log /dev/log"));
         let words = getword::options(text(&node, &options).as_bytes());

@@ -1,6 +1,7 @@
 //! Which files there should be, and making it so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -195,6 +196,11 @@ impl Wanted {
     /// The folder of pppd's files.
     pub(super) fn ppp_dir(&self) -> &Path {
         &self.places.ppp_dir
+    }
+
+    /// The servers of all nodes.
+    pub(super) fn servers(&self) -> BTreeSet<Ipv4Addr> {
+        self.nodes.values().map(|node| node.server.ip()).collect()
     }
 
     /// Whether the node's password has characters beyond ASCII.

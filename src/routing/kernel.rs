@@ -20,7 +20,7 @@ use super::plan::{Plan, Route, Rule, Selector, To};
 use crate::core::event::IfIndex;
 
 /// Marks rules and routes as ours; not given to anybody in iproute2's rt_protos.
-const OURS: u8 = 201;
+pub(super) const OURS: u8 = 201;
 
 /// The metric of a route that stands behind every other one of its table.
 const LAST: u32 = u32::MAX;
@@ -67,7 +67,7 @@ pub(crate) enum RoutingError {
     },
 }
 
-fn refused(what: impl Into<String>) -> impl FnOnce(Error) -> RoutingError {
+pub(super) fn refused(what: impl Into<String>) -> impl FnOnce(Error) -> RoutingError {
     move |source| {
         let what = what.into();
         if is_one_of(&source, &[Errno::PERM, Errno::ACCESS]) {

@@ -12,6 +12,7 @@ mod kernel;
 mod listen;
 mod peer_route;
 mod plan;
+pub(crate) mod server_route;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
