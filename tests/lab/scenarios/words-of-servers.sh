@@ -65,9 +65,8 @@ advertised() { (($(received) >= was + 5)); }
 wait_for 10 "advertisements have come through the tunnel" advertised
 expect "packets go where they went" same_ways
 expect "IPv6 is off on the link" grep -q 1 "/proc/sys/net/ipv6/conf/$link/disable_ipv6"
-ip -6 address del 2001:db8:9::2/64 dev lo
-
 kill -KILL "$(daemon_pid)"
 again() { for id in 2 3 4; do [[ $(of_node $id .adopted) == true ]] || return 1; done; }
 wait_for 30 "another daemon takes the tunnels over" again
 expect "packets go where they went" same_ways
+ip -6 address del 2001:db8:9::2/64 dev lo
