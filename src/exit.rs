@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::cli::{FirewallCommandError, JsonError, OutputError, ReplayError, StatusError};
+use crate::cli::{FirewallCommandError, JsonError, OutputError, ReplayError};
 use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::control::socket::SocketError;
@@ -247,14 +247,6 @@ impl Fatal for ReplayError {
             | ReplayError::NoFormat { .. }
             | ReplayError::OtherFormat { .. }
             | ReplayError::Garbled { .. } => Exit::No,
-        }
-    }
-}
-
-impl Fatal for StatusError {
-    fn exit(&self) -> Exit {
-        match self {
-            StatusError::Unknown(_) | StatusError::Json(_) => Exit::No,
         }
     }
 }

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 use connexa::cli::{
-    FirewallArguments, NodeArguments, StatusView, arguments, fail, firewall, node, node_id, print,
-    replay, show_change, show_diagnosis, show_explanation, show_plan, show_reload, show_status,
-    socket, watch,
+    FirewallArguments, NodeArguments, Shell, StatusView, Terminal, arguments, complete,
+    completions, fail, firewall, node, node_id, nodes, print, replay, report, show_change,
+    show_diagnosis, show_explanation, show_node, show_plan, show_reload, show_status, socket,
+    status_as_json, watch,
 };
 use connexa::config::{self, ConfigError};
 use connexa::control::client;
@@ -42,15 +43,17 @@ enum Command {
     /// Show all nodes, or one in full (exit code 1 when that one is not up)
     Status {
         /// Only this node
-        #[arg(value_parser = node_id)]
+        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes), conflicts_with_all = ["states", "servers", "sort", "wide"])]
         node: Option<u32>,
+        #[command(flatten)]
+        view: StatusView,
     },
     /// Show each event as it happens, a line each, also over restarts of the daemon
     Watch,
     /// Tell why a node is in its state, what it went through, what comes next, and the command that changes it
     Explain {
         /// The node's id
-        #[arg(value_parser = node_id)]
+        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
         node: u32,
     },
     /// Show what would be done now and why; with --config FILE, what would be done under that
@@ -60,16 +63,27 @@ enum Command {
     Metrics,
     /// Read configuration and nodes again, and tell what changed (needs root)
     Reload,
+    /// Print the script by which a shell completes this program's commands and its nodes
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write what a colleague needs to help into a new file, without passwords (needs root)
+    Report {
+        /// The file; nothing is written over
+        file: PathBuf,
+    },
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
     Start {
         /// The node's id
-        #[arg(value_parser = node_id)]
+        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
         node: u32,
     },
     /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
     Stop {
         /// The node's id
-        #[arg(value_parser = node_id)]
+        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
         node: u32,
     },
     /// Check this host, with or without a daemon (exit code 1 when a check has failed)
@@ -86,7 +100,7 @@ enum Command {
     /// Forget a node's back-off or quarantine and dial it now (needs root)
     Retry {
         /// The node's id
-        #[arg(value_parser = node_id)]
+        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
         node: u32,
     },
 }
@@ -98,6 +112,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    complete(Arguments::command);
     let arguments: Arguments = match arguments("connexactl") {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
@@ -112,11 +127,19 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))?;
     let config = arguments.config.as_deref();
     let (text, exit) = match arguments.command {
-        Command::Status { node } => {
+        Command::Status { node: Some(node), .. } => {
+            let node = runtime.block_on(client::node(&arguments.socket()?, node))?.node;
+            let text = show_node(&node, arguments.json)?;
+            (text, if node.state == "up" { Exit::Done } else { Exit::No })
+        }
+        Command::Status { node: None, ref view } => {
             let status = runtime.block_on(client::status(&arguments.socket()?))?;
-            let view = StatusView { node, json: arguments.json };
-            let (text, yes) = show_status(&status, view)?;
-            (text, if yes { Exit::Done } else { Exit::No })
+            let text = if arguments.json {
+                status_as_json(&status, view)?
+            } else {
+                show_status(&status, view, Terminal::of_stdout(view.wide))?
+            };
+            (text, Exit::Done)
         }
         Command::Watch => {
             let (socket, out) = (arguments.socket()?, std::io::stdout().lock());
@@ -134,20 +157,25 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             // The daemon is not asked by the socket of a configuration that it does not go by.
             let daemon = socket(arguments.socket.as_deref(), None)?;
             let plan = runtime.block_on(client::plan(&daemon, other))?;
-            (show_plan(&plan, arguments.json, SystemTime::now())?, Exit::Done)
+            (show_plan(&plan, arguments.json)?, Exit::Done)
         }
         Command::Metrics => (runtime.block_on(client::metrics(&arguments.socket()?))?, Exit::Done),
         Command::Reload => {
             let reloaded = runtime.block_on(client::reload(&arguments.socket()?))?;
             (show_reload(&reloaded, arguments.json)?, Exit::Done)
         }
+        Command::Completions { shell } => (completions(shell)?, Exit::Done),
+        Command::Report { ref file } => {
+            let socket = arguments.socket()?;
+            (runtime.block_on(report(file, &socket, config))?, Exit::Done)
+        }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
         Command::Doctor => examine(&runtime, arguments)?,
         Command::Firewall(ref asked) => {
             runtime.block_on(firewall(asked, config, arguments.json))?
         }
-        Command::Node(ref nodes) => {
-            (runtime.block_on(node(nodes, config, arguments.json))?, Exit::Done)
+        Command::Node(ref asked) => {
+            (runtime.block_on(node(asked, config, arguments.json))?, Exit::Done)
         }
         Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
         Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),

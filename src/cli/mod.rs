@@ -1,6 +1,7 @@
 //! connexactl's commands.
 
 mod change;
+mod completions;
 mod doctor;
 mod explain;
 mod firewall;
@@ -9,12 +10,16 @@ mod output;
 mod place;
 mod plan;
 mod replay;
+mod report;
 mod status;
 mod summary;
+mod table;
+mod terminal;
 mod usage;
 mod watch;
 
 pub use change::show_change;
+pub use completions::{Shell, complete, completions, nodes};
 pub use doctor::show_diagnosis;
 pub use explain::show_explanation;
 pub use firewall::{FirewallArguments, FirewallCommandError, firewall};
@@ -23,7 +28,9 @@ pub use output::{JsonError, OutputError, print};
 pub use place::socket;
 pub use plan::{show_plan, show_reload};
 pub use replay::{ReplayError, replay};
-pub use status::{StatusError, StatusView, show_status};
+pub use report::{ReportError, report};
+pub use status::{StatusView, show_node, show_status, status_as_json};
+pub use terminal::Terminal;
 pub use usage::{arguments, fail, node_id};
 pub use watch::watch;
 

@@ -2,9 +2,8 @@
 //! done.
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
-use super::status::ahead;
+use super::status::short;
 use super::{JsonError, json};
 use crate::control::api::{KeyChange, Plan, Reloaded, Step, counted};
 use crate::printable::printable;
@@ -13,13 +12,13 @@ use crate::printable::printable;
 ///
 /// # Errors
 /// When it can't be put as JSON.
-pub fn show_plan(plan: &Plan, as_json: bool, now: SystemTime) -> Result<String, JsonError> {
+pub fn show_plan(plan: &Plan, as_json: bool) -> Result<String, JsonError> {
     if as_json {
         return json(plan);
     }
     let mut text = String::new();
     plan.changes.iter().for_each(|change| line_of_key(&mut text, change));
-    plan.steps.iter().for_each(|step| line_of_node(&mut text, step, now));
+    plan.steps.iter().for_each(|step| line_of_node(&mut text, step));
     if plan.changes.is_empty() && plan.steps.is_empty() {
         text.push_str("nothing would be done\n");
     }
@@ -63,13 +62,13 @@ fn line_of_key(text: &mut String, change: &KeyChange) {
     let _ = writeln!(text, "~ {} = {to}, was {from}{when}", change.key);
 }
 
-fn line_of_node(text: &mut String, step: &Step, now: SystemTime) {
+fn line_of_node(text: &mut String, step: &Step) {
     let (sign, what) = match step.action.as_str() {
         "dial" => ("+", "is dialled"),
         "hang_up" => ("-", "is hung up"),
         "refuse" => ("!", "can't be dialled"),
         _ => ("-", "is let go"),
     };
-    let when = step.at.as_deref().map_or(String::new(), |at| format!(" in {}", ahead(at, now)));
+    let when = step.in_seconds.map_or(String::new(), |seconds| format!(" in {}", short(seconds)));
     let _ = writeln!(text, "{sign} node {} {what}{when}: {}", step.node, printable(&step.why));
 }

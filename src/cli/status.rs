@@ -1,114 +1,131 @@
 //! `connexactl status`: a table of all nodes, or one node in full.
 
 use std::fmt::Write;
-use std::time::SystemTime;
+use std::net::Ipv4Addr;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 
+use super::summary::summary;
+use super::table::table;
+use super::terminal::Terminal;
 use super::{JsonError, json};
-use crate::control::api::{LastError, LastRestart, Node, Status, UnknownNode, counted};
+use crate::control::api::{LastError, LastRestart, Node, Status};
+use crate::core::State;
 use crate::printable::printable;
 
-/// Why a node is in state `stopped`.
-const BY_OPERATOR: &str = "by the operator";
-
-/// Why there is nothing to show.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The node asked for is none of the daemon's.
-    #[error(transparent)]
-    Unknown(#[from] UnknownNode),
-    /// The answer has no form as JSON.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-}
-
-/// What to show, and how.
-#[derive(Clone, Copy, Debug)]
+/// What to show of all nodes, and how.
+#[derive(Clone, Debug, Default, Args)]
 pub struct StatusView {
-    /// Only this node, in full.
-    pub node: Option<u32>,
-    /// As JSON.
-    pub json: bool,
+    /// Only nodes in this state; may be given again
+    #[arg(long = "state", value_name = "STATE", value_parser = PossibleValuesParser::new(State::ALL.map(State::name)))]
+    states: Vec<String>,
+    /// Only nodes with this server; may be given again
+    #[arg(long = "server", value_name = "ADDRESS")]
+    servers: Vec<String>,
+    /// What the lines are sorted by [default: worst first; with --json by id]
+    #[arg(long, value_enum, value_name = "BY")]
+    sort: Option<SortBy>,
+    /// All columns, whatever the terminal's width
+    #[arg(long)]
+    pub wide: bool,
 }
 
-/// The text to print, and whether the answer is yes: a single node asked for is up.
+/// What the lines are sorted by; those that are alike, by id.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SortBy {
+    /// Those first that need a person, then those that may come up by themselves
+    Worst,
+    /// The node's id
+    Id,
+    /// The server's address
+    Server,
+    /// The state's name
+    State,
+    /// The newest state first
+    For,
+}
+
+impl StatusView {
+    fn takes(&self, node: &Node) -> bool {
+        let is_one_of = |words: &[String], word: &str| {
+            words.is_empty() || words.iter().any(|known| known == word)
+        };
+        is_one_of(&self.states, &node.state)
+            && is_one_of(&self.servers, node.ip.as_deref().unwrap_or_default())
+    }
+
+    /// The nodes that are asked for, in order.
+    fn nodes(&self, status: &Status, default: SortBy) -> Vec<Node> {
+        let mut nodes: Vec<Node> =
+            status.nodes.iter().filter(|node| self.takes(node)).cloned().collect();
+        let ip = |node: &Node| node.ip.as_deref().and_then(|ip| ip.parse::<Ipv4Addr>().ok());
+        match self.sort.unwrap_or(default) {
+            SortBy::Worst => nodes.sort_by_key(|node| (rank(&node.state), node.id)),
+            SortBy::Id => nodes.sort_by_key(|node| node.id),
+            SortBy::Server => nodes.sort_by_key(|node| (ip(node), node.id)),
+            SortBy::State => nodes.sort_by(|a, b| (&a.state, a.id).cmp(&(&b.state, b.id))),
+            SortBy::For => nodes.sort_by_key(|node| (node.state_seconds, node.id)),
+        }
+        nodes
+    }
+}
+
+/// How bad a state is: the lowest needs a person most.
+fn rank(state: &str) -> usize {
+    const WORST_FIRST: [&str; 9] = [
+        "quarantined",
+        "invalid",
+        "backoff",
+        "stopping",
+        "negotiating",
+        "dialing",
+        "waiting",
+        "stopped",
+        "up",
+    ];
+    WORST_FIRST.iter().position(|known| *known == state).unwrap_or_default()
+}
+
+/// The text to print of all nodes, or of those that are asked for.
 ///
 /// # Errors
-/// When the node asked for is not among the nodes.
-pub fn show_status(status: &Status, view: StatusView) -> Result<(String, bool), StatusError> {
-    let Some(id) = view.node else {
-        let text = if view.json { json(status)? } else { table(status) };
-        return Ok((text, true));
+/// When it can't be put as JSON.
+pub fn show_status(
+    status: &Status,
+    view: &StatusView,
+    terminal: Terminal,
+) -> Result<String, JsonError> {
+    let nodes = view.nodes(status, SortBy::Worst);
+    let mut text = if nodes.is_empty() && !status.nodes.is_empty() {
+        "no node is like that\n".to_owned()
+    } else {
+        table(&nodes, terminal)
     };
-    let node = status.node(id)?;
-    let text = if view.json { json(node)? } else { in_full(node) };
-    Ok((text, node.state == "up"))
+    text.push_str(&below(status));
+    Ok(text)
 }
 
-fn table(status: &Status) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header([
-            "NODE", "SERVER", "STATE", "FOR", "LINK", "LOCAL", "REMOTE", "TRY", "NEXT", "REASON",
-        ]);
-    for node in &status.nodes {
-        table.add_row(row(node));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut text = table.trim_fmt();
-    text.push('\n');
-    text.push_str(&summary(status));
-    text
+/// The same as JSON.
+///
+/// # Errors
+/// When it can't be put as JSON.
+pub fn status_as_json(status: &Status, view: &StatusView) -> Result<String, JsonError> {
+    json(&Status { nodes: view.nodes(status, SortBy::Id), ..status.clone() })
 }
 
-fn row(node: &Node) -> [String; 10] {
-    let dash = || "-".to_owned();
-    let reason = match (&node.reason, &node.last_error, node.state.as_str()) {
-        (_, _, "stopped") => BY_OPERATOR.to_owned(),
-        _ if node.leaves_at.is_some() => "its row is away".to_owned(),
-        (Some(reason), ..) => printable(&reason.message),
-        // Nothing has failed in this state so far.
-        (None, Some(error), state) if state != "up" => {
-            format!("last time: {}", printable(&error.message))
-        }
-        (None, Some(_) | None, _) => String::new(),
-    };
-    [
-        node.id.to_string(),
-        node.ip.as_deref().map_or_else(dash, printable),
-        node.state.clone(),
-        short(node.state_seconds),
-        node.interface.as_deref().map_or_else(dash, printable),
-        node.local_ip.map_or_else(dash, |ip| ip.to_string()),
-        node.remote_ip.map_or_else(dash, |ip| ip.to_string()),
-        node.attempts.to_string(),
-        match node.next_attempt_in {
-            Some(seconds) => short(seconds),
-            None if node.waits_for_place => "a place".to_owned(),
-            None => dash(),
-        },
-        reason,
-    ]
+/// The text to print of one node.
+///
+/// # Errors
+/// When it can't be put as JSON.
+pub fn show_node(node: &Node, as_json: bool) -> Result<String, JsonError> {
+    if as_json { json(node) } else { Ok(in_full(node)) }
 }
 
-fn summary(status: &Status) -> String {
-    let mut text = counted(status.nodes.len(), "node");
-    let mut joint = ": ";
-    for (state, count) in &status.counts {
-        let _ = write!(text, "{joint}{count} {state}");
-        joint = ", ";
-    }
+/// What is below the table.
+fn below(status: &Status) -> String {
+    let mut text = summary(status) + "\n";
     let outage = &status.outage;
-    let (count, of) = (outage.zero_ppp_count, outage.consecutive_threshold);
-    let _ = write!(text, "; outage check: {count} of {of} windows in a row without a tunnel");
-    let times =
-        if outage.restarts == 1 { "once".to_owned() } else { format!("{} times", outage.restarts) };
-    let _ = writeln!(text, "; backend restarted {times}");
     if let Some(LastRestart { result, message: Some(message) }) = &outage.last_restart
         && !outage.is_healthy
     {
@@ -151,8 +168,11 @@ fn in_full(node: &Node) -> String {
         ("adopted", if node.adopted { "yes" } else { "no" }.to_owned()),
         ("attempts", node.attempts.to_string()),
     ];
+    if let Some(reason) = &node.reason {
+        lines.push(("reason", format!("{} ({})", printable(&reason.message), reason.kind)));
+    }
     if node.state == "stopped" {
-        lines.push(("stopped", format!("{BY_OPERATOR}, until `connexactl start {}`", node.id)));
+        lines.push(("until", format!("`connexactl start {}`", node.id)));
     }
     if let Some(seconds) = node.next_attempt_in {
         lines.push(("next try in", short(seconds)));
@@ -173,13 +193,6 @@ fn in_full(node: &Node) -> String {
         let _ = writeln!(text, "{name:>12}: {value}");
         text
     })
-}
-
-pub(super) fn ahead(time: &str, now: SystemTime) -> String {
-    match humantime::parse_rfc3339(time) {
-        Ok(time) => short(time.duration_since(now).unwrap_or_default().as_secs()),
-        Err(_) => "?".to_owned(),
-    }
 }
 
 /// At most two units, as people say it: `3d4h`, `2m5s`.

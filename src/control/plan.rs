@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::answers::ask;
 use super::api::{Plan, SCHEMA_VERSION, Step};
 use super::question::{Question, Refusal};
-use super::shown::{key_change, on_the_wall};
+use super::shown::{key_change, until};
 use crate::config::{self, Config};
 use crate::core::event::{Event, Input, Ranked, Rows};
 use crate::core::policy::Policy;
@@ -98,14 +98,14 @@ fn compare(
     after: Option<&NodeReport>,
     now: Now,
 ) {
-    let mut step = |action: &str, at: Option<String>, why: String| {
-        plan.steps.push(Step { node: id.0, action: action.to_owned(), at, why });
+    let mut step = |action: &str, in_seconds: Option<u64>, why: String| {
+        plan.steps.push(Step { node: id.0, action: action.to_owned(), in_seconds, why });
     };
     let Some(after) = after else {
         return step("let_go", None, "its row is gone or no longer selected".to_owned());
     };
     let reason = || after.reason.as_ref().map_or(String::new(), |reason| reason.message());
-    let at = after.next_attempt.map(|at| on_the_wall(at, now));
+    let next = after.next_attempt.map(|at| until(at, now));
     let was = before.map(|before| before.state);
     match after.state {
         State::Up => plan.stay_up += 1,
@@ -115,7 +115,7 @@ fn compare(
             step("dial", None, why.to_owned());
         }
         State::Stopping => step("hang_up", None, reason()),
-        State::Backoff | State::Quarantined if at.is_some() => step("dial", at, reason()),
+        State::Backoff | State::Quarantined if next.is_some() => step("dial", next, reason()),
         State::Invalid if was != Some(State::Invalid) => step("refuse", None, reason()),
         State::Dialing
         | State::Negotiating

@@ -160,7 +160,7 @@ pub(crate) fn rfc3339(at: Wall) -> String {
 }
 
 /// Until a coming moment, in whole seconds, rounded up.
-fn until(at: Monotonic, now: Now) -> u64 {
+pub(super) fn until(at: Monotonic, now: Now) -> u64 {
     at.0.saturating_sub(now.at.0).div_ceil(1000)
 }
 

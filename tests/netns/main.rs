@@ -48,6 +48,7 @@ mod refused_address;
 mod routing;
 mod rows;
 mod signals;
+mod surface;
 mod systemd;
 mod tunnels;
 mod ways;

@@ -45,8 +45,8 @@ pub struct Step {
     pub node: u32,
     /// `dial`, `hang_up`, `refuse` (its row can't be dialled) or `let_go` (nothing of it runs).
     pub action: String,
-    /// When; null is at once.
-    pub at: Option<String>,
+    /// In how many seconds; null is at once.
+    pub in_seconds: Option<u64>,
     /// Why.
     pub why: String,
 }

@@ -1,0 +1,210 @@
+//! `connexactl report FILE`: what a colleague needs to help, in one file without secrets.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::status::{StatusView, show_status};
+use super::terminal::Terminal;
+use super::{show_diagnosis, show_explanation};
+use crate::config::{self, Config};
+use crate::control::api::{Status, counted};
+use crate::control::client;
+use crate::desired::{self, Settings};
+use crate::exit::{Exit, Fatal};
+use crate::printable::printable;
+use crate::{command, doctor};
+
+/// Nodes that are explained at most.
+const EXPLAINED: usize = 50;
+/// For one program of the host.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// What stands where a password stood.
+const REMOVED: &str = "[a password was here]";
+/// Shorter ones are parts of too many words.
+const SHORTEST: usize = 4;
+
+/// What the host's own programs tell, with a title each.
+const PROGRAMS: [(&str, &[&str]); 6] = [
+    ("the journal's last lines", &["journalctl", "-u", "connexad", "-n", "300", "--no-pager"]),
+    ("links", &["ip", "-details", "link"]),
+    ("addresses", &["ip", "address"]),
+    ("rules", &["ip", "rule"]),
+    ("routes", &["ip", "route", "show", "table", "all"]),
+    ("kernel", &["uname", "-a"]),
+];
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Nothing is written over.
+    #[error("{} exists already, and nothing is written over; name another file", .0.display())]
+    Exists(PathBuf),
+    /// It can't be written.
+    #[error("can't write {}: {source}; name a file in a folder that takes one", path.display())]
+    Unwritable {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Fatal for ReportError {
+    fn exit(&self) -> Exit {
+        match self {
+            ReportError::Unwritable { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Exit::Permission
+            }
+            ReportError::Exists(_) | ReportError::Unwritable { .. } => Exit::No,
+        }
+    }
+}
+
+/// Writes the report; the text to print, which says what is in it.
+///
+/// # Errors
+/// When the file exists or can't be written. What can't be asked is told in the report.
+pub async fn report(
+    file: &Path,
+    socket: &Path,
+    config: Option<&Path>,
+) -> Result<String, ReportError> {
+    // First, so that nobody waits in vain.
+    let mut out = create(file)?;
+    let mut parts = vec![("versions", versions())];
+    daemon(socket, &mut parts).await;
+    let read = config::load(config, |_| ());
+    match &read {
+        Ok(config) => host(config, &mut parts).await,
+        Err(error) => parts.push(("configuration", error.lines().join("\n"))),
+    }
+    for (title, argv) in PROGRAMS {
+        parts.push((title, answer(argv).await));
+    }
+    let mut text = String::new();
+    for (title, part) in &parts {
+        let _ = writeln!(text, "==== {title} ====\n{}\n", part.trim_end());
+    }
+    if let Ok(config) = &read {
+        text = without(&text, &passwords(config).await);
+    }
+    let unwritable = |source| ReportError::Unwritable { path: file.to_owned(), source };
+    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(unwritable)?;
+    let titles: Vec<&str> = parts.iter().map(|(title, _)| *title).collect();
+    let shown = file.display();
+    Ok(format!(
+        "{shown} holds: {}. No password is in it; logins and addresses are.\n",
+        titles.join(", ")
+    ))
+}
+
+fn create(file: &Path) -> Result<std::fs::File, ReportError> {
+    // No link is followed either (O_EXCL, open(2)).
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => ReportError::Exists(file.to_owned()),
+        _ => ReportError::Unwritable { path: file.to_owned(), source },
+    })
+}
+
+fn versions() -> String {
+    format!("connexactl {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// What the daemon says of itself and of what is not up.
+async fn daemon(socket: &Path, parts: &mut Vec<(&'static str, String)>) {
+    let status = match client::status(socket).await {
+        Ok(status) => status,
+        Err(error) => return parts.push(("status", error.to_string())),
+    };
+    let view = StatusView::default();
+    let shown = show_status(&status, &view, Terminal::of_stdout(true).plain());
+    let daemon = &status.daemon;
+    let head = format!(
+        "connexad {} (process {}) since {}, configuration {}\n",
+        daemon.version,
+        daemon.pid,
+        daemon.started_at,
+        printable(&daemon.config_path)
+    );
+    parts.push(("status", head + &shown.unwrap_or_else(|error| error.to_string())));
+    parts.push(("what is not up", explanations(socket, &status).await));
+    let figures = client::metrics(socket).await;
+    parts.push(("figures", figures.unwrap_or_else(|error| error.to_string())));
+}
+
+async fn explanations(socket: &Path, status: &Status) -> String {
+    let not_up: Vec<u32> =
+        status.nodes.iter().filter(|node| node.state != "up").map(|node| node.id).collect();
+    let mut text = String::new();
+    for id in not_up.iter().take(EXPLAINED) {
+        let told = match client::node(socket, *id).await {
+            Ok(node) => show_explanation(&node, false).unwrap_or_default(),
+            Err(error) => format!("{error}\n"),
+        };
+        let _ = writeln!(text, "{told}");
+    }
+    if let Some(more) = not_up.len().checked_sub(EXPLAINED).filter(|more| *more > 0) {
+        let _ = writeln!(text, "and {} more", counted(more, "node"));
+    }
+    if text.is_empty() { "all nodes are up\n".to_owned() } else { text }
+}
+
+/// What is seen without the daemon.
+async fn host(config: &Config, parts: &mut Vec<(&'static str, String)>) {
+    let file = config::file(None);
+    let diagnosis = doctor::examine(config, file.as_deref()).await;
+    let shown = show_diagnosis(&diagnosis, false).unwrap_or_else(|error| error.to_string());
+    parts.push(("doctor", shown));
+    let text = toml::to_string(config).unwrap_or_else(|error| error.to_string());
+    parts.push(("configuration in force, with all defaults", text));
+}
+
+async fn answer(argv: &[&str]) -> String {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    match command::ask(&argv, ANSWER_WITHIN).await {
+        Ok(answer) => answer.text,
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Passwords of all rows, as far as they can be read: a program of the operator's may have written
+/// one where none should be.
+async fn passwords(config: &Config) -> Vec<String> {
+    let rows = desired::read_once(&Settings::from(config)).await.unwrap_or_default();
+    let nodes = rows.iter().filter_map(|row| row.candidate.node());
+    let mut passwords: Vec<String> = nodes
+        .map(|node| node.password.reveal().to_owned())
+        .filter(|password| password.chars().count() >= SHORTEST)
+        .collect();
+    passwords.sort_unstable_by_key(|password| std::cmp::Reverse(password.len()));
+    passwords.dedup();
+    passwords
+}
+
+fn without(text: &str, passwords: &[String]) -> String {
+    passwords.iter().fold(text.to_owned(), |text, password| {
+        if text.contains(password.as_str()) {
+            text.replace(password.as_str(), REMOVED)
+        } else {
+            text
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_goes_wherever_it_stands() {
+        let text = without("a hunter2 b hunter22", &["hunter22".into(), "hunter2".into()]);
+        assert_eq!(text, format!("a {REMOVED} b {REMOVED}"));
+    }
+}

@@ -1,0 +1,78 @@
+//! What the answer is printed on.
+
+use std::io::IsTerminal;
+
+use rustix::termios::tcgetwinsize;
+
+/// How wide it is, and whether it shows colours.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// In columns; `None` is without a limit, as for a pipe.
+    pub(super) width: Option<usize>,
+    pub(super) has_colours: bool,
+}
+
+impl Terminal {
+    /// That of standard output; `wide`: whatever its width is.
+    pub fn of_stdout(wide: bool) -> Self {
+        let out = std::io::stdout();
+        let is_terminal = out.is_terminal();
+        let columns = || tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
+        let width = if is_terminal && !wide { columns() } else { None };
+        let width = width.filter(|width| *width > 0);
+        Terminal { width, has_colours: wants_colours(is_terminal, |name| std::env::var(name).ok()) }
+    }
+
+    /// The same without colours.
+    pub(super) fn plain(self) -> Self {
+        Terminal { has_colours: false, ..self }
+    }
+
+    /// A text in the colour of a state.
+    pub(super) fn coloured(self, state: &str, text: &str) -> String {
+        let colour = match state {
+            "up" => 32,
+            "quarantined" | "invalid" => 31,
+            "stopped" => 2,
+            _ => 33,
+        };
+        if self.has_colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// By the rules of no-color.org and bixense.com/clicolors.
+fn wants_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+    if is_set("NO_COLOR") {
+        return false;
+    }
+    if variable("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") {
+        return true;
+    }
+    let is_dumb = variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    is_terminal && !is_dumb && variable("CLICOLOR").as_deref() != Some("0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(is_terminal: bool, set: &[(&str, &str)]) -> bool {
+        wants_colours(is_terminal, |name| {
+            let found = set.iter().chain(&[("TERM", "xterm")]).find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn colours_follow_the_terminal_and_the_environment() {
+        assert!(wants(true, &[]));
+        assert!(!wants(false, &[]));
+        assert!(!wants(true, &[("TERM", "dumb")]));
+        assert!(!wants(true, &[("CLICOLOR", "0")]));
+        assert!(wants(false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!wants(false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!wants(true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+        assert!(wants(true, &[("NO_COLOR", "")]));
+    }
+}

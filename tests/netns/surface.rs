@@ -1,0 +1,198 @@
+//! `connexactl` as an operator's surface: the table, figures, completions, the report.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::gateway::{CONNEXACTL, Gateway};
+use crate::namespace::run;
+use crate::programs::http;
+
+/// Nodes 1 and 2 are up, 3 is quarantined, 4 can't be dialled.
+fn gateway() -> Gateway {
+    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
+    gateway.nodes(2);
+    gateway.server("10.9.0.3", &json!({ "password": "another" }));
+    gateway.node(3, "10.9.0.3", "secret");
+    gateway.node(4, "nowhere", "secret");
+    gateway.start().wait_until("all settled", |status| {
+        let is = |state: &str| status.counts.get(state).copied().unwrap_or_default();
+        (is("up"), is("quarantined"), is("invalid")) == (2, 1, 1)
+    });
+    gateway
+}
+
+/// The ids of the lines, in order.
+fn ids(table: &str) -> Vec<u32> {
+    let first = |line: &str| line.split(' ').next().and_then(|word| word.parse().ok());
+    let lines = table.lines().skip(1).filter(|line| !line.contains("outage check"));
+    lines.map_while(first).collect()
+}
+
+fn status(gateway: &Gateway, more: &[&str]) -> String {
+    run(gateway.connexactl(&["status"]).args(more))
+}
+
+#[test]
+fn the_table_shows_the_worst_first_and_ends_in_a_summary_of_words() {
+    let gateway = gateway();
+    let table = status(&gateway, &[]);
+    assert!(ids(&table).starts_with(&[3, 4, 1, 2]), "{table}");
+    let summary = "4 nodes: 1 invalid, 1 quarantined, 2 up; outage check: 0 of 3 windows in a row \
+                   without a tunnel; backend restarted 0 times\n";
+    assert!(table.ends_with(summary), "{table}");
+}
+
+#[test]
+fn lines_are_picked_and_sorted_as_asked() {
+    let gateway = gateway();
+    assert_eq!(ids(&status(&gateway, &["--state", "up"])), [1, 2]);
+    assert_eq!(ids(&status(&gateway, &["--server", "10.9.0.3"])), [3]);
+    assert_eq!(ids(&status(&gateway, &["--sort", "id"])), [1, 2, 3, 4]);
+    assert!(status(&gateway, &["--state", "dialing"]).starts_with("no node is like that\n"));
+    let wrong = gateway.connexactl(&["status", "--state", "uo"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("quarantined"), "{wrong:?}");
+}
+
+/// What `connexactl status` prints on a terminal of so many columns.
+fn on_a_terminal(gateway: &Gateway, columns: u32, before: &str) -> String {
+    let socket = gateway.path("control/connexad.sock");
+    let line = format!(
+        "stty cols {columns} rows 24; {before} {CONNEXACTL} --socket {} status",
+        socket.display()
+    );
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    command.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CLICOLOR");
+    run(&mut command)
+}
+
+#[test]
+fn on_a_terminal_the_table_fits_and_has_colours_unless_they_are_not_wanted() {
+    let gateway = gateway();
+    let coloured = on_a_terminal(&gateway, 80, "");
+    assert!(coloured.contains("\u{1b}[31mquarantined"), "{coloured}");
+    for columns in [20, 80] {
+        let plain = on_a_terminal(&gateway, columns, "NO_COLOR=1");
+        assert!(!plain.contains('\u{1b}'), "{plain}");
+        let table = plain.lines().take(5).map(str::trim_end);
+        let wide = usize::try_from(columns).unwrap();
+        for line in table {
+            assert!(line.chars().count() <= wide, "{columns}: {line}");
+        }
+    }
+}
+
+#[test]
+fn figures_count_what_happened() {
+    let gateway = gateway();
+    let text = run(&mut gateway.connexactl(&["metrics"]));
+    for line in [
+        "connexa_ppp_interfaces 2",
+        "connexa_backend_up 0",
+        "connexa_nodes{state=\"quarantined\"} 1",
+        "connexa_dials_total 3",
+        "connexa_failures_total{kind=\"auth_refused\"} 1",
+        "connexa_time_to_up_seconds_count 2",
+        "connexa_backend_restarts_total 0",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
+    }
+    let answer = http(&gateway, "GET /metrics HTTP/1.1");
+    assert!(answer.contains("application/openmetrics-text"), "{answer}");
+}
+
+#[test]
+fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
+    let mut gateway = Gateway::configured("metrics.listen = '127.0.0.1:9723'");
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    let get = |path: &str| {
+        gateway.namespace.within(|| {
+            let mut stream = TcpStream::connect("127.0.0.1:9723").unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        })
+    };
+    assert!(get("/metrics").contains("connexa_ppp_interfaces 1\n"));
+    assert!(get("/v1/status").starts_with("HTTP/1.1 404"));
+    let mut second = Gateway::configured("metrics.listen = '192.0.2.1:9723'");
+    let log = fs::File::create(second.path("connexad.log")).unwrap();
+    let ended = second.connexad(&[]).stderr(log).status().unwrap();
+    assert_eq!(ended.code(), Some(78));
+    assert!(second.log().contains("metrics.listen: can't listen on 192.0.2.1:9723"));
+    second.configure("");
+    second.start().wait_until("an answer", |_| true);
+}
+
+#[test]
+fn a_shell_completes_commands_and_the_nodes_of_the_daemon() {
+    let gateway = gateway();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&mut gateway.connexactl(&["completions", shell]));
+        assert!(script.contains("CONNEXACTL_COMPLETE"), "{script}");
+    }
+    let socket = gateway.path("control/connexad.sock");
+    let complete = |words: &[&str]| {
+        // As the script of bash asks, with what an operator has typed.
+        let mut command = Command::new(CONNEXACTL);
+        command.args(["--", "connexactl", "--socket"]).arg(&socket).args(words);
+        command.env("CONNEXACTL_COMPLETE", "bash").env("_CLAP_IFS", "\n");
+        command.env("_CLAP_COMPLETE_INDEX", (words.len() + 2).to_string());
+        run(&mut command)
+    };
+    assert!(complete(&["expl"]).contains("explain"));
+    assert!(complete(&["retry", ""]).starts_with("1\n2\n3\n4\n"));
+}
+
+fn report(gateway: &Gateway, file: &std::path::Path) -> Output {
+    let mut command = gateway.connexactl(&["report", file.to_str().unwrap()]);
+    command.arg("--config").arg(gateway.path("connexad.toml"));
+    command.stdout(Stdio::piped()).output().unwrap()
+}
+
+#[test]
+fn a_report_holds_what_a_colleague_needs_and_no_password_wherever_one_was_planted() {
+    let mut gateway = Gateway::configured(
+        "backend.restart = ['/bin/false', 'hunter2-planted']
+        hooks.up = ['/bin/true', 'hunter2-planted']",
+    );
+    gateway.server("10.9.0.1", &json!({ "password": "another" }));
+    gateway.node(1, "10.9.0.1", "hunter2-planted");
+    gateway.start().wait_node(1, "refused", |node| node.last_error.is_some());
+    let file = gateway.path("report.txt");
+    let output = report(&gateway, &file);
+    assert!(output.status.success(), "{output:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    for part in ["==== status", "Node 1 (admin at 10.9.0.1)", "==== doctor", "==== routes"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(!text.contains("hunter2-planted"), "{text}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("holds: versions, status"), "{said}");
+}
+
+#[test]
+fn a_report_is_never_written_over_anything_and_needs_no_daemon() {
+    let gateway = Gateway::new();
+    let file = gateway.path("report.txt");
+    fs::write(&file, "precious").unwrap();
+    let refused = report(&gateway, &file);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    let link = gateway.path("link.txt");
+    std::os::unix::fs::symlink(gateway.path("nowhere.txt"), &link).unwrap();
+    assert_eq!(report(&gateway, &link).status.code(), Some(1));
+    let alone = report(&gateway, &gateway.path("alone.txt"));
+    assert!(alone.status.success(), "{alone:?}");
+    assert!(gateway.read("alone.txt").contains("can't reach connexad"));
+}
