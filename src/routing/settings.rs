@@ -102,7 +102,7 @@ fn no_redirects_by_all(name: &str, ours: &BTreeSet<String>) -> io::Result<()> {
     }
     set(&format!("{IPV4}/all/{REDIRECTS}"), "0")?;
     tracing::info!(
-        "net.ipv4.conf.all.{REDIRECTS} is 0 from now on: no server may change this host's ways; other \
+        "net.ipv4.conf.all.accept_redirects is 0 from now on: no server may change this host's ways; other \
          links go by their own settings, as before"
     );
     Ok(())
