@@ -100,10 +100,14 @@ fn figures_count_what_happened() {
         "connexa_failures_total{kind=\"auth_refused\"} 1",
         "connexa_time_to_up_seconds_count 2",
         "connexa_backend_restarts_total 0",
+        "connexa_kernel_overruns_total 0",
+        "# TYPE connexa_time_to_up_seconds histogram",
+        "# TYPE connexa_loop_turn_seconds histogram",
         "# EOF",
     ] {
         assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
     }
+    assert!(!text.contains("connexa_kernel_resyncs_total 0"), "{text}");
     let answer = http(&gateway, "GET /metrics HTTP/1.1");
     assert!(answer.contains("application/openmetrics-text"), "{answer}");
 }
