@@ -48,12 +48,17 @@ impl Core {
         if is_first {
             self.keep_only_what_is_known(turn);
         }
+        self.follow_servers(turn);
+        self.trim_pool(turn);
+    }
+
+    /// Which rows there are has changed: their servers are known, and no others.
+    pub(super) fn follow_servers(&mut self, turn: &mut Turn) {
         let wanted =
             || (self.tunnels.values()).filter_map(|t| t.want.node()).chain(self.pool.rows());
         let servers = wanted().collect();
         self.dialing.keep_servers(wanted().map(|node| node.server));
         self.set_servers(servers, turn);
-        self.trim_pool(turn);
     }
 
     /// Once the rows and the calls that run are known, nothing is kept of any other node.

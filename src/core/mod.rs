@@ -262,8 +262,12 @@ impl Core {
     }
 
     fn serve_deadlines(&mut self, turn: &mut Turn) {
+        let mut has_parted = false;
         while let Some(id) = self.timers.take_due(turn.at()) {
-            self.expire(id, turn);
+            has_parted |= self.expire(id, turn);
+        }
+        if has_parted {
+            self.follow_servers(turn);
         }
         self.end_second_calls(turn);
         self.host.expire(turn.at());
