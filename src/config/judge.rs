@@ -44,6 +44,9 @@ const NUMBERS: &[Number] = &[
     number("tunnel.mtu", 128, 1500, |c| Some(c.tunnel.mtu.into())),
     number("tunnel.mru", 128, 1500, |c| Some(c.tunnel.mru.into())),
     number("tunnel.dial_concurrency", 1, u32::MAX, |c| Some(c.tunnel.dial_concurrency)),
+    number("tunnel.dial_concurrency_per_server", 1, u32::MAX, |c| {
+        Some(c.tunnel.dial_concurrency_per_server)
+    }),
     number("tunnel.quarantine_after", 1, u32::MAX, |c| Some(c.tunnel.quarantine_after)),
     // The highest is none that the kernel gives to a table (RT_TABLE_MAX of rtnetlink(7)).
     number("routing.table_base", 1, u32::MAX - 1, |c| c.routing.table_base),

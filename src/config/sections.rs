@@ -162,6 +162,9 @@ pub struct Tunnel {
     pub extra_options: Vec<String>,
     /// Dials under way at once on this host, 1 or more.
     pub dial_concurrency: u32,
+    /// Of those, to one server. A server that has not answered since the daemon's start, or did not
+    /// answer its last call, gets one at a time; a tunnel that was taken over and is up is an answer.
+    pub dial_concurrency_per_server: u32,
     /// From the start of pppd to addresses on the link.
     pub dial_timeout: Span,
     /// From TERM to KILL.
@@ -194,6 +197,7 @@ impl Default for Tunnel {
             interface_name: InterfaceName::Kernel,
             extra_options: Vec::new(),
             dial_concurrency: 8,
+            dial_concurrency_per_server: 4,
             dial_timeout: Span::seconds(30),
             stop_grace: Span::seconds(5),
             backoff: Backoff::default(),

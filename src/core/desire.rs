@@ -187,6 +187,13 @@ impl Core {
             self.start_afresh(id, turn);
         }
         self.reconcile(id, turn);
+        // One that was found and is up shows that its server answers, once that is known.
+        if old == Want::Unknown && self.up.contains(&id) {
+            let want = self.tunnels.get(&id).map(|tunnel| &tunnel.want);
+            if let Some(node) = want.and_then(Want::node) {
+                self.dialing.heard_of(node.server, true);
+            }
+        }
         // After a hang-up: the next daemon takes what is kept for what a running call was dialled with.
         keep.into_iter().for_each(|keep| turn.order(keep));
     }

@@ -1,8 +1,8 @@
 //! Who may dial next.
 //!
-//! Dials to one server go one at a time, so that a server that is slow or strict is not met by a
-//! crowd, and the host as a whole has a cap. A server that gave no answer to its last call is
-//! doubted: calls to such servers keep a dial's whole time-out busy, so together they get half of
+//! The host as a whole has a cap, and so has each server. A server that was not heard yet is dialled
+//! by one at a time, so that a server that is not there, or is strict, is not met by a crowd. One
+//! that gave no answer to its last call is doubted, and is dialled by one at a time, too: calls to such servers keep a dial's whole time-out busy, so together they get half of
 //! the slots at most, in turn, and the other half is left for servers that answer.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,13 @@ use super::event::CallId;
 use crate::node::{NodeId, ServerAddr};
 
 /// Nodes that wait for a slot, and dials that hold one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Dialing {
+    /// Dials under way at once to a server that answers.
+    per_server: u32,
     place: BTreeMap<NodeId, (u32, ServerAddr)>,
     servers: BTreeMap<ServerAddr, Server>,
-    /// Servers with somebody waiting and no dial under way, by the rank of the first who waits.
+    /// Servers with somebody waiting that may be dialled, by the rank of the first who waits.
     ready: BTreeSet<(u32, NodeId, ServerAddr)>,
     /// The same for doubted servers, by the turn that they are due.
     doubted: BTreeSet<(u64, ServerAddr)>,
@@ -26,12 +28,41 @@ pub(super) struct Dialing {
 #[derive(Clone, Debug, Default)]
 struct Server {
     waiting: BTreeSet<(u32, NodeId)>,
-    busy: bool,
+    /// Dials under way.
+    under_way: u32,
+    /// It has answered a call.
+    heard: bool,
     /// Since which turn it is doubted.
     doubted: Option<u64>,
 }
 
+impl Server {
+    fn is_full(&self, per_server: u32) -> bool {
+        let is_trusted = self.heard && self.doubted.is_none();
+        self.under_way >= if is_trusted { per_server } else { 1 }
+    }
+}
+
 impl Dialing {
+    pub(super) fn new(per_server: u32) -> Self {
+        Dialing {
+            per_server,
+            place: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            turns: 0,
+        }
+    }
+
+    /// So many dials to one server from now on.
+    pub(super) fn set_per_server(&mut self, per_server: u32) {
+        self.per_server = per_server;
+        let servers: Vec<ServerAddr> = self.servers.keys().copied().collect();
+        servers.into_iter().for_each(|server| self.change(server, |_| ()));
+    }
+
     /// Queues a node by its rank, or moves it there.
     pub(super) fn wait(&mut self, id: NodeId, rank: u32, server: ServerAddr) {
         if self.place.get(&id) == Some(&(rank, server)) {
@@ -82,7 +113,7 @@ impl Dialing {
         self.turns += 1;
         let turn = self.turns;
         self.change(server, |s| {
-            s.busy = true;
+            s.under_way += 1;
             s.doubted = s.doubted.map(|_| turn);
         });
     }
@@ -90,9 +121,7 @@ impl Dialing {
     /// A dial that came up or ended gives its slot back; others are ignored.
     pub(super) fn finish(&mut self, call: CallId) {
         if let Some(server) = self.under_way.remove(&call) {
-            // Calls that were found may be several to one server.
-            let busy = self.under_way.values().any(|other| *other == server);
-            self.change(server, |s| s.busy = busy);
+            self.change(server, |s| s.under_way = s.under_way.saturating_sub(1));
         }
     }
 
@@ -102,20 +131,24 @@ impl Dialing {
         let turn = self.turns;
         self.change(server, |s| {
             s.doubted = if answered { None } else { s.doubted.or(Some(turn)) };
+            s.heard |= answered;
         });
     }
 
     /// Forgets what is known of servers that no node has any more.
     pub(super) fn keep_servers(&mut self, wanted: impl Iterator<Item = ServerAddr>) {
-        let doubted = self.servers.iter().filter(|(_, server)| server.doubted.is_some());
-        let mut gone: BTreeSet<ServerAddr> = doubted.map(|(address, _)| *address).collect();
+        let is_known = |server: &Server| server.heard || server.doubted.is_some();
+        let known = self.servers.iter().filter(|(_, server)| is_known(server));
+        let mut gone: BTreeSet<ServerAddr> = known.map(|(address, _)| *address).collect();
         if gone.is_empty() {
             return;
         }
         for server in wanted {
             gone.remove(&server);
         }
-        gone.into_iter().for_each(|server| self.heard_of(server, true));
+        for server in gone {
+            self.change(server, |s| (s.heard, s.doubted) = (false, None));
+        }
     }
 
     /// Changes what is known of a server, and keeps the queues in line with it.
@@ -128,11 +161,14 @@ impl Dialing {
             self.doubted.remove(&(turn, address));
         }
         change(server);
+        let is_full = server.is_full(self.per_server);
         match (server.waiting.first(), server.doubted) {
-            (Some(_), _) if server.busy => {}
+            (Some(_), _) if is_full => {}
             (Some((rank, id)), None) => drop(self.ready.insert((*rank, *id, address))),
             (Some(_), Some(turn)) => drop(self.doubted.insert((turn, address))),
-            (None, None) if !server.busy => drop(self.servers.remove(&address)),
+            (None, None) if !server.heard && server.under_way == 0 => {
+                self.servers.remove(&address);
+            }
             (None, _) => {}
         }
     }
@@ -148,7 +184,7 @@ mod tests {
 
     /// Nodes with their ranks and servers.
     fn queue(nodes: &[(u32, u32, u32)]) -> Dialing {
-        let mut dialing = Dialing::default();
+        let mut dialing = Dialing::new(4);
         for (id, rank, of) in nodes {
             dialing.wait(NodeId(*id), *rank, server(*of));
         }
@@ -165,11 +201,33 @@ mod tests {
     }
 
     #[test]
-    fn one_server_is_dialled_once_at_a_time() {
+    fn a_server_that_was_not_heard_yet_is_dialled_once_at_a_time() {
         let mut dialing = queue(&[(1, 0, 1), (2, 1, 1), (3, 2, 2)]);
         assert_eq!(start_all(&mut dialing, 8), [1, 3]);
         dialing.finish(CallId::Dialled(1));
         assert_eq!(start_all(&mut dialing, 8), [2]);
+    }
+
+    #[test]
+    fn a_server_that_has_answered_is_dialled_by_as_many_as_are_configured() {
+        let mut dialing =
+            queue(&[(1, 0, 1), (2, 1, 1), (3, 2, 1), (4, 3, 1), (5, 4, 1), (6, 5, 1)]);
+        dialing.heard_of(server(1), true);
+        assert_eq!(start_all(&mut dialing, 8), [1, 2, 3, 4]);
+        dialing.finish(CallId::Dialled(2));
+        assert_eq!(start_all(&mut dialing, 8), [5]);
+        dialing.set_per_server(5);
+        assert_eq!(start_all(&mut dialing, 8), [6]);
+    }
+
+    #[test]
+    fn a_server_that_is_doubted_is_dialled_once_at_a_time_until_it_answers() {
+        let mut dialing = queue(&[(1, 0, 1), (2, 1, 1), (3, 2, 1)]);
+        dialing.heard_of(server(1), true);
+        dialing.heard_of(server(1), false);
+        assert_eq!(start_all(&mut dialing, 8), [1]);
+        dialing.heard_of(server(1), true);
+        assert_eq!(start_all(&mut dialing, 8), [2, 3]);
     }
 
     #[test]
@@ -213,6 +271,7 @@ mod tests {
     fn nothing_is_kept_of_a_server_that_no_node_has() {
         let mut dialing = queue(&[(1, 0, 1)]);
         dialing.heard_of(server(1), false);
+        dialing.heard_of(server(2), true);
         dialing.leave(NodeId(1));
         dialing.keep_servers(std::iter::empty());
         assert!(dialing.servers.is_empty() && dialing.doubted.is_empty());

@@ -149,6 +149,7 @@ impl Core {
     /// A core that knows nothing yet.
     pub fn new(policy: Policy) -> Self {
         let outage = Outage::new(policy.outage);
+        let per_server = policy.dial_concurrency_per_server;
         Core {
             policy,
             tunnels: BTreeMap::new(),
@@ -157,7 +158,7 @@ impl Core {
             links: Links::default(),
             // Without a limit: the first read of the database tells it.
             pool: Pool::new(0),
-            dialing: Dialing::default(),
+            dialing: Dialing::new(per_server),
             timers: Timers::default(),
             outage,
             backend: Backend::default(),
@@ -322,6 +323,7 @@ impl Core {
             self.forget_encryption();
         }
         self.outage.set_policy(policy.outage);
+        self.dialing.set_per_server(policy.dial_concurrency_per_server);
         let rest_differs = policy.quarantine_rest != self.policy.quarantine_rest;
         self.policy = policy;
         if rest_differs {

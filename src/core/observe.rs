@@ -7,9 +7,9 @@ use super::change::{Change, Way};
 use super::event::{CallId, IfIndex};
 use super::links::Addresses;
 use super::stopping::{Stage, Why};
-use super::tunnel::{Phase, Tunnel, Want};
+use super::tunnel::{Phase, Tunnel};
 use super::{Core, Turn};
-use crate::node::NodeId;
+use crate::node::{NodeId, ServerAddr};
 
 /// A fall and its cause come by different ways; the cause is waited for this long.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
@@ -66,11 +66,12 @@ impl Core {
         if !call.rise(id, addresses, turn) {
             return;
         }
+        let found = call.dialled.as_ref().and_then(|found| ServerAddr::new(found.server).ok());
         let call = call.run.id;
         tunnel.retries.worked();
         self.dialing.finish(call);
-        if let Want::Tunnel(node) = &tunnel.want {
-            self.dialing.heard_of(node.server, true);
+        if let Some(server) = found.or(tunnel.want.node().map(|node| node.server)) {
+            self.dialing.heard_of(server, true);
         }
         self.up.insert(id);
         self.hang_up_second_calls(id, turn);

@@ -13,6 +13,8 @@ use crate::node::Mppe;
 pub struct Policy {
     /// Dials under way at once on this host.
     pub dial_concurrency: u32,
+    /// Of those, to one server that has answered.
+    pub dial_concurrency_per_server: u32,
     /// From the start of a dial to addresses on the link.
     pub dial_timeout: Duration,
     /// From a hang-up to its end by force.

@@ -10,6 +10,7 @@ impl From<&Config> for Policy {
         let backend = &config.backend;
         Policy {
             dial_concurrency: tunnel.dial_concurrency,
+            dial_concurrency_per_server: tunnel.dial_concurrency_per_server,
             dial_timeout: tunnel.dial_timeout.get(),
             stop_grace: tunnel.stop_grace.get(),
             backoff: Curve {

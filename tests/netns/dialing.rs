@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
@@ -20,14 +21,47 @@ fn most_at_once(gateway: &Gateway) -> usize {
 }
 
 #[test]
-fn dials_to_one_server_never_overlap() {
-    let mut gateway = Gateway::new();
+fn dials_to_one_server_do_not_overlap_where_one_is_configured() {
+    let mut gateway = Gateway::configured("tunnel.dial_concurrency_per_server = 1");
     gateway.server("10.9.0.1", &json!({ "talk_ms": 100 }));
     for id in 1..=6 {
         gateway.node(id, "10.9.0.1", "secret");
     }
     gateway.start().wait_until("all up", |s| s.counts.get("up") == Some(&6));
     assert_eq!(most_at_once(&gateway), 1);
+}
+
+/// Node 1 is up; the server takes its time with nodes 2 to 7, of which four are dialled at once.
+fn four_of_six_are_dialled(gateway: &mut Gateway) {
+    gateway.server("10.9.0.1", &json!({ "answer": "silent" }));
+    for id in 2..=7 {
+        gateway.node(id, "10.9.0.1", "secret");
+    }
+    gateway.wait_until("four under way", |s| s.counts.get("negotiating") == Some(&4));
+    assert_eq!(gateway.status().unwrap().counts.get("waiting"), Some(&2));
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.wait_until("all up", |s| s.counts.get("up") == Some(&7));
+    assert_eq!(most_at_once(gateway), 4);
+}
+
+#[test]
+fn four_dials_to_a_server_that_has_answered_are_under_way_side_by_side() {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.node(1, "10.9.0.1", "secret");
+    gateway.start().wait_state(1, "up");
+    four_of_six_are_dialled(&mut gateway);
+}
+
+#[test]
+fn a_tunnel_that_is_taken_over_shows_that_its_server_answers() {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.node(1, "10.9.0.1", "secret");
+    gateway.start().wait_state(1, "up");
+    gateway.end(Signal::KILL);
+    gateway.start().wait_node(1, "taken over", |node| node.state == "up" && node.adopted);
+    four_of_six_are_dialled(&mut gateway);
 }
 
 #[test]

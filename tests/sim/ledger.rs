@@ -49,6 +49,8 @@ pub struct Ledger {
     pub files: BTreeMap<NodeId, Node>,
     /// Servers whose last call found nobody there, by the call's own words.
     pub silent: BTreeSet<ServerAddr>,
+    /// Servers that may have answered: a call to them has ended, or was up.
+    pub heard: BTreeSet<Ipv4Addr>,
     /// Servers to which a call ended, and none was up since.
     pub in_doubt: BTreeSet<Ipv4Addr>,
     /// Nodes whose rows dial otherwise since just now.
@@ -296,6 +298,7 @@ impl Ledger {
         let Some(call) = self.calls.remove(&id) else { return };
         let row = self.node(call.node).map(|row| row.server);
         self.in_doubt.extend(call.server().into_iter().chain(row.map(|server| server.ip())));
+        self.heard.extend(call.server().into_iter().chain(row.map(|server| server.ip())));
         if let Some(server) = call.row.as_ref().map(|row| row.server) {
             let unreachable = Some(FailureKind::Unreachable);
             let is_wanted = self.wants(call.node) && call.last_signal.is_none();
@@ -345,10 +348,12 @@ impl Ledger {
         self.tallies.entry(id).or_default().rose();
         for call in self.calls.values_mut().filter(|call| call.node == id) {
             call.was_up = true;
+            self.heard.extend(call.server());
         }
         if let Some(server) = self.node(id).map(|row| row.server) {
             self.silent.remove(&server);
             self.in_doubt.remove(&server.ip());
+            self.heard.insert(server.ip());
         }
     }
 }

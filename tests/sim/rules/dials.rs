@@ -68,8 +68,19 @@ fn slot_is_free(ledger: &Ledger, id: NodeId) -> Verdict {
         return broken("dials_have_a_cap", format!("node {id} is dialled beside {dials} others"));
     }
     let Some(to) = ledger.node(id).map(|row| row.server) else { return Ok(()) };
-    if servers.contains(&to) {
-        return broken("one_dial_a_server", format!("node {id} is the second to {to}"));
+    let others = servers.iter().filter(|server| **server == to).count();
+    // One that was found and is up shows that its server answers, once its row tells which that is.
+    let mut up = ledger.before.nodes.iter().filter(|node| node.state == "up");
+    let is_heard = ledger.heard.contains(&to.ip())
+        || up.any(|node| ledger.node(node.id).is_some_and(|row| row.server == to));
+    let is_trusted = is_heard && !ledger.silent.contains(&to);
+    if others > 0 && !is_trusted {
+        let what = format!("node {id} is the second to {to}");
+        return broken("a_server_not_heard_is_dialled_by_one", what);
+    }
+    if others >= ledger.policy().dial_concurrency_per_server as usize {
+        let what = format!("node {id} is dialled to {to} beside {others}");
+        return broken("dials_to_a_server_have_a_cap", what);
     }
     let silent = servers.iter().filter(|server| ledger.silent.contains(server)).count();
     if ledger.silent.contains(&to) && silent >= (cap / 2).max(1) {
@@ -91,7 +102,35 @@ pub(super) fn check_all(ledger: &Ledger, did: &[Did], after: &View) -> Verdict {
             return broken("dials_go_by_rank", format!("node {id} is dialled before {better}"));
         }
     }
+    are_side_by_side(ledger, after)?;
     nobody_waits_in_vain(ledger, after)
+}
+
+/// A node does not wait where its server answers and neither the server's dials nor the host's are
+/// as many as may be.
+fn are_side_by_side(ledger: &Ledger, after: &View) -> Verdict {
+    let policy = ledger.policy();
+    let per_server = policy.dial_concurrency_per_server as usize;
+    let dials: Vec<_> = ledger.calls.values().filter(|call| !call.was_up).collect();
+    let is_free = dials.len() < (policy.dial_concurrency as usize)
+        && dials.iter().all(|call| call.server().is_some());
+    if !is_free || !ledger.knows_enough() || ledger.stopping || after.host_is_unfit {
+        return Ok(());
+    }
+    let up = after.nodes.iter().filter(|node| node.state == "up");
+    let answers: Vec<_> =
+        up.filter_map(|node| ledger.node(node.id)).map(|row| row.server).collect();
+    for node in after.nodes.iter().filter(|node| node.state == "waiting") {
+        let Some(row) = ledger.node(node.id).filter(|_| !ledger.is_away(node.id)) else { continue };
+        let (server, ip) = (row.server, row.server.ip());
+        let others = dials.iter().filter(|call| call.server() == Some(ip)).count();
+        let is_trusted = answers.contains(&server) && !ledger.in_doubt.contains(&ip);
+        if is_trusted && others < per_server {
+            let what = format!("node {} waits, {others} are dialled to {server}", node.id);
+            return broken("dials_to_a_server_go_side_by_side", what);
+        }
+    }
+    Ok(())
 }
 
 /// A node that waited, and waits, and should have gone first.

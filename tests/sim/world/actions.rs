@@ -210,7 +210,10 @@ impl World {
         let pick = |values: [u64; 4]| values[usize::from(dice) % 4];
         let policy = &mut self.policy;
         match dice / 43 {
-            0 => policy.dial_concurrency = pick([1, 2, 3, 8]) as u32,
+            0 => {
+                policy.dial_concurrency = pick([1, 2, 3, 8]) as u32;
+                policy.dial_concurrency_per_server = pick([2, 1, 3, 4]) as u32;
+            }
             1 => policy.quarantine_after = pick([1, 2, 3, 5]) as u32,
             2 => policy.stop_grace = Duration::from_millis(pick([1, 400, 5000, 9000])),
             3 => policy.dial_timeout = Duration::from_secs(pick([2, 10, 30, 60])),
