@@ -107,9 +107,13 @@ pub async fn report(
 fn create(file: &Path) -> Result<std::fs::File, ReportError> {
     // No link is followed either (O_EXCL, open(2)).
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    made.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => ReportError::Exists(file.to_owned()),
-        _ => ReportError::Unwritable { path: file.to_owned(), source },
+    made.map_err(|source| {
+        let path = file.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            ReportError::Exists(path)
+        } else {
+            ReportError::Unwritable { path, source }
+        }
     })
 }
 
