@@ -308,6 +308,8 @@ mod tests {
         stage.ask(Ask::Stop);
         assert_eq!(stage.ways, [Way::Wanted { node: NODE }, Way::AllTold]);
         stage.desire(None);
+        assert_eq!(stage.ways.last(), Some(&Way::AllTold));
+        stage.wait(GRACE);
         assert_eq!(stage.ways.last(), Some(&Way::Unwanted { node: NODE }));
     }
 
