@@ -65,7 +65,7 @@ restart = [\"supervisorctl\", 5]
             "line 8, column 19 (`backoff = { min = \"9m\", jitter = 2.0 }`): tunnel.backoff.min is 9m, longer than tunnel.backoff.max, which is 5m; make this one shorter or the other one longer",
             "line 8, column 34 (`backoff = { min = \"9m\", jitter = 2.0 }`): tunnel.backoff.jitter is 2; give a number from 0.0 to 1.0",
             "line 9, column 18 (`interface_name = \"nodes\"`): tunnel.interface_name is \"nodes\"; give \"kernel\" or \"node\"",
-            "line 10, column 2 (`[nonsense]`): unknown key `nonsense`, expected one of `database`, `selection`, `tunnel`, `routing`, `hooks`, `probe`, `outage`, `backend`, `control`, `log`, `paths`",
+            "line 10, column 2 (`[nonsense]`): unknown key `nonsense`, expected one of `database`, `selection`, `tunnel`, `routing`, `hooks`, `probe`, `outage`, `backend`, `control`, `metrics`, `log`, `paths`",
             "line 14, column 29 (`restart = [\"supervisorctl\", 5]`): backend.restart has 5 in it; give a list of texts in quotes",
         ]
     );
@@ -175,7 +175,7 @@ fn a_key_of_another_section_is_told_with_that_section() {
 
 #[test]
 fn a_key_that_is_not_built_yet_is_told_as_such() {
-    assert_eq!(fault("[metrics]\nlisten = \"x\""), "`metrics` is not built yet; remove it");
+    assert_eq!(fault("[tunnel]\nengine = \"kernel\""), "`engine` is not built yet; remove it");
 }
 
 #[test]
