@@ -213,7 +213,10 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
                 if changed.is_err() {
                     return;
                 }
-                sleep_until(looked + SETTLE).await;
+                // Nothing may leave of a node that is wanted from now on.
+                if !plan::make(&wanted.borrow()).guards_more_than(&plan) {
+                    sleep_until(looked + SETTLE).await;
+                }
                 false
             }
             () = disturbed(&mut listener, &interest) => {

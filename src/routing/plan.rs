@@ -129,6 +129,11 @@ impl Plan {
         self.rules.insert(Rule::NoIpv6 { mark: table });
     }
 
+    /// Whether it guards a node that the other one does not.
+    pub(super) fn guards_more_than(&self, other: &Plan) -> bool {
+        self.routes.difference(&other.routes).any(|route| route.to == To::Nowhere)
+    }
+
     /// Whether a rule that is not wanted stays all the same.
     pub(super) fn keeps_rule(&self, rule: &Rule) -> bool {
         let guards = match rule {
@@ -218,6 +223,16 @@ mod tests {
             "fwmark 1003 unreachable (IPv6)",
         ];
         assert_eq!(rules, expected);
+    }
+
+    #[test]
+    fn who_is_wanted_anew_is_guarded_more_and_who_is_up_or_gone_is_not() {
+        let one = make(&guarded(wanted(1000, &[2])));
+        let two = make(&guarded(wanted(1000, &[2, 3])));
+        assert!(two.guards_more_than(&one) && !one.guards_more_than(&two));
+        let mut down = guarded(wanted(1000, &[2]));
+        down.tunnels.clear();
+        assert!(!make(&down).guards_more_than(&one));
     }
 
     #[test]

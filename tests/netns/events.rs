@@ -200,12 +200,13 @@ fn the_reason_of_a_call_under_way_is_not_the_failure_before_it() {
 #[test]
 fn a_row_that_is_not_selected_is_answered_with_the_pattern_that_decides() {
     let mut gateway = up();
+    gateway.end(Signal::TERM);
     for (id, status) in [(2, "weird"), (3, "speed_failed")] {
         gateway.node(id, "10.9.0.9", "secret");
         gateway.sql(&format!("UPDATE nodes SET status = '{status}' WHERE id = {id}"));
     }
-    gateway.end(Signal::TERM);
-    gateway.start().wait_state(1, "up");
+    gateway.start().wait_until("the rows", |status| status.database.was_read);
+    gateway.wait_state(1, "up");
     for (id, why) in [
         (2, "its status \"weird\" is like none of selection.statuses"),
         (3, "its status \"speed_failed\" is like \"%_failed\" of selection.exclude"),
