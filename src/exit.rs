@@ -139,7 +139,6 @@ impl Fatal for SupervisorError {
     fn exit(&self) -> Exit {
         match self {
             SupervisorError::Socket(error) => error.exit(),
-            SupervisorError::Metrics { .. } => Exit::Config,
             SupervisorError::Signals(_) | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
             SupervisorError::Part { .. } => Exit::Unreachable,
@@ -159,7 +158,6 @@ impl Fatal for PurgeError {
     fn exit(&self) -> Exit {
         match self {
             PurgeError::Lock(error) => error.exit(),
-            PurgeError::Firewall(error) => error.exit(),
             PurgeError::Running(_) | PurgeError::Left(_) => Exit::No,
         }
     }

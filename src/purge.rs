@@ -14,7 +14,7 @@ use crate::control::lock;
 use crate::control::socket::{self, SocketError};
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
-use crate::firewall::{self, FirewallError};
+use crate::firewall;
 use crate::node::NodeId;
 use crate::pppd::{self, Engine, LookError};
 use crate::routing::Router;
@@ -36,9 +36,6 @@ pub enum PurgeError {
     /// It can't be told which pppds run.
     #[error(transparent)]
     Running(#[from] LookError),
-    /// The rules of the firewall can't be taken away.
-    #[error(transparent)]
-    Firewall(#[from] FirewallError),
     /// Something is left.
     #[error("not all is gone: {0}; see why, and run connexad --purge again")]
     Left(String),
@@ -49,17 +46,16 @@ pub enum PurgeError {
 /// # Errors
 /// When a daemon runs, or something can't be taken away.
 pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeError> {
-    let only = lock::be_the_only(&config.paths)?;
-    let calls = pppd::running(&config.paths)?;
-    let mut told = list(config, &calls);
+    let mut told = list(config, &pppd::running(&config.paths)?);
     if dry_run {
         told.push("nothing was changed".to_owned());
         return Ok(told);
     }
+    let only = lock::be_the_only(&config.paths)?;
     let mut left = end_calls(config).await;
     pppd::clear_at_the_end(&config.paths, CLEARED_WITHIN).await;
     clear_routes().await;
-    firewall::remove(None).await?;
+    left.extend(firewall::remove(None).await.err().map(|error| error.to_string()));
     let peers = config.paths.ppp_dir.join("peers");
     left.extend(
         own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),

@@ -104,16 +104,6 @@ pub enum SupervisorError {
     /// Nothing can be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Figures can't be served where they are to be.
-    #[error(
-        "metrics.listen: can't listen on {address}: {source}; name an address of this host and a free port"
-    )]
-    Metrics {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// A part of the daemon has ended that must not.
     #[error("the part of connexad that {part} has failed: {how}; tunnels stay up, restart it")]
     Part {
@@ -134,7 +124,7 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
-    let figures = config.metrics.listen.map(|listen| listen_on(listen.address())).transpose()?;
+    let figures = config.metrics.listen.and_then(|listen| listen_on(listen.address()));
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
     let policy = Policy::from(&config);
     let record = |path: &PathBuf| Recorder::start(path, &policy);
@@ -157,11 +147,17 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     ended
 }
 
-fn listen_on(address: SocketAddr) -> Result<TcpListener, SupervisorError> {
-    let failed = |source| SupervisorError::Metrics { address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+/// A place for figures. Where there is none, tunnels are held all the same.
+fn listen_on(address: SocketAddr) -> Option<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    if let Err(error) = &listener {
+        tracing::error!(
+            "metrics.listen: can't listen on {address}: {error}; figures are on the control socket alone; \
+             name an address of this host and a free port, and restart connexad"
+        );
+    }
+    listener.ok()
 }
 
 /// What wakes the loop.

@@ -13,7 +13,7 @@ use super::{show_diagnosis, show_explanation};
 use crate::config::{self, Config};
 use crate::control::api::{Status, counted};
 use crate::control::client;
-use crate::desired::{self, Settings};
+use crate::desired::{self, Problem, Settings};
 use crate::exit::{Exit, Fatal};
 use crate::printable::printable;
 use crate::{command, doctor};
@@ -79,9 +79,10 @@ pub async fn report(
     let mut out = create(file)?;
     let mut parts = vec![("versions", versions())];
     daemon(socket, &mut parts).await;
-    let read = config::load(config, |_| ());
+    let used = config::file(config.map(Path::to_owned));
+    let read = config::load(used.as_deref(), |_| ());
     match &read {
-        Ok(config) => host(config, &mut parts).await,
+        Ok(config) => host(config, used.as_deref(), &mut parts).await,
         Err(error) => parts.push(("configuration", error.lines().join("\n"))),
     }
     for (title, argv) in PROGRAMS {
@@ -91,17 +92,24 @@ pub async fn report(
     for (title, part) in &parts {
         let _ = writeln!(text, "==== {title} ====\n{}\n", part.trim_end());
     }
-    if let Ok(config) = &read {
-        text = without(&text, &passwords(config).await);
-    }
+    let found = match &read {
+        Ok(config) => passwords(config).await.map_err(|problem| problem.to_string()),
+        Err(error) => Err(error.lines().join("; ")),
+    };
+    let promise = match found {
+        Ok(passwords) => {
+            text = without(&text, &passwords);
+            "No password of a selected row is in it; logins and addresses are.".to_owned()
+        }
+        Err(why) => {
+            format!("Passwords could not be looked for ({why}): read it before you give it away.")
+        }
+    };
     let unwritable = |source| ReportError::Unwritable { path: file.to_owned(), source };
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(unwritable)?;
     let titles: Vec<&str> = parts.iter().map(|(title, _)| *title).collect();
     let shown = file.display();
-    Ok(format!(
-        "{shown} holds: {}. No password is in it; logins and addresses are.\n",
-        titles.join(", ")
-    ))
+    Ok(format!("{shown} holds: {}. {promise}\n", titles.join(", ")))
 }
 
 fn create(file: &Path) -> Result<std::fs::File, ReportError> {
@@ -161,13 +169,12 @@ async fn explanations(socket: &Path, status: &Status) -> String {
 }
 
 /// What is seen without the daemon.
-async fn host(config: &Config, parts: &mut Vec<(&'static str, String)>) {
-    let file = config::file(None);
-    let diagnosis = doctor::examine(config, file.as_deref()).await;
+async fn host(config: &Config, file: Option<&Path>, parts: &mut Vec<(&'static str, String)>) {
+    let diagnosis = doctor::examine(config, file).await;
     let shown = show_diagnosis(&diagnosis, false).unwrap_or_else(|error| error.to_string());
     parts.push(("doctor", shown));
     let text = toml::to_string(config).unwrap_or_else(|error| error.to_string());
-    parts.push(("configuration in force, with all defaults", text));
+    parts.push(("configuration of the file, with all defaults", text));
 }
 
 async fn answer(argv: &[&str]) -> String {
@@ -180,16 +187,19 @@ async fn answer(argv: &[&str]) -> String {
 
 /// Passwords of all rows, as far as they can be read: a program of the operator's may have written
 /// one where none should be.
-async fn passwords(config: &Config) -> Vec<String> {
-    let rows = desired::read_once(&Settings::from(config)).await.unwrap_or_default();
+async fn passwords(config: &Config) -> Result<Vec<String>, Problem> {
+    let rows = desired::read_once(&Settings::from(config)).await?;
     let nodes = rows.iter().filter_map(|row| row.candidate.node());
     let mut passwords: Vec<String> = nodes
-        .map(|node| node.password.reveal().to_owned())
+        .flat_map(|node| {
+            let password = node.password.reveal();
+            [password.to_owned(), printable(password)]
+        })
         .filter(|password| password.chars().count() >= SHORTEST)
         .collect();
     passwords.sort_unstable_by_key(|password| std::cmp::Reverse(password.len()));
     passwords.dedup();
-    passwords
+    Ok(passwords)
 }
 
 fn without(text: &str, passwords: &[String]) -> String {

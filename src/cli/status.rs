@@ -98,7 +98,7 @@ pub fn show_status(
 ) -> Result<String, JsonError> {
     let nodes = view.nodes(status, SortBy::Worst);
     let mut text = if nodes.is_empty() && !status.nodes.is_empty() {
-        "no node is like that\n".to_owned()
+        "no node matches these filters\n".to_owned()
     } else {
         table(&nodes, terminal)
     };

@@ -66,7 +66,7 @@ fn next(node: &Node) -> String {
 
 fn reason(node: &Node) -> String {
     if node.leaves_at.is_some() {
-        return "its row is away".to_owned();
+        return "its row is missing from the database".to_owned();
     }
     node.reason.as_ref().map_or_else(String::new, |reason| printable(&reason.message))
 }

@@ -98,7 +98,7 @@ fn in_words(event: &Event) -> String {
             format!("connexad {version} (process {pid}): {}", summary(status))
         }
         What::Node { node } => self::node(node),
-        What::Gone { id } => format!("node {id}: let go; its row is gone or no longer selected"),
+        What::Gone { id } => format!("node {id} removed: its row is gone or no longer selected"),
         What::Outage { outage: now } => outage(now),
         What::Database { database } => match &database.problem {
             Some(problem) => format!("the node database can't be used: {}", printable(problem)),

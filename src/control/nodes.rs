@@ -62,16 +62,16 @@ async fn not_selected(
 fn reason(status: &str, why: Why) -> LastError {
     let (message, remedy) = match why {
         Why::Excluded(pattern) => (
-            format!("its status {status:?} is like {pattern:?} of selection.exclude"),
+            format!("its status {status:?} matches {pattern:?} of selection.exclude"),
             "set another status in its row, or change selection.exclude",
         ),
         Why::NotListed => (
-            format!("its status {status:?} is like none of selection.statuses"),
+            format!("its status {status:?} matches none of selection.statuses"),
             "set another status in its row, or change selection.statuses",
         ),
         Why::NoAddress => ("it has no address".to_owned(), "set one in its row"),
         Why::Selected => {
-            ("it was no candidate when the table was read last".to_owned(), "ask again in a moment")
+            ("it was not selected at the last read".to_owned(), "ask again in a few seconds")
         }
     };
     LastError { kind: "not_selected".to_owned(), message, remedy: Some(remedy.to_owned()) }

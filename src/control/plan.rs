@@ -14,7 +14,7 @@ use super::api::{Plan, SCHEMA_VERSION, Step};
 use super::question::{Question, Refusal};
 use super::shown::{key_change, until};
 use crate::config::{self, Config};
-use crate::core::event::{Event, Input, Ranked, Rows};
+use crate::core::event::{Event, Input, Rows};
 use crate::core::policy::Policy;
 use crate::core::report::NodeReport;
 use crate::core::time::Now;
@@ -22,6 +22,8 @@ use crate::core::{Core, State};
 use crate::desired::{self, Settings};
 use crate::node::NodeId;
 
+/// Why a node is wanted no more.
+const GONE: &str = "its row is gone or no longer selected";
 /// For what is sent.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 /// The longest that is taken in, bytes.
@@ -34,10 +36,14 @@ pub(super) async fn plan(
 ) -> Result<Plan, Refusal> {
     let (config, _) = ask(questions, Question::Config).await?;
     let changes = other.as_ref().map_or_else(Vec::new, |other| config::changes(&config, other));
+    let before = Settings::from(&config);
     let config = other.unwrap_or(config);
-    let rows = desired::read_once(&Settings::from(&config)).await;
+    let settings = Settings::from(&config);
+    let rows = desired::read_once(&settings).await;
     let rows =
         rows.map_err(|problem| Refusal::NotNow(format!("the nodes can't be read: {problem}")))?;
+    // As the reader of the database tells them.
+    let rows = if settings == before { Rows::All(rows) } else { Rows::Reselected(rows) };
     let (core, now) = ask(questions, Question::Core).await?;
     let before = nodes(&core);
     let after = nodes(&judged(*core, &config, rows, now));
@@ -74,12 +80,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Refusal> {
 }
 
 /// The core as it would be.
-fn judged(mut core: Core, config: &Config, rows: Vec<Ranked>, now: Now) -> Core {
+fn judged(mut core: Core, config: &Config, rows: Rows, now: Now) -> Core {
     let places = config.selection.max_tunnels;
-    let events = [
-        Event::Policy(Box::new(Policy::from(config))),
-        Event::Desired { rows: Rows::All(rows), places },
-    ];
+    let events = [Event::Policy(Box::new(Policy::from(config))), Event::Desired { rows, places }];
     for event in events {
         // Its effects are carried out by nobody.
         drop(core.handle(Input { now, event }));
@@ -102,9 +105,12 @@ fn compare(
         plan.steps.push(Step { node: id.0, action: action.to_owned(), in_seconds, why });
     };
     let Some(after) = after else {
-        return step("let_go", None, "its row is gone or no longer selected".to_owned());
+        return step("let_go", None, GONE.to_owned());
     };
     let reason = || after.reason.as_ref().map_or(String::new(), |reason| reason.message());
+    if let Some(at) = after.leaves_at {
+        return step("hang_up", Some(until(at, now)), GONE.to_owned());
+    }
     let next = after.next_attempt.map(|at| until(at, now));
     let was = before.map(|before| before.state);
     match after.state {

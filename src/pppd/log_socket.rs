@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
 
+use crate::atomic_file;
 use crate::node::NodeId;
 
 /// The socket of a call that runs; its file goes with it.
@@ -33,8 +34,7 @@ impl LogSocket {
     /// When there can be none. The call goes on without, and less is known of its end.
     pub(super) fn open(run_dir: &Path, node: NodeId) -> io::Result<Self> {
         let path = path(run_dir, node);
-        // An earlier daemon's; anything but a socket is not ours.
-        if path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket()) {
+        if is_ours(&path) {
             std::fs::remove_file(&path)?;
         }
         let socket = Blocking::bind(&path)?;
@@ -51,6 +51,22 @@ impl LogSocket {
     /// Takes one line in, if there is one.
     pub(super) fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_recv(buffer)
+    }
+}
+
+/// An earlier daemon's; anything but a socket is not ours.
+fn is_ours(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket())
+}
+
+/// Removes the sockets that a daemon which was killed has left. Not while one runs.
+pub(super) fn remove_left(run_dir: &Path) {
+    for name in atomic_file::names(run_dir).unwrap_or_default() {
+        let node = name.strip_suffix(".log").and_then(NodeId::from_peer_name);
+        let path = run_dir.join(&name);
+        if node.is_some() && is_ours(&path) {
+            let _ = std::fs::remove_file(&path);
+        }
     }
 }
 

@@ -164,6 +164,7 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>
 /// run.
 pub(crate) async fn clear_at_the_end(paths: &Paths, within: Duration) {
     leftovers::clear_at_the_end(paths, within).await;
+    log_socket::remove_left(&paths.run_dir);
 }
 
 /// The pppds of our nodes that run just now.

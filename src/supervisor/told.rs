@@ -105,7 +105,10 @@ impl Supervisor {
     fn tell_the_whole(&mut self, now: Now) {
         let whole = self.whole(&self.core.report_whole(), now);
         let Some(before) = self.teller.whole.replace(whole.clone()) else { return };
-        if before.outage != whole.outage {
+        // When the window ends is worked out anew each time, and its end alone is no news.
+        let timeless =
+            |outage: &api::Outage| api::Outage { next_evaluation_at: None, ..outage.clone() };
+        if timeless(&before.outage) != timeless(&whole.outage) {
             self.teller.tell(What::Outage { outage: Box::new(whole.outage) }, now);
         }
         if before.database != whole.database {

@@ -208,8 +208,8 @@ fn a_row_that_is_not_selected_is_answered_with_the_pattern_that_decides() {
     gateway.start().wait_until("the rows", |status| status.database.was_read);
     gateway.wait_state(1, "up");
     for (id, why) in [
-        (2, "its status \"weird\" is like none of selection.statuses"),
-        (3, "its status \"speed_failed\" is like \"%_failed\" of selection.exclude"),
+        (2, "its status \"weird\" matches none of selection.statuses"),
+        (3, "its status \"speed_failed\" matches \"%_failed\" of selection.exclude"),
     ] {
         let node = in_full(&gateway, id);
         assert_eq!((&node["state"], &node["login"]), (&json!("not_selected"), &json!("admin")));

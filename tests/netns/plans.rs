@@ -113,3 +113,12 @@ fn a_reload_of_a_wrong_file_fails_with_each_of_its_faults() {
     assert!(told.contains("tunnel.mtu") && told.contains("did you mean `mtu`?"), "{told}");
     assert_eq!(gateway.status().unwrap().counts.get("up"), Some(&2));
 }
+
+#[test]
+fn nodes_that_another_selection_leaves_out_are_hung_up_whatever_grace_a_missing_row_has() {
+    let mut gateway = Gateway::configured("selection.absence_grace = '5s'");
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    let plan = under(&gateway, "selection = { statuses = ['weird'], absence_grace = '5s' }");
+    assert_eq!(steps(&plan), [(1, "hang_up")]);
+}

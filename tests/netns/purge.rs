@@ -45,6 +45,7 @@ fn what_connexad_wrote_goes_and_what_others_wrote_stays() {
         "ppp/peers/connexa-node-2",
         "run/connexad.lock",
         "control/connexad.sock",
+        "run/connexa-node-1.log",
         "state/stopped",
     ]
     .into_iter()
@@ -106,6 +107,8 @@ fn while_a_daemon_runs_it_is_refused() {
 #[test]
 fn a_host_that_has_nothing_of_connexad_is_left_as_it_is() {
     let gateway = Gateway::new();
+    assert!(purge(&gateway, &["--dry-run"]).status.success());
     let done = purge(&gateway, &[]);
     assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(fs::read_dir(gateway.path("run")).unwrap().count(), 0);
 }

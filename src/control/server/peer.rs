@@ -33,6 +33,17 @@ impl Peer {
         Ok(Peer { uid, pid, is_admin })
     }
 
+    /// What could show more of this host than its nodes is root's.
+    ///
+    /// # Errors
+    /// When it is another's.
+    pub(in crate::control) fn must_be_root(self, what: &str) -> Result<(), Refusal> {
+        if self.uid == 0 {
+            return Ok(());
+        }
+        Err(Refusal::NotAllowed(format!("{what} needs root; ask again as root, e.g. by sudo")))
+    }
+
     /// Whoever can connect may read.
     ///
     /// # Errors

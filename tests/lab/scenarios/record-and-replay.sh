@@ -23,6 +23,6 @@ told=$(journal -t connexad | ups_and_downs)
 expect_equal "what the journal tells of the tunnel" 'UP DOWN UP' \
   "$(grep -oE 'is (UP|DOWN)' <<<"$told" | cut -d' ' -f2 | xargs)"
 expect_equal "what the replay tells of it" "$told" "$(ups_and_downs </run/lab-replay)"
-expect "the replay ends with the tunnel up" grep -x '.* inputs; 1 tunnels up at the end' /run/lab-replay
+expect "the replay ends with the tunnel up" grep -x '.* inputs; 1 tunnel up at the end' /run/lab-replay
 expect "no password is in the recording" not grep -F hush-4711 "$recording"
 expect_equal "who may read it" 600 "$(stat -c %a "$recording")"
