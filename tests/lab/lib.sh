@@ -258,6 +258,15 @@ expect_equal() { [[ $2 == "$3" ]] || fail "not so: $1"$'\n'"  expected: $2"$'\n'
 
 # --- between scenarios
 
+# nothing_lost FILE: what `ping` wrote there has an answer to each request; the last one may have been on its way when
+# it was ended.
+nothing_lost() {
+  local sent
+  sent=$(grep -oP '^[0-9]+(?= packets transmitted)' "$1") || return
+  grep -oP 'icmp_seq=\K[0-9]+' "$1" |
+    awk -v sent="$sent" '$1 != NR { gap = 1 } END { exit gap || NR == 0 || NR < sent - 1 }'
+}
+
 no_process() { ! pgrep -x "$1"; }
 
 begin() {
