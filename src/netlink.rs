@@ -12,7 +12,7 @@ use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
     NlasIterator,
 };
-use netlink_sys::{AsyncSocketExt, Socket, SocketAddr, TokioSocket};
+use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -44,22 +44,8 @@ pub(crate) fn send(
     socket.send_to(&bytes, &kernel(), 0).map(drop)
 }
 
-/// Waits for the kernel's next datagram. False where it has dropped some, because nobody read them.
-pub(crate) async fn receive(socket: &TokioSocket, datagram: &mut Datagram) -> io::Result<bool> {
-    loop {
-        match socket.recv_from(datagram.buffer()).await {
-            Ok(sender) if is_kernel(&sender) => return Ok(true),
-            Ok(_) => datagram.clear(),
-            Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A socket that is read many datagrams at a time. While it is [muted](Inbox::mute), what arrives
-/// waits in the kernel's buffer and wakes nobody.
+/// A socket that is read without a wait in the system call. While it is [muted](Inbox::mute), what
+/// arrives waits in the kernel's buffer and wakes nobody.
 pub(crate) struct Inbox {
     socket: Arc<Socket>,
     /// What wakes who waits; none while it is muted.
@@ -104,6 +90,19 @@ impl Inbox {
         arrivals.readable().await?.clear_ready();
         self.is_empty = false;
         Ok(())
+    }
+
+    /// Waits for the kernel's next datagram. False where it has dropped some, because nobody read
+    /// them. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self, datagram: &mut Datagram) -> io::Result<bool> {
+        loop {
+            self.wait().await?;
+            match self.receive(datagram)? {
+                Received::Datagram => return Ok(true),
+                Received::Lost => return Ok(false),
+                Received::Nothing => {}
+            }
+        }
     }
 
     /// The kernel's next datagram, without waiting.

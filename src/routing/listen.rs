@@ -6,25 +6,24 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use futures::FutureExt;
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_LINK};
 
 use super::kernel::{RoutingError, is_ours, table_of};
 use super::plan::{Plan, Route};
 use crate::core::event::IfIndex;
-use crate::netlink::{self, Datagram};
+use crate::netlink::{Datagram, Inbox, Received};
 
 /// The bit of the group `RTNLGRP_IPV6_RULE` (linux/rtnetlink.h).
 const IPV6_RULE: u32 = 1 << 18;
 
 /// The listening socket.
 pub(super) struct Listener {
-    socket: TokioSocket,
+    inbox: Inbox,
     datagram: Datagram,
 }
 
@@ -77,11 +76,12 @@ impl Interest {
 impl Listener {
     /// Subscribes.
     pub(super) fn open() -> Result<Self, RoutingError> {
-        let mut socket = TokioSocket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(RoutingError::Socket)?;
         let groups = RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE | RTMGRP_LINK | IPV6_RULE;
         let groups = SocketAddr::new(0, groups);
-        socket.socket_mut().bind(&groups).map_err(RoutingError::Socket)?;
-        Ok(Listener { socket, datagram: Datagram::new() })
+        socket.bind(&groups).map_err(RoutingError::Socket)?;
+        let inbox = Inbox::new(socket).map_err(RoutingError::Socket)?;
+        Ok(Listener { inbox, datagram: Datagram::new() })
     }
 
     /// Returns when something has changed that matters.
@@ -98,7 +98,7 @@ impl Listener {
                     Ok(None) => break,
                 }
             }
-            if !netlink::receive(&self.socket, &mut self.datagram).await? {
+            if !self.inbox.next(&mut self.datagram).await? {
                 return Ok(());
             }
         }
@@ -106,11 +106,6 @@ impl Listener {
 
     /// Forgets the changes that have come so far: a look that follows sees them.
     pub(super) fn skip(&mut self) {
-        loop {
-            let heard = self.socket.recv_from(self.datagram.buffer()).now_or_never();
-            if heard.is_none_or(|heard| heard.is_err()) {
-                break;
-            }
-        }
+        while let Ok(Received::Datagram) = self.inbox.receive(&mut self.datagram) {}
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
+use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_LINK};
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use super::SurroundingsError;
 use super::message::{Address, List, News};
 use crate::core::event::IfIndex;
 use crate::core::surroundings::Subnet;
-use crate::netlink::{self, Datagram};
+use crate::netlink::{self, Datagram, Inbox};
 
 /// For one list. A million routes take some seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ pub(super) enum Heard {
 
 /// Hears of changes.
 pub(super) struct Ear {
-    socket: TokioSocket,
+    inbox: Inbox,
     datagram: Datagram,
     /// PPP links, whose addresses matter to nobody here.
     ppp: BTreeSet<IfIndex>,
@@ -43,11 +43,11 @@ pub(super) struct Ear {
 
 impl Ear {
     pub(super) fn open() -> Result<Self, SurroundingsError> {
-        let mut socket =
-            TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
         let groups = SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE);
-        socket.socket_mut().bind(&groups).map_err(failed("subscribe to routes"))?;
-        Ok(Ear { socket, datagram: Datagram::new(), ppp: BTreeSet::new() })
+        socket.bind(&groups).map_err(failed("subscribe to routes"))?;
+        let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
+        Ok(Ear { inbox, datagram: Datagram::new(), ppp: BTreeSet::new() })
     }
 
     /// The next change that matters. Dropping the future loses nothing.
@@ -65,7 +65,7 @@ impl Ear {
                     return Ok(heard);
                 }
             }
-            if !netlink::receive(&self.socket, &mut self.datagram).await? {
+            if !self.inbox.next(&mut self.datagram).await? {
                 return Ok(Heard::New);
             }
         }
@@ -135,11 +135,11 @@ async fn ask(list: List, mut take: impl FnMut(News)) -> Result<(), SurroundingsE
 }
 
 async fn answer(list: List, take: &mut impl FnMut(News)) -> std::io::Result<()> {
-    let socket = TokioSocket::new(NETLINK_ROUTE)?;
-    netlink::send(socket.socket_ref(), NLM_F_REQUEST | NLM_F_DUMP, 1, list)?;
+    let mut inbox = Inbox::new(Socket::new(NETLINK_ROUTE)?)?;
+    netlink::send(inbox.socket(), NLM_F_REQUEST | NLM_F_DUMP, 1, list)?;
     let mut datagram = Datagram::new();
     loop {
-        if !netlink::receive(&socket, &mut datagram).await? {
+        if !inbox.next(&mut datagram).await? {
             continue;
         }
         while let Ok(Some(message)) = datagram.next() {

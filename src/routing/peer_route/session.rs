@@ -6,14 +6,14 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkMessage, NetlinkPayload};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
+use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_LINK};
 use rustix::io::Errno;
 use socket2::SockRef;
 
 use super::message::{AddressRoute, News, Request};
 use super::{PeerRouteError, filter};
-use crate::netlink::{self, Datagram};
+use crate::netlink::{self, Datagram, Inbox};
 
 /// What comes out of the socket, in the kernel's order.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum Heard {
 }
 
 pub(super) struct Session {
-    socket: TokioSocket,
+    inbox: Inbox,
     datagram: Datagram,
     /// A list is under way. The kernel makes one at a time.
     listing: bool,
@@ -41,17 +41,17 @@ impl Session {
     /// Subscribes.
     pub(super) fn open() -> Result<Self, PeerRouteError> {
         let failed = |what| move |source| PeerRouteError::Socket { what, source };
-        let mut socket =
-            TokioSocket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
         // Lets the kernel pick the routes out; older ones list all, which is as good.
-        let _ = socket.socket_mut().set_netlink_get_strict_chk(true);
+        let _ = socket.set_netlink_get_strict_chk(true);
         // Without it all is heard, which costs more and harms nothing.
-        if let Err(error) = SockRef::from(socket.socket_ref()).attach_filter(&filter::program()) {
+        if let Err(error) = SockRef::from(&socket).attach_filter(&filter::program()) {
             tracing::debug!("Routes of peers: foreign routes are heard too: {error}");
         }
         let groups = SocketAddr::new(0, RTMGRP_IPV4_ROUTE | RTMGRP_LINK);
-        socket.socket_mut().bind(&groups).map_err(failed("subscribe to routes"))?;
-        Ok(Session { socket, datagram: Datagram::new(), listing: false, again: false })
+        socket.bind(&groups).map_err(failed("subscribe to routes"))?;
+        let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
+        Ok(Session { inbox, datagram: Datagram::new(), listing: false, again: false })
     }
 
     /// Asks for all routes, which come as if they were new.
@@ -70,7 +70,7 @@ impl Session {
     }
 
     fn send(&mut self, number: u32, request: Request) -> Result<(), PeerRouteError> {
-        netlink::send(self.socket.socket_ref(), request.flags(), number, request)
+        netlink::send(self.inbox.socket(), request.flags(), number, request)
             .map_err(|source| PeerRouteError::Socket { what: "send a request", source })
     }
 
@@ -84,7 +84,7 @@ impl Session {
                     return Ok(heard);
                 }
             }
-            let received = netlink::receive(&self.socket, &mut self.datagram).await;
+            let received = self.inbox.next(&mut self.datagram).await;
             if !received
                 .map_err(|source| PeerRouteError::Socket { what: "hear of routes", source })?
             {
