@@ -1,6 +1,7 @@
 //! Netlink datagrams, cut into their messages (netlink(7)).
 
 pub(crate) mod filter;
+pub(crate) mod numbers;
 #[cfg(test)]
 pub(crate) mod testing;
 

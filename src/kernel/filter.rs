@@ -13,10 +13,10 @@ use std::os::fd::AsFd;
 use netlink_packet_core::NLM_F_MULTIPART;
 use socket2::{SockFilter, SockRef};
 
-use super::message::{RTM_DELLINK, RTM_NEWLINK};
 use crate::netlink::filter::{
     DROP, FLAGS, JEQ, JSET, LDB_ABS, LINK_FLAGS, PASS, POINT_TO_POINT, RET, TYPE,
 };
+use crate::netlink::numbers::{RTM_DELLINK, RTM_NEWLINK};
 
 /// Has the kernel drop the changes of links that are not point-to-point.
 ///

@@ -11,22 +11,11 @@ use netlink_packet_route::address::{AddressHeader, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 
 use crate::core::event::{IfIndex, LinkAddress};
+use crate::netlink::numbers::{
+    ADDRESS_HEADER, IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, LINK_HEADER, RTM_DELADDR, RTM_DELLINK,
+    RTM_NEWADDR, RTM_NEWLINK,
+};
 use crate::netlink::{attribute, ipv4};
-
-/// Message types (linux/rtnetlink.h).
-pub(super) const RTM_NEWLINK: u16 = 16;
-pub(super) const RTM_DELLINK: u16 = 17;
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
-
-/// Sizes of `struct ifinfomsg` (linux/rtnetlink.h) and `struct ifaddrmsg` (linux/if_addr.h).
-const LINK_HEADER: usize = 16;
-const ADDRESS_HEADER: usize = 8;
-
-/// Attributes (linux/if_link.h, linux/if_addr.h).
-const IFLA_IFNAME: u16 = 3;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
 
 /// What one message tells of links and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

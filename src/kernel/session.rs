@@ -192,7 +192,7 @@ mod tests {
     fn removal(payload: usize) -> Vec<u8> {
         let mut header = vec![0; 16];
         header[..4].copy_from_slice(&u32::try_from(16 + payload).unwrap().to_ne_bytes());
-        header[4..6].copy_from_slice(&super::super::message::RTM_DELLINK.to_ne_bytes());
+        header[4..6].copy_from_slice(&crate::netlink::numbers::RTM_DELLINK.to_ne_bytes());
         let link = [&[0, 0, 0, 0][..], &4_u32.to_ne_bytes(), &[0; 8]].concat();
         [&header, &link[..payload]].concat()
     }

@@ -9,27 +9,17 @@ use std::net::Ipv4Addr;
 use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 
 use crate::core::event::IfIndex;
+use crate::netlink::numbers::{
+    ADDRESS_HEADER, IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, LINK_HEADER, ROUTE_HEADER, RTM_DELADDR,
+    RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
+};
 use crate::netlink::{attribute, ipv4};
 
-/// Message types, and the sizes of `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`
-/// (linux/rtnetlink.h, linux/if_addr.h).
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+/// Message types (linux/rtnetlink.h).
 const RTM_GETLINK: u16 = 18;
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
-const RTM_GETROUTE: u16 = 26;
-const LINK_HEADER: usize = 16;
-const ADDRESS_HEADER: usize = 8;
-const ROUTE_HEADER: usize = 12;
 
-/// Attributes (linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h).
-const IFLA_IFNAME: u16 = 3;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
+/// Attributes of a route (linux/rtnetlink.h).
 const RTA_GATEWAY: u16 = 5;
 const RTA_MULTIPATH: u16 = 9;
 /// The size of `struct rtnexthop`, which begins with its length and attributes (linux/rtnetlink.h).

@@ -237,15 +237,7 @@ fn explained(gateway: &Gateway, id: u32) -> String {
 
 #[test]
 fn each_state_is_explained_with_its_cause_what_comes_next_and_the_command() {
-    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
-    gateway.nodes(2);
-    gateway.server("10.9.0.3", &json!({ "password": "another" }));
-    gateway.node(3, "10.9.0.3", "secret");
-    gateway.node(4, "nowhere", "secret");
-    gateway.start().wait_until("all settled", |status| {
-        let is = |state: &str| status.counts.get(state).copied().unwrap_or_default();
-        (is("up"), is("quarantined"), is("invalid")) == (2, 1, 1)
-    });
+    let gateway = Gateway::mixed();
     run(&mut gateway.connexactl(&["stop", "2"]));
     gateway.wait_state(2, "stopped");
     for (id, says) in [

@@ -28,6 +28,12 @@ const IPTABLES: [&str; 2] = ["--filter", "iptables"];
 struct Host(Namespace);
 
 impl Host {
+    /// Another chain drops what comes in, behind those that were there.
+    fn drops_late(&self) {
+        let hook = "{ type filter hook input priority 10; policy drop; }";
+        run(self.0.command("nft").args(["add", "chain", "inet", "f", "late", hook]));
+    }
+
     fn new() -> Self {
         Host(Namespace::new())
     }
@@ -187,15 +193,7 @@ fn check_knows_the_servers_that_the_rules_are_for_and_its_advice_keeps_to_them()
     host.done(&[&["apply", "--server", "10.0.0.1", "--server", "10.0.0.2"], &INTO]);
     let well = "ok      no chain drops TCP port 1723 or GRE of the servers that rules are for\n";
     assert_eq!(host.told(&[&["check"]]), (0, well.to_owned()));
-    let drop = [
-        "add",
-        "chain",
-        "inet",
-        "f",
-        "late",
-        "{ type filter hook input priority 10; policy drop; }",
-    ];
-    run(host.0.command("nft").args(drop));
+    host.drops_late();
     let (code, said) = host.told(&[&["check"]]);
     let advice = "→ connexactl firewall apply --server 10.0.0.1 --server 10.0.0.2\n";
     assert!(code == 1 && said.contains(advice), "{said}");
@@ -210,15 +208,7 @@ fn rules_for_the_nodes_are_known_as_such() {
     let (config, host) = (gateway.path("connexad.toml"), Host::with(STRICT));
     let of_nodes = ["--of-nodes", "--config", config.to_str().unwrap()];
     host.done(&[&["apply"], &INTO, &of_nodes]);
-    let drop = [
-        "add",
-        "chain",
-        "inet",
-        "f",
-        "late",
-        "{ type filter hook input priority 10; policy drop; }",
-    ];
-    run(host.0.command("nft").args(drop));
+    host.drops_late();
     let (code, said) = host.told(&[&["check"]]);
     assert!(code == 1 && said.contains("→ connexactl firewall apply --of-nodes\n"), "{said}");
     host.done(&[&["remove"]]);

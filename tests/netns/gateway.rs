@@ -175,6 +175,20 @@ impl Gateway {
         }
     }
 
+    /// Nodes 1 and 2 are up, 3 is quarantined, 4 can't be dialled.
+    pub(crate) fn mixed() -> Self {
+        let mut gateway = Self::configured("tunnel.quarantine_after = 1");
+        gateway.nodes(2);
+        gateway.server("10.9.0.3", &json!({ "password": "another" }));
+        gateway.node(3, "10.9.0.3", "secret");
+        gateway.node(4, "nowhere", "secret");
+        gateway.start().wait_until("all settled", |status| {
+            let is = |state: &str| status.counts.get(state).copied().unwrap_or_default();
+            (is("up"), is("quarantined"), is("invalid")) == (2, 1, 1)
+        });
+        gateway
+    }
+
     /// A command line of the daemon, in the namespace, on this sandbox's configuration.
     pub(crate) fn connexad(&self, arguments: &[&str]) -> Command {
         let mut command = self.namespace.command(CONNEXAD);

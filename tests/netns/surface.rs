@@ -12,20 +12,6 @@ use crate::gateway::{CONNEXACTL, Gateway};
 use crate::namespace::run;
 use crate::programs::http;
 
-/// Nodes 1 and 2 are up, 3 is quarantined, 4 can't be dialled.
-fn gateway() -> Gateway {
-    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
-    gateway.nodes(2);
-    gateway.server("10.9.0.3", &json!({ "password": "another" }));
-    gateway.node(3, "10.9.0.3", "secret");
-    gateway.node(4, "nowhere", "secret");
-    gateway.start().wait_until("all settled", |status| {
-        let is = |state: &str| status.counts.get(state).copied().unwrap_or_default();
-        (is("up"), is("quarantined"), is("invalid")) == (2, 1, 1)
-    });
-    gateway
-}
-
 /// The ids of the lines, in order.
 fn ids(table: &str) -> Vec<u32> {
     let first = |line: &str| line.split(' ').next().and_then(|word| word.parse().ok());
@@ -39,7 +25,7 @@ fn status(gateway: &Gateway, more: &[&str]) -> String {
 
 #[test]
 fn the_table_shows_the_worst_first_and_ends_in_a_summary_of_words() {
-    let gateway = gateway();
+    let gateway = Gateway::mixed();
     let table = status(&gateway, &[]);
     assert!(ids(&table).starts_with(&[3, 4, 1, 2]), "{table}");
     let summary = "4 nodes: 1 invalid, 1 quarantined, 2 up; outage check: 0 of 3 windows in a row \
@@ -49,7 +35,7 @@ fn the_table_shows_the_worst_first_and_ends_in_a_summary_of_words() {
 
 #[test]
 fn lines_are_picked_and_sorted_as_asked() {
-    let gateway = gateway();
+    let gateway = Gateway::mixed();
     assert_eq!(ids(&status(&gateway, &["--state", "up"])), [1, 2]);
     assert_eq!(ids(&status(&gateway, &["--server", "10.9.0.3"])), [3]);
     assert_eq!(ids(&status(&gateway, &["--sort", "id"])), [1, 2, 3, 4]);
@@ -76,7 +62,7 @@ fn on_a_terminal(gateway: &Gateway, columns: u32, before: &str) -> String {
 
 #[test]
 fn on_a_terminal_the_table_fits_and_has_colours_unless_they_are_not_wanted() {
-    let gateway = gateway();
+    let gateway = Gateway::mixed();
     let coloured = on_a_terminal(&gateway, 80, "");
     assert!(coloured.contains("\u{1b}[31mquarantined"), "{coloured}");
     for columns in [20, 80] {
@@ -92,7 +78,7 @@ fn on_a_terminal_the_table_fits_and_has_colours_unless_they_are_not_wanted() {
 
 #[test]
 fn figures_count_what_happened() {
-    let gateway = gateway();
+    let gateway = Gateway::mixed();
     let text = run(&mut gateway.connexactl(&["metrics"]));
     for line in [
         "connexa_ppp_interfaces 2",
@@ -138,7 +124,7 @@ fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
 
 #[test]
 fn a_shell_completes_commands_and_the_nodes_of_the_daemon() {
-    let gateway = gateway();
+    let gateway = Gateway::mixed();
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&mut gateway.connexactl(&["completions", shell]));
         assert!(script.contains("CONNEXACTL_COMPLETE"), "{script}");

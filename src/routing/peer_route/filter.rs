@@ -7,10 +7,11 @@
 use netlink_packet_core::{NLM_F_MULTIPART, NLMSG_ERROR};
 use socket2::SockFilter;
 
-use super::message::{KERNEL, RTM_DELLINK, RTM_NEWROUTE};
+use super::message::KERNEL;
 use crate::netlink::filter::{
     DROP, FLAGS, JEQ, JSET, LDB_ABS, LINK_FLAGS, PASS, POINT_TO_POINT, RET, ROUTE_PROTOCOL, TYPE,
 };
+use crate::netlink::numbers::{RTM_DELLINK, RTM_NEWROUTE};
 
 /// A jump's offsets count from the next step.
 pub(super) fn program() -> [SockFilter; 12] {

@@ -9,13 +9,9 @@ use netlink_packet_core::{
 
 use crate::core::event::IfIndex;
 use crate::netlink;
-
-/// Message types, and the size of `struct rtmsg` (linux/rtnetlink.h).
-pub(super) const RTM_DELLINK: u16 = 17;
-pub(super) const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
-const RTM_GETROUTE: u16 = 26;
-const ROUTE_HEADER: usize = 12;
+use crate::netlink::numbers::{
+    ROUTE_HEADER, RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE,
+};
 
 /// `AF_INET`, `RT_TABLE_MAIN`, `RTPROT_KERNEL`, `RT_SCOPE_LINK`, `RTN_UNICAST`.
 const INET: u8 = 2;
