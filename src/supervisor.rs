@@ -8,7 +8,6 @@ mod policy;
 mod reload;
 mod told;
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +123,8 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;
-    let figures = config.metrics.listen.and_then(|listen| listen_on(listen.address()));
+    let figures =
+        config.metrics.listen.and_then(|listen| control::server::listen(listen.address()));
     let (questions_in, questions) = mpsc::channel(QUESTION_QUEUE);
     let policy = Policy::from(&config);
     let record = |path: &PathBuf| Recorder::start(path, &policy);
@@ -145,19 +145,6 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
         recorder.finish();
     }
     ended
-}
-
-/// A place for figures. Where there is none, tunnels are held all the same.
-fn listen_on(address: SocketAddr) -> Option<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    if let Err(error) = &listener {
-        tracing::error!(
-            "metrics.listen: can't listen on {address}: {error}; figures are on the control socket alone; \
-             name an address of this host and a free port, and restart connexad"
-        );
-    }
-    listener.ok()
 }
 
 /// What wakes the loop.

@@ -6,7 +6,7 @@ mod peer;
 mod places;
 mod wire;
 
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdListener;
 use std::thread;
 use std::time::Duration;
@@ -26,6 +26,19 @@ use places::{Places, Refused};
 const OF_THE_NETWORK: u32 = u32::MAX;
 /// After a connection could not be accepted, which is mostly for want of file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// A place for figures. Where there is none, tunnels are held all the same.
+pub(crate) fn listen(address: SocketAddr) -> Option<StdTcpListener> {
+    let listener = StdTcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    if let Err(error) = &listener {
+        tracing::error!(
+            "metrics.listen: can't listen on {address}: {error}; figures are on the control socket alone; \
+             name an address of this host and a free port, and restart connexad"
+        );
+    }
+    listener.ok()
+}
 
 /// Serves the API until it is dropped, in a thread of its own.
 pub(crate) async fn serve(
