@@ -49,7 +49,7 @@ fn an_adopted_tunnel_that_falls_is_dialled_again() {
     kill(pid.unwrap(), Signal::KILL);
     let node = gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != pid);
     assert!(!node.adopted);
-    assert!(gateway.log().contains("so its exit code can't be read"), "{}", gateway.log());
+    gateway.wait_log("so its exit code can't be read");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_stopped_node_stays_down_over_restarts_of_the_daemon() {
         gateway.start().wait_state(2, "up");
         gateway.wait_state(1, "stopped");
         assert_eq!(gateway.dialled(1), 1);
-        assert!(gateway.log().contains("Stopped by the operator earlier: node 1"));
+        gateway.wait_log("Stopped by the operator earlier: node 1");
     }
 }
 
