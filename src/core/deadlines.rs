@@ -11,9 +11,9 @@ use super::{Core, Turn};
 use crate::node::NodeId;
 
 impl Core {
-    /// A node's deadline has come. Whether it is that of its row, which has stayed away.
-    pub(super) fn expire(&mut self, id: NodeId, turn: &mut Turn) -> bool {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return false };
+    /// A node's deadline has come.
+    pub(super) fn expire(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         if tunnel.untold().is_some_and(|fall| fall.tell_by <= turn.at()) {
             let said = tunnel.run().and_then(|run| run.said.best());
             let said = said.map(|failure| failure.message.clone());
@@ -31,12 +31,10 @@ impl Core {
             Phase::Stopping(stopping) => stopping.expire(id, self.policy.stop_grace, turn),
         }
         let leaves_at = self.tunnels.get(&id).and_then(Tunnel::leaves_at);
-        let has_parted = leaves_at.is_some_and(|at| at <= turn.at());
-        if has_parted {
+        if leaves_at.is_some_and(|at| at <= turn.at()) {
             self.part(id, turn);
         }
         self.reconcile(id, turn);
-        has_parted
     }
 
     fn expire_call(&mut self, id: NodeId, turn: &mut Turn) {

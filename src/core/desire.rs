@@ -27,6 +27,7 @@ impl Core {
         }
         let mut changes = Turn { now: turn.now, effects: Vec::new() };
         let were_away = self.kept_while_away();
+        let mut touched = None;
         match rows {
             Rows::All(rows) => self.want_only(rows, &mut changes),
             Rows::Reselected(rows) => {
@@ -34,6 +35,8 @@ impl Core {
                 self.part_with_all(&mut changes);
             }
             Rows::Changes { rows, gone } => {
+                let ids = gone.iter().copied().chain(rows.iter().map(|row| row.candidate.id()));
+                touched = Some(ids.map(|id| (id, self.server_of(id))).collect());
                 self.drop_rows(gone, &mut changes);
                 self.take_rows(rows, &mut changes);
             }
@@ -48,17 +51,11 @@ impl Core {
         if is_first {
             self.keep_only_what_is_known(turn);
         }
-        self.follow_servers(turn);
+        match touched {
+            Some(nodes) => self.follow_servers_of(nodes, turn),
+            None => self.follow_all_servers(turn),
+        }
         self.trim_pool(turn);
-    }
-
-    /// Which rows there are has changed: their servers are known, and no others.
-    pub(super) fn follow_servers(&mut self, turn: &mut Turn) {
-        let wanted =
-            || (self.tunnels.values()).filter_map(|t| t.want.node()).chain(self.pool.rows());
-        let servers = wanted().collect();
-        self.dialing.keep_servers(wanted().map(|node| node.server));
-        self.set_servers(servers, turn);
     }
 
     /// Once the rows and the calls that run are known, nothing is kept of any other node.

@@ -136,16 +136,11 @@ impl Dialing {
     }
 
     /// Forgets what is known of servers that no node has any more.
-    pub(super) fn keep_servers(&mut self, wanted: impl Iterator<Item = ServerAddr>) {
+    pub(super) fn keep_servers(&mut self, is_wanted: impl Fn(ServerAddr) -> bool) {
         let is_known = |server: &Server| server.heard || server.doubted.is_some();
         let known = self.servers.iter().filter(|(_, server)| is_known(server));
-        let mut gone: BTreeSet<ServerAddr> = known.map(|(address, _)| *address).collect();
-        if gone.is_empty() {
-            return;
-        }
-        for server in wanted {
-            gone.remove(&server);
-        }
+        let known = known.map(|(address, _)| *address);
+        let gone: Vec<ServerAddr> = known.filter(|address| !is_wanted(*address)).collect();
         for server in gone {
             self.change(server, |s| (s.heard, s.doubted) = (false, None));
         }
@@ -273,7 +268,7 @@ mod tests {
         dialing.heard_of(server(1), false);
         dialing.heard_of(server(2), true);
         dialing.leave(NodeId(1));
-        dialing.keep_servers(std::iter::empty());
+        dialing.keep_servers(|_| false);
         assert!(dialing.servers.is_empty() && dialing.doubted.is_empty());
     }
 }

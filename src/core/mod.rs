@@ -29,6 +29,7 @@ mod probe;
 pub mod reason;
 pub mod report;
 mod second_calls;
+mod servers;
 #[cfg(test)]
 mod stage;
 mod state;
@@ -55,9 +56,10 @@ use outage::Outage;
 use policy::Policy;
 use pool::{Claim, Pool};
 use second_calls::SecondCalls;
+use servers::Servers;
 use state::Rest;
 pub use state::State;
-use surroundings::{Servers, Surroundings};
+use surroundings::Surroundings;
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
 use tunnel::{Phase, Tunnel, Want};
@@ -263,13 +265,12 @@ impl Core {
     }
 
     fn serve_deadlines(&mut self, turn: &mut Turn) {
-        let mut has_parted = false;
+        let mut before = Vec::new();
         while let Some(id) = self.timers.take_due(turn.at()) {
-            has_parted |= self.expire(id, turn);
+            before.push((id, self.server_of(id)));
+            self.expire(id, turn);
         }
-        if has_parted {
-            self.follow_servers(turn);
-        }
+        self.follow_servers_of(before, turn);
         self.end_second_calls(turn);
         self.host.expire(turn.at());
         self.close_window(turn);

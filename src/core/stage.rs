@@ -317,7 +317,7 @@ impl Stage {
     }
 }
 
-fn node(password: &str) -> Node {
+pub(super) fn node(password: &str) -> Node {
     Node {
         status: "speed_ok".into(),
         ..Node::new(

@@ -4,7 +4,7 @@
 //! Our end's address becomes one of the host's own, whatever is done: the kernel looks at its table
 //! `local` before all others. Packets that the host sends to it never leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::change::Way;
 use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
+use super::servers::Servers;
 use super::stopping::Why;
 use super::{Core, Turn};
-use crate::node::{Node, NodeId, ServerAddr};
+use crate::node::{NodeId, ServerAddr};
 
 /// What the host has to reach, as far as no row tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +59,11 @@ enum Clash {
 impl Surroundings {
     /// What would be lost if this address were one of the host's own; the worst of it.
     fn clash(&self, local: Ipv4Addr, servers: &Servers) -> Option<Clash> {
-        if let Err(refused) = ServerAddr::new(local) {
-            return Some(Clash::NoHost(refused.to_string()));
-        }
-        let server = servers.0.get(&local).map(|node| Clash::Server(*node));
+        let local_as_server = match ServerAddr::new(local) {
+            Ok(address) => address,
+            Err(refused) => return Some(Clash::NoHost(refused.to_string())),
+        };
+        let server = servers.first_of(local_as_server).map(Clash::Server);
         server
             .or_else(|| self.gateways.contains(&local).then_some(Clash::Gateway))
             .or_else(|| self.resolvers.contains(&local).then_some(Clash::Resolver))
@@ -94,21 +96,6 @@ impl fmt::Display for Clash {
     }
 }
 
-/// The servers of the rows, each with the first node that has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Servers(BTreeMap<Ipv4Addr, NodeId>);
-
-impl<'a> FromIterator<&'a Node> for Servers {
-    fn from_iter<T: IntoIterator<Item = &'a Node>>(nodes: T) -> Self {
-        let mut servers = BTreeMap::new();
-        for node in nodes {
-            let first = servers.entry(node.server.ip()).or_insert(node.id);
-            *first = node.id.min(*first);
-        }
-        Servers(servers)
-    }
-}
-
 impl Core {
     /// The host's surroundings are others now.
     pub(super) fn surrounded(&mut self, surroundings: Surroundings, turn: &mut Turn) {
@@ -116,15 +103,8 @@ impl Core {
         self.judge_tunnels(turn);
     }
 
-    /// The rows' servers are these now.
-    pub(super) fn set_servers(&mut self, servers: Servers, turn: &mut Turn) {
-        if servers != self.servers {
-            self.servers = servers;
-            self.judge_tunnels(turn);
-        }
-    }
-
-    fn judge_tunnels(&mut self, turn: &mut Turn) {
+    /// What the host has to reach, or whom rows name as servers, has changed.
+    pub(super) fn judge_tunnels(&mut self, turn: &mut Turn) {
         let ids: Vec<NodeId> = self.up.iter().copied().collect();
         for id in ids {
             self.reconcile(id, turn);
@@ -149,7 +129,8 @@ mod tests {
     use super::*;
     use crate::core::State;
     use crate::core::event::Event;
-    use crate::core::stage::{NODE, Stage};
+    use crate::core::stage::{NODE, Stage, node};
+    use crate::node::Node;
 
     fn subnet(interface: &str, address: [u8; 4], prefix: u8) -> Subnet {
         Subnet { interface: interface.into(), address: address.into(), prefix }
@@ -165,7 +146,12 @@ mod tests {
                 subnet("lo", [10, 255, 0, 1], 32),
             ]),
         };
-        let servers = Servers(BTreeMap::from([([10, 9, 0, 3].into(), NodeId(3))]));
+        let node = Node {
+            id: NodeId(3),
+            server: ServerAddr::new([10, 9, 0, 3].into()).unwrap(),
+            ..node("secret")
+        };
+        let servers = Servers::from_iter([&node]);
         host.clash(local.into(), &servers).map(|clash| clash.to_string())
     }
 

@@ -1,6 +1,7 @@
 //! When the database is read: at first, after its file changed, when the settings were sent, and
 //! again while inotify can't be trusted to tell all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -49,7 +50,7 @@ pub(crate) async fn follow(settings: watch::Receiver<Settings>, events: mpsc::Se
         has_told_all: false,
         told_by: None,
         complained_about: Vec::new(),
-        without_address: Vec::new(),
+        without_address: BTreeSet::new(),
     };
     while follower.follow_file().await.is_ok() {}
 }
@@ -70,7 +71,7 @@ struct Follower {
     /// Ids of rows that can't be nodes, as warned of last.
     complained_about: Vec<String>,
     /// Nodes without an address, as told of last.
-    without_address: Vec<NodeId>,
+    without_address: BTreeSet<NodeId>,
 }
 
 impl Follower {
@@ -158,7 +159,7 @@ impl Follower {
 
     fn tell_of_those_without_address(&mut self) {
         let ids = self.lines.without_address();
-        if ids != self.without_address && !ids.is_empty() {
+        if *ids != self.without_address && !ids.is_empty() {
             let has = if ids.len() == 1 { "selected row has" } else { "selected rows have" };
             tracing::warn!(
                 "{} {has} no ip and can't be dialled (node {}): set the ip, or another status",
@@ -166,7 +167,7 @@ impl Follower {
                 some_of(ids.iter().map(NodeId::to_string))
             );
         }
-        self.without_address = ids;
+        self.without_address.clone_from(ids);
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Lines {
     candidates: BTreeMap<NodeId, Ranked>,
     /// Those of them that have several rows.
     several: BTreeSet<NodeId>,
+    /// Those of them that have no address.
+    without_address: BTreeSet<NodeId>,
 }
 
 /// What differs from the candidates that were known before.
@@ -53,6 +55,7 @@ impl Lines {
             touched: BTreeSet::new(),
             candidates: BTreeMap::new(),
             several: BTreeSet::new(),
+            without_address: BTreeSet::new(),
         }
     }
 
@@ -116,7 +119,13 @@ impl Lines {
             } else {
                 self.several.remove(&id)
             };
-            match rows::together(&rows) {
+            let together = rows::together(&rows);
+            if together.as_ref().is_some_and(has_no_address) {
+                self.without_address.insert(id)
+            } else {
+                self.without_address.remove(&id)
+            };
+            match together {
                 Some(row) if self.candidates.get(&id) == Some(&row) => {}
                 Some(row) => {
                     self.candidates.insert(id, row.clone());
@@ -147,16 +156,18 @@ impl Lines {
     }
 
     /// Candidates that have no address, as of the last [`Lines::changes`].
-    pub(super) fn without_address(&self) -> Vec<NodeId> {
-        let reason = Invalid::no_address();
-        let has_none = |row: &&Ranked| matches!(&row.candidate, Candidate::Invalid(row) if row.reason == reason);
-        self.candidates.values().filter(has_none).map(|row| row.candidate.id()).collect()
+    pub(super) fn without_address(&self) -> &BTreeSet<NodeId> {
+        &self.without_address
     }
 
     /// Whether there are rows, and not one that a node can be made of.
     pub(super) fn are_all_unusable(&self) -> bool {
         !self.judgements.is_empty() && self.judgements.iter().all(|row| row.id().is_none())
     }
+}
+
+fn has_no_address(row: &Ranked) -> bool {
+    matches!(&row.candidate, Candidate::Invalid(row) if row.reason == Invalid::no_address())
 }
 
 fn sort(rows: &mut [Ranked]) {

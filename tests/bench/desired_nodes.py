@@ -63,6 +63,7 @@ class Daemon:
 database.path = "{database}"
 log.level = "debug"
 outage.interval = "1h"
+selection.absence_grace = "0s"
 control.socket = "{folder}/control/connexad.sock"
 [paths]
 ppp_dir = "{folder}/ppp"

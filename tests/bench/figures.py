@@ -37,8 +37,8 @@ def rounds(most, seconds):
 
 
 def cpu_ns(pid):
-    """Time that its threads have computed, by the scheduler's own clock; what threads that ended had is left out."""
-    return sum(int(fields[0]) for fields in threads(pid, "schedstat"))
+    """Time that it has computed, threads that ended included: its CPU clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime_ns(~pid << 3 | 2)
 
 
 def wake_ups(pid):
