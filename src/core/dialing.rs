@@ -16,6 +16,9 @@ pub(super) struct Dialing {
     /// Dials under way at once to a server that answers.
     per_server: u32,
     place: BTreeMap<NodeId, (u32, ServerAddr)>,
+    /// All that wait, by server and rank.
+    waiting: BTreeSet<(ServerAddr, u32, NodeId)>,
+    /// Servers of which something is known.
     servers: BTreeMap<ServerAddr, Server>,
     /// Servers with somebody waiting that may be dialled, by the rank of the first who waits.
     ready: BTreeSet<(u32, NodeId, ServerAddr)>,
@@ -25,9 +28,8 @@ pub(super) struct Dialing {
     turns: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Server {
-    waiting: BTreeSet<(u32, NodeId)>,
     /// Dials under way.
     under_way: u32,
     /// It has answered a call.
@@ -48,6 +50,7 @@ impl Dialing {
         Dialing {
             per_server,
             place: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             servers: BTreeMap::new(),
             ready: BTreeSet::new(),
             doubted: BTreeSet::new(),
@@ -58,9 +61,11 @@ impl Dialing {
 
     /// So many dials to one server from now on.
     pub(super) fn set_per_server(&mut self, per_server: u32) {
+        let waiting = self.waiting.iter().map(|(server, ..)| *server);
+        let servers: BTreeSet<ServerAddr> = waiting.collect();
+        servers.iter().for_each(|server| self.take_off(*server));
         self.per_server = per_server;
-        let servers: Vec<ServerAddr> = self.servers.keys().copied().collect();
-        servers.into_iter().for_each(|server| self.change(server, |_| ()));
+        servers.iter().for_each(|server| self.line_up(*server));
     }
 
     /// Queues a node by its rank, or moves it there.
@@ -70,17 +75,17 @@ impl Dialing {
         }
         self.leave(id);
         self.place.insert(id, (rank, server));
-        self.change(server, |s| {
-            s.waiting.insert((rank, id));
-        });
+        self.take_off(server);
+        self.waiting.insert((server, rank, id));
+        self.line_up(server);
     }
 
     /// Takes a node out of the queue.
     pub(super) fn leave(&mut self, id: NodeId) {
         if let Some((rank, server)) = self.place.remove(&id) {
-            self.change(server, |s| {
-                s.waiting.remove(&(rank, id));
-            });
+            self.take_off(server);
+            self.waiting.remove(&(server, rank, id));
+            self.line_up(server);
         }
     }
 
@@ -97,13 +102,22 @@ impl Dialing {
             return None;
         }
         let (_, server) = self.doubted.first()?;
-        let (_, id) = self.servers.get(server)?.waiting.first()?;
-        Some((*id, *server))
+        let (_, id) = self.first_waiting(*server)?;
+        Some((id, *server))
+    }
+
+    fn first_waiting(&self, server: ServerAddr) -> Option<(u32, NodeId)> {
+        let all = (server, 0, NodeId(0))..=(server, u32::MAX, NodeId(u32::MAX));
+        self.waiting.range(all).next().map(|(_, rank, id)| (*rank, *id))
+    }
+
+    fn about(&self, server: ServerAddr) -> Server {
+        self.servers.get(&server).copied().unwrap_or_default()
     }
 
     fn doubted_under_way(&self) -> usize {
-        let is_doubted = |server| self.servers.get(server).is_some_and(|s| s.doubted.is_some());
-        self.under_way.values().filter(|server| is_doubted(server)).count()
+        let is_doubted = |server: &&ServerAddr| self.about(**server).doubted.is_some();
+        self.under_way.values().filter(is_doubted).count()
     }
 
     /// A dial takes its slot.
@@ -137,10 +151,8 @@ impl Dialing {
 
     /// Forgets what is known of servers that no node has any more.
     pub(super) fn keep_servers(&mut self, is_wanted: impl Fn(ServerAddr) -> bool) {
-        let is_known = |server: &Server| server.heard || server.doubted.is_some();
-        let known = self.servers.iter().filter(|(_, server)| is_known(server));
-        let known = known.map(|(address, _)| *address);
-        let gone: Vec<ServerAddr> = known.filter(|address| !is_wanted(*address)).collect();
+        let gone = self.servers.keys().copied().filter(|address| !is_wanted(*address));
+        let gone: Vec<ServerAddr> = gone.collect();
         for server in gone {
             self.change(server, |s| (s.heard, s.doubted) = (false, None));
         }
@@ -148,22 +160,35 @@ impl Dialing {
 
     /// Changes what is known of a server, and keeps the queues in line with it.
     fn change(&mut self, address: ServerAddr, change: impl FnOnce(&mut Server)) {
-        let server = self.servers.entry(address).or_default();
-        if let Some((rank, id)) = server.waiting.first() {
-            self.ready.remove(&(*rank, *id, address));
+        self.take_off(address);
+        let mut server = self.about(address);
+        change(&mut server);
+        if server == Server::default() {
+            self.servers.remove(&address);
+        } else {
+            self.servers.insert(address, server);
         }
-        if let Some(turn) = server.doubted {
+        self.line_up(address);
+    }
+
+    /// Takes a server off the queues of those that may be dialled, before it or who waits for it
+    /// changes.
+    fn take_off(&mut self, address: ServerAddr) {
+        if let Some((rank, id)) = self.first_waiting(address) {
+            self.ready.remove(&(rank, id, address));
+        }
+        if let Some(turn) = self.about(address).doubted {
             self.doubted.remove(&(turn, address));
         }
-        change(server);
-        let is_full = server.is_full(self.per_server);
-        match (server.waiting.first(), server.doubted) {
-            (Some(_), _) if is_full => {}
-            (Some((rank, id)), None) => drop(self.ready.insert((*rank, *id, address))),
+    }
+
+    /// Queues it again, as it stands now.
+    fn line_up(&mut self, address: ServerAddr) {
+        let server = self.about(address);
+        match (self.first_waiting(address), server.doubted) {
+            (Some(_), _) if server.is_full(self.per_server) => {}
+            (Some((rank, id)), None) => drop(self.ready.insert((rank, id, address))),
             (Some(_), Some(turn)) => drop(self.doubted.insert((turn, address))),
-            (None, None) if !server.heard && server.under_way == 0 => {
-                self.servers.remove(&address);
-            }
             (None, _) => {}
         }
     }

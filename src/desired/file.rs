@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::watch::{Interest, Watch};
 
 /// A burst of changes is over when nothing more came for this long and no transaction is being
-/// written …
-const QUIET: Duration = Duration::from_millis(2);
+/// written … Tokio's timers round up to whole milliseconds, so that it is at most twice as long.
+const QUIET: Duration = Duration::from_millis(1);
 /// … or when it has lasted this long.
 const LONGEST_BURST: Duration = Duration::from_millis(50);
 
