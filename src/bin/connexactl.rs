@@ -2,114 +2,23 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::ArgValueCompleter;
+use clap::CommandFactory;
 use connexa::cli::{
-    FirewallArguments, NodeArguments, Shell, StatusView, Terminal, arguments, complete,
-    completions, fail, firewall, node, node_id, nodes, print, replay, report, show_change,
-    show_diagnosis, show_explanation, show_node, show_plan, show_reload, show_status, socket,
-    status_as_json, watch,
+    Named, Terminal, arguments, complete, completions, fail, firewall, node, print, replay, report,
+    show_change, show_diagnosis, show_explanation, show_node, show_plan, show_reload, show_status,
+    socket, status_as_json, watch,
 };
-use connexa::config::{self, ConfigError};
+use connexa::command_line::connexactl::{Arguments, Command};
+use connexa::config;
+use connexa::control::api::NodeInFull;
 use connexa::control::client;
 use connexa::core::event::Ask;
 use connexa::doctor;
 use connexa::exit::{Exit, Fatal, Refused};
 use tokio::runtime::Runtime;
-
-/// Asks connexad about its tunnels.
-#[derive(Debug, Parser)]
-#[command(name = "connexactl", version)]
-struct Arguments {
-    /// The daemon's socket [default: control.socket of the configuration]
-    #[arg(long, global = true, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]; CONNEXA_DB wins
-    /// over its database.path
-    #[arg(long, global = true, value_name = "PATH")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Show all nodes, or one in full (exit code 1 when that one is not up)
-    Status {
-        /// Only this node
-        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes), conflicts_with_all = ["states", "servers", "sort", "wide"])]
-        node: Option<u32>,
-        #[command(flatten)]
-        view: StatusView,
-    },
-    /// Show each event as it happens, a line each, also over restarts of the daemon
-    Watch,
-    /// Tell why a node is in its state, what it went through, what comes next, and the command that changes it
-    Explain {
-        /// The node's id
-        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
-        node: u32,
-    },
-    /// Show what would be done now and why; with --config FILE, what would be done under that
-    /// configuration (needs root)
-    Plan,
-    /// Print figures for Prometheus, as OpenMetrics
-    Metrics,
-    /// Read configuration and nodes again, and tell what changed (needs root)
-    Reload,
-    /// Print the script by which a shell completes this program's commands and its nodes
-    Completions {
-        /// Which shell
-        #[arg(value_enum)]
-        shell: Shell,
-    },
-    /// Write what a colleague needs to help into a new file, without passwords (needs root)
-    Report {
-        /// The file; nothing is written over
-        file: PathBuf,
-    },
-    /// Allow a node to be dialled, forget its failures and dial it (needs root)
-    Start {
-        /// The node's id
-        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
-        node: u32,
-    },
-    /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
-    Stop {
-        /// The node's id
-        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
-        node: u32,
-    },
-    /// Check this host, with or without a daemon (exit code 1 when a check has failed)
-    Doctor,
-    /// Let PPTP through this host's packet filter, and find what drops it
-    Firewall(FirewallArguments),
-    /// List and edit the nodes in the database, with or without a daemon
-    Node(NodeArguments),
-    /// Put a recording of `connexad --record` through the same build's core, and print what it does
-    Replay {
-        /// The recording
-        file: PathBuf,
-    },
-    /// Forget a node's back-off or quarantine and dial it now (needs root)
-    Retry {
-        /// The node's id
-        #[arg(value_parser = node_id, add = ArgValueCompleter::new(nodes))]
-        node: u32,
-    },
-}
-
-impl Arguments {
-    fn socket(&self) -> Result<PathBuf, ConfigError> {
-        socket(self.socket.as_deref(), self.config.as_deref())
-    }
-}
 
 fn main() -> ExitCode {
     complete(Arguments::command);
@@ -127,8 +36,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))?;
     let config = arguments.config.as_deref();
     let (text, exit) = match arguments.command {
-        Command::Status { node: Some(node), .. } => {
-            let node = runtime.block_on(client::node(&arguments.socket()?, node))?.node;
+        Command::Status { node: Some(ref named), .. } => {
+            let node = full(&runtime, arguments, named)?.node;
             let text = show_node(&node, arguments.json)?;
             (text, if node.state == "up" { Exit::Done } else { Exit::No })
         }
@@ -146,8 +55,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             runtime.block_on(watch(&socket, arguments.json, out))?;
             return Ok(Exit::Done);
         }
-        Command::Explain { node } => {
-            let node = runtime.block_on(client::node(&arguments.socket()?, node))?;
+        Command::Explain { ref node } => {
+            let node = full(&runtime, arguments, node)?;
             (show_explanation(&node, arguments.json)?, Exit::Done)
         }
         Command::Plan => {
@@ -177,21 +86,29 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         Command::Node(ref asked) => {
             (runtime.block_on(node(asked, config, arguments.json))?, Exit::Done)
         }
-        Command::Start { node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
-        Command::Stop { node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
-        Command::Retry { node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
+        Command::Start { ref node } => (change(&runtime, arguments, node, Ask::Start)?, Exit::Done),
+        Command::Stop { ref node } => (change(&runtime, arguments, node, Ask::Stop)?, Exit::Done),
+        Command::Retry { ref node } => (change(&runtime, arguments, node, Ask::Retry)?, Exit::Done),
     };
     print(&text)?;
     Ok(exit)
 }
 
+fn full(runtime: &Runtime, arguments: &Arguments, node: &Named) -> Result<NodeInFull, Refused> {
+    let socket = arguments.socket()?;
+    let id = runtime.block_on(node.id(&socket))?;
+    Ok(runtime.block_on(client::node(&socket, id))?)
+}
+
 fn change(
     runtime: &Runtime,
     arguments: &Arguments,
-    node: u32,
+    node: &Named,
     ask: Ask,
 ) -> Result<String, Refused> {
-    let node = runtime.block_on(client::change(&arguments.socket()?, node, ask))?;
+    let socket = arguments.socket()?;
+    let id = runtime.block_on(node.id(&socket))?;
+    let node = runtime.block_on(client::change(&socket, id, ask))?;
     Ok(show_change(&node, arguments.json)?)
 }
 

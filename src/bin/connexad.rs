@@ -1,11 +1,10 @@
 //! connexad: holds the tunnels up.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use connexa::cli;
-use connexa::config::{self, Config, Span, SpanError};
+use connexa::command_line::connexad::Arguments;
+use connexa::config::{self, Config};
 use connexa::control::socket;
 use connexa::exit::{Exit, Refused};
 use connexa::once;
@@ -13,44 +12,6 @@ use connexa::purge;
 use connexa::supervisor::{self, Options};
 use connexa::telemetry;
 use rustix::process::DumpableBehavior;
-
-/// Holds PPTP tunnels up.
-#[derive(Debug, Parser)]
-#[command(name = "connexad", version)]
-struct Arguments {
-    /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
-    /// Check the configuration, print it with all defaults, and exit
-    #[arg(long)]
-    check_config: bool,
-    /// Look once, print the outage object as JSON, change nothing (exit code 1 when no tunnel is up)
-    #[arg(long)]
-    once: bool,
-    /// Tell what would be done and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// End our tunnels and remove all that connexad wrote on this host, but for the configuration, the
-    /// database and recordings; with --dry-run only list it
-    #[arg(long, conflicts_with_all = ["once", "check_config", "record"])]
-    purge: bool,
-    /// Record all that the core is told to this file, for `connexactl replay`; where it exists, to
-    /// the first free of FILE.1, FILE.2 and so on
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// Length of an outage window, e.g. 30s; overrides outage.interval
-    #[arg(long, value_name = "DURATION", value_parser = window)]
-    interval: Option<Span>,
-    /// Time before the first outage window; overrides outage.startup_delay
-    #[arg(long, value_name = "DURATION")]
-    startup_delay: Option<Span>,
-}
-
-/// The length of a window, of a word of the command line.
-fn window(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
-    if span.get().is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
-}
 
 fn main() -> ExitCode {
     let arguments: Arguments = match cli::arguments("connexad") {

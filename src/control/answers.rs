@@ -24,6 +24,10 @@ use super::{events as stream, figures, nodes, plan as planning};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
+use crate::unknown::{Known, no_id};
+
+/// Of what is no id, characters that are told again.
+const LONGEST_ID: usize = 100;
 
 type Questions = mpsc::Sender<Question>;
 type PathId = Result<Path<String>, PathRejection>;
@@ -114,7 +118,7 @@ async fn make_diagnosis(questions: Questions) -> Made {
 #[utoipa::path(get, path = "/v1/nodes/{id}", params(("id" = u32, Path)),
     responses((status = 200, body = NodeInFull), Errors))]
 async fn node(State(desk): State<Desk>, id: PathId) -> Answer<NodeInFull> {
-    nodes::in_full(&desk.questions, node_id(id)?).await.map(Json)
+    nodes::in_full(&desk.questions, node_id(&desk, id).await?).await.map(Json)
 }
 
 /// Events without an end, a line each: the whole state first, then what changes. A reader that is
@@ -198,7 +202,7 @@ async fn change(
     verb: Ask,
 ) -> Answer<ChangedNode> {
     peer.must_be_allowed("changing a node")?;
-    let node = node_id(id)?;
+    let node = node_id(&desk, id).await?;
     let by = peer.to_string();
     let asked = |reply| Question::Change { node, ask: verb, by, reply };
     let changed = ask(&desk.questions, asked).await??;
@@ -234,11 +238,15 @@ pub(super) async fn ask<T>(
     answer.await.map_err(|_| Refusal::stopping())
 }
 
-fn node_id(id: PathId) -> Result<NodeId, Refusal> {
+/// The id in a path; where it is none, the nodes are looked through for what was meant.
+async fn node_id(desk: &Desk, id: PathId) -> Result<NodeId, Refusal> {
     let text = id.map(|Path(text)| text).unwrap_or_default();
-    text.parse().map(NodeId).map_err(|_| {
-        Refusal::BadId(format!("{text:?} is no node id; give a number of 0 to {}", u32::MAX))
-    })
+    if let Ok(id) = text.parse() {
+        return Ok(NodeId(id));
+    }
+    let status = ask(&desk.questions, Question::Status).await?;
+    let text: String = text.chars().take(LONGEST_ID).collect();
+    Err(Refusal::BadId(no_id(&text, status.nodes.iter().map(Known::of))))
 }
 
 fn to_bytes(answer: &impl serde::Serialize) -> Made {

@@ -13,6 +13,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::core::event::Ask;
+use crate::unknown::UnknownNode;
 pub use history::{Event, NodeInFull, Transition, What};
 pub use plan::{KeyChange, Plan, Reloaded, Step};
 
@@ -47,21 +48,9 @@ impl Status {
     /// When it is none of them.
     pub fn node(&self, id: u32) -> Result<&Node, UnknownNode> {
         let node = self.nodes.iter().find(|node| node.id == id);
-        let (nodes, database) = (self.nodes.len(), &self.database.path);
-        node.ok_or_else(|| UnknownNode { id, nodes, database: database.clone() })
+        let all = self.nodes.iter().map(|node| node.id);
+        node.ok_or_else(|| UnknownNode::among(id, all, self.database.path.clone()))
     }
-}
-
-/// A node is none of those that the daemon holds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("node {id} is not among the {} that connexad holds; is its row selected in {database}?", counted(*nodes, "node"))]
-pub struct UnknownNode {
-    /// Which node.
-    pub id: u32,
-    /// How many the daemon holds.
-    pub nodes: usize,
-    /// The file that it reads them from.
-    pub database: String,
 }
 
 /// The daemon itself.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, oneshot};
 
-use super::api::{Event, Node, NodeInFull, Reloaded, Status, Transition, UnknownNode};
+use super::api::{Event, Node, NodeInFull, Reloaded, Status, Transition};
 use super::events::Line;
 use crate::config::Config;
 use crate::core::Core;
@@ -14,6 +14,7 @@ use crate::core::time::Now;
 use crate::node::NodeId;
 use crate::stopped::Kept;
 use crate::telemetry::metrics::Metrics;
+use crate::unknown::UnknownNode;
 
 /// A question to the supervisor; the answer goes back by its channel.
 #[derive(Debug)]

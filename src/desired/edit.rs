@@ -16,6 +16,7 @@ use super::query::quoted;
 use super::rows::node_id;
 use super::schema::Columns;
 use crate::node::{NodeId, Secret};
+use crate::unknown::{Nearest, nearest};
 
 /// How long a lock of another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ pub enum EditError {
         path: PathBuf,
     },
     /// No row has this id.
-    #[error("{}: table {table:?} has no node {id}; `connexactl node list` shows those it has", path.display())]
+    #[error("{}: table {table:?} has no node {id}{}; `connexactl node list` shows those it has", path.display(), Nearest(nearest))]
     Unknown {
         /// The file.
         path: PathBuf,
@@ -78,6 +79,8 @@ pub enum EditError {
         table: String,
         /// The id asked for.
         id: NodeId,
+        /// The ids next to it.
+        nearest: Vec<u32>,
     },
     /// A row has this id already.
     #[error("node {0} is there already; `connexactl node set {0}` changes it, another id adds one")]
@@ -250,8 +253,10 @@ impl Editor {
     }
 
     fn rows(&self, id: NodeId) -> Result<&[RowId], EditError> {
-        let unknown =
-            || EditError::Unknown { path: self.path.clone(), table: self.table.clone(), id };
+        let unknown = || {
+            let nearest = nearest(id.0, self.ids.keys().map(|id| id.0));
+            EditError::Unknown { path: self.path.clone(), table: self.table.clone(), id, nearest }
+        };
         self.ids.get(&id).map(Vec::as_slice).ok_or_else(unknown)
     }
 

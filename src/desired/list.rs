@@ -6,9 +6,10 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::columns::{COLUMNS, Column, ID, node};
+use super::columns::{COLUMNS, Column, ID, IP, LOGIN, node};
 use super::rows::{Row, node_id};
 use crate::node::{Invalid, NodeId};
+use crate::unknown::Known;
 
 /// A row of the table, whether it is a candidate or not. It has no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub(crate) struct Listed {
     pub selected: bool,
     /// Why it can't be dialled.
     pub problem: Option<String>,
+}
+
+impl Listed {
+    /// What the node is known by; none where the row is no node's.
+    pub(crate) fn known(&self) -> Option<Known<'_>> {
+        let value = |wanted: &Column| {
+            let (_, text) = self.values.iter().find(|(column, _)| column.name == wanted.name)?;
+            text.as_deref()
+        };
+        Some(Known { id: self.id.number()?, ip: value(&IP), login: value(&LOGIN) })
+    }
 }
 
 impl Serialize for Listed {
@@ -45,6 +57,16 @@ pub(crate) enum ListedId {
     Node(NodeId),
     /// Any other; NULL is shown as that word.
     Other(String),
+}
+
+impl ListedId {
+    /// The number, where it is a node's.
+    pub(crate) fn number(&self) -> Option<u32> {
+        match self {
+            ListedId::Node(id) => Some(id.0),
+            ListedId::Other(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for ListedId {

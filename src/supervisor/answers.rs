@@ -8,6 +8,7 @@ use crate::control::{api, shown};
 use crate::core::event::{Ask, Event};
 use crate::core::report::{Report, Row};
 use crate::node::NodeId;
+use crate::unknown::UnknownNode;
 
 impl Supervisor {
     pub(super) fn answer(&mut self, question: Question) {
@@ -34,7 +35,7 @@ impl Supervisor {
         }
     }
 
-    fn node(&self, id: NodeId) -> Result<api::Node, api::UnknownNode> {
+    fn node(&self, id: NodeId) -> Result<api::Node, UnknownNode> {
         let now = self.clock.now();
         let node = self.core.report_one(id).map(|report| shown::node(&report, now));
         node.ok_or_else(|| self.not_held(id))
@@ -90,9 +91,10 @@ impl Supervisor {
         }
     }
 
-    fn not_held(&self, id: NodeId) -> api::UnknownNode {
+    fn not_held(&self, id: NodeId) -> UnknownNode {
         let database = self.config.database.path.display().to_string();
-        api::UnknownNode { id: id.0, nodes: self.core.states().count(), database }
+        let all: Vec<u32> = self.core.states().map(|(id, _)| id.0).collect();
+        UnknownNode::among(id.0, all.into_iter(), database)
     }
 
     /// Why this can't be done to a node, where the answer is no.

@@ -77,7 +77,10 @@ fn a_node_that_is_not_there_is_unknown() {
     for verb in ["start", "stop", "retry"] {
         let (code, message) = failure(&mut gateway.connexactl(&[verb, "7"]));
         assert_eq!(code, Some(1));
-        assert!(message.contains("node 7 is not among the 1 node that"), "{message}");
+        assert!(
+            message.contains("no node 7: the nearest is 1 (1 node held by connexad)"),
+            "{message}"
+        );
     }
 }
 
@@ -91,7 +94,10 @@ fn starting_a_node_that_lost_its_row_says_that_nothing_is_dialled() {
     gateway.wait_until("no node", |status| status.nodes.is_empty());
     let (code, message) = failure(&mut gateway.connexactl(&["start", "1"]));
     assert_eq!(code, Some(1));
-    assert!(message.contains("node 1 is not stopped any more; node 1 is not among"), "{message}");
+    assert!(
+        message.contains("node 1 is not stopped any more; no node 1 (0 nodes held"),
+        "{message}"
+    );
     assert!(!gateway.read("state/stopped").lines().any(|line| line == "1"));
 }
 

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::password::PasswordFrom;
 use super::problem::NodeError;
-use crate::cli::node_id;
+use crate::cli::{Named, node_id};
 use crate::desired::{COLUMNS, Choice, Column, Edited, Fields, OfNew};
 
 /// The database and what is to be done with it.
@@ -29,8 +29,8 @@ pub enum NodeCommand {
     /// Remove nodes, all or none of them
     Remove {
         /// Their ids
-        #[arg(required = true, value_parser = node_id)]
-        nodes: Vec<u32>,
+        #[arg(required = true)]
+        nodes: Vec<Named>,
     },
     /// Add nodes from a CSV file, all or none of them
     #[command(long_about = about_import())]
@@ -59,8 +59,7 @@ pub struct Added {
 #[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
 pub struct Changed {
     /// Its id
-    #[arg(value_parser = node_id)]
-    pub(super) node: u32,
+    pub(super) node: Named,
     #[command(flatten)]
     values: Values<false>,
     /// Ask for a new password

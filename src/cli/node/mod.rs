@@ -16,11 +16,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Number;
 
+use crate::cli::Named;
 use crate::config;
 use crate::control::api::seconds;
 use crate::desired::{self, Editor, Listed, ListedId, Problem, Settings};
 use crate::node::NodeId;
 use crate::printable::printable;
+use crate::unknown::{nearest, no_id};
 use arguments::{Added, Changed};
 
 /// Does what is asked, and returns the text to print.
@@ -76,7 +78,7 @@ async fn add(settings: &Settings, new: &Added) -> Result<Vec<NodeId>, NodeError>
 }
 
 async fn set(settings: &Settings, change: &Changed) -> Result<Vec<NodeId>, NodeError> {
-    let id = NodeId(change.node);
+    let id = id(&change.node, settings).await?;
     let mut fields = change.fields()?;
     if change.sets_password() {
         // Nobody is asked for the password of a node that is not there.
@@ -89,8 +91,11 @@ async fn set(settings: &Settings, change: &Changed) -> Result<Vec<NodeId>, NodeE
     Ok(vec![id])
 }
 
-async fn remove(settings: &Settings, nodes: &[u32]) -> Result<Vec<NodeId>, NodeError> {
-    let ids: BTreeSet<NodeId> = nodes.iter().copied().map(NodeId).collect();
+async fn remove(settings: &Settings, nodes: &[Named]) -> Result<Vec<NodeId>, NodeError> {
+    let mut ids = BTreeSet::new();
+    for node in nodes {
+        ids.insert(id(node, settings).await?);
+    }
     let mut editor = Editor::begin(settings).await?;
     for id in &ids {
         editor.remove(*id).await?;
@@ -99,13 +104,26 @@ async fn remove(settings: &Settings, nodes: &[u32]) -> Result<Vec<NodeId>, NodeE
     Ok(ids.into_iter().collect())
 }
 
+/// The id that was named; where it is none, the rows that have this address or login are told.
+async fn id(node: &Named, settings: &Settings) -> Result<NodeId, NodeError> {
+    match node {
+        Named::Id(id) => Ok(NodeId(*id)),
+        Named::Other(text) => {
+            let rows = desired::list(settings).await.unwrap_or_default();
+            Err(NodeError::NoId(no_id(text, rows.iter().filter_map(Listed::known))))
+        }
+    }
+}
+
 fn find(rows: &[Listed], id: NodeId, settings: &Settings) -> Result<(), NodeError> {
     if rows.iter().any(|row| row.id == ListedId::Node(id)) {
         return Ok(());
     }
     let database = &settings.database;
     let (path, table) = (database.path.clone(), database.table.clone());
-    Err(desired::EditError::Unknown { path, table, id }.into())
+    let ids: Vec<u32> = rows.iter().filter_map(|row| row.id.number()).collect();
+    let nearest = nearest(id.0, ids.into_iter());
+    Err(desired::EditError::Unknown { path, table, id, nearest }.into())
 }
 
 /// What was done to which nodes, and which of them are not dialled for all that. Tunnels of those

@@ -28,6 +28,9 @@ pub enum NodeError {
     /// A value of the command line that would make the row invalid.
     #[error("{0}")]
     Value(Invalid),
+    /// What was named is no id.
+    #[error("{0}")]
+    NoId(String),
     /// A password that would make the row invalid.
     #[error("{0}")]
     Password(Invalid),
@@ -88,7 +91,10 @@ impl Fatal for NodeError {
             NodeError::Create(
                 CreateError::Exists(_) | CreateError::NoFolder(_) | CreateError::Failed { .. },
             ) => Exit::No,
-            NodeError::Value(_) | NodeError::Password(_) | NodeError::Nothing => Exit::Usage,
+            NodeError::Value(_)
+            | NodeError::NoId(_)
+            | NodeError::Password(_)
+            | NodeError::Nothing => Exit::Usage,
             NodeError::NoPassword { source, .. } | NodeError::NoFile { source, .. } => {
                 if source.kind() == ErrorKind::PermissionDenied {
                     Exit::Permission

@@ -1,0 +1,107 @@
+//! What can be said to connexactl.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::{FirewallArguments, Named, NodeArguments, Shell, StatusView, nodes, socket};
+use crate::config::ConfigError;
+
+/// Asks connexad about its tunnels.
+#[derive(Debug, Parser)]
+#[command(name = "connexactl", version)]
+pub struct Arguments {
+    /// The daemon's socket [default: control.socket of the configuration]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]; CONNEXA_DB wins
+    /// over its database.path
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What is asked.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show all nodes, or one in full (exit code 1 when that one is not up)
+    Status {
+        /// Only this node
+        #[arg(add = ArgValueCompleter::new(nodes), conflicts_with_all = ["states", "servers", "sort", "wide"])]
+        node: Option<Named>,
+        /// Of all nodes, which ones and how.
+        #[command(flatten)]
+        view: StatusView,
+    },
+    /// Show each event as it happens, a line each, also over restarts of the daemon
+    Watch,
+    /// Tell why a node is in its state, what it went through, what comes next, and the command that changes it
+    Explain {
+        /// The node's id
+        #[arg(add = ArgValueCompleter::new(nodes))]
+        node: Named,
+    },
+    /// Show what would be done now and why; with --config FILE, what would be done under that
+    /// configuration (needs root)
+    Plan,
+    /// Print figures for Prometheus, as OpenMetrics
+    Metrics,
+    /// Read configuration and nodes again, and tell what changed (needs root)
+    Reload,
+    /// Print the script by which a shell completes this program's commands and its nodes
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write what a colleague needs to help into a new file, without passwords (needs root)
+    Report {
+        /// The file; nothing is written over
+        file: PathBuf,
+    },
+    /// Allow a node to be dialled, forget its failures and dial it (needs root)
+    Start {
+        /// The node's id
+        #[arg(add = ArgValueCompleter::new(nodes))]
+        node: Named,
+    },
+    /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
+    Stop {
+        /// The node's id
+        #[arg(add = ArgValueCompleter::new(nodes))]
+        node: Named,
+    },
+    /// Check this host, with or without a daemon (exit code 1 when a check has failed)
+    Doctor,
+    /// Let PPTP through this host's packet filter, and find what drops it
+    Firewall(FirewallArguments),
+    /// List and edit the nodes in the database, with or without a daemon
+    Node(NodeArguments),
+    /// Put a recording of `connexad --record` through the same build's core, and print what it does
+    Replay {
+        /// The recording
+        file: PathBuf,
+    },
+    /// Forget a node's back-off or quarantine and dial it now (needs root)
+    Retry {
+        /// The node's id
+        #[arg(add = ArgValueCompleter::new(nodes))]
+        node: Named,
+    },
+}
+
+impl Arguments {
+    /// The socket that this command line means.
+    ///
+    /// # Errors
+    /// When a named configuration can't be used.
+    pub fn socket(&self) -> Result<PathBuf, ConfigError> {
+        socket(self.socket.as_deref(), self.config.as_deref())
+    }
+}
