@@ -6,6 +6,11 @@ sbin := $(DESTDIR)$(PREFIX)/sbin
 bin := $(DESTDIR)$(PREFIX)/bin
 units := $(DESTDIR)/etc/systemd/system
 config := $(DESTDIR)/etc/connexa/connexad.toml
+share := $(DESTDIR)$(PREFIX)/share
+bash := $(share)/bash-completion/completions/connexactl
+zsh := $(share)/zsh/site-functions/_connexactl
+fish := $(share)/fish/vendor_completions.d/connexactl.fish
+pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$(subst .,,$(suffix $(page)))/$(page))
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
@@ -49,8 +54,9 @@ bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life"
 	@cargo build --quiet --release --bins
 	@tests/bench/run $(B)
 
-docs: compiler ## writes docs/configuration.md, docs/columns.md and a chapter of docs/operations.md anew from the source
+docs: compiler ## writes docs/man, docs/configuration.md, docs/columns.md and a chapter of docs/operations.md anew from the source
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_page_of_the_configuration_is_what_the_source_says
+	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_pages_of_the_manual_are_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_page_of_the_columns_is_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_chapter_of_lines_and_exit_codes_is_what_the_source_says
 
@@ -60,13 +66,18 @@ lint: compiler ## formatting, clippy with warnings denied, and that the core rea
 	@$(need) /usr/bin/python3=python3
 	@tests/pure-core
 
-install: compiler ## release programs, unit, example configuration and group onto this host
+install: compiler ## release programs, unit, pages of the manual, completions, example configuration and group onto this host
 	@cargo build --quiet --release --bins
 	@install -d $(sbin) $(bin) $(units) $(dir $(config))
 	@install -m 755 target/release/connexad $(sbin)/
 	@install -m 755 target/release/connexactl $(bin)/
 	@sed 's|/usr/local/|$(PREFIX)/|' systemd/connexad.service >target/connexad.service
 	@install -m 644 target/connexad.service $(units)/
+	@for page in $(pages); do install -D -m 644 docs/man/$${page##*/} $$page; done
+	@install -d $(dir $(bash) $(zsh) $(fish))
+	@target/release/connexactl completions bash >$(bash)
+	@target/release/connexactl completions zsh >$(zsh)
+	@target/release/connexactl completions fish >$(fish)
 	@if [ ! -e $(config) ] && [ -e docs/connexad.example.toml ]; then \
 	  install -m 640 docs/connexad.example.toml $(config); fi
 ifeq ($(DESTDIR),)
@@ -83,11 +94,11 @@ deb: compiler ## a Debian package of the release programs, in target/deb
 	@$(need) dpkg-deb=dpkg strip=binutils
 	@systemd/deb/build target/deb
 
-uninstall: ## takes programs and unit off this host; `connexad --purge` before it takes away what connexad wrote
+uninstall: ## takes programs, unit, pages and completions off this host; `connexad --purge` before it takes away what connexad wrote
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl disable --now connexad.service || true; fi
 endif
-	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service
+	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(bash) $(zsh) $(fish) $(pages)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif

@@ -15,6 +15,13 @@ use crate::printable::printable;
 
 /// The variable by which a shell asks.
 const VARIABLE: &str = "CONNEXACTL_COMPLETE";
+/// Where zsh loads the script at the first tab key, as it does with those of packages, that key is
+/// to be answered, too.
+const AT_FIRST: &str = "
+if [[ $funcstack[1] == _connexactl ]]; then
+    _clap_dynamic_completer_connexactl
+fi
+";
 /// Nobody waits longer for a list of nodes.
 const NODES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -53,7 +60,11 @@ pub fn completions(shell: Shell) -> Result<String, Refused> {
     completer
         .write_registration(VARIABLE, "connexactl", "connexactl", "connexactl", &mut script)
         .map_err(|error| failed(&error))?;
-    String::from_utf8(script).map_err(|error| failed(&error))
+    let script = String::from_utf8(script).map_err(|error| failed(&error))?;
+    Ok(match shell {
+        Shell::Zsh => script + AT_FIRST,
+        Shell::Bash | Shell::Fish => script,
+    })
 }
 
 /// The nodes of the daemon that runs, for the shell; none where it does not answer.

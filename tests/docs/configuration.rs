@@ -13,7 +13,10 @@ const HEAD: &str = "# Configuration
 
 Made from the source by `make docs`, which overwrites every change; `make test` fails when it is stale.
 
-The file is `/etc/connexa/connexad.toml`, or the one that `--config` names. It is TOML. Every key may be left out;
+";
+
+/// What holds for all keys.
+pub(crate) const ABOUT: &str = "The file is `/etc/connexa/connexad.toml`, or the one that `--config` names. It is TOML. Every key may be left out;
 without the default file all defaults hold. `connexad --check-config` checks the file and prints what is in force, or
 tells all that is wrong, a line for each fault with its place, its key and the remedy; an unknown key is told with the one
 that was meant. Only a fault of TOML's grammar is told alone. The file is a plain one of at most 1 MiB, in UTF-8.
@@ -38,7 +41,7 @@ fn the_page_of_the_configuration_is_what_the_source_says() {
 }
 
 fn page() -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = HEAD.to_owned() + ABOUT;
     for section in sections() {
         let _ = write!(page, "\n## [{}]\n\n{}\n", section.name, section.about);
         page.push_str(
@@ -57,7 +60,7 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-fn kind(key: &Key) -> String {
+pub(crate) fn kind(key: &Key) -> String {
     if !key.words.is_empty() {
         return "word".to_owned();
     }
@@ -76,11 +79,11 @@ fn kind(key: &Key) -> String {
     .to_owned()
 }
 
-fn default(key: &Key) -> String {
+pub(crate) fn default(key: &Key) -> String {
     default_of(&key.name).map_or_else(|| "unset".to_owned(), |value| code(&value.to_string()))
 }
 
-fn values(key: &Key) -> String {
+pub(crate) fn values(key: &Key) -> String {
     if key.words.is_empty() {
         return range(&key.name, &key.kind);
     }

@@ -1,5 +1,5 @@
-//! The documents: what they name exists, what they show as a command is run, and the page of the
-//! configuration is made from the source.
+//! The documents: what they name exists, what they show as a command is run, the page of the
+//! configuration and those of the manual are made from the source.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,6 +21,7 @@ mod namespace;
 mod commands;
 mod configuration;
 mod keys;
+mod manual;
 mod names;
 mod pages;
 mod programs;

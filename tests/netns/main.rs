@@ -19,6 +19,7 @@ mod api;
 mod backend;
 mod broken_database;
 mod broken_host;
+mod completions;
 mod dialing;
 mod doctor;
 mod events;

@@ -1,4 +1,4 @@
-//! `connexactl` as an operator's surface: the table, figures, completions, the report.
+//! `connexactl` as an operator's surface: the table, figures, the report.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -120,26 +120,6 @@ fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
     second.nodes(1);
     second.start().wait_state(1, "up");
     second.assert_logged("metrics.listen: can't listen on 192.0.2.1:9723", 1);
-}
-
-#[test]
-fn a_shell_completes_commands_and_the_nodes_of_the_daemon() {
-    let gateway = Gateway::mixed();
-    for shell in ["bash", "zsh", "fish"] {
-        let script = run(&mut gateway.connexactl(&["completions", shell]));
-        assert!(script.contains("CONNEXACTL_COMPLETE"), "{script}");
-    }
-    let socket = gateway.path("control/connexad.sock");
-    let complete = |words: &[&str]| {
-        // As the script of bash asks, with what an operator has typed.
-        let mut command = Command::new(CONNEXACTL);
-        command.args(["--", "connexactl", "--socket"]).arg(&socket).args(words);
-        command.env("CONNEXACTL_COMPLETE", "bash").env("_CLAP_IFS", "\n");
-        command.env("_CLAP_COMPLETE_INDEX", (words.len() + 2).to_string());
-        run(&mut command)
-    };
-    assert!(complete(&["expl"]).contains("explain"));
-    assert!(complete(&["retry", ""]).starts_with("1\n2\n3\n4\n"));
 }
 
 fn report(gateway: &Gateway, file: &std::path::Path) -> Output {
