@@ -47,7 +47,7 @@ pub(super) fn holders(proc: Proc, inodes: &BTreeSet<u32>) -> BTreeMap<u32, BTree
 }
 
 /// What is known of a process; `None` when it is gone.
-pub(super) fn of(proc: Proc, pid: Pid) -> Option<Owner> {
+pub(crate) fn of(proc: Proc, pid: Pid) -> Option<Owner> {
     let parent = proc.parent(pid)?;
     Some(Owner { pid, parent, command: command(proc, pid), service: Service::of(proc, pid) })
 }

@@ -1,18 +1,36 @@
 //! Can the node database be read, and its rows be dialled?
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Config;
 use crate::core::event::{Candidate, Ranked};
-use crate::desired::{self, Settings};
+use crate::desired::{self, Problem, Settings};
+use crate::node::Node;
 
 const CHECK: &str = "database";
 
-pub(super) async fn check(config: &Config) -> Finding {
+/// What reading the table came to.
+#[derive(Debug)]
+pub(super) struct Read(Result<Result<Vec<Ranked>, Problem>, Elapsed>);
+
+pub(super) async fn read(config: &Config) -> Read {
+    Read(timeout(ANSWER_WITHIN, desired::read_once(&Settings::from(config))).await)
+}
+
+impl Read {
+    /// The nodes that can be dialled; none where the table can't be read.
+    pub(super) fn nodes(&self) -> Option<Vec<&Node>> {
+        let Ok(Ok(rows)) = &self.0 else { return None };
+        Some(rows.iter().filter_map(|row| row.candidate.node()).collect())
+    }
+}
+
+pub(super) fn check(config: &Config, read: &Read) -> Finding {
     let path = config.database.path.display();
-    match timeout(ANSWER_WITHIN, desired::read_once(&Settings::from(config))).await {
-        Ok(Ok(candidates)) => judge(&path.to_string(), &candidates),
+    match &read.0 {
+        Ok(Ok(candidates)) => judge(&path.to_string(), candidates),
         // The problem names its own remedy.
         Ok(Err(problem)) => Finding::failed(
             CHECK,

@@ -1,26 +1,41 @@
 //! Checks of this host, each with a remedy; they need no daemon.
 
+mod clock;
 mod configuration;
 mod database;
+mod firewall;
+mod group;
+mod hooks;
+mod kernel_modules;
+mod leftovers;
+mod limits;
 mod managers;
+mod mtu;
+mod older_manager;
 mod port;
 mod ppp;
 mod ppp_options;
 mod ppp_scripts;
 mod restart_command;
 mod reverse_path;
+mod secret_files;
+mod socket;
+mod unit;
+mod versions;
 mod when_down;
 
 use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join_all, ready};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::control::api::SCHEMA_VERSION;
+use crate::firewall::Server;
+use database::Read;
 
 /// For one question to a program of this host or to its files. supervisorctl starts a Python first,
 /// which takes seconds where the processor is slow and busy.
@@ -86,19 +101,56 @@ impl Finding {
 /// Makes all checks of a configuration and of the file that it was read from, where there is one.
 /// Each question has its limit, whatever hangs.
 pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
+    let rows = database::read(config).await;
+    let servers = servers(&rows).await;
     let checks: Vec<BoxFuture<'_, Vec<Finding>>> = vec![
         Box::pin(configuration::check(file).map(Vec::from_iter)),
+        Box::pin(socket::check(&config.control.socket).map(one)),
+        at_once(one(group::check(&config.control))),
+        at_once(one(unit::check())),
+        Box::pin(older_manager::check()),
+        Box::pin(kernel_modules::check(config).map(Vec::from_iter)),
         Box::pin(ppp::check(&config.paths)),
+        Box::pin(versions::check(&config.paths)),
         Box::pin(ppp_options::check(config)),
         Box::pin(ppp_scripts::check(&config.paths.ppp_dir).map(one)),
-        Box::pin(database::check(config).map(one)),
+        Box::pin(secret_files::check(config)),
+        at_once(one(database::check(config, &rows))),
+        at_once(limits::check(tunnels(config, &rows))),
+        Box::pin(firewall::check(&servers)),
+        at_once(one(mtu::check(config.tunnel.mtu, &servers))),
+        Box::pin(leftovers::check(config, &rows).map(one)),
+        Box::pin(hooks::check(&config.hooks)),
         Box::pin(restart_command::check(&config.backend).map(one)),
         Box::pin(managers::check(&config.backend).map(one)),
         Box::pin(port::check(&config.backend)),
         Box::pin(reverse_path::check(config).map(one)),
         Box::pin(when_down::check(config).map(one)),
+        Box::pin(clock::check().map(one)),
     ];
     Diagnosis { schema_version: SCHEMA_VERSION, findings: join_all(checks).await.concat() }
+}
+
+/// The servers of the nodes, with the ways to them.
+async fn servers(rows: &Read) -> Vec<Server> {
+    let nodes = rows.nodes().unwrap_or_default();
+    let mut addresses: Vec<_> = nodes.iter().map(|node| node.server.ip()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    crate::firewall::servers(addresses).await
+}
+
+/// How many tunnels are to be up at once.
+fn tunnels(config: &Config, rows: &Read) -> usize {
+    let nodes = rows.nodes().map_or(0, |nodes| nodes.len());
+    match usize::try_from(config.selection.max_tunnels) {
+        Ok(most) if most > 0 => nodes.min(most),
+        Ok(_) | Err(_) => nodes,
+    }
+}
+
+fn at_once(findings: Vec<Finding>) -> BoxFuture<'static, Vec<Finding>> {
+    Box::pin(ready(findings))
 }
 
 fn one(finding: Finding) -> Vec<Finding> {

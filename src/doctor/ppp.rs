@@ -7,6 +7,7 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::kernel_modules::Modules;
 use super::restart_command::is_program;
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Paths;
@@ -59,21 +60,20 @@ fn of_kernel() -> String {
     remedy(release.trim(), &modules)
 }
 
-/// The same, by the folder of the kernel's modules (depmod(8)).
+/// The same, by the folder of the kernel's modules.
 fn remedy(release: &str, modules: &Path) -> String {
-    let lists = ["modules.dep", "modules.builtin"].map(|list| modules.join(list));
-    let lists = lists.iter().filter_map(|list| std::fs::read_to_string(list).ok());
-    let lists: Vec<String> = lists.collect();
-    if lists.iter().any(|list| list.contains("/ppp_generic.ko")) {
-        "modprobe ppp_generic".to_owned()
-    } else if lists.is_empty() {
-        let elsewhere = "in a container, modprobe ppp_generic on its host and pass /dev/ppp in";
-        format!("{elsewhere}; else install a kernel with its modules (Debian: linux-image-amd64)")
-    } else {
-        format!(
+    match Modules::read(modules) {
+        Some(modules) if modules.have("ppp_generic") => "modprobe ppp_generic".to_owned(),
+        Some(_) => format!(
             "the kernel {release} has no module ppp_generic: install one that has (Debian: \
              linux-image-amd64, not its cloud variant) and boot it"
-        )
+        ),
+        None => {
+            let elsewhere = "in a container, modprobe ppp_generic on its host and pass /dev/ppp in";
+            format!(
+                "{elsewhere}; else install a kernel with its modules (Debian: linux-image-amd64)"
+            )
+        }
     }
 }
 

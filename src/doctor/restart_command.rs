@@ -25,7 +25,7 @@ pub(super) async fn check(backend: &Backend) -> Finding {
 }
 
 /// As execvp(3) looks: in PATH only for a name without a slash.
-fn is_found(program: &str, path: &std::ffi::OsStr) -> bool {
+pub(super) fn is_found(program: &str, path: &std::ffi::OsStr) -> bool {
     if program.contains('/') {
         return is_program(Path::new(program));
     }

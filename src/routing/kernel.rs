@@ -185,6 +185,24 @@ pub(crate) async fn rules_before_ours() -> Result<Vec<u32>, RoutingError> {
     Ok(list.iter().filter_map(before_ours).collect())
 }
 
+/// The tables that rules and routes of ours lead to or stand in, whoever has left them.
+///
+/// # Errors
+/// When the kernel's rules and routes can't be known.
+pub(crate) async fn tables_of_ours() -> Result<BTreeSet<u32>, RoutingError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let lists = async { Ok((rules(&handle).await?, routes(&handle).await?)) };
+    let (rules, routes) = timeout(LIMIT, lists).await.map_err(|_| RoutingError::Silent)??;
+    let of_rule = |rule: Rule| match rule {
+        Rule::Table { table, .. } => table,
+        Rule::NoIpv6 { mark } => mark,
+    };
+    let of_routes = routes.into_iter().map(|route| route.table);
+    Ok(rules.into_iter().map(of_rule).chain(of_routes).collect())
+}
+
 fn before_ours(message: &RuleMessage) -> Option<u32> {
     let priority = message.attributes.iter().find_map(|attribute| {
         let RuleAttribute::Priority(priority) = attribute else { return None };

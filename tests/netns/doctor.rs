@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use connexa::doctor::{Diagnosis, Finding, Verdict};
 
@@ -35,12 +35,17 @@ impl Host {
         for name in ["systemctl", "supervisorctl"] {
             host.program(name, "#!/bin/sh\ncat \"${0%/bin/*}/answers/$1\" 2>/dev/null\n");
         }
+        for (name, said) in [("pppd", "pppd version 2.4.9"), ("pptp", "pptp version 1.10.0")] {
+            host.program(name, &format!("#!/bin/sh\necho {said}\n"));
+        }
         fs::create_dir(host.gateway.path("answers")).unwrap();
         host.answer("is-enabled", "disabled");
         host.answer("is-active", "inactive");
         host.answer("status", "backend    RUNNING   pid 9, uptime 0:00:05");
         host.configure("");
         host.gateway.node(2, "10.9.0.2", "secret");
+        let database = host.gateway.path("connexa.db");
+        fs::set_permissions(database, fs::Permissions::from_mode(0o600)).unwrap();
         host
     }
 
@@ -96,7 +101,13 @@ impl Host {
 
 #[test]
 fn a_host_on_which_all_is_well_has_exit_code_0() {
-    let output = Host::new().doctor();
+    let mut host = Host::new();
+    host.configure(
+        "backend.restart = [\"supervisorctl\", \"restart\", \"backend\"]
+        control.group = \"root\"",
+    );
+    host.gateway.start().wait_until("an answer", |_| true);
+    let output = host.doctor();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.ends_with(" ok, 0 warnings, 0 failed\n"), "{text}");
@@ -212,6 +223,52 @@ fn a_strict_reverse_path_filter_is_worth_a_look_with_and_without_tables_of_tunne
     assert_eq!(finding.verdict, Verdict::Warning);
     let remedy = "sysctl -w net.ipv4.conf.all.rp_filter=2, and the same in /etc/sysctl.d";
     assert_eq!(finding.remedy.as_deref(), Some(remedy));
+}
+
+#[test]
+fn the_older_watchdog_that_runs_is_named_with_the_way_to_end_it() {
+    let host = Host::new();
+    fs::create_dir_all(host.gateway.path("app/backend")).unwrap();
+    let script = host.gateway.path("app/backend/watchdog.py");
+    fs::write(&script, "import time\nprint('runs', flush=True)\ntime.sleep(3600)\n").unwrap();
+    assert_eq!(host.finding("older_manager").verdict, Verdict::Ok);
+    let mut command = host.gateway.namespace.command("/usr/bin/python3");
+    command.args(["watchdog.py", "--interval", "30"]).current_dir(script.parent().unwrap());
+    let mut older = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    older.0.stdout.take().unwrap().read_exact(&mut [0; 4]).unwrap();
+    let finding = host.finding("older_manager");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    let pid = older.0.id();
+    assert!(finding.message.contains(&format!("runs as pid {pid} ")), "{finding:?}");
+    assert!(finding.remedy.unwrap().ends_with(&format!(": kill {pid}")));
+}
+
+#[test]
+fn a_rule_that_is_left_of_a_node_that_is_gone_is_worth_a_look() {
+    let host = Host::new();
+    host.configure("routing.table_base = 1000");
+    let rule = |rule: &[&str]| host.gateway.namespace.ip(&[&["rule", "add"], rule].concat());
+    rule(&["fwmark", "1002", "priority", "10001", "lookup", "1002", "protocol", "201"]);
+    assert_eq!(host.finding("leftovers").verdict, Verdict::Ok);
+    rule(&["fwmark", "1009", "priority", "10001", "lookup", "1009", "protocol", "201"]);
+    let finding = host.finding("leftovers");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.message.starts_with("tables 1009 have"), "{}", finding.message);
+}
+
+#[test]
+fn a_packet_filter_that_drops_what_tunnels_need_fails() {
+    let host = Host::new();
+    assert_eq!(host.finding("firewall").verdict, Verdict::Ok);
+    let rules = "add table inet f; add chain inet f out { type filter hook output priority 0; policy drop; }";
+    run(host.gateway.namespace.command("nft").arg(rules));
+    let finding = host.finding("firewall");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert!(
+        finding.message.contains("TCP to port 1723 in chain inet f out"),
+        "{}",
+        finding.message
+    );
 }
 
 #[test]
