@@ -116,6 +116,30 @@ fn an_id_that_is_no_number_is_refused() {
 }
 
 #[test]
+fn an_address_or_a_login_in_place_of_an_id_is_told_with_the_nodes_that_have_it() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(2);
+    gateway.start().wait_state(2, "up");
+    let config = gateway.path("connexad.toml").display().to_string();
+    for words in [
+        &["status", "10.9.0.2"][..],
+        &["explain", "10.9.0.2"],
+        &["stop", "10.9.0.2"],
+        &["node", "remove", "10.9.0.2", "--config", &config],
+    ] {
+        let (code, message) = failure(&mut gateway.connexactl(words));
+        assert_eq!(code, Some(2), "{words:?}: {message}");
+        assert!(message.contains("node 2 has this address"), "{words:?}: {message}");
+    }
+    let answer = http(&gateway, "GET /v1/nodes/admin HTTP/1.1");
+    assert!(answer.contains("nodes 1 and 2 have this login"), "{answer}");
+    let (code, message) =
+        failure(&mut gateway.connexactl(&["node", "remove", "7", "--config", &config]));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("has no node 7: the nearest is 2;"), "{message}");
+}
+
+#[test]
 fn a_change_without_a_daemon_says_unreachable() {
     let gateway = Gateway::new();
     let (code, message) = failure(&mut gateway.connexactl(&["stop", "1"]));
