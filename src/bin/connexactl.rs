@@ -68,7 +68,9 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             let plan = runtime.block_on(client::plan(&daemon, other))?;
             (show_plan(&plan, arguments.json)?, Exit::Done)
         }
-        Command::Metrics => (runtime.block_on(client::metrics(&arguments.socket()?))?, Exit::Done),
+        Command::Metrics { nodes } => {
+            (runtime.block_on(client::metrics(&arguments.socket()?, nodes))?, Exit::Done)
+        }
         Command::Reload => {
             let reloaded = runtime.block_on(client::reload(&arguments.socket()?))?;
             (show_reload(&reloaded, arguments.json)?, Exit::Done)

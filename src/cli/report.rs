@@ -147,7 +147,7 @@ async fn daemon(socket: &Path, parts: &mut Vec<(&'static str, String)>) {
     );
     parts.push(("status", head + &shown.unwrap_or_else(|error| error.to_string())));
     parts.push(("what is not up", explanations(socket, &status).await));
-    let figures = client::metrics(socket).await;
+    let figures = client::metrics(socket, false).await;
     parts.push(("figures", figures.unwrap_or_else(|error| error.to_string())));
 }
 

@@ -51,7 +51,11 @@ pub enum Command {
     /// configuration (needs root)
     Plan,
     /// Print figures for Prometheus, as OpenMetrics
-    Metrics,
+    Metrics {
+        /// Also the bytes that went through each node that is up
+        #[arg(long)]
+        nodes: bool,
+    },
     /// Read configuration and nodes again, and tell what changed (needs root)
     Reload,
     /// Print the script by which a shell completes this program's commands and its nodes

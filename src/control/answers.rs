@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -15,11 +15,14 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{ChangedNode, Event, NodeInFull, Plan, Problem, Reloaded, SCHEMA_VERSION, Status};
+use super::api::{
+    ChangedNode, Event, NodeInFull, Plan, Problem, Reloaded, SCHEMA_VERSION, Status, Traffic,
+};
 use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::{Peer, Place};
 use super::shared::Shared;
+use super::traffic::SharedTraffic;
 use super::{events as stream, figures, nodes, plan as planning};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
@@ -40,6 +43,7 @@ struct Desk {
     questions: Questions,
     status: Shared<Made>,
     diagnosis: Shared<Made>,
+    traffic: SharedTraffic,
 }
 
 /// How every error of a path looks.
@@ -56,9 +60,10 @@ enum Errors {
 
 /// Every path of the API. Requests carry their [`Peer`] as an extension. To be called within the
 /// runtime that serves it.
-pub(super) fn router(questions: Questions) -> Router {
+pub(super) fn router(questions: Questions, counters: SharedTraffic) -> Router {
     let (router, description) = OpenApiRouter::with_openapi(about())
         .routes(routes!(status))
+        .routes(routes!(traffic))
         .routes(routes!(diagnosis))
         .routes(routes!(node))
         .routes(routes!(events))
@@ -76,6 +81,7 @@ pub(super) fn router(questions: Questions) -> Router {
         questions,
         status: Shared::new(move || make_status(of_status.clone())),
         diagnosis: Shared::new(move || make_diagnosis(of_host.clone())),
+        traffic: counters,
     };
     router
         .route("/openapi.json", get(async move || json_of(description.into())))
@@ -101,6 +107,13 @@ async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
 async fn make_status(questions: Questions) -> Made {
     let status = ask(&questions, Question::Status).await?;
     to_bytes(&status)
+}
+
+/// What the tunnels that are up have carried: the kernel's counters, read when somebody asks.
+#[utoipa::path(get, path = "/v1/traffic", responses((status = 200, body = Traffic), Errors))]
+async fn traffic(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    let traffic = desk.traffic.ask().await.unwrap_or_else(|| Err(Refusal::stopping()))?;
+    made(Some(to_bytes(&*traffic)))
 }
 
 /// Checks of the host, made by the daemon: they run programs, so all who ask share one run.
@@ -179,10 +192,11 @@ async fn plan_under(
 }
 
 /// Figures for Prometheus, as OpenMetrics.
-#[utoipa::path(get, path = "/metrics", responses(
+#[utoipa::path(get, path = "/metrics", params(("nodes" = Option<String>, Query,
+    description = "`bytes`: also what each node that is up has carried, by its id")), responses(
     (status = 200, body = String, content_type = "application/openmetrics-text"), Errors))]
-async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    figures::answer(&desk.questions).await
+async fn metrics(State(desk): State<Desk>, query: RawQuery) -> Result<Response, Refusal> {
+    figures::answer(&desk.questions, &desk.traffic, query).await
 }
 
 /// Reads the configuration again; answers what differs.

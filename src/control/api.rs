@@ -3,6 +3,7 @@
 
 mod history;
 mod plan;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -16,6 +17,7 @@ use crate::core::event::Ask;
 use crate::unknown::UnknownNode;
 pub use history::{Event, NodeInFull, Transition, What};
 pub use plan::{KeyChange, Plan, Reloaded, Step};
+pub use traffic::{NodeTraffic, Traffic};
 
 /// The version of these shapes.
 pub const SCHEMA_VERSION: u32 = 1;

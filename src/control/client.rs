@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::api::{ChangedNode, NodeInFull, Plan, Problem, Reloaded, Status, change_path};
+use super::api::{ChangedNode, NodeInFull, Plan, Problem, Reloaded, Status, Traffic, change_path};
 use crate::core::event::Ask;
 pub use follow::{Events, follow};
 
@@ -103,12 +103,21 @@ pub async fn plan(socket: &Path, other: Option<String>) -> Result<Plan, ClientEr
     }
 }
 
-/// Asks for the figures, as text.
+/// Asks what the tunnels that are up have carried.
 ///
 /// # Errors
 /// When the daemon can't be reached, refuses, or answers something else.
-pub async fn metrics(socket: &Path) -> Result<String, ClientError> {
-    let body = ask(socket, Method::GET, "/metrics", String::new()).await?;
+pub async fn traffic(socket: &Path) -> Result<Traffic, ClientError> {
+    get(socket, "/v1/traffic").await
+}
+
+/// Asks for the figures, as text; `nodes`: also for the bytes of each node that is up.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn metrics(socket: &Path, nodes: bool) -> Result<String, ClientError> {
+    let path = if nodes { "/metrics?nodes=bytes" } else { "/metrics" };
+    let body = ask(socket, Method::GET, path, String::new()).await?;
     String::from_utf8(body.into()).map_err(|error| ClientError::Garbled {
         socket: socket.to_owned(),
         what: error.to_string(),

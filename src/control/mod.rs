@@ -14,3 +14,4 @@ pub(crate) mod server;
 mod shared;
 pub(crate) mod shown;
 pub mod socket;
+mod traffic;

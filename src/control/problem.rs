@@ -16,6 +16,7 @@ impl IntoResponse for Refusal {
             Refusal::BadId(detail) => (StatusCode::BAD_REQUEST, "bad node id", detail),
             Refusal::Unknown(detail) => (StatusCode::NOT_FOUND, "no such node", detail),
             Refusal::Stopped(detail) => (StatusCode::CONFLICT, "stopped", detail),
+            Refusal::BadQuery(detail) => (StatusCode::BAD_REQUEST, "bad query", detail),
             Refusal::BadBody(detail) => (StatusCode::BAD_REQUEST, "bad body", detail),
             Refusal::NotReloaded(all) => {
                 let detail = format!("the old configuration stays: {}", all.join(" | "));

@@ -9,7 +9,7 @@ use super::api::{Event, Node, NodeInFull, Reloaded, Status, Transition};
 use super::events::Line;
 use crate::config::Config;
 use crate::core::Core;
-use crate::core::event::Ask;
+use crate::core::event::{Ask, IfIndex};
 use crate::core::time::Now;
 use crate::node::NodeId;
 use crate::stopped::Kept;
@@ -29,6 +29,8 @@ pub(crate) enum Question {
     Follow(oneshot::Sender<Following>),
     /// All figures, as they are now, and the backend's port.
     Figures(oneshot::Sender<(Arc<Metrics>, u16)>),
+    /// The links of all nodes that are up, by node.
+    UpLinks(oneshot::Sender<Vec<(NodeId, IfIndex)>>),
     /// A copy of the core, to try something with, and the time.
     Core(oneshot::Sender<(Box<Core>, Now)>),
     /// To read the configuration again.
@@ -95,6 +97,8 @@ pub(crate) enum Refusal {
     Stopped(String),
     /// The configuration is wrong: all its faults.
     NotReloaded(Vec<String>),
+    /// What stands behind the `?` of a path is not known there.
+    BadQuery(String),
     /// What was sent can't be taken in.
     BadBody(String),
     /// Too many follow events already.

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::question::Question;
+use super::traffic::{self, SharedTraffic};
 use super::{answers, figures};
 use crate::config::Control;
 pub(super) use peer::Peer;
@@ -74,12 +75,16 @@ fn run(
         Err(error) => return tracing::error!("The control socket is not served: {error}"),
     };
     runtime.block_on(async {
+        let traffic = traffic::shared(questions.clone());
         match UnixListener::from_std(listener) {
-            Ok(listener) => tokio::select! {
-                () = accept(listener, control, answers::router(questions.clone())) => {}
-                () = serve_figures(figures, questions) => {}
-                _ = dropped => {}
-            },
+            Ok(listener) => {
+                let router = answers::router(questions.clone(), traffic.clone());
+                tokio::select! {
+                    () = accept(listener, control, router) => {}
+                    () = serve_figures(figures, questions, traffic) => {}
+                    _ = dropped => {}
+                }
+            }
             Err(error) => tracing::error!("The control socket is not served: {error}"),
         }
     });
@@ -88,14 +93,18 @@ fn run(
 }
 
 /// Serves `metrics.listen`, where it is set.
-async fn serve_figures(listener: Option<StdTcpListener>, questions: mpsc::Sender<Question>) {
+async fn serve_figures(
+    listener: Option<StdTcpListener>,
+    questions: mpsc::Sender<Question>,
+    traffic: SharedTraffic,
+) {
     let listener = listener.map(TcpListener::from_std).transpose();
     let listener = listener.unwrap_or_else(|error| {
         tracing::error!("metrics.listen is not served: {error}; the control socket serves figures");
         None
     });
     let Some(listener) = listener else { return std::future::pending().await };
-    let (router, mut places) = (figures::router(questions), Places::default());
+    let (router, mut places) = (figures::router(questions, traffic), Places::default());
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_AGAIN).await;

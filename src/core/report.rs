@@ -135,6 +135,14 @@ impl Core {
         Some(self.report_node(id, &tunnel))
     }
 
+    /// The links of all nodes that are up.
+    pub fn up_links(&self) -> impl Iterator<Item = (NodeId, IfIndex)> + '_ {
+        self.up.iter().filter_map(|id| {
+            let (index, _) = self.tunnels.get(id)?.link()?;
+            Some((*id, index))
+        })
+    }
+
     fn report_outage(&self) -> OutageReport {
         OutageReport {
             up: self.up.len(),

@@ -12,6 +12,7 @@ mod session;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic;
 
 use std::io;
 

@@ -25,6 +25,7 @@ impl Supervisor {
                 self.metrics.read(states, &self.core.report_whole());
                 drop(reply.send((self.metrics.clone(), self.config.backend.port)));
             }
+            Question::UpLinks(reply) => drop(reply.send(self.core.up_links().collect())),
             Question::Core(reply) => {
                 drop(reply.send((Box::new(self.core.clone()), self.clock.now())));
             }

@@ -1,17 +1,18 @@
 //! Figures for Prometheus, as OpenMetrics. Labels take only values of fixed lists, so that there are
-//! never more series than those.
+//! never more series than those; what nodes carry, by their ids, is there only for who asks for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::control::api::Traffic;
 use crate::core::State;
 use crate::core::event::Hearing;
 use crate::core::failure::FailureKind;
@@ -30,6 +31,11 @@ struct OfState {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfNode {
+    node: u32,
 }
 
 /// All figures; counted as things happen, and read when somebody asks.
@@ -149,14 +155,45 @@ impl Metrics {
         set(&self.restarts, whole.outage.restarts);
     }
 
-    /// All of it as text; `backend_up`: something listens on the backend's port.
-    pub(crate) fn text(&self, backend_up: bool) -> String {
+    /// All of it as text; `backend_up`: something listens on the backend's port; `traffic`: what
+    /// nodes have carried, where that is asked for.
+    pub(crate) fn text(&self, backend_up: bool, traffic: Option<&Traffic>) -> String {
         self.backend_up.set(backend_up.into());
         let mut text = String::new();
         // Writing into a text never fails.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        if let Some(traffic) = traffic {
+            let _ = encode_registry(&mut text, &carried(traffic));
+        }
+        let _ = encode_eof(&mut text);
         text
     }
+}
+
+/// What each node that is up has carried. Made anew for each who asks: a node that is not up any more
+/// has no series.
+fn carried(traffic: &Traffic) -> Registry {
+    let received = Family::<OfNode, Counter>::default();
+    let sent = Family::<OfNode, Counter>::default();
+    for node in &traffic.nodes {
+        let of = OfNode { node: node.id };
+        set(&received.get_or_create(&of), node.in_bytes);
+        set(&sent.get_or_create(&of), node.out_bytes);
+    }
+    let mut all = Registry::default();
+    all.register_with_unit(
+        "connexa_node_receive",
+        "Received through the tunnel of each node that is up, since its link was made",
+        Unit::Bytes,
+        received,
+    );
+    all.register_with_unit(
+        "connexa_node_transmit",
+        "Sent through the tunnel of each node that is up, since its link was made",
+        Unit::Bytes,
+        sent,
+    );
+    all
 }
 
 /// A figure that is counted elsewhere.
@@ -168,6 +205,7 @@ fn set(counter: &Counter<u64, AtomicU64>, value: u64) {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::control::api::NodeTraffic;
     use crate::core::Core;
     use crate::core::policy::Policy;
 
@@ -178,7 +216,7 @@ mod tests {
         metrics.rose(Duration::from_millis(700));
         let core = Core::new(Policy::from(&Config::default()));
         metrics.read([State::Up, State::Up].into_iter(), &core.report_whole());
-        metrics.text(true)
+        metrics.text(true, None)
     }
 
     #[test]
@@ -196,6 +234,29 @@ mod tests {
             assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_nodes_have_carried_is_there_only_where_it_is_asked_for() {
+        let node = NodeTraffic {
+            id: 7,
+            ifindex: 4,
+            in_bytes: 1 << 40,
+            out_bytes: 5,
+            in_packets: 3,
+            out_packets: 2,
+        };
+        let traffic = Traffic { schema_version: 1, monotonic_ms: 1, nodes: vec![node] };
+        let text = Metrics::new().text(true, Some(&traffic));
+        for line in [
+            "# UNIT connexa_node_receive_bytes bytes",
+            "connexa_node_receive_bytes_total{node=\"7\"} 1099511627776",
+            "connexa_node_transmit_bytes_total{node=\"7\"} 5",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+        assert!(!self::text().contains("connexa_node_"));
     }
 
     #[test]

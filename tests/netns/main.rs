@@ -51,6 +51,7 @@ mod rows;
 mod signals;
 mod surface;
 mod systemd;
+mod traffic;
 mod tunnels;
 mod ways;
 mod when_down;

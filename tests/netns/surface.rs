@@ -100,22 +100,24 @@ fn figures_count_what_happened() {
     assert!(answer.contains("application/openmetrics-text"), "{answer}");
 }
 
+/// What is answered at 127.0.0.1:9723.
+pub(crate) fn get(gateway: &Gateway, path: &str) -> String {
+    gateway.namespace.within(|| {
+        let mut stream = TcpStream::connect("127.0.0.1:9723").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    })
+}
+
 #[test]
 fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
     let mut gateway = Gateway::configured("metrics.listen = '127.0.0.1:9723'");
     gateway.nodes(1);
     gateway.start().wait_state(1, "up");
-    let get = |path: &str| {
-        gateway.namespace.within(|| {
-            let mut stream = TcpStream::connect("127.0.0.1:9723").unwrap();
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-        })
-    };
-    assert!(get("/metrics").contains("connexa_ppp_interfaces 1\n"));
-    assert!(get("/v1/status").starts_with("HTTP/1.1 404"));
+    assert!(get(&gateway, "/metrics").contains("connexa_ppp_interfaces 1\n"));
+    assert!(get(&gateway, "/v1/status").starts_with("HTTP/1.1 404"));
     let mut second = Gateway::configured("metrics.listen = '192.0.2.1:9723'");
     second.nodes(1);
     second.start().wait_state(1, "up");
