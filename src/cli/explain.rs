@@ -17,6 +17,16 @@ pub fn show_explanation(node: &NodeInFull, as_json: bool) -> Result<String, Json
         return json(node);
     }
     let NodeInFull { node, history } = node;
+    let mut text = present(node);
+    if !history.is_empty() {
+        text.push_str("\nWhat it went through, the oldest first (UTC):\n");
+        history.iter().for_each(|change| line(&mut text, change));
+    }
+    Ok(text)
+}
+
+/// What it is, why, what comes next and what changes it: a line each.
+pub(super) fn present(node: &Node) -> String {
     let mut text = headline(node);
     if let Some(reason) = &node.reason {
         let _ = writeln!(text, "{:>8}: {}", "why", cause(reason));
@@ -28,11 +38,7 @@ pub fn show_explanation(node: &NodeInFull, as_json: bool) -> Result<String, Json
     }
     let _ = writeln!(text, "{:>8}: {}", "next", next(node));
     let _ = writeln!(text, "{:>8}: {}", "command", command(node));
-    if !history.is_empty() {
-        text.push_str("\nWhat it went through, the oldest first (UTC):\n");
-        history.iter().for_each(|change| line(&mut text, change));
-    }
-    Ok(text)
+    text
 }
 
 fn headline(node: &Node) -> String {
@@ -117,7 +123,7 @@ fn command(node: &Node) -> String {
     }
 }
 
-fn line(text: &mut String, change: &Transition) {
+pub(super) fn line(text: &mut String, change: &Transition) {
     let at = change.at.get(..19).unwrap_or(&change.at).replace('T', " ");
     let link = change
         .interface

@@ -16,6 +16,9 @@ mod status;
 mod summary;
 mod table;
 mod terminal;
+#[cfg(test)]
+mod testing;
+mod top;
 mod usage;
 mod watch;
 
@@ -33,6 +36,7 @@ pub use replay::{ReplayError, replay};
 pub use report::{ReportError, report};
 pub use status::{StatusView, show_node, show_status, status_as_json};
 pub use terminal::Terminal;
+pub use top::top;
 pub use usage::{arguments, fail};
 pub use watch::watch;
 

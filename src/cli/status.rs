@@ -59,11 +59,10 @@ impl StatusView {
     fn nodes(&self, status: &Status, default: SortBy) -> Vec<Node> {
         let mut nodes: Vec<Node> =
             status.nodes.iter().filter(|node| self.takes(node)).cloned().collect();
-        let ip = |node: &Node| node.ip.as_deref().and_then(|ip| ip.parse::<Ipv4Addr>().ok());
         match self.sort.unwrap_or(default) {
             SortBy::Worst => nodes.sort_by_key(|node| (rank(&node.state), node.id)),
             SortBy::Id => nodes.sort_by_key(|node| node.id),
-            SortBy::Server => nodes.sort_by_key(|node| (ip(node), node.id)),
+            SortBy::Server => nodes.sort_by_key(|node| (address(node), node.id)),
             SortBy::State => nodes.sort_by(|a, b| (&a.state, a.id).cmp(&(&b.state, b.id))),
             SortBy::For => nodes.sort_by_key(|node| (node.state_seconds, node.id)),
         }
@@ -71,8 +70,13 @@ impl StatusView {
     }
 }
 
+/// The server's address, where it is one.
+pub(super) fn address(node: &Node) -> Option<Ipv4Addr> {
+    node.ip.as_deref().and_then(|ip| ip.parse().ok())
+}
+
 /// How bad a state is: the lowest needs a person most.
-fn rank(state: &str) -> usize {
+pub(super) fn rank(state: &str) -> usize {
     const WORST_FIRST: [&str; 9] = [
         "quarantined",
         "invalid",
@@ -144,7 +148,7 @@ fn below(status: &Status) -> String {
     text
 }
 
-fn with_remedy(error: &LastError) -> String {
+pub(super) fn with_remedy(error: &LastError) -> String {
     let message = printable(&error.message);
     match &error.remedy {
         Some(remedy) => format!("{message}; {}", printable(remedy)),

@@ -48,15 +48,15 @@ const NARROW: &[(&str, Cell)] = &[
     }),
 ];
 
-fn dash() -> String {
+pub(super) fn dash() -> String {
     "-".to_owned()
 }
 
-fn shown(text: Option<&str>) -> String {
+pub(super) fn shown(text: Option<&str>) -> String {
     text.map_or_else(dash, printable)
 }
 
-fn next(node: &Node) -> String {
+pub(super) fn next(node: &Node) -> String {
     match node.next_attempt_in {
         Some(seconds) => short(seconds),
         None if node.waits_for_place => "a place".to_owned(),
@@ -64,7 +64,7 @@ fn next(node: &Node) -> String {
     }
 }
 
-fn reason(node: &Node) -> String {
+pub(super) fn reason(node: &Node) -> String {
     if node.leaves_at.is_some() {
         return "its row is missing from the database".to_owned();
     }
@@ -118,7 +118,7 @@ impl Columns {
 }
 
 /// A text in so many columns: filled up with blanks, or cut by an ellipsis.
-fn fitted(text: &str, width: usize) -> String {
+pub(super) fn fitted(text: &str, width: usize) -> String {
     let length = text.chars().count();
     match width.checked_sub(length) {
         Some(blanks) => format!("{text}{}", " ".repeat(blanks)),
@@ -130,39 +130,7 @@ fn fitted(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::api::LastError;
-
-    fn node(id: u32, state: &str, message: &str) -> Node {
-        let reason = (!message.is_empty()).then(|| LastError {
-            kind: "unreachable".to_owned(),
-            message: message.to_owned(),
-            remedy: None,
-        });
-        Node {
-            id,
-            ip: Some("192.168.100.200".to_owned()),
-            login: Some("admin".to_owned()),
-            status: None,
-            state: state.to_owned(),
-            engine: "pppd".to_owned(),
-            interface: (state == "up").then(|| "ppp0".to_owned()),
-            ifindex: None,
-            local_ip: (state == "up").then(|| "10.50.20.100".parse().unwrap()),
-            remote_ip: (state == "up").then(|| "10.50.20.1".parse().unwrap()),
-            pid: None,
-            adopted: false,
-            since: "2026-11-24T12:40:45.762Z".to_owned(),
-            attempts: 3,
-            state_seconds: 5,
-            next_attempt_at: None,
-            next_attempt_in: None,
-            leaves_at: None,
-            leaves_in: None,
-            waits_for_place: false,
-            reason,
-            last_error: None,
-        }
-    }
+    use crate::cli::testing::node;
 
     fn drawn(width: Option<usize>) -> String {
         let nodes = [

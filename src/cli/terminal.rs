@@ -30,14 +30,43 @@ impl Terminal {
 
     /// A text in the colour of a state.
     pub(super) fn coloured(self, state: &str, text: &str) -> String {
-        let colour = match state {
-            "up" => 32,
-            "quarantined" | "invalid" => 31,
-            "stopped" => 2,
-            _ => 33,
+        let colour = match Tone::of(state) {
+            Tone::Good => 32,
+            Tone::Bad => 31,
+            Tone::Still => 2,
+            Tone::Busy => 33,
         };
         if self.has_colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// What a state is to an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it is to be.
+    Good,
+    /// It needs a person.
+    Bad,
+    /// Nothing happens, and it is wanted so.
+    Still,
+    /// On its way.
+    Busy,
+}
+
+impl Tone {
+    pub(super) fn of(state: &str) -> Self {
+        match state {
+            "up" => Tone::Good,
+            "quarantined" | "invalid" => Tone::Bad,
+            "stopped" => Tone::Still,
+            _ => Tone::Busy,
+        }
+    }
+}
+
+/// Whether a terminal with this name (`TERM`) only takes plain text.
+pub(super) fn is_dumb(term: Option<&str>) -> bool {
+    term.is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// By the rules of no-color.org and bixense.com/clicolors.
@@ -49,7 +78,7 @@ fn wants_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -
     if variable("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") {
         return true;
     }
-    let is_dumb = variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let is_dumb = is_dumb(variable("TERM").as_deref());
     is_terminal && !is_dumb && variable("CLICOLOR").as_deref() != Some("0")
 }
 

@@ -41,6 +41,8 @@ pub enum Command {
     },
     /// Show each event as it happens, a line each, also over restarts of the daemon
     Watch,
+    /// Show all nodes on the whole screen, with what they carry, as it changes; `?` lists the keys
+    Top,
     /// Tell why a node is in its state, what it went through, what comes next, and the command that changes it
     Explain {
         /// The node's id

@@ -11,6 +11,7 @@
 mod database;
 mod gateway;
 mod namespace;
+mod terminal;
 
 mod absence;
 mod adoption;
@@ -51,6 +52,7 @@ mod rows;
 mod signals;
 mod surface;
 mod systemd;
+mod top;
 mod traffic;
 mod tunnels;
 mod ways;
