@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use connexa::cli::{
     Named, Terminal, arguments, complete, completions, fail, firewall, node, print, replay, report,
     show_change, show_diagnosis, show_explanation, show_node, show_plan, show_reload, show_status,
-    socket, status_as_json, watch,
+    socket, status_as_json, top, watch,
 };
 use connexa::command_line::connexactl::{Arguments, Command};
 use connexa::config;
@@ -53,6 +53,14 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         Command::Watch => {
             let (socket, out) = (arguments.socket()?, std::io::stdout().lock());
             runtime.block_on(watch(&socket, arguments.json, out))?;
+            return Ok(Exit::Done);
+        }
+        Command::Top => {
+            if arguments.json {
+                let instead = "`connexactl watch --json` follows";
+                return Err(Refused::with(Exit::Usage, format!("top has no JSON; {instead}")));
+            }
+            runtime.block_on(top(&arguments.socket()?, Terminal::of_stdout(false)))?;
             return Ok(Exit::Done);
         }
         Command::Explain { ref node } => {
