@@ -1,6 +1,7 @@
 //! The calls that run, our own and those that were found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -30,6 +31,8 @@ struct Held {
     pid: Pid,
     interface: Option<String>,
     renamed: bool,
+    /// As far as it is known.
+    server: Option<Ipv4Addr>,
     dialled: Option<Dialled>,
     process: Arc<Process>,
 }
@@ -43,10 +46,10 @@ impl Calls {
     pub(super) fn follow(&mut self, dial: Dial, started: Started) {
         let process = Arc::new(started.process);
         let Started { pid, output, log, .. } = started;
-        let Dial { call, node, link, is_odd, .. } = dial;
+        let Dial { call, node, server, link, is_odd, .. } = dial;
         let own = Own { call, node, link, pid, process: process.clone(), output, log, is_odd };
         let (interface, renamed, dialled) = (None, false, None);
-        self.held.insert(call, Held { node, pid, interface, renamed, dialled, process });
+        self.held.insert(call, Held { node, pid, interface, renamed, server, dialled, process });
         self.tasks.spawn(follow::own(own, self.events.clone()));
     }
 
@@ -75,10 +78,11 @@ impl Calls {
     }
 
     /// Forgets a call that has ended, and reports it: in this order and here, so that no look
-    /// reports a call as found after its end.
-    pub(super) async fn forget(&mut self, (call, failure): Ended) {
-        self.held.remove(&call);
+    /// reports a call as found after its end. Returns its server, as far as it is known.
+    pub(super) async fn forget(&mut self, (call, failure): Ended) -> Option<Ipv4Addr> {
+        let server = self.held.remove(&call).and_then(|held| held.server);
         let _ = self.events.send(Event::Ended { call, failure }).await;
+        server
     }
 
     /// Looks for every running pppd and reports those there are, and be it none.
@@ -97,6 +101,11 @@ impl Calls {
     /// The pppds that are known.
     pub(super) fn pids(&self) -> BTreeSet<Pid> {
         self.held.values().map(|held| held.pid).collect()
+    }
+
+    /// Their servers; `None` where that of one is not known.
+    pub(super) fn servers(&self) -> Option<BTreeSet<Ipv4Addr>> {
+        self.held.values().map(|held| held.server).collect()
     }
 
     /// Reports what a look has brought up: pppds that are new, or whose link is.
@@ -132,7 +141,8 @@ impl Calls {
         let call = CallId::Found(self.found);
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone()));
-        let held = Held { node, pid, interface, renamed, dialled, process };
+        let server = dialled.as_ref().map(|dialled| dialled.server);
+        let held = Held { node, pid, interface, renamed, server, dialled, process };
         let told = held.tell(call);
         self.held.insert(call, held);
         told

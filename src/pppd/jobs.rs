@@ -3,6 +3,7 @@
 //! new pppd for a stranger's.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use tokio::task::{JoinSet, spawn_blocking};
@@ -23,6 +24,8 @@ pub(super) struct Dial {
     pub(super) call: CallId,
     /// Whom it calls.
     pub(super) node: NodeId,
+    /// The server, as far as the node's files tell it.
+    pub(super) server: Option<Ipv4Addr>,
     /// The name that its link is to have, where pppd is told one.
     pub(super) link: Option<String>,
     /// By what.
@@ -157,7 +160,8 @@ mod tests {
         let [pppd, pptp] = ["/nowhere/pppd", "/nowhere/pptp"].map(Into::into);
         let (call, programs) = (CallId::Dialled(number), Programs { pppd, pptp });
         let [ppp_dir, run_dir] = ["/nowhere", "/nowhere"].map(Into::into);
-        Dial { call, node: NodeId(2), link: None, programs, ppp_dir, run_dir, is_odd: false }
+        let (node, server, link) = (NodeId(2), None, None);
+        Dial { call, node, server, link, programs, ppp_dir, run_dir, is_odd: false }
     }
 
     /// Two dials of which the first is begun.

@@ -23,6 +23,7 @@ mod peer_file;
 mod quoting;
 mod scene;
 mod secrets;
+mod server_routes;
 mod signal;
 mod spawn;
 mod stale;
@@ -43,6 +44,7 @@ use files::{Disk, Files};
 pub(crate) use found::LookError;
 use jobs::{Dial, Done, Jobs, Met};
 pub(crate) use options::Options;
+use server_routes::Sweeps;
 use signal::Signal;
 use spawn::Programs;
 use wanted::Wanted;
@@ -51,7 +53,6 @@ use crate::config::Paths;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
-use crate::routing::server_route;
 use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
@@ -140,6 +141,7 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>
             },
             ended = keeper.calls.ended() => keeper.ended(ended).await,
             () = keeper.files.done() => {}
+            () = keeper.sweeps.done() => {}
             Some(Err(failed)) = keeper.clearing.join_next() => {
                 // A panic of this part, too.
                 if let Ok(panic) = failed.try_into_panic() {
@@ -193,8 +195,7 @@ struct Keeper {
     stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
-    /// Routes to their servers may be left.
-    are_nodes_gone: bool,
+    sweeps: Sweeps,
     /// Clears up what calls leave behind; ends with this.
     clearing: JoinSet<()>,
 }
@@ -207,7 +208,8 @@ impl Keeper {
         let files = Files::new(Wanted::new(&paths, options), disk);
         let calls = Calls::new(events);
         let jobs = Jobs::default();
-        Keeper { paths, files, jobs, calls, stirred, asked: false, are_nodes_gone: false, clearing }
+        let sweeps = Sweeps::default();
+        Keeper { paths, files, jobs, calls, stirred, asked: false, sweeps, clearing }
     }
 
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other
@@ -227,14 +229,18 @@ impl Keeper {
             self.stirred.notify_one();
         }
         match order {
-            Order::Keep(node) => self.files.wanted.keep(node),
+            Order::Keep(node) => {
+                if self.files.wanted.keep(node) {
+                    self.sweeps.ask();
+                }
+            }
             Order::Forget(id) => {
                 self.files.wanted.forget(id);
-                self.are_nodes_gone = true;
+                self.sweeps.ask();
             }
             Order::KeepOnly(ids) => {
                 self.files.wanted.keep_only(ids);
-                self.are_nodes_gone = true;
+                self.sweeps.ask();
             }
             Order::Dial { call, node } => self.files.await_for(call, node),
             Order::HangUp { call } => self.signal(call, Signal::Terminate).await,
@@ -253,9 +259,12 @@ impl Keeper {
     }
 
     async fn ended(&mut self, ended: follow::Ended) {
-        self.calls.forget(ended).await;
+        let server = self.calls.forget(ended).await;
         if self.asked {
             self.stirred.notify_one();
+            if !server.is_some_and(|server| self.files.wanted.has_server(server)) {
+                self.sweeps.ask();
+            }
         }
     }
 
@@ -286,21 +295,30 @@ impl Keeper {
                     let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
                     let is_odd = self.files.wanted.has_odd_password(node);
+                    let server = self.files.wanted.server(node);
                     let Paths { ppp_dir, run_dir, .. } = self.paths.clone();
-                    self.jobs.dial(Dial { call, node, link, programs, ppp_dir, run_dir, is_odd });
+                    self.jobs.dial(Dial {
+                        call,
+                        node,
+                        server,
+                        link,
+                        programs,
+                        ppp_dir,
+                        run_dir,
+                        is_odd,
+                    });
                 }
                 Err(failure) => self.calls.failed(call, failure).await,
             }
         }
-        self.jobs.begin(&self.paths, || self.calls.pids());
-        if std::mem::take(&mut self.are_nodes_gone) {
-            self.clearing.spawn(server_route::sweep(self.files.wanted.servers()));
+        self.sweeps.begin(|| Some(&self.files.wanted.servers() | &self.calls.servers()?));
+        if self.sweeps.is_idle() {
+            self.jobs.begin(&self.paths, || self.calls.pids());
         }
-        while self.clearing.try_join_next().is_some() {}
     }
 
     fn is_idle(&self) -> bool {
-        self.files.is_idle() && self.jobs.is_idle()
+        self.files.is_idle() && self.jobs.is_idle() && self.sweeps.is_idle()
     }
 }
 

@@ -146,11 +146,13 @@ impl Wanted {
         }
     }
 
-    /// The node has files, and they are as this row says.
-    pub(super) fn keep(&mut self, node: Arc<Node>) {
+    /// The node has files, and they are as this row says. Whether its server was another before.
+    pub(super) fn keep(&mut self, node: Arc<Node>) -> bool {
+        let server = node.server;
         self.todo.nodes.insert(node.id);
-        self.nodes.insert(node.id, node);
+        let before = self.nodes.insert(node.id, node);
         self.change_secrets();
+        before.is_some_and(|before| before.server != server)
     }
 
     /// The node has no files.
@@ -201,6 +203,16 @@ impl Wanted {
     /// The servers of all nodes.
     pub(super) fn servers(&self) -> BTreeSet<Ipv4Addr> {
         self.nodes.values().map(|node| node.server.ip()).collect()
+    }
+
+    /// The node's server.
+    pub(super) fn server(&self, node: NodeId) -> Option<Ipv4Addr> {
+        self.nodes.get(&node).map(|node| node.server.ip())
+    }
+
+    /// Whether a node has this server.
+    pub(super) fn has_server(&self, server: Ipv4Addr) -> bool {
+        self.nodes.values().any(|node| node.server.ip() == server)
     }
 
     /// Whether the node's password has characters beyond ASCII.

@@ -26,7 +26,7 @@ pub(super) const OURS: u8 = 201;
 const LAST: u32 = u32::MAX;
 
 /// For one look. The kernel answers at once; thousands of tunnels take some seconds.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Why rules and routes are not as wanted.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ async fn carry_out(handle: &Handle, plan: &Plan) -> Result<Vec<RoutingError>, Ro
 }
 
 /// These answers are as good as success.
-fn but(result: Result<(), Error>, fine: &[Errno]) -> Result<(), Error> {
+pub(super) fn but(result: Result<(), Error>, fine: &[Errno]) -> Result<(), Error> {
     match result {
         Err(error) if is_one_of(&error, fine) => Ok(()),
         other => other,

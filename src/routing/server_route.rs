@@ -9,22 +9,35 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol,
 };
+use netlink_sys::AsyncSocket;
+use rustix::io::Errno;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::kernel::{OURS, RoutingError, is_ours, refused, table_of};
+use super::kernel::{LIMIT, OURS, RoutingError, but, is_ours, refused, table_of};
 
 /// What marks such a route as ours, for `ip route add`.
 pub(crate) const PROTOCOL: u8 = OURS;
 
-/// Removes those to servers that no node has any more.
+/// Removes those to other servers than these, each whatever became of the others.
 pub(crate) async fn sweep(servers: BTreeSet<Ipv4Addr>) {
-    if let Err(error) = remove_others(&servers).await {
-        tracing::warn!("{error}; routes to servers of removed nodes may be left");
+    let swept = timeout(LIMIT, remove_others(&servers)).await;
+    let failures = swept.unwrap_or(Err(RoutingError::Silent)).unwrap_or_else(|error| vec![error]);
+    // Thousands may fail alike.
+    if let Some(first) = failures.first() {
+        let more = match failures.len() {
+            1 => String::new(),
+            all => format!(" (the first of {all} failures)"),
+        };
+        tracing::warn!("{first}{more}; routes to servers of removed nodes may be left");
     }
 }
 
-async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<(), RoutingError> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
+/// Returns what could not be removed.
+async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<Vec<RoutingError>, RoutingError> {
+    let (mut connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
+    // As for other routes of ours: older kernels list all, which is as good.
+    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     let mut filter = RouteMessage::default();
@@ -32,13 +45,17 @@ async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<(), RoutingError>
     filter.header.protocol = RouteProtocol::Other(OURS);
     let routes: Vec<RouteMessage> =
         handle.route().get(filter).execute().try_collect().await.map_err(refused("list routes"))?;
+    let mut failures = Vec::new();
     for route in routes {
-        if to_server(&route).is_some_and(|server| !servers.contains(&server)) {
-            let removed = handle.route().del(route).execute().await;
-            removed.map_err(refused("remove a route to a server"))?;
-        }
+        let Some(server) = to_server(&route).filter(|server| !servers.contains(server)) else {
+            continue;
+        };
+        let removed = handle.route().del(route).execute().await;
+        // It may have gone with its link.
+        let removed = but(removed, &[Errno::NOENT, Errno::SRCH]);
+        failures.extend(removed.map_err(refused(format!("remove the one to {server}"))).err());
     }
-    Ok(())
+    Ok(failures)
 }
 
 /// The server that a route of ours leads to, in the main table.

@@ -49,6 +49,7 @@ mod redirects;
 mod refused_address;
 mod routing;
 mod rows;
+mod server_routes;
 mod signals;
 mod surface;
 mod systemd;

@@ -1,0 +1,52 @@
+//! When routes to servers are swept: one sweep at a time, and one more for all that was asked for
+//! meanwhile. No pppd is started beside a sweep, for it could find its route there and lose it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use tokio::task::JoinSet;
+
+use crate::routing::server_route;
+
+/// The sweep that is due, and the one that is under way.
+#[derive(Default)]
+pub(super) struct Sweeps {
+    due: bool,
+    /// At most one.
+    tasks: JoinSet<()>,
+}
+
+impl Sweeps {
+    /// A server may have lost its last row or call.
+    pub(super) fn ask(&mut self) {
+        self.due = true;
+    }
+
+    /// Begins one where it is due and none is under way. While it can't be told which servers are
+    /// needed, it stays due.
+    pub(super) fn begin(&mut self, needed: impl FnOnce() -> Option<BTreeSet<Ipv4Addr>>) {
+        if !self.due || !self.is_idle() {
+            return;
+        }
+        if let Some(servers) = needed() {
+            self.due = false;
+            self.tasks.spawn(server_route::sweep(servers));
+        }
+    }
+
+    /// Returns when a sweep is done; never while there is none.
+    pub(super) async fn done(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::error!("Sweeping routes to servers has failed: {error}; report it");
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether none is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
