@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
@@ -26,6 +27,8 @@ const IPV6: &str = "/proc/sys/net/ipv6/conf";
 const IPV4: &str = "/proc/sys/net/ipv4/conf";
 const REDIRECTS: &str = "accept_redirects";
 const FORWARDING: &str = "forwarding";
+/// Folders that are no link's: that of all links, and what new ones begin with.
+const NO_LINKS: [&str; 2] = ["all", "default"];
 
 /// Switches them off on each link when it is known to be that of a call, until the end.
 pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
@@ -39,25 +42,23 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
             }
             wanted.links.values().copied().collect()
         };
-        let mut failed = BTreeSet::new();
         for link in links.difference(&done) {
             let ours = links.iter().map(|(index, _)| *index).collect();
             if let Err(error) = switch_off(link.0, ours).await {
-                failed.insert(*link);
                 let text = error.to_string();
                 if !told.contains(&text) {
                     tracing::error!(
                         "IPv6 and ICMP redirects can't be switched off on the links of tunnels: {text}; a server \
                          may make itself this host's IPv6 router, or change its ways; let connexad write to \
-                         {IPV6} and {IPV4}, or set net.ipv6.conf.default.accept_ra = 0 and \
-                         net.ipv4.conf.default.accept_redirects = 0"
+                         {IPV6} and {IPV4}, or set net.ipv6.conf.default.accept_ra = 0, \
+                         net.ipv4.conf.all.accept_redirects = 0 and net.ipv4.conf.default.accept_redirects = 0"
                     );
                     told.insert(text);
                 }
             }
         }
-        // Those that failed are tried again when there is a change.
-        done = &links - &failed;
+        // Those that failed, too: what a host refuses once it refuses again, and there may be thousands.
+        done = links;
         if wanted.changed().await.is_err() {
             return;
         }
@@ -75,32 +76,33 @@ async fn switch_off(index: IfIndex, ours: Vec<IfIndex>) -> io::Result<()> {
         set(&format!("{IPV6}/{name}/disable_ipv6"), "1")?;
         set(&format!("{IPV4}/{name}/{REDIRECTS}"), "0")?;
         let names = ours.iter().flat_map(|index| netdevice::index_to_name(&any, index.0));
-        no_redirects_by_all(&name, &names.collect())
+        no_redirects_by_all(Path::new(IPV4), &name, &names.collect())
     });
     switched.await.map_err(io::Error::other).flatten()
 }
 
 /// The link of this name takes no redirects by the setting of `all`. `ours` are the links that may
 /// behave otherwise from now on.
-fn no_redirects_by_all(name: &str, ours: &BTreeSet<String>) -> io::Result<()> {
+fn no_redirects_by_all(conf: &Path, name: &str, ours: &BTreeSet<String>) -> io::Result<()> {
     let is_on = |link: &str, setting: &str| {
-        std::fs::read_to_string(format!("{IPV4}/{link}/{setting}")).is_ok_and(|on| on.trim() == "1")
+        let value = std::fs::read_to_string(conf.join(link).join(setting));
+        value.is_ok_and(|on| on.trim() == "1")
     };
     if is_on(name, FORWARDING) || !is_on("all", REDIRECTS) {
         return Ok(());
     }
-    for link in std::fs::read_dir(IPV4)? {
+    for link in std::fs::read_dir(conf)? {
         let link = link?.file_name().to_string_lossy().into_owned();
         // Of `all`, without that of `all`: where it forwards both are needed, and elsewhere one.
         let would_change = is_on(&link, FORWARDING) == is_on(&link, REDIRECTS);
-        if link != "all" && !ours.contains(&link) && would_change {
+        if !NO_LINKS.contains(&link.as_str()) && !ours.contains(&link) && would_change {
             let why = format!(
                 "net.ipv4.conf.all.{REDIRECTS} is 1, and is left so for the sake of {link}; set it to 0"
             );
             return Err(io::Error::other(why));
         }
     }
-    set(&format!("{IPV4}/all/{REDIRECTS}"), "0")?;
+    set(&format!("{}/all/{REDIRECTS}", conf.display()), "0")?;
     tracing::info!(
         "net.ipv4.conf.all.accept_redirects is 0 from now on: no server may change this host's ways; other \
          links go by their own settings, as before"
@@ -113,5 +115,49 @@ fn set(setting: &str, value: &str) -> io::Result<()> {
     match std::fs::write(setting, value) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Links, each with what its settings `forwarding` and `accept_redirects` are.
+    fn host(links: &[(&str, [&str; 2])]) -> tempfile::TempDir {
+        let conf = tempfile::tempdir().unwrap();
+        for (link, values) in links {
+            std::fs::create_dir(conf.path().join(link)).unwrap();
+            for (setting, value) in [FORWARDING, REDIRECTS].into_iter().zip(values) {
+                std::fs::write(conf.path().join(link).join(setting), value).unwrap();
+            }
+        }
+        conf
+    }
+
+    /// What becomes of the setting of all links for the sake of `ppp0`, and what is said.
+    fn all_for(host: &tempfile::TempDir) -> (String, Option<String>) {
+        let ours = BTreeSet::from(["ppp0".to_owned()]);
+        let done = no_redirects_by_all(host.path(), "ppp0", &ours);
+        let all = std::fs::read_to_string(host.path().join("all").join(REDIRECTS)).unwrap();
+        (all, done.err().map(|error| error.to_string()))
+    }
+
+    const ALL: (&str, [&str; 2]) = ("all", ["0", "1"]);
+    const TUNNEL: (&str, [&str; 2]) = ("ppp0", ["0", "0"]);
+
+    #[test]
+    fn what_new_links_begin_with_keeps_no_setting_for_all_links() {
+        let host = host(&[ALL, TUNNEL, ("eth0", ["0", "1"]), ("default", ["0", "0"])]);
+        assert_eq!(all_for(&host), ("0".to_owned(), None));
+    }
+
+    #[test]
+    fn a_link_that_goes_by_the_setting_of_all_links_keeps_it_and_is_named() {
+        let host = host(&[ALL, TUNNEL, ("eth0", ["0", "0"])]);
+        let (all, said) = all_for(&host);
+        assert_eq!(all, "1");
+        assert!(
+            said.is_some_and(|said| said.contains("left so for the sake of eth0; set it to 0"))
+        );
     }
 }
