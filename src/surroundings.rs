@@ -74,11 +74,22 @@ impl Watcher {
     /// Tells the core for the first time: what the kernel shows of tunnels is judged by it, so that
     /// has to come later.
     pub(crate) async fn begin(&mut self, events: &mpsc::Sender<Event>) {
-        let _ = timeout(FIRST, self.look(events)).await;
+        self.begin_within(FIRST, events).await;
+    }
+
+    async fn begin_within(&mut self, limit: Duration, events: &mpsc::Sender<Event>) {
+        if timeout(limit, self.look(events)).await.is_err() {
+            // Answers that nobody waits for any more may be on their way.
+            self.ear = None;
+        }
     }
 
     /// Tells the core of every change, for as long as it listens.
     pub(crate) async fn follow(mut self, events: &mpsc::Sender<Event>) {
+        if self.told.is_none() && self.problem.is_none() {
+            // The first look was given up: there is time for it now.
+            self.look(events).await;
+        }
         while !events.is_closed() {
             let next = self.disturbed().await;
             sleep_until(next.max(self.looked + self.took * REST)).await;
@@ -97,9 +108,9 @@ impl Watcher {
                     tracing::info!("The host's gateways and subnets are known again");
                 }
                 if self.told.as_ref() != Some(&surroundings) {
-                    self.told = Some(surroundings.clone());
                     // Nobody listens once the daemon has stopped.
-                    let _ = events.send(Event::Surroundings(surroundings)).await;
+                    let _ = events.send(Event::Surroundings(surroundings.clone())).await;
+                    self.told = Some(surroundings);
                 }
             }
             Err(error) => {

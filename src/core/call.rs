@@ -1,5 +1,6 @@
 //! A call to a node's server: what is known of it, and how far it has come.
 
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) run: Run,
     /// Whom an adopted call was made to, where that is known.
     pub(super) dialled: Option<Dialled>,
+    /// Our end's address when it was up last.
+    pub(super) was_up_with: Option<Ipv4Addr>,
     pub(super) standing: Standing,
 }
 
@@ -301,6 +304,7 @@ impl Call {
             }
         };
         let (Addresses { local, remote }, call) = (addresses, self.run.id);
+        self.was_up_with = Some(local);
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);
         let up =
             UpTunnel { node, call, index, interface: interface.clone(), local, remote, adopted };

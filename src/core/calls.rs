@@ -47,7 +47,8 @@ impl Core {
             let run = Run::new(call_id, pid, self.inputs);
             let give_up = turn.at() + self.policy.dial_timeout;
             let standing = Standing::NoLink { give_up, sought: Sought::New };
-            tunnel.phase = Phase::Calling(Box::new(Call { run, dialled, standing }));
+            tunnel.phase =
+                Phase::Calling(Box::new(Call { run, dialled, was_up_with: None, standing }));
             self.calls.insert(call_id, id);
         }
         if let Some(call) = tunnel.calling(call_id)

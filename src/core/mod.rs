@@ -109,6 +109,8 @@ struct Known {
     database: bool,
     /// Why the database can't be read just now.
     database_problem: Option<String>,
+    /// The host's surroundings. Nothing waits for them: a host that can't tell still gets its tunnels.
+    surroundings: bool,
     /// Whether that all of it is known was told.
     told: bool,
 }
@@ -298,7 +300,8 @@ impl Core {
                 let tell_at = Some(turn.at() + self.policy.dial_timeout);
                 let (run, dialled) = (Run::new(call, None, self.inputs), None);
                 let standing = Standing::Ordered { tell_at };
-                tunnel.phase = Phase::Calling(Box::new(Call { run, dialled, standing }));
+                tunnel.phase =
+                    Phase::Calling(Box::new(Call { run, dialled, was_up_with: None, standing }));
             }
             turn.order(Order::Dial { call, node: id });
             self.note(id, turn);

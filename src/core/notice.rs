@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Ask, IfIndex, InvalidRow, Pid, RestartOutcome};
 use super::failure::Failure;
+use super::surroundings::Subnet;
 use crate::node::{Invalid, NodeId};
 
 /// How loud a notice is.
@@ -212,6 +213,15 @@ pub enum Notice {
         /// The nodes.
         nodes: Vec<NodeId>,
     },
+    /// A subnet that this host has got holds our end's address of tunnels that are up; they stay.
+    Overlap {
+        /// The subnet.
+        subnet: Subnet,
+        /// The address; that of the first of them.
+        local: Ipv4Addr,
+        /// The nodes whose tunnels they are.
+        nodes: Vec<NodeId>,
+    },
     /// A row that can be dialled has come, of a node that the operator has stopped.
     StillStopped {
         /// The node.
@@ -286,6 +296,7 @@ impl Notice {
             | Notice::SecondCall { .. }
             | Notice::RowsAway { .. }
             | Notice::RowSpoiled { .. }
+            | Notice::Overlap { .. }
             | Notice::DatabaseUnavailable(_)
             | Notice::EmptyWindow { .. }
             | Notice::Restarting { .. }

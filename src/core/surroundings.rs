@@ -4,7 +4,7 @@
 //! Our end's address becomes one of the host's own, whatever is done: the kernel looks at its table
 //! `local` before all others. Packets that the host sends to it never leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::change::Way;
 use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
+use super::notice::Notice;
 use super::servers::Servers;
 use super::stopping::Why;
+use super::tunnel::Phase;
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
 
@@ -67,10 +69,11 @@ impl Surroundings {
         server
             .or_else(|| self.gateways.contains(&local).then_some(Clash::Gateway))
             .or_else(|| self.resolvers.contains(&local).then_some(Clash::Resolver))
-            .or_else(|| {
-                let on = self.subnets.iter().find(|subnet| subnet.has(local));
-                on.cloned().map(Clash::Subnet)
-            })
+            .or_else(|| self.subnet_with(local).cloned().map(Clash::Subnet))
+    }
+
+    fn subnet_with(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.has(address))
     }
 }
 
@@ -89,18 +92,43 @@ impl fmt::Display for Clash {
             Clash::Server(node) => write!(f, "is the server of node {node}"),
             Clash::Gateway => f.write_str("is a gateway of this host's routes"),
             Clash::Resolver => f.write_str("is a name server of this host"),
-            Clash::Subnet(Subnet { interface, address, prefix }) => {
-                write!(f, "lies on the subnet of {interface} ({address}/{prefix})")
-            }
+            Clash::Subnet(subnet) => write!(f, "lies on the subnet of {subnet}"),
         }
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Subnet { interface, address, prefix } = self;
+        write!(f, "{interface} ({address}/{prefix})")
     }
 }
 
 impl Core {
     /// The host's surroundings are others now.
     pub(super) fn surrounded(&mut self, surroundings: Surroundings, turn: &mut Turn) {
-        self.surroundings = surroundings;
+        let before = std::mem::replace(&mut self.surroundings, surroundings);
         self.judge_tunnels(turn);
+        // What came up before they were known was not judged by them, and is now.
+        if std::mem::replace(&mut self.known.surroundings, true) {
+            self.tell_overlaps(&before, turn);
+        }
+    }
+
+    /// Tells of subnets that are new and hold addresses of tunnels that are up, each with those.
+    fn tell_overlaps(&self, before: &Surroundings, turn: &mut Turn) {
+        let mut overlaps: BTreeMap<&Subnet, (Ipv4Addr, Vec<NodeId>)> = BTreeMap::new();
+        for id in &self.up {
+            let Some(up) = self.tunnels.get(id).and_then(|tunnel| tunnel.up()) else { continue };
+            let local = up.addresses.local;
+            let subnet = self.surroundings.subnet_with(local);
+            if let Some(subnet) = subnet.filter(|_| before.subnet_with(local).is_none()) {
+                overlaps.entry(subnet).or_insert((local, Vec::new())).1.push(*id);
+            }
+        }
+        for (subnet, (local, nodes)) in overlaps {
+            turn.tell(Notice::Overlap { subnet: subnet.clone(), local, nodes });
+        }
     }
 
     /// What the host has to reach, or whom rows name as servers, has changed.
@@ -111,11 +139,25 @@ impl Core {
         }
     }
 
+    /// Whether the server has said nothing new since the tunnel was up.
+    fn was_up_with(&self, id: NodeId, local: Ipv4Addr) -> bool {
+        let phase = self.tunnels.get(&id).map(|tunnel| &tunnel.phase);
+        self.known.surroundings
+            && matches!(phase, Some(Phase::Calling(call)) if call.was_up_with == Some(local))
+    }
+
     /// Gives a call up whose server gives our end an address that the host has to reach elsewhere.
     /// Whether it does.
+    ///
+    /// A subnet that the host itself has got later ends no tunnel: it would end all of one provider at
+    /// once, and what it may cost is one neighbour there. A server, gateway or name server that is the
+    /// very address is out of reach for sure.
     pub(super) fn refuse_address(&mut self, id: NodeId, index: IfIndex, turn: &mut Turn) -> bool {
         let Some(local) = self.links.sight(index).local() else { return false };
         let Some(clash) = self.surroundings.clash(local, &self.servers) else { return false };
+        if matches!(clash, Clash::Subnet(_)) && self.was_up_with(id, local) {
+            return false;
+        }
         turn.way(Way::Refused { node: id, index, local });
         let message = format!("the server gives our end of the tunnel {local}, which {clash}");
         let failure = Failure::new(FailureKind::AddressRefused, message);
@@ -226,6 +268,41 @@ mod tests {
         stage.feed(surrounded());
         assert_eq!(stage.state(), "stopping");
         assert!(stage.was_told(REASON), "{:?}", stage.told);
+    }
+
+    fn new_subnet() -> Event {
+        let subnets = BTreeSet::from([subnet("docker0", [10, 50, 0, 1], 24)]);
+        Event::Surroundings(Surroundings { subnets, ..Surroundings::default() })
+    }
+
+    #[test]
+    fn a_subnet_that_the_host_gets_later_ends_no_tunnel_that_is_up_and_is_told_once() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(Event::Surroundings(Surroundings::default()));
+        stage.told.clear();
+        stage.feed(new_subnet());
+        stage.feed(new_subnet());
+        stage.link(false, true);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+        let told = stage.told.iter().filter(|told| told.contains("docker0 (10.50.0.1/24)"));
+        assert_eq!(told.count(), 1, "{:?}", stage.told);
+        assert!(stage.was_told("10.50.0.100") && stage.was_told("node 1"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_tunnel_that_was_up_before_the_surroundings_were_known_is_judged_once_they_are() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(new_subnet());
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn an_address_on_a_subnet_that_was_there_before_the_tunnel_is_refused() {
+        let mut stage = Stage::in_state(State::Negotiating);
+        stage.feed(new_subnet());
+        stage.link(true, true);
+        assert_eq!(stage.state(), "stopping");
     }
 
     #[test]

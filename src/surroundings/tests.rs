@@ -64,6 +64,22 @@ fn gateways_of_every_table_and_subnets_of_every_link_are_told() {
 }
 
 #[test]
+fn a_first_look_that_took_too_long_is_made_again() {
+    in_namespace(async || {
+        uplink();
+        let (sender, mut events) = mpsc::channel(1);
+        // Nothing more goes in.
+        sender.send(Event::Tick).await.unwrap();
+        let mut watcher = Watcher::new();
+        watcher.begin_within(Duration::from_millis(1), &sender).await;
+        let follows = tokio::spawn(async move { watcher.follow(&sender).await });
+        assert_eq!(events.recv().await, Some(Event::Tick));
+        let mut core = Core { events, _watcher: follows };
+        assert!(core.next().await.gateways.contains(&[192, 0, 2, 1].into()));
+    });
+}
+
+#[test]
 fn a_gateway_that_is_new_is_told() {
     in_namespace(async || {
         uplink();

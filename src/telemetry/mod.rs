@@ -238,7 +238,9 @@ fn fields(notice: &Notice) -> Fields<'_> {
         Notice::RowSpoiled { node, reason, .. } => {
             Fields { node: Some(node.0), reason: Some(reason.to_string()), ..Fields::default() }
         }
-        Notice::RowsAway { nodes, .. } | Notice::RowsBack { nodes } => {
+        Notice::RowsAway { nodes, .. }
+        | Notice::RowsBack { nodes }
+        | Notice::Overlap { nodes, .. } => {
             let node = if let [node] = nodes.as_slice() { Some(node.0) } else { None };
             Fields { node, ..Fields::default() }
         }

@@ -137,6 +137,23 @@ impl fmt::Display for Notice {
                 "Node {node}: its row can't be dialled any more: {reason}; its tunnel goes in {} unless the row is mended",
                 humantime::format_duration(*within)
             ),
+            Notice::Overlap { subnet, local, nodes } => {
+                let whose = match nodes.as_slice() {
+                    [node] => format!("of the tunnel of node {node} ({local})"),
+                    nodes => format!(
+                        "of the tunnels of {} nodes ({}; the first has {local})",
+                        nodes.len(),
+                        some(nodes)
+                    ),
+                };
+                write!(
+                    f,
+                    "The subnet of {subnet} is new on this host and holds our end's address {whose}: what is up \
+                     stays up, but a host of that address there can't be reached, and the next dial is refused; \
+                     give {} another subnet, or have the server hand out other addresses",
+                    subnet.interface
+                )
+            }
             Notice::RowsBack { nodes } => match nodes.as_slice() {
                 [node] => write!(f, "Node {node}: its row is back in time; its tunnel stays"),
                 nodes => write!(
