@@ -17,7 +17,7 @@ use crate::core::policy::Policy;
 
 /// What the lines of a recording mean. It rises whenever an earlier recording could no longer be
 /// replayed, or would tell something else; `make golden` then remakes those in `tests/golden`.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Lines that may wait for the disk: some ten seconds of the worst storm.
 const QUEUE: usize = 16 * 1024;

@@ -39,11 +39,9 @@ pub(super) async fn plan(
     let before = Settings::from(&config);
     let config = other.unwrap_or(config);
     let settings = Settings::from(&config);
-    let rows = desired::read_once(&settings).await;
+    let rows = desired::read_after(&settings, &before).await;
     let rows =
         rows.map_err(|problem| Refusal::NotNow(format!("the nodes can't be read: {problem}")))?;
-    // As the reader of the database tells them.
-    let rows = if settings == before { Rows::All(rows) } else { Rows::Reselected(rows) };
     let (core, now) = ask(questions, Question::Core).await?;
     let before = nodes(&core);
     let after = nodes(&judged(*core, &config, rows, now));

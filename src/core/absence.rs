@@ -68,11 +68,6 @@ impl Core {
         }
     }
 
-    pub(super) fn part_with_all(&mut self, turn: &mut Turn) {
-        let away: Vec<NodeId> = self.away().collect();
-        away.into_iter().for_each(|id| self.part(id, turn));
-    }
-
     /// The database can't be read, or can be again: what was away is not known to have stayed so.
     pub(super) fn time_absences_anew(&mut self, turn: &Turn) {
         let is_readable = self.known.database_problem.is_none();

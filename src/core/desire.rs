@@ -30,9 +30,9 @@ impl Core {
         let mut touched = None;
         match rows {
             Rows::All(rows) => self.want_only(rows, &mut changes),
-            Rows::Reselected(rows) => {
+            Rows::Reselected { rows, left_out } => {
                 self.want_only(rows, &mut changes);
-                self.part_with_all(&mut changes);
+                left_out.into_iter().for_each(|id| self.part(id, &mut changes));
             }
             Rows::Changes { rows, gone } => {
                 let ids = gone.iter().copied().chain(rows.iter().map(|row| row.candidate.id()));

@@ -165,8 +165,14 @@ pub enum Rows {
     /// All candidates: whatever else was wanted is away. The first rows that are told are of this
     /// kind, and those after settings were sent that are as before.
     All(Vec<Ranked>),
-    /// All candidates by other settings: whatever else was wanted goes at once.
-    Reselected(Vec<Ranked>),
+    /// All candidates by other settings.
+    Reselected {
+        /// The candidates.
+        rows: Vec<Ranked>,
+        /// Rows that are there and no candidates, which therefore go at once. Whatever else was wanted
+        /// is away.
+        left_out: Vec<NodeId>,
+    },
     /// What differs from what was told before.
     Changes {
         /// Candidates that are new, or differ in whatever it is.

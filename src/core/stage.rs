@@ -238,7 +238,14 @@ impl Stage {
     /// The configuration leaves the row out, or has another.
     pub(super) fn reselect(&mut self, candidate: Option<Candidate>) {
         let rows = candidate.into_iter().map(|candidate| Ranked { rank: 0, candidate });
-        self.feed(Event::Desired { rows: Rows::Reselected(rows.collect()), places: 0 });
+        let rows = Rows::Reselected { rows: rows.collect(), left_out: vec![NODE] };
+        self.feed(Event::Desired { rows, places: 0 });
+    }
+
+    /// The configuration is another one, and the table is empty.
+    pub(super) fn reselect_of_nothing(&mut self) {
+        let rows = Rows::Reselected { rows: Vec::new(), left_out: Vec::new() };
+        self.feed(Event::Desired { rows, places: 0 });
     }
 
     fn wanted(&mut self, candidates: Vec<Candidate>, places: u32) {

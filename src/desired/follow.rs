@@ -11,7 +11,7 @@ use super::Settings;
 use super::file::WatchedFile;
 use super::lines::Lines;
 use super::problem::Problem;
-use super::read::{self, Found};
+use super::read::{self, Ask, Found};
 use crate::core::event::{Event, Rows};
 use crate::node::NodeId;
 
@@ -85,7 +85,8 @@ impl Follower {
         let mut pace = Pace::default();
         loop {
             let started = Instant::now();
-            let found = read::read(&settings, &mut self.lines).await;
+            let ask = self.ask(&settings);
+            let found = read::read(&settings, &mut self.lines, ask).await;
             let took = started.elapsed();
             tracing::debug!("Database read in {took:.1?}");
             let rested = Instant::now() + (took * REST).min(LONGEST_REST);
@@ -103,13 +104,21 @@ impl Follower {
         }
     }
 
+    /// What is left out is to be known once of other settings.
+    fn ask(&self, settings: &Settings) -> Ask {
+        match &self.told_by {
+            Some(told_by) if told_by != settings => Ask::LeftOutToo,
+            Some(_) | None => Ask::Candidates,
+        }
+    }
+
     async fn tell(
         &mut self,
         found: Result<Found, Problem>,
         settings: &Settings,
     ) -> Result<(), Deaf> {
         let (event, told) = match found {
-            Ok(Found { .. }) => {
+            Ok(Found { left_out, .. }) => {
                 self.complain_about(self.lines.unusable_ids().map(str::to_owned).collect());
                 let changes = self.lines.changes();
                 self.tell_of_those_without_address();
@@ -119,7 +128,7 @@ impl Follower {
                 let rows = if std::mem::replace(&mut self.has_told_all, true) {
                     Rows::Changes { rows: changes.rows, gone: changes.gone }
                 } else {
-                    self.all_rows(settings)
+                    self.all_rows(settings, left_out)
                 };
                 let places = settings.selection.max_tunnels;
                 (Event::Desired { rows, places }, Ok(()))
@@ -133,13 +142,13 @@ impl Follower {
         self.events.send(event).await.map_err(|_| Deaf)
     }
 
-    fn all_rows(&mut self, settings: &Settings) -> Rows {
+    fn all_rows(&mut self, settings: &Settings, left_out: Vec<NodeId>) -> Rows {
         let told_by = self.told_by.replace(settings.clone());
         let rows = self.lines.candidates();
         if told_by.is_none_or(|told_by| told_by == *settings) {
             Rows::All(rows)
         } else {
-            Rows::Reselected(rows)
+            Rows::Reselected { rows, left_out }
         }
     }
 
@@ -236,7 +245,7 @@ mod tests {
     }
 
     fn found(wal: bool) -> Result<Found, Problem> {
-        Ok(Found { wal })
+        Ok(Found { wal, left_out: Vec::new() })
     }
 
     #[test]

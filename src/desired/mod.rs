@@ -43,7 +43,7 @@ pub(crate) use write_back::write_back;
 use write_back::{Fact, Reporter};
 
 use crate::config::{Config, Database, Selection};
-use crate::core::event::Ranked;
+use crate::core::event::{Ranked, Rows};
 use crate::node::NodeId;
 
 /// The part of the configuration that says which nodes are wanted.
@@ -67,8 +67,21 @@ impl From<&Config> for Settings {
 /// When the file, the table or its columns can't be read.
 pub(crate) async fn read_once(settings: &Settings) -> Result<Vec<Ranked>, Problem> {
     let mut lines = lines::Lines::new(&settings.selection.priority);
-    read::read(settings, &mut lines).await?;
+    read::read(settings, &mut lines, read::Ask::Candidates).await?;
     Ok(lines.changes().rows)
+}
+
+/// Reads all candidates once, as [`follow`] tells them where the settings were `before`.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub(crate) async fn read_after(settings: &Settings, before: &Settings) -> Result<Rows, Problem> {
+    let mut lines = lines::Lines::new(&settings.selection.priority);
+    let is_as_before = settings == before;
+    let ask = if is_as_before { read::Ask::Candidates } else { read::Ask::LeftOutToo };
+    let read::Found { left_out, .. } = read::read(settings, &mut lines, ask).await?;
+    let rows = lines.changes().rows;
+    Ok(if is_as_before { Rows::All(rows) } else { Rows::Reselected { rows, left_out } })
 }
 
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.

@@ -45,6 +45,18 @@ pub(super) fn candidates(table: &str, columns: &Columns, selection: &Selection) 
     Query::new(sql, selection)
 }
 
+/// Reads the ids of rows that are no candidates as one text, a line each; NULL where there is none.
+pub(super) fn left_out(table: &str, columns: &Columns, selection: &Selection) -> Query {
+    let sql = format!(
+        "SELECT group_concat(CAST({id} AS TEXT), char(10)) FROM main.{table} \
+         WHERE NOT coalesce({selected}, 0)",
+        id = columns.sql(&ID),
+        table = quoted(table),
+        selected = selected(columns, selection),
+    );
+    Query::new(sql, selection)
+}
+
 /// Counts all rows, which takes SQLite a small part of the time of a scan.
 pub(super) fn count_all(table: &str) -> Query {
     Query { sql: format!("SELECT count(*) FROM main.{}", quoted(table)), values: Vec::new() }

@@ -12,8 +12,9 @@ use super::list::{self, Listed};
 use super::look::Look;
 use super::problem::{Problem, What};
 use super::query::{self, Query};
-use super::rows::Row;
+use super::rows::{Row, node_id};
 use super::schema::Columns;
+use crate::node::NodeId;
 
 /// Between the two looks that must agree on a transaction left unfinished.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
@@ -22,28 +23,43 @@ const SECOND_LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Found {
     /// The database is in WAL mode.
     pub(super) wal: bool,
+    /// Rows that are there and no candidates, where they were asked for.
+    pub(super) left_out: Vec<NodeId>,
+}
+
+/// What a read looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The candidates.
+    Candidates,
+    /// Those, and which rows are there and none.
+    LeftOutToo,
 }
 
 /// Reads the candidates, as of one instant, into `known`, which is what was read last.
 ///
 /// # Errors
 /// When the file, the table or its columns can't be read.
-pub(super) async fn read(settings: &Settings, known: &mut Lines) -> Result<Found, Problem> {
+pub(super) async fn read(
+    settings: &Settings,
+    known: &mut Lines,
+    ask: Ask,
+) -> Result<Found, Problem> {
     #[cfg(test)]
     super::tests::READS.with(|reads| reads.set(reads.get() + 1));
-    let mut found = read_file(settings, known).await;
+    let mut found = read_file(settings, known, ask).await;
     if matches!(found, Err(What::Unfinished)) {
         // A commit that ends between SQLite's looks at journal and lock is taken for one by
         // readers that may not write (hasHotJournal in pager.c); it is not there a moment later.
         tokio::time::sleep(SECOND_LOOK).await;
-        found = read_file(settings, known).await;
+        found = read_file(settings, known, ask).await;
     }
     found.map_err(|what| what.at(&settings.database.path))
 }
 
-async fn read_file(settings: &Settings, known: &mut Lines) -> Result<Found, What> {
+async fn read_file(settings: &Settings, known: &mut Lines, ask: Ask) -> Result<Found, What> {
     let mut look = Look::begin(&settings.database).await?;
-    let result = candidates(&mut look, settings, known).await;
+    let result = candidates(&mut look, settings, known, ask).await;
     look.end().await;
     result
 }
@@ -52,6 +68,7 @@ async fn candidates(
     look: &mut Look,
     settings: &Settings,
     known: &mut Lines,
+    ask: Ask,
 ) -> Result<Found, What> {
     let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
     let (table, selection) = (&settings.database.table, &settings.selection);
@@ -73,7 +90,24 @@ async fn candidates(
             shown: known.unusable_ids().next().unwrap_or_default().to_owned(),
         });
     }
-    Ok(Found { wal: mode.eq_ignore_ascii_case("wal") })
+    let left_out = match ask {
+        Ask::Candidates => Vec::new(),
+        Ask::LeftOutToo => left_out(look, settings, &columns).await?,
+    };
+    Ok(Found { wal: mode.eq_ignore_ascii_case("wal"), left_out })
+}
+
+async fn left_out(
+    look: &mut Look,
+    settings: &Settings,
+    columns: &Columns,
+) -> Result<Vec<NodeId>, What> {
+    let (table, selection) = (&settings.database.table, &settings.selection);
+    let found = fetch_one(&mut look.connection, query::left_out(table, columns, selection)).await?;
+    let ids: Option<Vec<u8>> =
+        found.try_get_unchecked(0).map_err(|error| What::of_sqlite(&error))?;
+    let ids = ids.unwrap_or_default();
+    Ok(ids.split(|&byte| byte == b'\n').filter_map(|id| node_id(Some(id))).collect())
 }
 
 /// Before they are read: their text may be larger than memory.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use connexa::core::Core;
 use connexa::core::effect::{Effect, Order};
 use connexa::core::event::{
-    Ask, CallId, Event, FoundCall, Hearing, Input, Judgement, LinkChange, Probed, Ranked,
-    RestartOutcome, Rows,
+    Ask, CallId, Candidate, Event, FoundCall, Hearing, Input, Judgement, LinkChange, Probed,
+    Ranked, RestartOutcome, Rows,
 };
 use connexa::core::failure::{Explanation, Failure, FailureKind};
 use connexa::core::notice::Notice;
@@ -134,6 +134,8 @@ pub struct Wire {
     core: Core,
     /// What each call has said of its end.
     said: BTreeMap<CallId, Explanation>,
+    /// The nodes that it has ever heard of.
+    known: BTreeSet<NodeId>,
     /// The rows that it knows.
     rows: Option<BTreeMap<NodeId, Ranked>>,
     records: bool,
@@ -147,8 +149,8 @@ impl Wire {
     /// One that `records` keeps its recording and what it told.
     pub fn new(policy: Policy, records: bool) -> Self {
         let core = Core::new(policy);
-        let (said, rows) = (BTreeMap::new(), None);
-        Wire { core, said, rows, records, recording: Vec::new(), notices: Vec::new() }
+        let (said, known, rows) = (BTreeMap::new(), BTreeSet::new(), None);
+        Wire { core, said, known, rows, records, recording: Vec::new(), notices: Vec::new() }
     }
 
     pub fn tell(&mut self, now: Now, news: News) -> Vec<Did> {
@@ -168,16 +170,29 @@ impl Wire {
         effects.into_iter().filter_map(Wire::read).collect()
     }
 
+    /// Rows by another configuration: whatever else there is is left out.
+    fn reselected(&self, rows: Vec<Ranked>) -> Rows {
+        let is_node = |id: &NodeId| {
+            rows.iter().any(|row| matches!(&row.candidate, Candidate::Node(node) if node.id == *id))
+        };
+        let left_out = self.known.iter().copied().filter(|id| !is_node(id)).collect();
+        Rows::Reselected { rows, left_out }
+    }
+
     fn event(&mut self, news: News) -> Option<Event> {
         Some(match news {
             News::Rows { rows, places, reselected } => {
+                self.known.extend(rows.iter().map(|row| row.candidate.id()));
                 let differing = self.differing(rows.clone());
-                let rows = if reselected { Rows::Reselected(rows) } else { differing };
+                let rows = if reselected { self.reselected(rows) } else { differing };
                 Event::Desired { rows, places }
             }
             News::RowsUnreadable => Event::DesiredUnavailable("locked".into()),
             News::Links { changes, hearing } => Event::Links { changes, hearing },
-            News::Found(found) => Event::Found(found),
+            News::Found(found) => {
+                self.known.extend(found.iter().map(|call| call.node));
+                Event::Found(found)
+            }
             News::Spawned { call, pid } => Event::Started { call, pid: Some(pid) },
             News::NotSpawned { call } => {
                 let failure = Failure::new(FailureKind::Files, "no space left");

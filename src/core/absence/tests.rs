@@ -123,6 +123,17 @@ fn a_changed_configuration_hangs_up_at_once_what_it_leaves_out() {
 }
 
 #[test]
+fn a_configuration_that_changes_while_the_table_is_written_anew_costs_no_tunnel() {
+    let mut stage = Stage::in_state(State::Up);
+    stage.reselect_of_nothing();
+    stage.wait(ALMOST);
+    assert_eq!(stage.state(), "up");
+    stage.desire(row());
+    stage.wait(GRACE);
+    assert_eq!(stage.state(), "up");
+}
+
+#[test]
 fn without_a_grace_a_row_that_goes_is_gone() {
     let mut stage = Stage::in_state(State::Up);
     stage.configure(|policy| policy.absence_grace = Duration::ZERO);

@@ -53,7 +53,11 @@ impl Play {
     fn want(&mut self, wanted: bool) {
         let row = Ranked { rank: 0, candidate: candidate("secret") };
         let candidates = wanted.then_some(row).into_iter().collect();
-        self.feed(Event::Desired { rows: Rows::Reselected(candidates), places: 0 });
+        let left_out = if wanted { vec![] } else { vec![NODE] };
+        self.feed(Event::Desired {
+            rows: Rows::Reselected { rows: candidates, left_out },
+            places: 0,
+        });
     }
 
     fn feed(&mut self, event: Event) {

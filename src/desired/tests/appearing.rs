@@ -216,3 +216,21 @@ async fn settings_that_name_another_file_are_followed() {
     add(&mut writer(&other, Delete).await, 3, "online").await;
     assert_eq!(bench.ids().await, [2, 3]);
 }
+
+#[tokio::test]
+async fn other_settings_leave_out_the_rows_that_are_there_and_no_others() {
+    let mut bench = Bench::new();
+    make(&bench.path(), Delete, &[1, 2]).await;
+    bench.start();
+    assert_eq!(bench.ids().await, [1, 2]);
+    let mut writer = writer(&bench.path(), Delete).await;
+    let rewrite = "DELETE FROM nodes WHERE id = 2; UPDATE nodes SET status = NULL WHERE id = 1";
+    run(&mut writer, rewrite).await;
+    bench.settings.send_modify(|settings| settings.selection.priority.clear());
+    loop {
+        if let Rows::Reselected { rows, left_out } = bench.rows().await {
+            assert_eq!((rows, left_out), (vec![], vec![NodeId(1)]));
+            return;
+        }
+    }
+}

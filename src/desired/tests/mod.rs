@@ -100,7 +100,7 @@ impl Bench {
     /// What is wanted after this was told, most wanted first.
     fn take(&mut self, rows: Rows) -> Vec<Candidate> {
         let rows = match rows {
-            Rows::All(rows) | Rows::Reselected(rows) => {
+            Rows::All(rows) | Rows::Reselected { rows, .. } => {
                 self.wanted.clear();
                 rows
             }
