@@ -168,6 +168,7 @@ impl Fatal for ClientError {
         match self {
             ClientError::Unreachable { .. }
             | ClientError::WentAway { .. }
+            | ClientError::Late { .. }
             | ClientError::Garbled { .. } => Exit::Unreachable,
             ClientError::Permission { .. } | ClientError::NotRoot { .. } => Exit::Permission,
             ClientError::Refused { problem, .. } => match problem.status {
@@ -187,6 +188,7 @@ impl Fatal for ClientError {
             ClientError::Refused { .. }
             | ClientError::Unreachable { .. }
             | ClientError::WentAway { .. }
+            | ClientError::Late { .. }
             | ClientError::Garbled { .. }
             | ClientError::Permission { .. }
             | ClientError::NotRoot { .. } => vec![self.to_string()],

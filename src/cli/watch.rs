@@ -61,6 +61,7 @@ async fn again(socket: &Path) -> Result<Events, ClientError> {
             Err(
                 ClientError::Unreachable { .. }
                 | ClientError::WentAway { .. }
+                | ClientError::Late { .. }
                 | ClientError::Garbled { .. }
                 | ClientError::Refused { .. },
             ) => {}

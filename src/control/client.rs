@@ -20,6 +20,8 @@ use crate::core::event::Ask;
 pub use follow::{Events, follow};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For what reads files: the database, the configuration. A disk or a writer may hold it up.
+const OF_FILES: Duration = Duration::from_secs(60);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,18 @@ pub enum ClientError {
     WentAway {
         /// The socket.
         socket: PathBuf,
+    },
+    /// No answer has come.
+    #[error(
+        "connexad at {} has not answered within {}: it is busy, or held up by a disk or a lock; what was asked \
+         for may still be done; see `connexactl status` and its journal, then ask again",
+        socket.display(), humantime::format_duration(*waited)
+    )]
+    Late {
+        /// The socket.
+        socket: PathBuf,
+        /// So long.
+        waited: Duration,
     },
     /// What came back is no answer.
     #[error("connexad at {} gave no proper answer: {what}; are both of one version?", socket.display())]
@@ -146,6 +160,7 @@ async fn post<T: DeserializeOwned>(
         | ClientError::NotRoot { .. }
         | ClientError::Refused { .. }
         | ClientError::WentAway { .. }
+        | ClientError::Late { .. }
         | ClientError::Garbled { .. }) => error,
     })
 }
@@ -173,18 +188,27 @@ async fn ask(
     path: &str,
     body: String,
 ) -> Result<Bytes, ClientError> {
+    ask_within(patience(path), socket, method, path, body).await
+}
+
+async fn ask_within(
+    waited: Duration,
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: String,
+) -> Result<Bytes, ClientError> {
     let stream = connect(socket).await?;
-    let answer = timeout(PATIENCE, exchange(stream, method, path, body)).await;
-    let answer = answer.map_err(|_| ClientError::late(socket))?;
+    let answer = timeout(waited, exchange(stream, method, path, body)).await;
+    let answer = answer.map_err(|_| ClientError::Late { socket: socket.to_owned(), waited })?;
     let (status, body) = answer.map_err(|error| of_hyper(socket, &error))?;
     if status.is_success() { Ok(body) } else { Err(refused(socket, status, &body)) }
 }
 
-impl ClientError {
-    fn late(socket: &Path) -> Self {
-        let what = format!("none within {}", humantime::format_duration(PATIENCE));
-        ClientError::Garbled { socket: socket.to_owned(), what }
-    }
+/// How long an answer may take. Under a path of a node, too, the database may be looked at.
+fn patience(path: &str) -> Duration {
+    let is_of_files = ["/v1/plan", "/v1/reload", "/v1/nodes/"];
+    if is_of_files.iter().any(|begin| path.starts_with(begin)) { OF_FILES } else { PATIENCE }
 }
 
 fn of_hyper(socket: &Path, error: &hyper::Error) -> ClientError {
@@ -260,5 +284,28 @@ async fn exchange(
             ended?;
             answer.await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_files_is_given_more_time() {
+        let times = ["/v1/reload", "/v1/plan", "/v1/nodes/2", "/v1/status"].map(patience);
+        assert_eq!(times.map(|time| time.as_secs()), [60, 60, 60, 10]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_told_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("silent");
+        // The kernel takes connections, and nobody answers.
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let waited = Duration::from_millis(1);
+        let late = ask_within(waited, &socket, Method::POST, "/v1/reload", String::new()).await;
+        let text = late.unwrap_err().to_string();
+        assert!(text.contains("has not answered within 1ms: it is busy"), "{text}");
     }
 }

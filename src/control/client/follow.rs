@@ -36,7 +36,7 @@ pub async fn follow(socket: &Path) -> Result<Events, ClientError> {
         request.headers_mut().insert(header::HOST, host);
         sender.send_request(request).await
     };
-    let too_late = |_| ClientError::late(socket);
+    let too_late = |_| ClientError::Late { socket: socket.to_owned(), waited: PATIENCE };
     let response = timeout(PATIENCE, asked).await.map_err(too_late)?;
     let (head, body) = response.map_err(|error| of_hyper(socket, &error))?.into_parts();
     if head.status.is_success() {
