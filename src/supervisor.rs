@@ -80,14 +80,17 @@ impl Options {
     /// # Errors
     /// When the configuration can't be used.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        config::load(self.config.as_deref(), |config| {
-            if let Some(interval) = self.interval {
-                config.outage.interval = interval;
-            }
-            if let Some(delay) = self.startup_delay {
-                config.outage.startup_delay = delay;
-            }
-        })
+        config::load(self.config.as_deref(), |config| self.adjust(config))
+    }
+
+    /// What wins over any file.
+    pub(crate) fn adjust(&self, config: &mut Config) {
+        if let Some(interval) = self.interval {
+            config.outage.interval = interval;
+        }
+        if let Some(delay) = self.startup_delay {
+            config.outage.startup_delay = delay;
+        }
     }
 }
 

@@ -68,7 +68,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             (show_explanation(&node, arguments.json)?, Exit::Done)
         }
         Command::Plan => {
-            let other = config.map(|file| config::load(Some(file), |_| ())).transpose()?;
+            // The daemon adds what wins over its own file: its environment and its command line.
+            let other = config.map(config::load_alone).transpose()?;
             let other = other.map(|config| toml::to_string(&config)).transpose();
             let other = other.map_err(|error| Refused::with(Exit::Config, error))?;
             // The daemon is not asked by the socket of a configuration that it does not go by.

@@ -40,10 +40,39 @@ pub fn file(named: Option<PathBuf>) -> Option<PathBuf> {
 pub fn load(path: Option<&Path>, adjust: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
     let there = file(path.map(Path::to_owned));
     let path = there.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-    let mut document = match there {
+    let document = match there {
         Some(_) => read(path)?,
         None => Document::default(),
     };
+    overridden(path, document, adjust)
+}
+
+/// Reads the file at `path` as it stands, for another process to go by.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_alone(path: &Path) -> Result<Config, ConfigError> {
+    whole(path, read(path)?)
+}
+
+/// What [`load`] would make of `text`, the content of `path`.
+///
+/// # Errors
+/// When it does not parse or holds a value that can't work: with all that is wrong.
+pub(crate) fn parse_to_run(
+    path: &Path,
+    text: &str,
+    adjust: impl FnOnce(&mut Config),
+) -> Result<Config, ConfigError> {
+    overridden(path, Document::read(text), adjust)
+}
+
+/// With what wins over the file.
+fn overridden(
+    path: &Path,
+    mut document: Document,
+    adjust: impl FnOnce(&mut Config),
+) -> Result<Config, ConfigError> {
     if let Some(database) = std::env::var_os(DATABASE).filter(|value| !value.is_empty()) {
         document.config.database.path = database.into();
         document.places.remove("database.path");

@@ -18,12 +18,13 @@ use utoipa_axum::routes;
 use super::api::{
     ChangedNode, Event, NodeInFull, Plan, Problem, Reloaded, SCHEMA_VERSION, Status, Traffic,
 };
+use super::figures::Figures;
 use super::problem::{no_such_method, no_such_path};
 use super::question::{Changed, Question, Refusal};
 use super::server::{Peer, Place};
 use super::shared::Shared;
 use super::traffic::SharedTraffic;
-use super::{events as stream, figures, nodes, plan as planning};
+use super::{events as stream, nodes, plan as planning};
 use crate::core::event::Ask;
 use crate::doctor::{self, Diagnosis};
 use crate::node::NodeId;
@@ -44,6 +45,8 @@ struct Desk {
     status: Shared<Made>,
     diagnosis: Shared<Made>,
     traffic: SharedTraffic,
+    plan: Shared<Made>,
+    figures: Figures,
 }
 
 /// How every error of a path looks.
@@ -75,13 +78,14 @@ pub(super) fn router(questions: Questions, counters: SharedTraffic) -> Router {
         .routes(routes!(retry))
         .split_for_parts();
     let description = description.to_json().unwrap_or_default();
-    let asks = [questions.clone(), questions.clone()];
-    let [of_status, of_host] = asks;
+    let [of_status, of_host, of_plan] = [(); 3].map(|()| questions.clone());
     let desk = Desk {
-        questions,
         status: Shared::new(move || make_status(of_status.clone())),
         diagnosis: Shared::new(move || make_diagnosis(of_host.clone())),
+        plan: Shared::new(move || make_plan(of_plan.clone())),
+        figures: Figures::new(questions.clone(), counters.clone()),
         traffic: counters,
+        questions,
     };
     router
         .route("/openapi.json", get(async move || json_of(description.into())))
@@ -123,8 +127,8 @@ async fn diagnosis(State(desk): State<Desk>) -> Result<Response, Refusal> {
 }
 
 async fn make_diagnosis(questions: Questions) -> Made {
-    let (config, file) = ask(&questions, Question::Config).await?;
-    to_bytes(&doctor::examine(&config, file.as_deref()).await)
+    let (config, options) = ask(&questions, Question::Config).await?;
+    to_bytes(&doctor::examine(&config, options.config.as_deref()).await)
 }
 
 /// One node.
@@ -171,8 +175,12 @@ async fn retry(desk: State<Desk>, peer: Extension<Peer>, id: PathId) -> Answer<C
 
 /// What would be done now, and why.
 #[utoipa::path(get, path = "/v1/plan", responses((status = 200, body = Plan), Errors))]
-async fn plan(State(desk): State<Desk>) -> Answer<Plan> {
-    planning::plan(&desk.questions, None).await.map(Json)
+async fn plan(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    made(desk.plan.ask().await)
+}
+
+async fn make_plan(questions: Questions) -> Made {
+    to_bytes(&planning::plan(&questions, None).await?)
 }
 
 /// What would be done under the configuration that is sent, and why. Nothing is done.
@@ -187,7 +195,8 @@ async fn plan_under(
     // The nodes are read from where it says, and what stands there may be shown.
     peer.must_be_root("trying a configuration")?;
     let text = planning::text(body).await?;
-    let config = planning::parse(&text)?;
+    let (_, options) = ask(&desk.questions, Question::Config).await?;
+    let config = planning::parse(&text, &options)?;
     planning::plan(&desk.questions, Some(config)).await.map(Json)
 }
 
@@ -196,7 +205,7 @@ async fn plan_under(
     description = "`bytes`: also what each node that is up has carried, by its id")), responses(
     (status = 200, body = String, content_type = "application/openmetrics-text"), Errors))]
 async fn metrics(State(desk): State<Desk>, query: RawQuery) -> Result<Response, Refusal> {
-    figures::answer(&desk.questions, &desk.traffic, query).await
+    desk.figures.answer(query).await
 }
 
 /// Reads the configuration again; answers what differs.

@@ -1,9 +1,11 @@
 //! `GET /metrics`, on the control socket and on `metrics.listen`.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -11,42 +13,57 @@ use tokio::task::spawn_blocking;
 use super::answers::ask;
 use super::problem::{no_such_method, no_such_path};
 use super::question::{Question, Refusal};
+use super::shared::Shared;
 use super::traffic::SharedTraffic;
 use crate::backend::listeners;
+use crate::telemetry::metrics::Metrics;
 
 /// As the specification of OpenMetrics names it.
 const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What is served to the network: figures and nothing else.
-pub(super) fn router(questions: mpsc::Sender<Question>, traffic: SharedTraffic) -> Router {
-    let figures = async |State((questions, traffic)): State<Sources>, query: RawQuery| {
-        answer(&questions, &traffic, query).await
-    };
-    Router::new()
-        .route("/metrics", get(figures))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .with_state((questions, traffic))
+/// What figures are made of, asked once for several who want them.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    figures: Shared<Result<(Arc<Metrics>, bool), Refusal>>,
+    traffic: SharedTraffic,
 }
 
-type Sources = (mpsc::Sender<Question>, SharedTraffic);
+impl Figures {
+    /// Of whoever answers these questions. To be called within a runtime.
+    pub(super) fn new(questions: mpsc::Sender<Question>, traffic: SharedTraffic) -> Self {
+        Figures { figures: Shared::new(move || look(questions.clone())), traffic }
+    }
 
-pub(super) async fn answer(
-    questions: &mpsc::Sender<Question>,
-    traffic: &SharedTraffic,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    let traffic = if wants_bytes(query.as_deref())? {
-        Some(traffic.ask().await.unwrap_or_else(|| Err(Refusal::stopping()))?)
-    } else {
-        None
-    };
-    let (metrics, port) = ask(questions, Question::Figures).await?;
+    pub(super) async fn answer(&self, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+        let traffic = if wants_bytes(query.as_deref())? {
+            Some(self.traffic.ask().await.unwrap_or_else(|| Err(Refusal::stopping()))?)
+        } else {
+            None
+        };
+        let figures = self.figures.ask().await.unwrap_or_else(|| Err(Refusal::stopping()));
+        let (metrics, backend_up) = figures?;
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(KIND));
+        Ok(([kind], metrics.text(backend_up, traffic.as_deref())).into_response())
+    }
+}
+
+/// What is served to the network: figures and nothing else.
+pub(super) fn router(questions: mpsc::Sender<Question>, traffic: SharedTraffic) -> Router {
+    let answer =
+        async |State(figures): State<Figures>, query: RawQuery| figures.answer(query).await;
+    Router::new()
+        .route("/metrics", get(answer))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(Figures::new(questions, traffic))
+}
+
+/// The daemon's figures, and whether something listens on the backend's port.
+async fn look(questions: mpsc::Sender<Question>) -> Result<(Arc<Metrics>, bool), Refusal> {
+    let (metrics, port) = ask(&questions, Question::Figures).await?;
     // The kernel is asked, by calls that may block.
     let listening = spawn_blocking(move || listeners::on(port)).await;
-    let backend_up = matches!(listening, Ok(Ok(listening)) if !listening.is_empty());
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(KIND));
-    Ok(([kind], metrics.text(backend_up, traffic.as_deref())).into_response())
+    Ok((metrics, matches!(listening, Ok(Ok(listening)) if !listening.is_empty())))
 }
 
 /// Series for each node are many, so they are there only for who asks for them.

@@ -21,6 +21,7 @@ use crate::core::time::Now;
 use crate::core::{Core, State};
 use crate::desired::{self, Settings};
 use crate::node::NodeId;
+use crate::supervisor::Options;
 
 /// Why a node is wanted no more.
 const GONE: &str = "its row is gone or no longer selected";
@@ -71,9 +72,10 @@ pub(super) async fn text(body: Body) -> Result<String, Refusal> {
     String::from_utf8(bytes.into()).map_err(|_| bad("the body is no UTF-8 text"))
 }
 
-/// The configuration that was sent.
-pub(super) fn parse(text: &str) -> Result<Config, Refusal> {
-    let parsed = config::parse(Path::new("what was sent"), text);
+/// The configuration that was sent, as this daemon would run by it.
+pub(super) fn parse(text: &str, options: &Options) -> Result<Config, Refusal> {
+    let adjust = |config: &mut Config| options.adjust(config);
+    let parsed = config::parse_to_run(Path::new("what was sent"), text, adjust);
     parsed.map_err(|error| Refusal::NotReloaded(error.lines()))
 }
 

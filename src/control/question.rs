@@ -1,6 +1,5 @@
 //! What the server asks the supervisor, and what comes back.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, oneshot};
@@ -13,6 +12,7 @@ use crate::core::event::{Ask, IfIndex};
 use crate::core::time::Now;
 use crate::node::NodeId;
 use crate::stopped::Kept;
+use crate::supervisor::Options;
 use crate::telemetry::metrics::Metrics;
 use crate::unknown::UnknownNode;
 
@@ -21,8 +21,9 @@ use crate::unknown::UnknownNode;
 pub(crate) enum Question {
     /// The whole state.
     Status(oneshot::Sender<Status>),
-    /// The configuration in force, and the file that it was read from, where there is one.
-    Config(oneshot::Sender<(Config, Option<PathBuf>)>),
+    /// The configuration in force, and what the command line says: the file that it was read from is
+    /// there, where there is one.
+    Config(oneshot::Sender<(Config, Options)>),
     /// One node.
     Node(NodeId, oneshot::Sender<Result<NodeInFull, Unheld>>),
     /// Every event from now on.

@@ -16,7 +16,7 @@ impl Supervisor {
         match question {
             Question::Status(reply) => drop(reply.send(self.status())),
             Question::Config(reply) => {
-                drop(reply.send((self.config.clone(), self.options.config.clone())));
+                drop(reply.send((self.config.clone(), self.options.clone())));
             }
             Question::Node(id, reply) => drop(reply.send(self.node_in_full(id))),
             Question::Follow(reply) => drop(reply.send(self.following())),

@@ -122,3 +122,21 @@ fn nodes_that_another_selection_leaves_out_are_hung_up_whatever_grace_a_missing_
     let plan = under(&gateway, "selection = { statuses = ['weird'], absence_grace = '5s' }");
     assert_eq!(steps(&plan), [(1, "hang_up")]);
 }
+
+#[test]
+fn another_configuration_is_tried_under_the_environment_and_command_line_of_the_daemon() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let real = gateway.path("connexa.db");
+    let kept = gateway.read("connexad.toml");
+    let elsewhere = kept.replace(real.to_str().unwrap(), "/nowhere/connexa.db");
+    gateway.configure_raw(&elsewhere);
+    let mut command = gateway.connexad(&["--interval", "7m"]);
+    command.env("CONNEXA_DB", &real);
+    gateway.launch(command).wait_state(1, "up");
+    let file = gateway.path("connexad.toml");
+    let mut command = gateway.connexactl(&["plan", "--json", "--config", file.to_str().unwrap()]);
+    command.env("CONNEXA_DB", "/of/the/client.db");
+    let plan: Value = serde_json::from_str(&run(&mut command)).unwrap();
+    assert_eq!((&plan["changes"], steps(&plan)), (&json!([]), vec![]));
+}
