@@ -5,16 +5,19 @@
 //! sets its own: pppd's ioctls change the first address that is there and leave its flags as they are
 //! (`devinet_ioctl` in the kernel's net/ipv4/devinet.c). So a link that appears gets one to be changed,
 //! of 127.0.0.0/8, which changes no way. It comes a while before pppd's, but nothing makes sure that it
-//! does; so both is done.
+//! does; so both is done. Where it comes right between the ioctl that sets our address and the one that
+//! sets the peer's, it is that one which gets the peer; the peer is given to our address then.
 //!
 //! An address that our end may not have is taken off the link at once: its call takes a while to end, and
 //! until then packets of the host to that address would stay here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
+use futures::TryStreamExt as _;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use rtnetlink::sys::AsyncSocket as _;
 use rtnetlink::{Error, Handle};
 use rustix::io::Errno;
 use tokio::sync::watch;
@@ -93,10 +96,12 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
 
 /// What fails is done without: routes to peers are removed, and a refused address goes with its link.
 async fn carry_out(deeds: Vec<Deed>) {
-    let (connection, handle, _) = match rtnetlink::new_connection() {
+    let (mut connection, handle, _) = match rtnetlink::new_connection() {
         Ok(opened) => opened,
         Err(error) => return tracing::debug!("Addresses of tunnels stay as they are: {error}"),
     };
+    // So that addresses are listed of the link that is asked for alone; since kernel 5.0.
+    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     for deed in deeds {
@@ -113,19 +118,87 @@ impl Deed {
     async fn carry_out(self, handle: &Handle) -> Result<(), Error> {
         match self {
             Deed::Keep(index) => {
-                let mut request = handle.address().add(index.0, KEEPER.into(), 32);
-                let message = request.message_mut();
-                *message = address(index, KEEPER);
-                message.header.scope = AddressScope::Host;
-                message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
-                request.execute().await
+                // pppd is setting its own already.
+                if !ends_on(index, handle).await?.is_empty() {
+                    return Ok(());
+                }
+                add(index, Ends { local: KEEPER, peer: KEEPER }, AddressScope::Host, handle).await
             }
-            Deed::Free(index) => handle.address().del(address(index, KEEPER)).execute().await,
+            Deed::Free(index) => {
+                let there = ends_on(index, handle).await?;
+                if let Some(keeper) = there.iter().find(|ends| ends.local == KEEPER) {
+                    delete(index, *keeper, handle).await?;
+                }
+                if let Some(mended) = mended(&there) {
+                    add(index, mended, AddressScope::Universe, handle).await?;
+                    let without = Ends { peer: mended.local, ..mended };
+                    delete(index, without, handle).await?;
+                }
+                Ok(())
+            }
             Deed::Remove(index, local) => {
                 handle.address().del(address(index, local)).execute().await
             }
         }
     }
+}
+
+/// Both ends of an address. Where there is no peer, it is the address itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    local: Ipv4Addr,
+    peer: Ipv4Addr,
+}
+
+/// What pppd has meant, where the keeper got the peer of its address.
+fn mended(there: &[Ends]) -> Option<Ends> {
+    let keeper = there.iter().find(|ends| ends.local == KEEPER && ends.peer != KEEPER)?;
+    let own = there.iter().find(|ends| ends.local != KEEPER && ends.peer == ends.local)?;
+    Some(Ends { local: own.local, peer: keeper.peer })
+}
+
+/// The IPv4 addresses of a link.
+async fn ends_on(index: IfIndex, handle: &Handle) -> Result<Vec<Ends>, Error> {
+    let mut request = handle.address().get();
+    request.message_mut().header.family = AddressFamily::Inet;
+    request.message_mut().header.index = index.0;
+    let found: Vec<AddressMessage> = request.execute().try_collect().await?;
+    // A kernel before 5.0 lists those of all links.
+    Ok(found.iter().filter(|found| found.header.index == index.0).filter_map(ends).collect())
+}
+
+fn ends(message: &AddressMessage) -> Option<Ends> {
+    let (mut local, mut peer) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(IpAddr::V4(address)) => local = Some(*address),
+            AddressAttribute::Address(IpAddr::V4(address)) => peer = Some(*address),
+            _ => {}
+        }
+    }
+    Some(Ends { local: local?, peer: peer? })
+}
+
+/// Without a route to the peer.
+async fn add(
+    index: IfIndex,
+    ends: Ends,
+    scope: AddressScope,
+    handle: &Handle,
+) -> Result<(), Error> {
+    let mut request = handle.address().add(index.0, ends.local.into(), 32);
+    let message = request.message_mut();
+    *message = address(index, ends.local);
+    message.header.scope = scope;
+    message.attributes.push(AddressAttribute::Address(ends.peer.into()));
+    message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+    request.execute().await
+}
+
+async fn delete(index: IfIndex, ends: Ends, handle: &Handle) -> Result<(), Error> {
+    let mut message = address(index, ends.local);
+    message.attributes.push(AddressAttribute::Address(ends.peer.into()));
+    handle.address().del(message).execute().await
 }
 
 /// Where it is to be deleted, whatever its peer is.
@@ -168,6 +241,36 @@ mod tests {
             assert_eq!(routes, "");
             carry_out(vec![Deed::Free(index)]).await;
             assert_eq!(shown()[0], "");
+        });
+    }
+
+    #[test]
+    fn no_place_is_kept_where_an_address_is_already() {
+        in_namespace(async || {
+            let index = ppp0();
+            ip(["address add 10.50.0.100/32 dev ppp0".to_owned()]);
+            carry_out(vec![Deed::Keep(index)]).await;
+            assert!(!shown()[0].contains("127.201.0.1"), "{}", shown()[0]);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_the_kept_place_got_is_given_to_the_address_it_was_meant_for() {
+        in_namespace(async || {
+            let index = ppp0();
+            ip([
+                "address add 10.50.0.100/32 dev ppp0".to_owned(),
+                "address add 127.201.0.1 peer 10.50.0.1 dev ppp0 scope host noprefixroute"
+                    .to_owned(),
+            ]);
+            carry_out(vec![Deed::Free(index)]).await;
+            let [addresses, routes] = shown();
+            assert!(addresses.contains("inet 10.50.0.100 peer 10.50.0.1/32"), "{addresses}");
+            assert_eq!(
+                (addresses.matches("inet ").count(), routes.as_str()),
+                (1, ""),
+                "{addresses}"
+            );
         });
     }
 
