@@ -105,6 +105,8 @@ async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
     let _ = events.send(Event::Started { call: own.call, pid: Some(own.pid) }).await;
     let mut listener = Listener::new(own.call, own.node, own.link.clone());
+    // pptp may have more to say than pppd, and later.
+    let mut prints = true;
     loop {
         // Whoever pppd has started may keep the pipe open, so only pppd's own end counts.
         tokio::select! {
@@ -116,16 +118,15 @@ async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
                 }
                 Err(_) => own.log = None,
             },
-            ready = own.output.readable() => {
+            ready = own.output.readable(), if prints => {
                 let chunk = ready.and_then(|()| listener.read(|chunk| own.output.try_read(chunk)));
-                let Ok(lines) = chunk else { break };
-                listener.take_all(lines, &events).await;
+                prints = chunk.is_ok();
+                listener.take_all(chunk.unwrap_or_default(), &events).await;
                 // A writer quicker than this reader would keep the loop here for ever.
                 tokio::task::yield_now().await;
             }
         }
     }
-    own.process.gone().await;
     listener.take_log(own.log.as_ref(), &events).await;
     for _ in 0..LAST_CHUNKS {
         // Past the runtime, which may not have heard of the last bytes yet.
@@ -304,6 +305,40 @@ mod tests {
         let failure = Failure::new(FailureKind::Unexplained, "pppd ended with exit code 7");
         assert_eq!(ended, (call, failure));
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "a zombie is left");
+    }
+
+    #[tokio::test]
+    #[expect(clippy::zombie_processes, reason = "the call reaps it")]
+    async fn what_pptp_says_after_the_last_that_was_printed_is_heard() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let (node, call) = (NodeId(1), CallId::Dialled(1));
+        let (output, printing) = std::io::pipe().unwrap();
+        let output = pipe::Receiver::from_owned_fd(output.into()).unwrap();
+        let mut child = std::process::Command::new("cat");
+        let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = Process::new(crate::process::take_hold(child.id()).unwrap()).unwrap();
+        let own = Own {
+            call,
+            node,
+            link: None,
+            pid: child.id(),
+            process: Arc::new(process),
+            output,
+            log: Some(LogSocket::open(run_dir.path(), node).unwrap()),
+            is_odd: false,
+        };
+        let (events, mut heard) = mpsc::channel(8);
+        let following = tokio::spawn(self::own(own, events));
+        assert!(matches!(heard.recv().await, Some(Event::Started { .. })));
+        drop(printing);
+        let pptp = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let path = super::super::log_socket::path(run_dir.path(), node);
+        let said = "<29>Nov 27 10:00:00 pptp[311]: anon fatal[main:pptp.c:300]: ";
+        pptp.send_to(format!("{said}read returned zero, peer has closed").as_bytes(), path)
+            .unwrap();
+        assert!(matches!(heard.recv().await, Some(Event::Failing { .. })));
+        drop(child.stdin.take());
+        following.await.unwrap();
     }
 
     #[test]
