@@ -99,7 +99,10 @@ pub async fn report(
     let promise = match found {
         Ok(passwords) => {
             text = without(&text, &passwords);
-            "No password of a selected row is in it; logins and addresses are.".to_owned()
+            format!(
+                "No password of the table is in it, but those shorter than {SHORTEST} characters are not \
+                 looked for; logins and addresses are."
+            )
         }
         Err(why) => {
             format!("Passwords could not be looked for ({why}): read it before you give it away.")
@@ -188,12 +191,12 @@ async fn answer(argv: &[&str]) -> String {
 /// Passwords of all rows, as far as they can be read: a program of the operator's may have written
 /// one where none should be.
 async fn passwords(config: &Config) -> Result<Vec<String>, Problem> {
-    let rows = desired::read_once(&Settings::from(config)).await?;
-    let nodes = rows.iter().filter_map(|row| row.candidate.node());
-    let mut passwords: Vec<String> = nodes
-        .flat_map(|node| {
-            let password = node.password.reveal();
-            [password.to_owned(), printable(password)]
+    let found = desired::passwords(&Settings::from(config)).await?;
+    let mut passwords: Vec<String> = found
+        .iter()
+        .flat_map(|password| {
+            let password = String::from_utf8_lossy(password);
+            [printable(&password), password.into_owned()]
         })
         .filter(|password| password.chars().count() >= SHORTEST)
         .collect();

@@ -84,6 +84,14 @@ pub(crate) async fn read_after(settings: &Settings, before: &Settings) -> Result
     Ok(if is_as_before { Rows::All(rows) } else { Rows::Reselected { rows, left_out } })
 }
 
+/// The passwords of every row, selected or not, whatever bytes they are: what must not be shown.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub(crate) async fn passwords(settings: &Settings) -> Result<Vec<Vec<u8>>, Problem> {
+    read::passwords(settings).await
+}
+
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.
 pub(crate) fn node_id(text: &str) -> Option<NodeId> {
     rows::node_id(Some(text.as_bytes()))

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::Settings;
-use super::columns::{COUNT, ID};
+use super::columns::{COUNT, ID, PASSWORD};
 use super::lines::Lines;
 use super::list::{self, Listed};
 use super::look::Look;
@@ -147,12 +147,34 @@ pub(super) async fn list(settings: &Settings) -> Result<Vec<Listed>, Problem> {
     result
 }
 
-async fn every_row(look: &mut Look, settings: &Settings) -> Result<Vec<Listed>, What> {
-    let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
+/// The passwords of every row, selected or not, whatever bytes they are.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub(super) async fn passwords(settings: &Settings) -> Result<Vec<Vec<u8>>, Problem> {
+    let of_path = |what: What| what.at(&settings.database.path);
+    let mut look = Look::begin(&settings.database).await.map_err(of_path)?;
+    let result = fetch_every_row(&mut look, settings).await;
+    look.end().await;
+    let (_, rows) = result.map_err(of_path)?;
+    Ok(rows.iter().filter_map(|row| row.get(&PASSWORD)).map(<[u8]>::to_vec).collect())
+}
+
+async fn fetch_every_row(
+    look: &mut Look,
+    settings: &Settings,
+) -> Result<(Vec<SqliteRow>, Vec<Row>), What> {
     let columns = look.columns(&settings.database).await?;
     let query = query::everything(&settings.database.table, &columns, &settings.selection);
     let found = fetch(&mut look.connection, query).await?;
-    let rows = found.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(sqlite)?;
+    let rows = found.iter().map(row).collect::<Result<Vec<_>, _>>();
+    let rows = rows.map_err(|error| What::of_sqlite(&error))?;
+    Ok((found, rows))
+}
+
+async fn every_row(look: &mut Look, settings: &Settings) -> Result<Vec<Listed>, What> {
+    let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
+    let (found, rows) = fetch_every_row(look, settings).await?;
     let selected = found.iter().map(|row| row.try_get_unchecked(COUNT));
     let selected = selected.collect::<Result<Vec<bool>, _>>().map_err(sqlite)?;
     Ok(list::list(&rows, &selected))

@@ -134,7 +134,12 @@ fn report(gateway: &Gateway, file: &std::path::Path) -> Output {
 fn a_report_holds_what_a_colleague_needs_and_no_password_wherever_one_was_planted() {
     let mut gateway = Gateway::configured(
         "backend.restart = ['/bin/false', 'hunter2-planted']
-        hooks.up = ['/bin/true', 'hunter2-planted']",
+        hooks.up = ['/bin/true', 'hunter2-planted']
+        hooks.down = ['/bin/true', 'of-no-selected-row']",
+    );
+    gateway.sql(
+        "INSERT INTO nodes (id, ip, login, password, status) VALUES \
+         (9, '10.9.0.9', 'admin', 'of-no-selected-row', 'ping_failed')",
     );
     gateway.server("10.9.0.1", &json!({ "password": "another" }));
     gateway.node(1, "10.9.0.1", "hunter2-planted");
@@ -147,6 +152,7 @@ fn a_report_holds_what_a_colleague_needs_and_no_password_wherever_one_was_plante
         assert!(text.contains(part), "{part} in\n{text}");
     }
     assert!(!text.contains("hunter2-planted"), "{text}");
+    assert!(!text.contains("of-no-selected-row"), "{text}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("holds: versions, status"), "{said}");
