@@ -14,7 +14,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak changes golden lab bench docs deb install uninstall lint compiler
+.PHONY: help build demo test soak changes golden lab bench docs explained deb install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ docs: compiler ## writes docs/man, docs/configuration.md, docs/columns.md and a 
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --test docs the_pages_of_the_manual_are_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_page_of_the_columns_is_what_the_source_says
 	@CONNEXA_WRITE_DOCS=1 cargo test --quiet --lib the_chapter_of_lines_and_exit_codes_is_what_the_source_says
+
+explained: build ## plays six broken tunnels in the lab, and writes what connexactl says of them into docs/operations.md
+	@tests/lab/write-explained
 
 lint: compiler ## formatting, clippy with warnings denied, and that the core reaches out for nothing
 	@cargo fmt --check

@@ -2,10 +2,12 @@
 //! the command that changes it.
 
 use std::fmt::Write;
+use std::iter;
 
 use super::status::short;
 use super::{JsonError, json};
 use crate::control::api::{LastError, Node, NodeInFull, Transition};
+use crate::core::failure::FailureKind;
 use crate::printable::printable;
 
 /// The text to print.
@@ -20,7 +22,9 @@ pub fn show_explanation(node: &NodeInFull, as_json: bool) -> Result<String, Json
     let mut text = present(node);
     if !history.is_empty() {
         text.push_str("\nWhat it went through, the oldest first (UTC):\n");
-        history.iter().for_each(|change| line(&mut text, change));
+        // A reason that goes on is told once.
+        let before = iter::once(None).chain(history.iter().map(|change| change.reason.as_ref()));
+        history.iter().zip(before).for_each(|(change, before)| line(&mut text, change, before));
     }
     Ok(text)
 }
@@ -28,13 +32,16 @@ pub fn show_explanation(node: &NodeInFull, as_json: bool) -> Result<String, Json
 /// What it is, why, what comes next and what changes it: a line each.
 pub(super) fn present(node: &Node) -> String {
     let mut text = headline(node);
-    if let Some(reason) = &node.reason {
-        let _ = writeln!(text, "{:>8}: {}", "why", cause(reason));
+    // A call under way has no reason yet: what ended the one before it is the best that is known.
+    let (word, reason) = match &node.reason {
+        Some(reason) => ("why", Some(reason)),
+        None => ("before", node.last_error.as_ref().filter(|_| node.state != "up")),
+    };
+    if let Some(reason) = reason {
+        let _ = writeln!(text, "{word:>8}: {}", cause(reason));
         if let Some(remedy) = &reason.remedy {
             let _ = writeln!(text, "{:>8}: {}", "remedy", printable(remedy));
         }
-    } else if let (Some(error), true) = (&node.last_error, node.state != "up") {
-        let _ = writeln!(text, "{:>8}: {}", "before", cause(error));
     }
     let _ = writeln!(text, "{:>8}: {}", "next", next(node));
     let _ = writeln!(text, "{:>8}: {}", "command", command(node));
@@ -46,7 +53,8 @@ fn headline(node: &Node) -> String {
     let (ip, login) = (word(&node.ip), word(&node.login));
     let state = match node.state.as_str() {
         "not_selected" => "not selected".to_owned(),
-        state => format!("{state} for {}", short(node.state_seconds)),
+        "up" => format!("up for {}", short(node.state_seconds)),
+        state => format!("in state {state} for {}", short(node.state_seconds)),
     };
     let link = node.interface.as_deref().map_or(String::new(), |name| {
         let local = node.local_ip.map_or(String::new(), |ip| format!(", local address {ip}"));
@@ -68,14 +76,12 @@ fn cause(error: &LastError) -> String {
 /// What a kind of failure means where the words of pppd and pptp do not say it.
 fn plain(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "auth_refused" => "the server refused the login or the password",
         "unreachable" => "the server can't be reached",
         "refused" => "the server's host refused the PPTP connection",
         "negotiation" => "the server and this host did not agree on the link",
         "mppe" => "the server and this host differ about encryption",
         "echo_timeout" => "the server went silent",
         "no_ppp_support" => "this host's kernel has no PPP",
-        "gre_blocked" => "the control connection works, and no PPP comes through",
         "call_refused" => "the server refused the call",
         "timeout" => "no tunnel came up in time",
         "peer_closed" => "the server ended the call",
@@ -115,15 +121,33 @@ fn next(node: &Node) -> String {
 fn command(node: &Node) -> String {
     let id = node.id;
     match node.state.as_str() {
+        "backoff" | "quarantined" if is(node, FailureKind::AuthRefused) => format!(
+            "`connexactl node set {id} --password-stdin` corrects the password, and that dials it; \
+             `connexactl retry {id}` dials it with the same one"
+        ),
         "backoff" | "quarantined" => format!("`connexactl retry {id}` dials it at once"),
-        "stopped" => format!("`connexactl start {id}` lets it be dialled"),
-        "invalid" => format!("`connexactl node set {id}` corrects its row"),
+        "stopped" => format!(
+            "`connexactl start {id}` dials it again; `journalctl -u connexad NODE_ID={id}` tells \
+             which user has stopped it"
+        ),
+        "invalid" => format!(
+            "`connexactl node set {id} --ip ADDRESS` (or `--login LOGIN`, or `--password-stdin`) \
+             corrects its row, and that dials it"
+        ),
+        "waiting" if is(node, FailureKind::NoPppSupport) || is(node, FailureKind::NotInstalled) => {
+            "`connexactl doctor` tells what this host lacks".to_owned()
+        }
         "not_selected" => format!("`connexactl node set {id} --status STATUS` selects it"),
         _ => format!("`connexactl stop {id}` hangs it up and leaves it down"),
     }
 }
 
-pub(super) fn line(text: &mut String, change: &Transition) {
+fn is(node: &Node, kind: FailureKind) -> bool {
+    node.reason.as_ref().is_some_and(|reason| reason.kind == kind.name())
+}
+
+/// A change of its state, without a reason that stands with the one before.
+pub(super) fn line(text: &mut String, change: &Transition, before: Option<&LastError>) {
     let at = change.at.get(..19).unwrap_or(&change.at).replace('T', " ");
     let link = change
         .interface
@@ -132,6 +156,7 @@ pub(super) fn line(text: &mut String, change: &Transition) {
     let reason = change
         .reason
         .as_ref()
+        .filter(|reason| before != Some(*reason))
         .map_or(String::new(), |reason| format!(": {}", printable(&reason.message)));
     let _ = writeln!(text, "  {at}  {}{link}{reason}", change.state);
 }

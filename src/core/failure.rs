@@ -94,7 +94,7 @@ impl FailureKind {
                 reach: Reach::PastHost,
                 answered: Some(false),
                 needs_a_person: false,
-                remedy: "see whether the server's TCP port 1723 answers: its address, routes, `connexactl firewall check --of-nodes`",
+                remedy: "check that the address in the node's row is right and that the server runs; `connexactl firewall check --of-nodes` tells whether this host itself blocks the way to its TCP port 1723",
             },
             FailureKind::Refused => Facts {
                 name: "refused",
@@ -115,7 +115,7 @@ impl FailureKind {
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
-                remedy: "let GRE (IP protocol 47) through on the way to the server: `connexactl firewall check --of-nodes`, then the routers between",
+                remedy: "let GRE (IP protocol 47) through: `connexactl firewall check --of-nodes` tells whether this host blocks it; if not, a router or firewall between here and the server does",
             },
             FailureKind::AuthUnsupported => Facts {
                 name: "auth_unsupported",
@@ -164,7 +164,7 @@ impl FailureKind {
                 reach: Reach::Host,
                 answered: None,
                 needs_a_person: true,
-                remedy: "modprobe ppp_generic; where the kernel has no such module, install one that has (Debian: linux-image-amd64) and boot it; in a container, pass /dev/ppp in",
+                remedy: "run `modprobe ppp_generic`; if the kernel has no such module, install a kernel that has it (Debian: linux-image-amd64) and reboot; in a container, pass /dev/ppp in",
             },
             FailureKind::NotInstalled => Facts {
                 name: "not_installed",

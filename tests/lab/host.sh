@@ -228,7 +228,7 @@ stage_run() {
   mkdir -p "$root/usr/local/"{bin,sbin}
   mkdir "$run/claims" "$lab/claims"
   cp -a "$here/." "$lab/"
-  cp -a "$project/tests/bench" "$lab/"
+  cp -a "$project/tests/bench" "$project/docs/operations.md" "$lab/"
   cp -a "$cache/ppp/etc/ppp" "$root/etc/"
   mkdir -p "$root/etc/ppp/peers"
   cp -a "$here/units" "$root/etc/systemd/system"

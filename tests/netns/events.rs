@@ -243,7 +243,7 @@ fn each_state_is_explained_with_its_cause_what_comes_next_and_the_command() {
     for (id, says) in [
         (1, &["is up for", "on ppp", "it stays up", "connexactl stop 1", "dialing"][..]),
         (2, &["stopped by the operator", "nothing, until", "connexactl start 2"]),
-        (3, &["the server refused the login", "remedy: ", "once more in", "connexactl retry 3"]),
+        (3, &["the server refused login", "remedy: ", "once more in", "connexactl retry 3"]),
         (4, &["nowhere", "as soon as its row is correct", "connexactl node set 4"]),
     ] {
         let text = explained(&gateway, id);

@@ -33,7 +33,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, node: &Node) 
     let history = model.selected_in_full().map(|full| &*full.history).unwrap_or_default();
     if !history.is_empty() {
         text.push_str("What it went through, the newest first (UTC):\n");
-        history.iter().rev().for_each(|change| line(&mut text, change));
+        history.iter().rev().for_each(|change| line(&mut text, change, None));
     }
     Paragraph::new(Text::raw(text)).wrap(Wrap { trim: false }).render(words, buffer);
 }

@@ -1,0 +1,67 @@
+# Six tunnels that can't come up: one command each shows the cause and the remedy, and they cost the good one nothing.
+# What it prints stands in docs/operations.md, which `make explained` writes anew.
+server alpha 10.9.0.2 admin:secret second:secret2 late:secret3 last:secret4
+server beta 10.9.0.5 admin:secret
+ip netns exec srv-beta nft 'table ip lab { chain in { type filter hook input priority 0; ip protocol 47 drop; }; }'
+# So short that pppd gives a silent server up after four requests, twelve seconds.
+config 'tunnel.dial_timeout = "20s"
+tunnel.backoff = { min = "1s", max = "10s", jitter = 0.0 }'
+database
+node 2 10.9.0.2 admin secret speed_ok
+node 3 10.9.0.2 second mistyped speed_ok
+node 4 10.9.0.66 admin secret speed_ok
+node 5 10.9.0.5 admin secret speed_ok
+node 6 10.9.0 admin secret speed_ok
+node 7 10.9.0.2 late secret3 speed_ok
+daemon_start
+node_up 2
+node_up 7
+connexactl stop 7
+good=$(tunnel 2)
+
+wait_for 30 "the dead address is called unreachable" node_is 4 backoff unreachable
+wait_journal 60 'Node 3 is quarantined: '
+expect "quarantine is for the refused login" node_is 3 quarantined auth_refused
+expect_equal "dials before quarantine" 3 "$(of_node 3 .attempts)"
+wait_for 90 "a server whose GRE is blocked" node_is 5 backoff gre_blocked
+wait_for 20 "what the operator stopped" node_is 7 stopped
+
+explained=/run/lab-explained
+: >"$explained"
+
+# has_both ID CAUSE REMEDY: one command shows words of both; while a call is under way it can't know
+has_both() {
+  connexactl explain "$1" | tee "$explained.now"
+  grep -q '  why: ' "$explained.now" && grep -qF -- "$2" "$explained.now" && grep -qF -- "$3" "$explained.now"
+}
+
+explain() {
+  wait_for 30 "explain has the cause and the remedy of node $1" has_both "$@"
+  printf '$ connexactl explain %s\n%s\n\n' "$1" "$(cat "$explained.now")" >>"$explained"
+}
+
+explain 3 'the server refused login or password' 'correct login and password'
+explain 4 "the server can't be reached" 'the address in the node'
+explain 5 'GRE (IP protocol 47) is blocked on the way' 'let GRE (IP protocol 47) through'
+explain 6 'is not an IPv4 address' 'connexactl node set 6 --ip'
+explain 7 'stopped by the operator' 'connexactl start 7'
+
+mv /dev/ppp /dev/ppp.away
+node 8 10.9.0.2 last secret4 speed_ok
+wait_for 30 "a kernel without PPP" node_is 8 waiting no_ppp_support
+explain 8 "kernel has no PPP" 'modprobe ppp_generic'
+mv /dev/ppp.away /dev/ppp
+
+# What stays the same from run to run.
+lasting() { grep -E '^\$|^ *(why|remedy|command): ' | tr -s 0-9 '#'; }
+cat "$explained"
+if [[ -z ${LAB_PLAY:-} ]]; then
+  expect "docs/operations.md shows what was printed; else write it anew by \`make explained\`" \
+    diff <(sed -n '/^<!-- BEGIN six-broken-tunnels/,/^<!-- END/p' /lab/operations.md | lasting) <(lasting <"$explained")
+fi
+
+expect "a dead address is never quarantined" said_times 0 'Node 4 is quarantined'
+expect_equal "the good node's tunnel and dials" "$good 1" "$(of_node 2 '"\(.ifindex) \(.attempts)"')"
+node 3 10.9.0.2 second secret2 speed_ok
+node_up 3 20
+expect_equal "the good node, once the row was corrected" "$good 1" "$(of_node 2 '"\(.ifindex) \(.attempts)"')"
