@@ -30,3 +30,12 @@ node_up 2
 node_up 3
 expect_equal "the count after a tunnel came up" '0 true' "$(status '.outage | "\(.zero_ppp_count) \(.is_healthy)"')"
 expect "one restart was enough" said_times 1 '🔄 Restarting backend'
+
+# With the time of this night in place of the page's.
+tried=0
+while read -r command; do
+  command=${command/02:50/-1h}
+  expect "it answers: $command" grep 'connexad' <(eval "${command/03:10/now}")
+  tried=$((tried + 1))
+done < <(sed -n '/^## Ten questions/,/^## /{/^journalctl/p}' /lab/operations.md)
+expect_equal "commands of docs/operations.md that ask the journal" 3 "$tried"
