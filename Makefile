@@ -10,6 +10,7 @@ share := $(DESTDIR)$(PREFIX)/share
 bash := $(share)/bash-completion/completions/connexactl
 zsh := $(share)/zsh/site-functions/_connexactl
 fish := $(share)/fish/vendor_completions.d/connexactl.fish
+figures := $(share)/connexa/alerts.yml $(share)/connexa/dashboard.json
 pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$(subst .,,$(suffix $(page)))/$(page))
 need := tests/lab/need
 
@@ -69,13 +70,14 @@ lint: compiler ## formatting, clippy with warnings denied, and that the core rea
 	@$(need) /usr/bin/python3=python3
 	@tests/pure-core
 
-install: compiler ## release programs, unit, pages of the manual, completions, example configuration and group onto this host
+install: compiler ## release programs, unit, pages of the manual, completions, alerts and dashboard, example configuration and group onto this host
 	@cargo build --quiet --release --bins
 	@install -d $(sbin) $(bin) $(units) $(dir $(config))
 	@install -m 755 target/release/connexad $(sbin)/
 	@install -m 755 target/release/connexactl $(bin)/
 	@sed 's|/usr/local/|$(PREFIX)/|' systemd/connexad.service >target/connexad.service
 	@install -m 644 target/connexad.service $(units)/
+	@for file in $(figures); do install -D -m 644 docs/$${file##*/} $$file; done
 	@for page in $(pages); do install -D -m 644 docs/man/$${page##*/} $$page; done
 	@install -d $(dir $(bash) $(zsh) $(fish))
 	@target/release/connexactl completions bash >$(bash)
@@ -101,7 +103,7 @@ uninstall: ## takes programs, unit, pages and completions off this host; `connex
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl disable --now connexad.service || true; fi
 endif
-	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(bash) $(zsh) $(fish) $(pages)
+	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(bash) $(zsh) $(fish) $(pages) $(figures)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif

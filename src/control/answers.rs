@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -200,12 +200,16 @@ async fn plan_under(
     planning::plan(&desk.questions, Some(config)).await.map(Json)
 }
 
-/// Figures for Prometheus, as OpenMetrics.
+/// Figures for Prometheus, as OpenMetrics, or as its older text where that alone is accepted.
 #[utoipa::path(get, path = "/metrics", params(("nodes" = Option<String>, Query,
     description = "`bytes`: also what each node that is up has carried, by its id")), responses(
-    (status = 200, body = String, content_type = "application/openmetrics-text"), Errors))]
-async fn metrics(State(desk): State<Desk>, query: RawQuery) -> Result<Response, Refusal> {
-    desk.figures.answer(query).await
+    (status = 200, content((String = "application/openmetrics-text"), (String = "text/plain"))), Errors))]
+async fn metrics(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    query: RawQuery,
+) -> Result<Response, Refusal> {
+    desk.figures.answer(&headers, query).await
 }
 
 /// Reads the configuration again; answers what differs.

@@ -1,11 +1,11 @@
-//! Figures for Prometheus, as OpenMetrics. Labels take only values of fixed lists, so that there are
+//! Figures for Prometheus, as OpenMetrics or its older text. Labels take only values of fixed lists, so that there are
 //! never more series than those; what nodes carry, by their ids, is there only for who asks for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -36,6 +36,15 @@ struct OfKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfNode {
     node: u32,
+}
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// OpenMetrics, version 1.0.0.
+    OpenMetrics,
+    /// The text of Prometheus, version 0.0.4, for those that know nothing newer.
+    Prometheus,
 }
 
 /// All figures; counted as things happen, and read when somebody asks.
@@ -157,16 +166,21 @@ impl Metrics {
 
     /// All of it as text; `backend_up`: something listens on the backend's port; `traffic`: what
     /// nodes have carried, where that is asked for.
-    pub(crate) fn text(&self, backend_up: bool, traffic: Option<&Traffic>) -> String {
+    pub(crate) fn text(&self, backend_up: bool, form: Form, traffic: Option<&Traffic>) -> String {
         self.backend_up.set(backend_up.into());
-        let mut text = String::new();
+        let mut written = String::new();
         // Writing into a text never fails.
-        let _ = encode_registry(&mut text, &self.registry);
-        if let Some(traffic) = traffic {
-            let _ = encode_registry(&mut text, &carried(traffic));
+        let carried = traffic.map(carried);
+        let _ = [Some(&self.registry), carried.as_ref()].into_iter().flatten().try_for_each(
+            |registry| match form {
+                Form::OpenMetrics => text::encode_registry(&mut written, registry),
+                Form::Prometheus => prometheus_text::encode(&mut written, registry),
+            },
+        );
+        if form == Form::OpenMetrics {
+            let _ = text::encode_eof(&mut written);
         }
-        let _ = encode_eof(&mut text);
-        text
+        written
     }
 }
 
@@ -216,7 +230,7 @@ mod tests {
         metrics.rose(Duration::from_millis(700));
         let core = Core::new(Policy::from(&Config::default()));
         metrics.read([State::Up, State::Up].into_iter(), &core.report_whole());
-        metrics.text(true, None)
+        metrics.text(true, Form::OpenMetrics, None)
     }
 
     #[test]
@@ -247,7 +261,7 @@ mod tests {
             out_packets: 2,
         };
         let traffic = Traffic { schema_version: 1, monotonic_ms: 1, nodes: vec![node] };
-        let text = Metrics::new().text(true, Some(&traffic));
+        let text = Metrics::new().text(true, Form::OpenMetrics, Some(&traffic));
         for line in [
             "# UNIT connexa_node_receive_bytes bytes",
             "connexa_node_receive_bytes_total{node=\"7\"} 1099511627776",

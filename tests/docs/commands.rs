@@ -238,7 +238,7 @@ fn every_request_of_the_api_is_answered() {
 
 #[test]
 fn every_block_says_what_it_is() {
-    let known = ["sh", "toml", "json", "text", "ini"];
+    let known = ["sh", "toml", "json", "text", "ini", "yaml"];
     let blocks = pages::all().into_iter().flat_map(|page| {
         page.blocks.into_iter().map(move |block| (format!("{}:{}", page.name, block.line), block))
     });

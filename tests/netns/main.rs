@@ -43,6 +43,7 @@ mod pool;
 mod probe;
 mod processes;
 mod programs;
+mod prometheus;
 mod purge;
 mod recording;
 mod redirects;
