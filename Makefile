@@ -15,7 +15,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak changes golden lab bench docs explained deb install uninstall lint compiler
+.PHONY: help build demo test soak changes golden lab bench docs explained judge deb install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ docs: compiler ## writes docs/man, docs/configuration.md, docs/columns.md and a 
 
 explained: build ## plays six broken tunnels in the lab, and writes what connexactl says of them into docs/operations.md
 	@tests/lab/write-explained
+
+judge: build ## schemathesis, fetched by pip, over the API of a daemon in a namespace
+	@$(need) virtualenv=virtualenv
+	@[ -x target/judge/bin/schemathesis ] || { virtualenv --quiet target/judge && target/judge/bin/pip install --quiet schemathesis==4.32.5; }
+	@cargo test --quiet --test netns judges:: -- --ignored --nocapture
 
 lint: compiler ## formatting, clippy with warnings denied, and that the core reaches out for nothing
 	@cargo fmt --check

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use hyper::body::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -99,7 +99,9 @@ fn about() -> OpenApi {
         .title("connexad")
         .description(Some("The control API of connexad, over its Unix socket."))
         .version(format!("{SCHEMA_VERSION}"));
-    OpenApiBuilder::new().info(info.build()).build()
+    // Errors name it, and bring none of what they name.
+    let shapes = ComponentsBuilder::new().schema_from::<Problem>();
+    OpenApiBuilder::new().info(info.build()).components(Some(shapes.build())).build()
 }
 
 /// The whole state.

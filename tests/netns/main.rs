@@ -29,6 +29,7 @@ mod fake_pppd;
 mod firewall;
 mod golden;
 mod hooks;
+mod judges;
 mod kernel_truth;
 mod kills;
 mod names;
