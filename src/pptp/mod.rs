@@ -1,0 +1,26 @@
+//! The protocols of a PPTP call, pure: bytes, a clock and dice in; bytes and orders out.
+//!
+//! A [`Call`] lives from a connected TCP socket to the end of the call. Whoever drives it owns the
+//! sockets and `/dev/ppp`, hands in what happens ([`Event`]), carries out what comes back
+//! ([`Order`]), strictly in the order in which it comes, and calls again at [`Call::next_deadline`].
+//!
+//! ```text
+//! TCP connected ─► Call::new ─► SCCRQ … OCRP ─► ConnectData ─► LCP, MS-CHAPv2 (channel)
+//!   ─► MakeUnit ─► CCP with MPPE (unit) ─► IPCP (unit) ─► Configure ─► up ─► … ─► Ended
+//! ```
+
+mod call;
+mod dice;
+mod event;
+mod failure;
+mod order;
+mod secret;
+mod settings;
+
+pub use call::{Call, Phase};
+pub use dice::Dice;
+pub use event::{Event, Step};
+pub use failure::Failure;
+pub use order::{Addresses, Compressor, Direction, Ending, Flags, KernelOrder, Order, Via};
+pub use secret::{Password, StartKey};
+pub use settings::{Encryption, Settings};

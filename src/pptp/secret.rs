@@ -1,0 +1,48 @@
+//! Secrets of a call: they can't be printed, and their memory is wiped.
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A password.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes the password.
+    pub fn new(text: &str) -> Self {
+        Password(text.to_owned())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// The start key of one direction of MPPE (RFC 3079 section 3).
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct StartKey([u8; 16]);
+
+impl StartKey {
+    pub(super) fn new(bytes: [u8; 16]) -> Self {
+        StartKey(bytes)
+    }
+
+    /// The key itself, for the one place that hands it to the kernel. With 40 bit the kernel uses
+    /// the first eight bytes.
+    pub fn reveal(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StartKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StartKey(…)")
+    }
+}
