@@ -22,6 +22,7 @@ mod netlink;
 pub mod node;
 pub mod once;
 mod pppd;
+pub mod pptp;
 mod printable;
 mod probe;
 mod process;

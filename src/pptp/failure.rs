@@ -27,7 +27,9 @@ pub enum Failure {
         cause: Option<u16>,
     },
     /// The control connection is fine, and no PPP frame ever came.
-    #[error("the server took the call, and in {seconds} s no PPP frame came from it: GRE (IP protocol 47) is blocked on the way")]
+    #[error(
+        "the server took the call, and in {seconds} s no PPP frame came from it: GRE (IP protocol 47) is blocked on the way"
+    )]
     GreBlocked {
         /// How long it was waited for.
         seconds: u64,
@@ -57,7 +59,9 @@ pub enum Failure {
         words: String,
     },
     /// The server did not prove that it knows the password.
-    #[error("the server did not prove that it knows the password ({0}): it is not the one that the login belongs to")]
+    #[error(
+        "the server did not prove that it knows the password ({0}): it is not the one that the login belongs to"
+    )]
     ServerNotProven(&'static str),
     /// The two sides differ about encryption.
     #[error("no agreement about encryption: {0}")]

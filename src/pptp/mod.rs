@@ -9,15 +9,22 @@
 //!   ─► MakeUnit ─► CCP with MPPE (unit) ─► IPCP (unit) ─► Configure ─► up ─► … ─► Ended
 //! ```
 
+mod auth;
+mod bytes;
 mod call;
+mod control;
 mod dice;
 mod event;
 mod failure;
 mod order;
+mod ppp;
 mod secret;
 mod settings;
+#[cfg(test)]
+mod tests;
 
-pub use call::{Call, Phase};
+pub use call::{Call, Phase, Standing};
+pub use control::whole_messages;
 pub use dice::Dice;
 pub use event::{Event, Step};
 pub use failure::Failure;

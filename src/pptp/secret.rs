@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 /// A password.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
@@ -19,6 +19,12 @@ impl Password {
     }
 }
 
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
@@ -26,7 +32,7 @@ impl fmt::Debug for Password {
 }
 
 /// The start key of one direction of MPPE (RFC 3079 section 3).
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StartKey([u8; 16]);
 
 impl StartKey {
@@ -38,6 +44,12 @@ impl StartKey {
     /// the first eight bytes.
     pub fn reveal(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+impl Drop for StartKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

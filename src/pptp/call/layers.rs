@@ -1,0 +1,237 @@
+//! What the negotiations lead to: the next layer, or the end.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::core::time::Monotonic;
+use crate::pptp::bytes::shown;
+use crate::pptp::failure::Failure;
+use crate::pptp::order::{Addresses, Compressor, Direction, Flags, KernelOrder, Order, Via};
+use crate::pptp::ppp::{Code, Output, Packet, Protocol, frame};
+
+use super::{Call, Phase, Wait};
+
+/// How long a step of authentication is waited for, and how often.
+pub(super) const PROOF_PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PROOF_TRIES: u32 = 5;
+
+impl Call {
+    pub(super) fn send_lcp(&mut self, packet: &Packet) {
+        self.orders.push(Order::Frame(Via::Channel, frame(Protocol::Lcp, &packet.bytes())));
+    }
+
+    /// CCP goes through the unit, where the kernel sees it, and keys go before the packets that
+    /// make it use them.
+    pub(super) fn send_ccp(&mut self, packet: &Packet) {
+        let order = Order::Frame(Via::Unit, frame(Protocol::Ccp, &packet.bytes()));
+        match packet.code {
+            Code::ConfigureRequest => {
+                self.set_compressor(Direction::Receive, packet);
+                self.orders.push(order);
+            }
+            Code::ConfigureAck => {
+                // The kernel takes keys from an acknowledgement only while CCP is not up: one that
+                // is repeated needs it down for a moment.
+                let again = self.ccp.is_opened() && self.phase > Phase::Encrypting;
+                if again {
+                    self.change(KernelOrder::SetFlags(Flags::CcpOpen));
+                }
+                self.set_compressor(Direction::Transmit, packet);
+                self.orders.push(order);
+                if again {
+                    self.change(KernelOrder::SetFlags(Flags::Encrypting));
+                }
+            }
+            Code::ConfigureNak
+            | Code::ConfigureReject
+            | Code::TerminateRequest
+            | Code::TerminateAck
+            | Code::CodeReject
+            | Code::ProtocolReject
+            | Code::EchoRequest
+            | Code::EchoReply
+            | Code::DiscardRequest
+            | Code::ResetRequest
+            | Code::ResetAck
+            | Code::Other(_) => self.orders.push(order),
+        }
+    }
+
+    /// The packet's only option is the one of MPPE: nothing else is asked for or acknowledged.
+    fn set_compressor(&mut self, direction: Direction, packet: &Packet) {
+        let (Some(keys), Ok(option)) = (&self.keys, packet.data.as_slice().try_into()) else {
+            return;
+        };
+        let key = match direction {
+            Direction::Receive => keys.receive.clone(),
+            Direction::Transmit => keys.transmit.clone(),
+        };
+        self.change(KernelOrder::SetCompressor(Compressor { direction, option, key }));
+    }
+
+    pub(super) fn on_lcp_outputs(&mut self, outputs: Vec<Output>, now: Monotonic) {
+        for output in outputs {
+            if self.phase == Phase::Ended {
+                return;
+            }
+            match output {
+                Output::Send(packet) => self.send_lcp(&packet),
+                Output::Up => {
+                    self.phase = Phase::Authenticating;
+                    self.wait(Wait::Proof { again: PROOF_TRIES }, PROOF_PATIENCE, now);
+                }
+                Output::Down => match self.phase {
+                    Phase::Ending => {}
+                    // The server did not hear that both agree.
+                    Phase::Authenticating => self.phase = Phase::Link,
+                    Phase::Control
+                    | Phase::Calling
+                    | Phase::Link
+                    | Phase::Encrypting
+                    | Phase::Addressing
+                    | Phase::Up
+                    | Phase::Ended => {
+                        let words = "it ended LCP or began it anew".to_owned();
+                        self.fail(Failure::PeerClosed(words), now);
+                    }
+                },
+                Output::Terminated(words) => self.on_lcp_terminated(&words, now),
+                Output::Finished => self.link_is_down(now),
+                Output::EchoDue => {}
+                Output::Failed(failure) => self.fail(failure, now),
+            }
+        }
+    }
+
+    fn on_lcp_terminated(&mut self, words: &[u8], now: Monotonic) {
+        let words = match shown(words) {
+            words if words.is_empty() => "LCP Terminate-Request".to_owned(),
+            words => format!("LCP Terminate-Request, it says {words:?}"),
+        };
+        let failure = if self.ccp_refused && self.phase != Phase::Up {
+            Failure::Mppe(format!("the server wants MPPE, and tunnel.mppe is \"off\" ({words})"))
+        } else {
+            Failure::PeerClosed(words)
+        };
+        self.fail(failure, now);
+    }
+
+    /// Nothing came of authentication so far: the answer goes out again, for it or what it led to
+    /// may be lost (RFC 1994 section 4.1).
+    pub(super) fn unproven(&mut self, again: u32, now: Monotonic) {
+        let Some(again) = again.checked_sub(1) else {
+            let detail = if self.chap.answer().is_some() {
+                "the server does not say whether it takes login and password"
+            } else {
+                "the server asked for MS-CHAPv2 and sends no challenge"
+            };
+            let failure = Failure::Negotiation { protocol: "MS-CHAPv2", detail: detail.to_owned() };
+            return self.fail(failure, now);
+        };
+        if let Some(answer) = self.chap.answer() {
+            self.orders.push(Order::Frame(Via::Channel, frame(Protocol::Chap, answer)));
+        }
+        self.wait(Wait::Proof { again }, PROOF_PATIENCE, now);
+    }
+
+    pub(super) fn start_ccp(&mut self, now: Monotonic) {
+        self.wait = None;
+        let outputs = self.ccp.start(now);
+        self.on_ccp_outputs(outputs, now);
+        if let Some(packet) = self.early_ccp.take().and_then(|early| Packet::parse(&early)) {
+            let outputs = self.ccp.receive(packet, now);
+            self.on_ccp_outputs(outputs, now);
+        }
+    }
+
+    pub(super) fn on_ccp_outputs(&mut self, outputs: Vec<Output>, now: Monotonic) {
+        for output in outputs {
+            if self.phase >= Phase::Ending {
+                return;
+            }
+            match output {
+                Output::Send(packet) => self.send_ccp(&packet),
+                Output::Up => {
+                    self.change(KernelOrder::SetFlags(Flags::Encrypting));
+                    self.start_ipcp(now);
+                }
+                Output::Down => {
+                    let words = "the server began CCP anew".to_owned();
+                    self.fail(Failure::Mppe(words), now);
+                }
+                Output::Terminated(words) => self.on_ccp_terminated(&words, now),
+                Output::Failed(failure) => self.fail(failure, now),
+                Output::Finished | Output::EchoDue => {}
+            }
+        }
+    }
+
+    fn on_ccp_terminated(&mut self, words: &[u8], now: Monotonic) {
+        let words = shown(words);
+        let failure = Failure::Mppe(format!("the server ended CCP (Terminate-Request {words:?})"));
+        self.fail(failure, now);
+    }
+
+    pub(super) fn start_ipcp(&mut self, now: Monotonic) {
+        self.phase = Phase::Addressing;
+        let outputs = self.ipcp.start(now);
+        self.on_ipcp_outputs(outputs, now);
+        if let Some(packet) = self.early_ipcp.take().and_then(|early| Packet::parse(&early)) {
+            let outputs = self.ipcp.receive(packet, now);
+            self.on_ipcp_outputs(outputs, now);
+        }
+    }
+
+    pub(super) fn on_ipcp_outputs(&mut self, outputs: Vec<Output>, now: Monotonic) {
+        for output in outputs {
+            if self.phase >= Phase::Ending {
+                return;
+            }
+            match output {
+                Output::Send(packet) => {
+                    let frame = frame(Protocol::Ipcp, &packet.bytes());
+                    self.orders.push(Order::Frame(Via::Unit, frame));
+                }
+                Output::Up => self.on_addresses(now),
+                Output::Down => {
+                    let words = "it ended IPCP or began it anew".to_owned();
+                    self.fail(Failure::PeerClosed(words), now);
+                }
+                Output::Terminated(words) => {
+                    let words = format!("IPCP Terminate-Request {:?}", shown(&words));
+                    self.fail(Failure::PeerClosed(words), now);
+                }
+                Output::Failed(failure) => self.fail(failure, now),
+                Output::Finished | Output::EchoDue => {}
+            }
+        }
+    }
+
+    fn on_addresses(&mut self, now: Monotonic) {
+        let (local, peer) = (self.ipcp.options.local, self.ipcp.options.peer);
+        if let Some(why) = unusable(local, peer, self.settings.server) {
+            return self.fail(Failure::AddressRefused { address: local, why }, now);
+        }
+        self.change(KernelOrder::Configure(Addresses {
+            local,
+            peer,
+            mtu: self.settings.mtu.min(self.lcp.options.peer_mru),
+            resolvers: self.ipcp.options.resolvers(),
+        }));
+    }
+}
+
+/// Why an address can't be this end's, as far as the call itself can tell.
+fn unusable(local: Ipv4Addr, peer: Option<Ipv4Addr>, server: Ipv4Addr) -> Option<&'static str> {
+    if local == server {
+        Some("which is the server's own address: packets to the server would stay here")
+    } else if Some(local) == peer {
+        Some("which it has for its own end, too")
+    } else if local.is_unspecified() {
+        Some("which is none")
+    } else if local.is_loopback() || local.is_multicast() || local.is_broadcast() {
+        Some("which no interface can have")
+    } else {
+        None
+    }
+}
