@@ -9,8 +9,8 @@ use super::event::Step;
 /// Why a call ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The server took the TCP connection and never answered on it.
-    #[error("the server took the TCP connection and said nothing for {seconds} s")]
+    /// The server took the TCP connection and no whole answer came on it.
+    #[error("the server took the TCP connection and gave no answer on it in {seconds} s")]
     Unreachable {
         /// How long it was waited for.
         seconds: u64,

@@ -38,7 +38,7 @@ pub enum Via {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KernelOrder {
     /// Connect the call socket to {server, this id}, open `/dev/ppp` and attach it to the channel
-    /// (`PPPIOCGCHAN`, `PPPIOCATTCHAN`).
+    /// (`PPPIOCGCHAN`, `PPPIOCATTCHAN`). Frames are told only after it is done.
     ConnectData {
         /// The server's call id; 0 is valid.
         server_call_id: u16,

@@ -209,6 +209,7 @@ pub(super) struct Server {
     challenge_at: Option<Monotonic>,
     lcp_at: Option<Monotonic>,
     flag_at: Option<Monotonic>,
+    unread: Vec<(Vec<u8>, bool)>,
     pub(super) unit: Unit,
     pub(super) sent: Vec<Sent>,
     /// Whether the client parted in order.
@@ -243,6 +244,7 @@ impl Server {
             challenge_at: None,
             lcp_at: None,
             flag_at: None,
+            unread: Vec::new(),
             unit: Unit::default(),
             sent: Vec::new(),
             heard_terminate: false,
@@ -278,6 +280,9 @@ impl Server {
         if self.flag_at.is_some_and(|at| at <= now) {
             self.flag_at = None;
             self.unit.flags = Some(Flags::CcpOpen);
+            for (plain, encrypted) in std::mem::take(&mut self.unread) {
+                self.read(&plain, encrypted, now);
+            }
         }
         if self.lcp_at.is_some_and(|at| at <= now) {
             self.lcp_at = None;
@@ -382,12 +387,17 @@ impl Server {
 
     pub(super) fn on_frame(&mut self, bytes: &[u8], now: Monotonic) {
         // The kernel looks at a packet when it comes; the server, which does one thing after the
-        // other, has set its flag by the time it reads it.
+        // other, reads it only when it has set its flag.
         let (plain, encrypted) = self.unit.receive(bytes);
-        if self.flag_at.take().is_some() {
-            self.unit.flags = Some(Flags::CcpOpen);
+        if self.flag_at.is_some() {
+            self.unread.push((plain, encrypted));
+        } else {
+            self.read(&plain, encrypted, now);
         }
-        let Some((protocol, bytes)) = split_frame(&plain) else { panic!("an empty frame") };
+    }
+
+    fn read(&mut self, plain: &[u8], encrypted: bool, now: Monotonic) {
+        let Some((protocol, bytes)) = split_frame(plain) else { panic!("an empty frame") };
         match protocol {
             Protocol::Lcp => {
                 let Some(packet) = Packet::parse(bytes) else { panic!("a broken packet") };

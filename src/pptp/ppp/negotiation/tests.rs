@@ -61,9 +61,10 @@ fn an_answer_with_another_id_or_with_other_options_does_not_count() {
     for (id, data) in [(2, ASKED), (1, OURS), (1, &[3, 6, 0][..])] {
         assert_eq!(negotiation.receive(packet(Code::ConfigureAck, id, data), NOW), []);
     }
-    negotiation.receive(packet(Code::ConfigureAck, 1, ASKED), NOW);
     let outputs = negotiation.receive(packet(Code::ConfigureRequest, 5, THEIRS), NOW);
-    assert!(outputs.contains(&Output::Up));
+    assert_eq!(outputs, [send(Code::ConfigureAck, 5, THEIRS)]);
+    let outputs = negotiation.receive(packet(Code::ConfigureAck, 1, ASKED), NOW);
+    assert_eq!(outputs, [Output::Up]);
 }
 
 #[test]
