@@ -72,6 +72,9 @@ pub enum Invalid {
     /// A `mppe` column with another value than `require` or `off`.
     #[error("mppe {0:?} is neither \"require\" nor \"off\"")]
     Mppe(String),
+    /// An `engine` column with another value than `pppd` or `kernel`.
+    #[error("engine {0:?} is neither \"pppd\" nor \"kernel\"")]
+    Engine(String),
     /// Two rows with one id.
     #[error("another row has the same id; ids must be unique")]
     DuplicateId,
@@ -292,6 +295,48 @@ impl FromStr for Mppe {
     }
 }
 
+/// What makes a call and carries its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// pppd and pptp: three processes for each tunnel.
+    #[default]
+    Pppd,
+    /// This program speaks PPTP and PPP itself, and the kernel carries the data: no process.
+    Kernel,
+}
+
+impl Engine {
+    /// Whether its calls go on without the daemon.
+    pub(crate) fn outlives_the_daemon(self) -> bool {
+        match self {
+            Engine::Pppd => true,
+            Engine::Kernel => false,
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Engine::Pppd => "pppd",
+            Engine::Kernel => "kernel",
+        })
+    }
+}
+
+impl FromStr for Engine {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "pppd" => Ok(Engine::Pppd),
+            "kernel" => Ok(Engine::Kernel),
+            other => Err(Invalid::Engine(other.to_owned())),
+        }
+    }
+}
+
 /// A row that can be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -307,18 +352,20 @@ pub struct Node {
     pub status: String,
     /// The `mppe` column; `None` leaves it to the configuration.
     pub mppe: Option<Mppe>,
+    /// The `engine` column; `None` leaves it to the configuration.
+    pub engine: Option<Engine>,
 }
 
 impl Node {
     /// A row that says no more than a row must, and has no status.
     pub fn new(id: NodeId, server: ServerAddr, login: Login, password: Secret) -> Self {
-        Node { id, server, login, password, status: String::new(), mppe: None }
+        Node { id, server, login, password, status: String::new(), mppe: None, engine: None }
     }
 
     /// Whether a tunnel dialled for `other` is as good as one dialled for this row: the status
     /// column alone changes nothing.
     pub fn dials_like(&self, other: &Node) -> bool {
-        self.logs_in_like(other) && self.mppe == other.mppe
+        self.logs_in_like(other) && self.mppe == other.mppe && self.engine == other.engine
     }
 
     /// Whether both log in at one server as the same, by the same password.

@@ -34,6 +34,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::core::policy::Policy;
 use crate::core::time::Wall;
 use crate::desired::TunnelWriter;
+use crate::engines::{self, Engines};
 use crate::hooks::Hooks;
 use crate::probe::Prober;
 use crate::recording::{RecordError, Recorder};
@@ -176,7 +177,7 @@ struct Supervisor {
     reloads: Reloads,
     /// Work with an end of its own.
     jobs: Tasks,
-    engine: pppd::Engine,
+    engines: Engines,
     desired: watch::Sender<desired::Settings>,
     tunnel_writer: TunnelWriter,
     stopped: Keeper,
@@ -201,15 +202,12 @@ impl Supervisor {
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
         let (router, route) = Router::new(&config.routing);
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
-        let (engine, calls) = pppd::Engine::new(
-            config.paths.clone(),
-            pppd::Options::from(&config),
-            events_in.clone(),
-        );
+        let (engines, [by_pppd, by_the_kernel]) = Engines::new(&config, &events_in);
         let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
             Part::new("hears the kernel", hear_the_kernel(events_in.clone())),
-            Part::new("keeps pppd", calls),
+            Part::new("keeps pppd", by_pppd),
+            Part::new("makes calls by the kernel", by_the_kernel),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
             Part::new("remembers stopped nodes", keep_stopped),
@@ -231,7 +229,7 @@ impl Supervisor {
             events,
             reloads: Reloads::default(),
             jobs: Tasks::default(),
-            engine,
+            engines,
             desired,
             tunnel_writer: TunnelWriter::new(reporter),
             stopped,
@@ -358,7 +356,7 @@ impl Supervisor {
             Effect::Change(change) => self.follow(&change),
             Effect::Way(way) => self.router.follow_way(&way),
             Effect::Order(order) if self.options.dry_run => self.pretend(&order),
-            Effect::Order(order) => self.engine.order(order),
+            Effect::Order(order) => self.engines.order(order),
             Effect::JudgeBackend { question } => self.judge_backend(question),
             Effect::RestartBackend { restart } if self.options.dry_run => {
                 tracing::info!("Dry run: would restart the backend");
@@ -399,7 +397,7 @@ impl Supervisor {
     /// Tells what would be done. The core waits for what comes of a dial or a hang-up, so it is told
     /// that the one came to nothing and the other was obeyed.
     fn pretend(&self, order: &Order) {
-        tracing::info!("Dry run: would {}", pppd::would(order));
+        tracing::info!("Dry run: would {}", engines::would(order));
         let (call, message) = match order {
             Order::HangUp { call } | Order::End { call } => (*call, "dry run, not hung up"),
             Order::Dial { call, .. } => (*call, "dry run, not dialled"),

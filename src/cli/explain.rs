@@ -43,6 +43,7 @@ pub(super) fn present(node: &Node) -> String {
             let _ = writeln!(text, "{:>8}: {}", "remedy", printable(remedy));
         }
     }
+    let _ = writeln!(text, "{:>8}: {}", "engine", engine(node));
     let _ = writeln!(text, "{:>8}: {}", "next", next(node));
     let _ = writeln!(text, "{:>8}: {}", "command", command(node));
     text
@@ -62,6 +63,13 @@ fn headline(node: &Node) -> String {
     });
     let adopted = if node.adopted { ", taken over and not dialled by this daemon" } else { "" };
     format!("Node {} ({login} at {ip}) is {state}{link}{adopted}.\n", node.id)
+}
+
+fn engine(node: &Node) -> String {
+    match node.engine.as_str() {
+        "kernel" => "kernel: connexad speaks PPTP itself, the kernel carries the data".to_owned(),
+        other => printable(other),
+    }
 }
 
 /// In plain words first, then in those of whoever told it.
@@ -106,7 +114,7 @@ fn next(node: &Node) -> String {
                 .to_owned()
         }
         ("up", _) => "it stays up; if it falls it is dialled again".to_owned(),
-        ("stopping", _) => "its pppd ends, by force after tunnel.stop_grace".to_owned(),
+        ("stopping", _) => "its call ends, by force after tunnel.stop_grace".to_owned(),
         ("backoff", Some(at)) => format!("it is dialled in {at} (try {})", node.attempts + 1),
         ("quarantined", Some(at)) => format!("it is dialled once more in {at}"),
         ("stopped", _) => "nothing, until the operator starts it".to_owned(),

@@ -214,7 +214,7 @@ fn done(at: String, effect: Effect) -> Option<Said<'static>> {
             return Some(Said::Told { at, text: printable(&notice.to_string()) });
         }
         Effect::Change(_) | Effect::Way(_) => return None,
-        Effect::Order(order) => crate::pppd::would(&order),
+        Effect::Order(order) => crate::engines::would(&order),
         Effect::JudgeBackend { .. } => "look whose the backend's port is".to_owned(),
         Effect::RestartBackend { .. } => "restart the backend".to_owned(),
         Effect::KeepStopped(_) => "keep the list of stopped nodes".to_owned(),

@@ -168,6 +168,7 @@ fn in_full(node: &Node) -> String {
         ("ifindex", node.ifindex.map_or("-".into(), |n| n.to_string())),
         ("local", node.local_ip.map_or("-".into(), |ip| ip.to_string())),
         ("remote", node.remote_ip.map_or("-".into(), |ip| ip.to_string())),
+        ("engine", node.engine.clone()),
         ("pppd", node.pid.map_or("-".into(), |pid| pid.to_string())),
         ("adopted", if node.adopted { "yes" } else { "no" }.to_owned()),
         ("attempts", node.attempts.to_string()),

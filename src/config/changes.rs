@@ -60,11 +60,13 @@ pub(crate) fn when(key: &str) -> When {
     }
 }
 
-/// Keys that go into a peer file.
-const OF_A_DIAL: [&str; 9] = [
+/// Keys that a call goes by for as long as it lasts.
+const OF_A_DIAL: [&str; 11] = [
+    "tunnel.engine",
     "tunnel.mtu",
     "tunnel.mru",
     "tunnel.mppe",
+    "tunnel.mppe_stateful",
     "tunnel.default_route",
     "tunnel.use_peer_dns",
     "tunnel.lcp_echo_interval",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Probe, Span};
-use crate::node::Mppe;
+use crate::node::{Engine, Mppe};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -142,15 +142,24 @@ pub enum InterfaceName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tunnel {
+    /// What makes the calls, where the node's row says nothing: `"pppd"`, with three processes for
+    /// each tunnel, or `"kernel"`: the daemon speaks PPTP and PPP itself and the kernel carries the
+    /// data, without a process or a file for a tunnel; its tunnels end with the daemon, whatever
+    /// `keep_on_exit` says.
+    pub engine: Engine,
     /// Largest packet sent, 128 to 1500 bytes.
     pub mtu: u16,
     /// Largest packet received, 128 to 1500 bytes.
     pub mru: u16,
     /// Encryption, where the node's row says nothing.
     pub mppe: Mppe,
+    /// Take the stateful mode of MPPE where the server offers nothing else: with it, a packet that
+    /// is lost costs those after it. For the engine `"kernel"`; pppd never takes it.
+    pub mppe_stateful: bool,
     /// Let the tunnel take the host's default route.
     pub default_route: bool,
-    /// Let the tunnel rewrite the host's resolver.
+    /// Let the tunnel rewrite the host's resolver. With the engine `"kernel"` the server's name
+    /// servers are told in the journal, and no file is changed.
     pub use_peer_dns: bool,
     /// How often the peer is asked whether it is there; whole seconds.
     pub lcp_echo_interval: Span,
@@ -158,7 +167,7 @@ pub struct Tunnel {
     pub lcp_echo_failure: u16,
     /// How links are named.
     pub interface_name: InterfaceName,
-    /// More pppd options, one a line.
+    /// More pppd options, one a line; the engine `"kernel"` has none of them.
     pub extra_options: Vec<String>,
     /// Dials under way at once on this host, 1 or more.
     pub dial_concurrency: u32,
@@ -180,7 +189,8 @@ pub struct Tunnel {
     pub quarantine_grace: Span,
     /// A quarantined node is dialled once per such time; `"0s"` is never.
     pub quarantine_rest: Span,
-    /// Leave tunnels up when the daemon stops.
+    /// Leave tunnels up when the daemon stops: those of the engine `"pppd"`. Those of the engine
+    /// `"kernel"` are hung up.
     pub keep_on_exit: bool,
 }
 
@@ -189,7 +199,9 @@ impl Default for Tunnel {
         Tunnel {
             mtu: 1400,
             mru: 1400,
+            engine: Engine::Pppd,
             mppe: Mppe::Require,
+            mppe_stateful: false,
             default_route: false,
             use_peer_dns: false,
             lcp_echo_interval: Span::seconds(10),

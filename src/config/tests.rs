@@ -174,8 +174,9 @@ fn a_key_of_another_section_is_told_with_that_section() {
 }
 
 #[test]
-fn a_key_that_is_not_built_yet_is_told_as_such() {
-    assert_eq!(fault("[tunnel]\nengine = \"kernel\""), "`engine` is not built yet; remove it");
+fn an_engine_that_there_is_not_is_told_with_those_there_are() {
+    let message = "tunnel.engine is \"l2tp\"; give \"pppd\" or \"kernel\"";
+    assert_eq!(fault("[tunnel]\nengine = \"l2tp\""), message);
 }
 
 #[test]

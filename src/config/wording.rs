@@ -13,9 +13,6 @@ use super::judge;
 /// So much of a value is shown, in characters.
 const LONGEST_SHOWN: usize = 60;
 
-/// Keys that are promised and don't do anything so far: to take them in silence would be a lie.
-const UNBUILT: &[&str] = &["engine", "mppe_stateful"];
-
 /// Every section, dotted.
 static SECTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut sections = Vec::new();
@@ -93,9 +90,6 @@ fn right(key: &str, wanted: &str) -> String {
 }
 
 fn unknown_key(unknown: &str, known: &str) -> String {
-    if UNBUILT.contains(&unknown) {
-        return format!("`{unknown}` is not built yet; remove it");
-    }
     let near = quoted(known)
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .filter(|(distance, name)| *distance <= name.len().div_ceil(2))

@@ -154,7 +154,7 @@ pub struct Node {
     /// `waiting`, `dialing`, `negotiating`, `up`, `stopping`, `backoff`, `quarantined`, `stopped`,
     /// `invalid`; `not_selected` for a row that is none of the daemon's.
     pub state: String,
-    /// What makes its calls: `pppd`.
+    /// What makes its calls: `pppd` or `kernel`.
     pub engine: String,
     /// The link's name.
     pub interface: Option<String>,
@@ -166,7 +166,7 @@ pub struct Node {
     /// The server's address in the tunnel.
     #[schema(value_type = Option<String>, format = Ipv4)]
     pub remote_ip: Option<Ipv4Addr>,
-    /// pppd.
+    /// pppd, where that is the engine.
     pub pid: Option<u32>,
     /// Taken over, not dialled.
     pub adopted: bool,

@@ -5,7 +5,6 @@ use tokio::sync::mpsc;
 use super::answers::ask;
 use super::api::{LastError, Node, NodeInFull};
 use super::question::{Question, Refusal, Unheld};
-use super::shown;
 use crate::desired::{self, Settings, Why};
 use crate::node::NodeId;
 
@@ -38,7 +37,7 @@ async fn not_selected(
             login: Some(row.login),
             status: Some(row.status),
             state: "not_selected".to_owned(),
-            engine: shown::ENGINE.to_owned(),
+            engine: config.tunnel.engine.to_string(),
             interface: None,
             ifindex: None,
             local_ip: None,

@@ -14,9 +14,6 @@ use crate::core::report::{NodeReport, OutageReport, Row};
 use crate::core::time::{Monotonic, Now, Wall};
 use crate::supervisor::Transition;
 
-/// What makes the calls.
-pub(crate) const ENGINE: &str = "pppd";
-
 /// Why a node is in its state.
 pub(crate) fn reason(reason: &Reason) -> api::LastError {
     api::LastError {
@@ -54,7 +51,7 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         login,
         status,
         state: report.state.name().to_owned(),
-        engine: ENGINE.to_owned(),
+        engine: report.engine.to_string(),
         interface: report.interface.clone(),
         ifindex: report.index.map(|index| index.0),
         local_ip: report.local,
@@ -187,6 +184,7 @@ mod tests {
             row: Row::Unknown,
             state: State::Backoff,
             since: moment(5_000, YEAR),
+            engine: crate::node::Engine::Pppd,
             interface: None,
             index: None,
             local: None,

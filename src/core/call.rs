@@ -10,14 +10,16 @@ use super::event::{CallId, Dialled, IfIndex, Pid};
 use super::failure::Explanation;
 use super::links::{Addresses, Sight};
 use super::notice::Notice;
+use super::policy::Policy;
 use super::state::State;
 use super::time::Monotonic;
-use crate::node::{Mppe, Node, NodeId};
+use crate::node::{Engine, Node, NodeId};
 
 /// What is known of a call from its beginning to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) id: CallId,
+    pub(super) engine: Engine,
     pub(super) pid: Option<Pid>,
     /// Number of the input that began it: older links aren't its own.
     pub(super) began: u64,
@@ -33,6 +35,8 @@ pub(super) struct Call {
     pub(super) dialled: Option<Dialled>,
     /// Our end's address when it was up last.
     pub(super) was_up_with: Option<Ipv4Addr>,
+    /// What made an adopted call, as long as that must be what the row says.
+    pub(super) found_by: Option<Engine>,
     pub(super) standing: Standing,
 }
 
@@ -110,8 +114,8 @@ pub(super) struct Fall {
 const SETTLE: Duration = Duration::from_millis(250);
 
 impl Run {
-    pub(super) fn new(id: CallId, pid: Option<Pid>, began: u64) -> Self {
-        Run { id, pid, began, said: Explanation::default() }
+    pub(super) fn new(id: CallId, engine: Engine, pid: Option<Pid>, began: u64) -> Self {
+        Run { id, engine, pid, began, said: Explanation::default() }
     }
 
     pub(super) fn is_adopted(&self) -> bool {
@@ -127,8 +131,9 @@ impl Run {
 
 impl Call {
     /// Whether it was adopted and goes elsewhere than the row says by now.
-    pub(super) fn is_for_another(&self, node: &Node, mppe: Mppe) -> bool {
-        self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, mppe))
+    pub(super) fn is_for_another(&self, node: &Node, policy: &Policy) -> bool {
+        self.found_by.is_some_and(|engine| engine != policy.engine_of(node))
+            || self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, policy.mppe))
     }
 
     /// Whether it is a tunnel, as far as is known, whose link is not to be found.

@@ -37,18 +37,23 @@ impl Core {
         if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second_call(found, turn);
         }
-        let FoundCall { pid, interface, renamed, dialled, .. } = found;
+        let FoundCall { engine, pid, interface, renamed, dialled, .. } = found;
         if tunnel.run().is_none() {
             // Until it is up it is a dial like any other, whoever has begun it.
             let server = dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
             if let Some(server) = server {
                 self.dialing.start(call_id, id, server);
             }
-            let run = Run::new(call_id, pid, self.inputs);
+            let run = Run::new(call_id, engine, pid, self.inputs);
             let give_up = turn.at() + self.policy.dial_timeout;
             let standing = Standing::NoLink { give_up, sought: Sought::New };
-            tunnel.phase =
-                Phase::Calling(Box::new(Call { run, dialled, was_up_with: None, standing }));
+            tunnel.phase = Phase::Calling(Box::new(Call {
+                run,
+                dialled,
+                was_up_with: None,
+                found_by: Some(engine),
+                standing,
+            }));
             self.calls.insert(call_id, id);
         }
         if let Some(call) = tunnel.calling(call_id)

@@ -239,8 +239,9 @@ impl Core {
     fn unwanted(&self, id: NodeId, tunnel: &Tunnel) -> Option<HangUp> {
         match &tunnel.want {
             _ if self.ends_all() => Some(HangUp::DaemonStops),
+            _ if self.stopping && tunnel.is_mortal() => Some(HangUp::EndsWithTheDaemon),
             Want::Tunnel(_) | Want::Unknown if self.stopped.contains(&id) => Some(HangUp::Stopped),
-            Want::Tunnel(node) if matches!(&tunnel.phase, Phase::Calling(call) if call.is_for_another(node, self.policy.mppe)) => {
+            Want::Tunnel(node) if matches!(&tunnel.phase, Phase::Calling(call) if call.is_for_another(node, &self.policy)) => {
                 Some(HangUp::Changed)
             }
             Want::Unknown | Want::Tunnel(_) => None,

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, Way};
 use super::event::CallId;
 use super::notice::Notice;
-use crate::node::{Node, NodeId};
+use crate::node::{Engine, Node, NodeId};
 
 /// A change to the world, carried out elsewhere and reported back as an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Work for the engine, which makes calls.
+    /// Work for the engines, which make calls.
     Order(Order),
     /// Find out, within [`JUDGE_WITHIN`](super::outage::JUDGE_WITHIN), whether a backend restart
     /// can help.
@@ -37,7 +37,7 @@ pub enum Effect {
     Tell(Notice),
 }
 
-/// Work for the engine, to be begun in the order of asking.
+/// Work for the engines, to be begun in the order of asking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -57,6 +57,8 @@ pub enum Order {
         call: CallId,
         /// The node.
         node: NodeId,
+        /// By what.
+        engine: Engine,
     },
     /// Hang up a call: it is given time to end by itself.
     HangUp {

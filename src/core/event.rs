@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::policy::Policy;
 use super::surroundings::Surroundings;
 use super::time::Now;
-use crate::node::{Invalid, Mppe, Node, NodeId, Secret};
+use crate::node::{Engine, Invalid, Mppe, Node, NodeId, Secret};
 
 /// One input: a recording of the core is a list of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -290,6 +290,9 @@ pub struct FoundCall {
     pub call: CallId,
     /// The node that its names tell.
     pub node: NodeId,
+    /// What made it.
+    #[serde(default)]
+    pub engine: Engine,
     /// Its process, where it has one.
     pub pid: Option<Pid>,
     /// Its link's name, where it is known.

@@ -236,6 +236,9 @@ impl Core {
 
     /// Whether the daemon may exit after [`Event::Stop`]: nothing is left to be stopped.
     pub fn is_drained(&self) -> bool {
+        if self.tunnels.values().any(Tunnel::is_mortal) {
+            return false;
+        }
         let nothing_runs =
             self.known.running && self.calls.is_empty() && self.second_calls.is_empty();
         self.stopping && (self.policy.keep_on_exit || nothing_runs)
@@ -295,15 +298,21 @@ impl Core {
             let call = CallId::Dialled(self.dialled);
             self.dialing.start(call, id, server);
             self.calls.insert(call, id);
+            let engine = self.tunnels.get(&id).map_or(self.policy.engine, |t| self.engine_of(t));
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.retries.attempts += 1;
                 let tell_at = Some(turn.at() + self.policy.dial_timeout);
-                let (run, dialled) = (Run::new(call, None, self.inputs), None);
+                let run = Run::new(call, engine, None, self.inputs);
                 let standing = Standing::Ordered { tell_at };
-                tunnel.phase =
-                    Phase::Calling(Box::new(Call { run, dialled, was_up_with: None, standing }));
+                tunnel.phase = Phase::Calling(Box::new(Call {
+                    run,
+                    dialled: None,
+                    was_up_with: None,
+                    found_by: None,
+                    standing,
+                }));
             }
-            turn.order(Order::Dial { call, node: id });
+            turn.order(Order::Dial { call, node: id, engine });
             self.note(id, turn);
         }
     }
@@ -326,6 +335,9 @@ impl Core {
         if policy.mppe != self.policy.mppe {
             self.forget_encryption();
         }
+        if policy.engine != self.policy.engine {
+            self.forget_engines();
+        }
         self.outage.set_policy(policy.outage);
         self.dialing.set_per_server(policy.dial_concurrency_per_server);
         let rest_differs = policy.quarantine_rest != self.policy.quarantine_rest;
@@ -343,6 +355,16 @@ impl Core {
             if let Some(Tunnel { phase: Phase::Resting(rest), .. }) = self.tunnels.get_mut(&id) {
                 *rest = rest.rest_until(rest_until);
                 self.note(id, turn);
+            }
+        }
+    }
+
+    /// The same for what made a call.
+    fn forget_engines(&mut self) {
+        for tunnel in self.tunnels.values_mut() {
+            let says_nothing = tunnel.want.node().is_none_or(|node| node.engine.is_none());
+            if let (true, Phase::Calling(call)) = (says_nothing, &mut tunnel.phase) {
+                call.found_by = None;
             }
         }
     }

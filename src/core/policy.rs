@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Curve;
 use super::time::Monotonic;
-use crate::node::Mppe;
+use crate::node::{Engine, Mppe, Node};
 
 /// The rules that the core goes by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,9 +37,17 @@ pub struct Policy {
     pub outage: OutagePolicy,
     /// Encryption of rows that say nothing.
     pub mppe: Mppe,
+    /// What dials rows that say nothing.
+    #[serde(default)]
+    pub engine: Engine,
 }
 
 impl Policy {
+    /// What a node is dialled by.
+    pub(super) fn engine_of(&self, node: &Node) -> Engine {
+        node.engine.unwrap_or(self.engine)
+    }
+
     /// When a node that is quarantined at this moment is dialled all the same.
     pub(super) fn rest_until(&self, at: Monotonic) -> Option<Monotonic> {
         (!self.quarantine_rest.is_zero()).then(|| at + self.quarantine_rest)
@@ -59,4 +67,86 @@ pub struct OutagePolicy {
     pub restart_with_no_nodes: bool,
     /// The longest that a restart can take, from the command to the open port.
     pub restart_limit: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::event::{CallId, Candidate, Event};
+    use crate::core::failure::FailureKind;
+    use crate::core::stage::{NODE, Stage, node};
+    use crate::core::{Core, State};
+    use crate::node::{Engine, Node};
+
+    fn by(engine: Option<Engine>) -> Option<Candidate> {
+        Some(Candidate::Node(Node { engine, ..node("secret") }.into()))
+    }
+
+    /// A daemon that goes by this engine, has found its host and dials nothing yet.
+    fn with_engine(engine: Engine) -> Stage {
+        let mut stage = Stage::with_no_calls_known();
+        stage.configure(|policy| policy.engine = engine);
+        stage
+    }
+
+    #[test]
+    fn a_row_that_names_an_engine_is_dialled_by_it_and_others_by_the_configuration_s() {
+        for (row, dialled) in [(None, Engine::Kernel), (Some(Engine::Pppd), Engine::Pppd)] {
+            let mut stage = with_engine(Engine::Kernel);
+            stage.feed(Event::Found(vec![]));
+            stage.desire(by(row));
+            assert_eq!(stage.dialled_by, Some(dialled));
+        }
+    }
+
+    #[test]
+    fn a_row_that_names_another_engine_is_dialled_again() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.desire(by(Some(Engine::Kernel)));
+        assert_eq!(stage.state(), "stopping");
+        stage.exit(FailureKind::Killed);
+        assert_eq!(stage.dialled_by, Some(Engine::Kernel));
+    }
+
+    #[test]
+    fn a_pppd_that_is_found_for_a_node_of_another_engine_is_ended() {
+        let mut stage = with_engine(Engine::Kernel);
+        stage.find(0);
+        assert_eq!(stage.state(), "dialing");
+        stage.desire(by(None));
+        assert_eq!(stage.hung_up, [CallId::Found(0)]);
+    }
+
+    #[test]
+    fn another_engine_for_all_reaches_a_tunnel_at_its_next_dial() {
+        let mut stage = Stage::adopting();
+        stage.configure(|policy| policy.engine = Engine::Kernel);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+        assert_eq!(stage.core.report_one(NODE).unwrap().engine, Engine::Pppd);
+        stage.end(CallId::Found(0), FailureKind::Hangup);
+        stage.wait_for_deadline();
+        assert_eq!(stage.dialled_by, Some(Engine::Kernel));
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_its_tunnels_hangs_up_those_that_end_with_it() {
+        let mut stage = with_engine(Engine::Kernel);
+        stage.feed(Event::Found(vec![]));
+        stage.desire(by(None));
+        stage.feed(Event::Stop);
+        assert_eq!((stage.hung_up.as_slice(), stage.core.is_drained()), (&[stage.call][..], false));
+        assert!(stage.was_told("end with it"), "{:?}", stage.told);
+        stage.exit(FailureKind::Killed);
+        assert!(stage.core.is_drained());
+        let mut kept = Stage::in_state(State::Up);
+        kept.feed(Event::Stop);
+        assert!(kept.core.is_drained() && kept.hung_up.is_empty());
+    }
+
+    #[test]
+    fn a_core_without_a_call_ends_at_once() {
+        let mut stage = with_engine(Engine::Kernel);
+        stage.feed(Event::Stop);
+        assert!(Core::is_drained(&stage.core));
+    }
 }

@@ -13,7 +13,7 @@ use super::reason::Reason;
 use super::state::State;
 use super::time::{Monotonic, Now, Wall};
 use super::tunnel::{Phase, Tunnel, Want};
-use crate::node::{Node, NodeId};
+use crate::node::{Engine, Node, NodeId};
 
 /// The whole state.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub struct NodeReport {
     pub state: State,
     /// When the state began.
     pub since: Now,
+    /// What makes its call, or will make the next one.
+    pub engine: Engine,
     /// The link's name.
     pub interface: Option<String>,
     /// The link's index.
@@ -143,6 +145,10 @@ impl Core {
         })
     }
 
+    pub(super) fn engine_of(&self, tunnel: &Tunnel) -> Engine {
+        tunnel.want.node().map_or(self.policy.engine, |node| self.policy.engine_of(node))
+    }
+
     fn report_outage(&self) -> OutageReport {
         OutageReport {
             up: self.up.len(),
@@ -169,6 +175,7 @@ impl Core {
             },
             state,
             since,
+            engine: run.map_or_else(|| self.engine_of(tunnel), |run| run.engine),
             interface: link.map(|(_, name)| name.to_owned()),
             index: link.map(|(index, _)| index),
             local: addresses.map(|addresses| addresses.local),

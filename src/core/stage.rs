@@ -15,7 +15,7 @@ use super::report::NodeReport;
 use super::time::{Monotonic, Now, Wall};
 use super::{Core, State};
 use crate::config::Config;
-use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Engine, Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 pub(super) const NODE: NodeId = NodeId(1);
 /// Has the same server, goes first, and only dials in the state `waiting`.
@@ -39,6 +39,10 @@ pub(super) struct Stage {
     pub(super) ways: Vec<Way>,
     /// The nodes that something was kept of when all else was cleared away.
     pub(super) kept_only: Option<Vec<NodeId>>,
+    /// What the latest dial was ordered from.
+    pub(super) dialled_by: Option<Engine>,
+    /// The calls that were hung up.
+    pub(super) hung_up: Vec<CallId>,
 }
 
 impl Stage {
@@ -55,6 +59,8 @@ impl Stage {
             changes: Vec::new(),
             ways: Vec::new(),
             kept_only: None,
+            dialled_by: None,
+            hung_up: Vec::new(),
         };
         stage.feed(Event::Links { changes: vec![], hearing: Hearing::default() });
         stage.feed(Event::Found(vec![]));
@@ -84,6 +90,7 @@ impl Stage {
         let found = FoundCall {
             call: stage.call,
             node: NODE,
+            engine: Engine::Pppd,
             pid: Some(7),
             interface: None,
             renamed: false,
@@ -182,7 +189,11 @@ impl Stage {
             if let Effect::Order(Order::KeepOnly(nodes)) = &effect {
                 self.kept_only = Some(nodes.clone());
             }
-            if let Effect::Order(Order::Dial { call, node }) = effect {
+            if let Effect::Order(Order::HangUp { call }) = &effect {
+                self.hung_up.push(*call);
+            }
+            if let Effect::Order(Order::Dial { call, node, engine }) = effect {
+                self.dialled_by = Some(engine);
                 *(if node == NODE { &mut self.call } else { &mut self.rival }) = call;
                 started.extend((!self.is_disk_stuck).then_some(call));
             }
@@ -202,17 +213,18 @@ impl Stage {
 
     /// A pppd of the node is found running.
     pub(super) fn find(&mut self, number: u64) {
-        let (call, pid) = (CallId::Found(number), Some(7));
-        let found =
-            FoundCall { call, node: NODE, pid, interface: None, renamed: false, dialled: None };
-        self.feed(Event::Found(vec![found]));
+        self.find_with_link(CallId::Found(number), None);
     }
 
     /// The pid file of the call that was found tells of its link.
     pub(super) fn name_link(&mut self) {
-        let (call, interface) = (self.call, Some("ppp0".to_owned()));
-        let found =
-            FoundCall { call, node: NODE, pid: Some(7), interface, renamed: false, dialled: None };
+        self.find_with_link(self.call, Some("ppp0".to_owned()));
+    }
+
+    fn find_with_link(&mut self, call: CallId, interface: Option<String>) {
+        let (engine, pid) = (Engine::Pppd, Some(7));
+        let (node, renamed, dialled) = (NODE, false, None);
+        let found = FoundCall { call, node, engine, pid, interface, renamed, dialled };
         self.feed(Event::Found(vec![found]));
     }
 

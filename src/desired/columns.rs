@@ -8,13 +8,14 @@ use std::str::FromStr;
 
 use super::rows::Row;
 use crate::config;
-use crate::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Engine, Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 /// All of them, in the order in which they are read, judged and shown.
-pub(crate) static COLUMNS: [&Column; COUNT] = [&ID, &IP, &LOGIN, &PASSWORD, &STATUS, &MPPE];
+pub(crate) static COLUMNS: [&Column; COUNT] =
+    [&ID, &IP, &LOGIN, &PASSWORD, &STATUS, &MPPE, &ENGINE];
 
 /// How many there are.
-pub(super) const COUNT: usize = 6;
+pub(super) const COUNT: usize = 7;
 
 pub(super) static ID: Column = Column {
     name: "id",
@@ -98,6 +99,21 @@ pub(super) static MPPE: Column = Column {
     }),
 };
 
+pub(super) static ENGINE: Column = Column {
+    name: "engine",
+    aliases: &[],
+    presence: Presence::Optional { instead: "set tunnel.engine for all nodes" },
+    about: &["'pppd' or 'kernel'; NULL leaves it to tunnel.engine"],
+    declared: "TEXT",
+    heading: Some("ENGINE"),
+    edited: Edited::Value(Choice {
+        placeholder: "ENGINE",
+        help: "What makes its calls: pppd or kernel, or default for what tunnel.engine says",
+        of_new: OfNew::Null,
+        judge: word_or_default::<Engine>,
+    }),
+};
+
 /// The node that a row is, as far as the row is right.
 pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
     let ip = row.shown(&IP);
@@ -110,6 +126,7 @@ pub(super) fn node(id: NodeId, row: &Row) -> Result<Node, Invalid> {
     Ok(Node {
         status: row.shown(&STATUS),
         mppe: row.word::<Mppe>(&MPPE)?,
+        engine: row.word::<Engine>(&ENGINE)?,
         ..Node::new(id, server, login, password)
     })
 }

@@ -124,9 +124,9 @@ fn shown(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::columns::{MPPE, PASSWORD};
+    use super::super::columns::{ENGINE, MPPE, PASSWORD};
     use super::*;
-    use crate::node::Mppe;
+    use crate::node::{Engine, Mppe};
 
     fn row(id: &str) -> Row {
         let known = [(&ID, id), (&IP, "10.9.0.2"), (&LOGIN, "admin"), (&PASSWORD, "secret")];
@@ -228,5 +228,16 @@ mod tests {
         };
         assert_eq!([mppe(with("off")), mppe(with(""))], [Some(Mppe::Off), None]);
         assert_eq!(reason(with("maybe")), Invalid::Mppe("maybe".into()));
+    }
+
+    #[test]
+    fn the_engine_column_is_read_and_may_be_empty() {
+        let with = |engine: &str| row("7").with(&ENGINE, engine);
+        let engine = |row| match candidate(row) {
+            Candidate::Node(node) => node.engine,
+            Candidate::Invalid(row) => panic!("{}", row.reason),
+        };
+        assert_eq!([engine(with("kernel")), engine(with(""))], [Some(Engine::Kernel), None]);
+        assert_eq!(reason(with("l2tp")), Invalid::Engine("l2tp".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! Is there what dialling needs: pppd, pptp, `/dev/ppp`?
+//! Is there what dialling needs: pppd, pptp, `/dev/ppp`; with the kernel engine, PPTP in the kernel?
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -9,21 +9,30 @@ use tokio::time::timeout;
 
 use super::kernel_modules::Modules;
 use super::restart_command::is_program;
-use super::{ANSWER_WITHIN, Finding};
-use crate::config::Paths;
+use super::{ANSWER_WITHIN, Finding, Verdict};
+use crate::config::Config;
+use crate::node::Engine;
+use crate::pptp::driver;
 
 const PPP_DEVICE: &str = "/dev/ppp";
 
-pub(super) async fn check(paths: &Paths) -> Vec<Finding> {
-    let paths = paths.clone();
+pub(super) async fn check(config: &Config) -> Vec<Finding> {
+    let (paths, engine) = (config.paths.clone(), config.tunnel.engine);
+    let mut told = unheeded(config);
     let look = spawn_blocking(move || {
-        vec![
-            program("pppd", &paths.pppd, "ppp"),
-            program("pptp", &paths.pptp, "pptp-linux"),
-            device(Path::new(PPP_DEVICE)),
-        ]
+        let pppd = program("pppd", &paths.pppd, "ppp");
+        let pptp = program("pptp", &paths.pptp, "pptp-linux");
+        let device = device(Path::new(PPP_DEVICE));
+        match engine {
+            Engine::Pppd => vec![pppd, pptp, device],
+            Engine::Kernel => vec![only_for_some(pppd), only_for_some(pptp), device, in_kernel()],
+        }
     });
-    timeout(ANSWER_WITHIN, look).await.ok().and_then(Result::ok).unwrap_or_else(|| {
+    let look = async {
+        told.extend(timeout(ANSWER_WITHIN, look).await.ok()?.ok()?);
+        Some(told)
+    };
+    look.await.unwrap_or_else(|| {
         let remedy = "see the kernel's log for a disk that hangs";
         vec![Finding::failed("ppp_device", format!("{PPP_DEVICE} or its programs hang"), remedy)]
     })
@@ -37,6 +46,52 @@ fn program(name: &str, path: &Path, package: &str) -> Finding {
         let remedy = format!("apt install {package}, or set paths.{name}");
         Finding::failed(name, format!("{shown} is not there, or not executable"), remedy)
     }
+}
+
+/// What the kernel engine does without is needed all the same by rows that name the other one.
+fn only_for_some(finding: Finding) -> Finding {
+    match finding.verdict {
+        Verdict::Ok | Verdict::Warning => finding,
+        Verdict::Failed => {
+            let message = format!("{}; only rows whose engine is pppd need it", finding.message);
+            Finding { verdict: Verdict::Warning, message, ..finding }
+        }
+    }
+}
+
+/// Whether the kernel has PPTP; to ask makes it load its module.
+fn in_kernel() -> Finding {
+    match driver::is_in_kernel() {
+        Ok(()) => Finding::ok("pptp_module", "the kernel has PPTP (tunnel.engine)"),
+        Err(error) => {
+            let remedy =
+                "modprobe pptp; where the kernel has no such module, set tunnel.engine to \"pppd\"";
+            Finding::failed("pptp_module", format!("the kernel has no PPTP: {error}"), remedy)
+        }
+    }
+}
+
+/// Keys that are set and mean nothing to the kernel engine.
+fn unheeded(config: &Config) -> Vec<Finding> {
+    let tunnel = &config.tunnel;
+    if tunnel.engine != Engine::Kernel {
+        return Vec::new();
+    }
+    let told = [
+        (
+            !tunnel.extra_options.is_empty(),
+            "tunnel.extra_options are pppd's and don't apply with tunnel.engine = \"kernel\"",
+            "leave them out, or set tunnel.engine to \"pppd\"",
+        ),
+        (
+            tunnel.use_peer_dns,
+            "with tunnel.engine = \"kernel\" the name servers of tunnel.use_peer_dns are told in the journal, and \
+             no file is changed",
+            "set the resolver yourself, or set tunnel.engine to \"pppd\"",
+        ),
+    ];
+    let told = told.into_iter().filter(|(applies, ..)| *applies);
+    told.map(|(_, message, remedy)| Finding::warning("engine", message, remedy)).collect()
 }
 
 /// To open the device makes the kernel load its module, as pppd does.
@@ -79,7 +134,6 @@ fn remedy(release: &str, modules: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
     use super::*;
 
     #[test]
@@ -87,6 +141,24 @@ mod tests {
         let finding = program("pptp", Path::new("/nowhere/pptp"), "pptp-linux");
         assert_eq!(finding.verdict, Verdict::Failed);
         assert_eq!(finding.remedy.unwrap(), "apt install pptp-linux, or set paths.pptp");
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_engine_does_without_is_a_warning() {
+        let missing = || program("pptp", Path::new("/nowhere/pptp"), "pptp-linux");
+        let told = only_for_some(missing());
+        assert_eq!([missing().verdict, told.verdict], [Verdict::Failed, Verdict::Warning]);
+        assert!(told.message.contains("only rows whose engine is pppd"), "{}", told.message);
+    }
+
+    #[test]
+    fn what_the_kernel_engine_takes_no_heed_of_is_told() {
+        let mut config = Config::default();
+        config.tunnel.extra_options = vec!["debug".to_owned()];
+        config.tunnel.use_peer_dns = true;
+        assert_eq!(unheeded(&config), []);
+        config.tunnel.engine = Engine::Kernel;
+        assert_eq!(unheeded(&config).len(), 2);
     }
 
     /// What helps on a kernel with these modules.

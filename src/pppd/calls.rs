@@ -15,7 +15,7 @@ use super::spawn::Started;
 use crate::config::Paths;
 use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::Failure;
-use crate::node::NodeId;
+use crate::node::{Engine, NodeId};
 use crate::process::Process;
 
 /// Every pppd that runs for a node.
@@ -157,7 +157,8 @@ impl Held {
         match call {
             CallId::Found(_) => {
                 let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
-                Some(FoundCall { call, node, pid, interface, renamed, dialled })
+                let engine = Engine::Pppd;
+                Some(FoundCall { call, node, engine, pid, interface, renamed, dialled })
             }
             CallId::Dialled(_) => None,
         }

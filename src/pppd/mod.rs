@@ -33,8 +33,6 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType, socket};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -54,6 +52,7 @@ use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::watch::{Interest, Watch};
+use crate::{link_name, node};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -103,20 +102,6 @@ impl Engine {
     /// Its work ends before it only when that fails, which ends the daemon.
     fn ask(&self, request: Request) {
         let _ = self.0.send(request);
-    }
-}
-
-/// What an order would do, for a daemon that only tells.
-pub(crate) fn would(order: &Order) -> String {
-    match order {
-        Order::Keep(node) => format!("write the files of node {}", node.id),
-        Order::Forget(id) => format!("remove the files of node {id}"),
-        Order::KeepOnly(keep) => {
-            format!("remove the files of every node but these {}", keep.len())
-        }
-        Order::Dial { node, .. } => format!("run pppd for node {node}"),
-        Order::HangUp { call } => format!("terminate the pppd of call {call}"),
-        Order::End { call } => format!("kill the pppd of call {call}"),
     }
 }
 
@@ -178,6 +163,7 @@ pub(crate) fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
     let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
+        engine: node::Engine::Pppd,
         pid: Some(sighting.pid),
         interface: sighting.interface,
         renamed: sighting.renamed,
@@ -242,7 +228,7 @@ impl Keeper {
                 self.files.wanted.keep_only(ids);
                 self.sweeps.ask();
             }
-            Order::Dial { call, node } => self.files.await_for(call, node),
+            Order::Dial { call, node, engine: _ } => self.files.await_for(call, node),
             Order::HangUp { call } => self.signal(call, Signal::Terminate).await,
             Order::End { call } => self.signal(call, Signal::Kill).await,
         }
@@ -290,7 +276,7 @@ impl Keeper {
         self.files.begin();
         for (call, node, files) in self.files.ready() {
             let link = self.files.wanted.link_name(node);
-            match files.and_then(|()| check_name(link.as_deref())) {
+            match files.and_then(|()| link_name::check(link.as_deref())) {
                 Ok(()) => {
                     let pptp = self.files.wanted.pptp().to_owned();
                     let programs = Programs { pppd: self.paths.pppd.clone(), pptp };
@@ -320,19 +306,6 @@ impl Keeper {
     fn is_idle(&self) -> bool {
         self.files.is_idle() && self.jobs.is_idle() && self.sweeps.is_idle()
     }
-}
-
-/// Judges the name that a node's link is to have, where there is one: it is to be free.
-fn check_name(name: Option<&str>) -> Result<(), Failure> {
-    let Some(name) = name.filter(|name| is_taken(name)) else { return Ok(()) };
-    let message = format!("{name}, the name of its link, is another link's; rename that one");
-    Err(Failure::new(FailureKind::NameTaken, message))
-}
-
-/// Whether a link of any kind has this name. Where that can't be asked, pppd will find out.
-fn is_taken(name: &str) -> bool {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None);
-    socket.is_ok_and(|socket| name_to_index(socket, name).is_ok())
 }
 
 #[cfg(test)]

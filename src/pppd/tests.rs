@@ -208,7 +208,8 @@ impl Drop for ByHand {
 }
 
 fn dial(call: u64, node: u32) -> Order {
-    Order::Dial { call: CallId::Dialled(call), node: NodeId(node) }
+    let engine = crate::node::Engine::Pppd;
+    Order::Dial { call: CallId::Dialled(call), node: NodeId(node), engine }
 }
 
 fn hang_up(call: CallId) -> Order {

@@ -14,12 +14,14 @@ mod bytes;
 mod call;
 mod control;
 mod dice;
+pub(crate) mod driver;
 mod event;
 mod failure;
 mod order;
 mod ppp;
 mod secret;
 mod settings;
+mod sys;
 #[cfg(test)]
 mod tests;
 

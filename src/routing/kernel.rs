@@ -146,7 +146,7 @@ pub(super) fn but(result: Result<(), Error>, fine: &[Errno]) -> Result<(), Error
 }
 
 /// Whether the kernel answered with one of these.
-pub(super) fn is_one_of(error: &Error, answers: &[Errno]) -> bool {
+pub(crate) fn is_one_of(error: &Error, answers: &[Errno]) -> bool {
     code(error).is_some_and(|code| answers.iter().any(|answer| answer.raw_os_error() == code))
 }
 

@@ -7,17 +7,43 @@ use std::net::Ipv4Addr;
 use futures::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
 };
 use netlink_sys::AsyncSocket;
+use rtnetlink::{Error, Handle, RouteMessageBuilder};
 use rustix::io::Errno;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::kernel::{LIMIT, OURS, RoutingError, but, is_ours, refused, table_of};
+use super::kernel::{LIMIT, OURS, RoutingError, but, is_one_of, is_ours, refused, table_of};
 
 /// What marks such a route as ours, for `ip route add`.
 pub(crate) const PROTOCOL: u8 = OURS;
+
+/// Makes one by the present way to the server, unless there is one.
+///
+/// # Errors
+/// When the kernel knows no way, or refuses.
+pub(crate) async fn keep(handle: &Handle, server: Ipv4Addr) -> Result<(), Error> {
+    let to_server = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(server, 32);
+    let mut ways = handle.route().get(to_server.build()).execute();
+    let Some(way) = ways.try_next().await? else { return Ok(()) };
+    let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(server, 32)
+        .protocol(RouteProtocol::Other(OURS))
+        .scope(RouteScope::Link);
+    for attribute in &way.attributes {
+        if let RouteAttribute::Gateway(RouteAddress::Inet(gateway)) = attribute {
+            route = route.gateway(*gateway).scope(RouteScope::Universe);
+        } else if let RouteAttribute::Oif(index) = attribute {
+            route = route.output_interface(*index);
+        }
+    }
+    match handle.route().add(route.build()).execute().await {
+        Err(error) if is_one_of(&error, &[Errno::EXIST]) => Ok(()),
+        other => other,
+    }
+}
 
 /// Removes those to other servers than these, each whatever became of the others.
 pub(crate) async fn sweep(servers: BTreeSet<Ipv4Addr>) {

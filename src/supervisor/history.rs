@@ -142,6 +142,7 @@ mod tests {
             row: Row::Unknown,
             state,
             since: crate::core::time::Now::default(),
+            engine: crate::node::Engine::Pppd,
             interface: None,
             index: None,
             local: None,

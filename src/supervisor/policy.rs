@@ -32,6 +32,7 @@ impl From<&Config> for Policy {
                 restart_limit: backend.restart_timeout.get() + backend.ready_timeout.get(),
             },
             mppe: tunnel.mppe,
+            engine: tunnel.engine,
         }
     }
 }

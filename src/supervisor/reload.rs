@@ -11,7 +11,7 @@ use crate::control::socket::{self, SocketError};
 use crate::control::{api, shown};
 use crate::core::event::Event;
 use crate::core::policy::Policy;
-use crate::{desired, pppd};
+use crate::desired;
 
 /// The work that a reload begins with.
 pub(super) const READS: &str = "reads the configuration";
@@ -154,7 +154,7 @@ impl Supervisor {
         }
         keep_until_restart(&self.config, &mut config);
         // First: the core may dial at once by its new rules.
-        self.engine.configure(pppd::Options::from(&config));
+        self.engines.configure(&config);
         self.feed(Event::Policy(Box::new(Policy::from(&config))));
         self.desired.send_replace(desired::Settings::from(&config));
         self.router.configure(&config.routing);

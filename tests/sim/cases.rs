@@ -9,7 +9,7 @@ use connexa::core::event::{
 };
 use connexa::core::policy::Policy;
 use connexa::core::time::{Monotonic, Now, Wall};
-use connexa::node::{Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use connexa::node::{Engine, Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
 
 use crate::wire::{Did, Exit, News, Signal, Told, Wire};
 use crate::world::policy;
@@ -53,6 +53,7 @@ fn found(mppe: Mppe) -> News {
     News::Found(vec![FoundCall {
         call: FOUND,
         node: NODE,
+        engine: Engine::Pppd,
         pid: Some(7),
         interface: None,
         renamed: false,

@@ -237,7 +237,7 @@ impl Wire {
             Effect::Order(Order::Keep(node)) => Did::WriteFiles(node),
             Effect::Order(Order::Forget(id)) => Did::RemoveFiles(id),
             Effect::Order(Order::KeepOnly(keep)) => Did::SweepFiles(keep.into_iter().collect()),
-            Effect::Order(Order::Dial { call, node }) => Did::Dial { call, node },
+            Effect::Order(Order::Dial { call, node, .. }) => Did::Dial { call, node },
             Effect::Order(Order::HangUp { call }) => {
                 Did::Signal { call, signal: Signal::Terminate }
             }

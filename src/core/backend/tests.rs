@@ -12,6 +12,7 @@ use crate::core::outage::JUDGE_WITHIN;
 use crate::core::policy::Policy;
 use crate::core::stage::{NODE, candidate};
 use crate::core::time::{Now, Wall};
+use crate::node::Engine;
 
 /// A core with one node whose server never answers.
 struct Play {
@@ -207,6 +208,7 @@ fn in_doubt() -> Play {
     play.feed(Event::Found(vec![FoundCall {
         call: CallId::Found(0),
         node: NODE,
+        engine: Engine::Pppd,
         pid: Some(7),
         interface: Some("ppp0".into()),
         renamed: false,

@@ -17,6 +17,9 @@ impl fmt::Display for HangUp {
             HangUp::Retried => "the operator asks for a retry",
             HangUp::SecondCall => "another pppd runs for it",
             HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
+            HangUp::EndsWithTheDaemon => {
+                "the daemon stops, and tunnels of the engine \"kernel\" end with it"
+            }
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
     }
@@ -97,8 +100,11 @@ impl fmt::Display for Notice {
                 write!(f, "; {}, or run `connexactl retry {node}`", failure.kind.remedy())
             }
             Notice::HangingUp { node, why } => write!(f, "Node {node}: hanging up: {why}"),
-            Notice::Killing { node, pid } => {
+            Notice::Killing { node, pid: pid @ Some(_) } => {
                 write!(f, "Node {node}: pppd{} ignored SIGTERM; sending SIGKILL", in_brackets(*pid))
+            }
+            Notice::Killing { node, pid: None } => {
+                write!(f, "Node {node}: its call does not end in order; it is ended at once")
             }
             Notice::SecondCall { node, pid, kept } => {
                 write!(f, "Node {node}: a second pppd{} is ended", in_brackets(*pid))?;

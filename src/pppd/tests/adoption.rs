@@ -6,6 +6,11 @@ const PPPD: &str = "mkfifo $STAGE/never 2>/dev/null
     echo 'Using interface ppp7'
     read x < $STAGE/never";
 
+fn sighted(call: CallId, node: NodeId, pid: Option<u32>) -> FoundCall {
+    let engine = crate::node::Engine::Pppd;
+    FoundCall { call, node, engine, pid, interface: None, renamed: false, dialled: None }
+}
+
 fn stage() -> Stage {
     let stage = Stage::new();
     stage.script("pppd", PPPD);
@@ -43,17 +48,7 @@ async fn a_running_call_is_found_at_the_start_and_its_end_is_told() {
     let (mut work, found) = stage.work().await;
     let call = CallId::Found(0);
     let interface = Some("ppp7".to_owned());
-    assert_eq!(
-        found,
-        [FoundCall {
-            call,
-            node: NodeId(2),
-            pid: Some(pppd.pid),
-            interface,
-            renamed: false,
-            dialled: None
-        }]
-    );
+    assert_eq!(found, [FoundCall { interface, ..sighted(call, NodeId(2), Some(pppd.pid)) }]);
 
     work.ask(hang_up(call));
     assert_eq!(work.next().await, Event::Ended { call, failure: ended(Ending::Unseen) });
@@ -65,17 +60,11 @@ async fn a_call_made_by_hand_is_found_and_its_link_is_told_when_it_has_one() {
     let (mut work, _) = stage.work().await;
     let pppd = stage.by_hand(2);
     let (call, node, pid) = (CallId::Found(0), NodeId(2), Some(pppd.pid));
-    assert_eq!(
-        work.found().await,
-        [FoundCall { call, node, pid, interface: None, renamed: false, dialled: None }]
-    );
+    assert_eq!(work.found().await, [FoundCall { interface: None, ..sighted(call, node, pid) }]);
 
     fs::write(stage.pid_file(2), format!("{}\nppp7\n", pppd.pid)).unwrap();
     let interface = Some("ppp7".to_owned());
-    assert_eq!(
-        work.found().await,
-        [FoundCall { call, node, pid, interface, renamed: false, dialled: None }]
-    );
+    assert_eq!(work.found().await, [FoundCall { interface, ..sighted(call, node, pid) }]);
 }
 
 #[tokio::test]
@@ -157,10 +146,7 @@ async fn found_after(spoil: impl FnOnce(&Stage, &Path)) {
     fs::write(stage.path("run/ppp7.pid"), format!("{}\n", pppd.pid)).unwrap();
     let (call, node, pid) = (CallId::Found(0), NodeId(2), Some(pppd.pid));
     let interface = Some("ppp7".to_owned());
-    assert_eq!(
-        stage.work().await.1,
-        [FoundCall { call, node, pid, interface, renamed: false, dialled: None }]
-    );
+    assert_eq!(stage.work().await.1, [FoundCall { interface, ..sighted(call, node, pid) }]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use connexa::core::event::{CallId, Dialled, FoundCall};
-use connexa::node::{Node, NodeId};
+use connexa::node::{Engine, Node, NodeId};
 
 use super::{Happening, Quirk, Way, World};
 use crate::wire::{Did, Exit, News};
@@ -34,7 +34,7 @@ impl Held {
         let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
         let (node, pid, renamed) = (self.node, self.pid, false);
         let pid = Some(pid);
-        let told = FoundCall { call, node, pid, interface, renamed, dialled };
+        let told = FoundCall { call, node, engine: Engine::Pppd, pid, interface, renamed, dialled };
         matches!(call, CallId::Found(_)).then_some(told)
     }
 }

@@ -1,0 +1,174 @@
+//! A call from its order to its end.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::blocking::Threads;
+use super::connect::{self, connect};
+use super::data::{Data, Fault};
+use super::echo::Received;
+use super::hold::{Held, Over};
+use super::link::{LinkError, Ways};
+use super::options::Options;
+use crate::core::event::{CallId, Event};
+use crate::core::failure::{Failure, FailureKind};
+use crate::node::Node;
+use crate::pptp::{Dice, Password, Settings};
+
+/// Dials of one call when the server's call id is another call's already.
+const MOST_TRIES: u32 = 3;
+
+/// What is wanted of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wish {
+    /// That it goes on.
+    #[default]
+    GoOn,
+    /// That it ends in order.
+    HangUp,
+    /// That it ends at once.
+    End,
+}
+
+/// All that a call is made with.
+pub(super) struct Dial {
+    pub(super) call: CallId,
+    pub(super) node: Arc<Node>,
+    pub(super) options: Arc<Options>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) threads: Threads,
+    pub(super) wish: watch::Receiver<Wish>,
+    pub(super) received: watch::Receiver<Received>,
+}
+
+/// Makes a call and holds it; returns why it has ended. A call whose end is never told would hold
+/// its node for ever, so it is told even when this fails.
+pub(super) async fn run(dial: Dial) -> (CallId, Failure) {
+    let call = dial.call;
+    let failure = AssertUnwindSafe(dial.hold()).catch_unwind().await.unwrap_or_else(|_| {
+        Failure::new(FailureKind::Unexplained, "a fault of connexad, report it")
+    });
+    (call, failure)
+}
+
+impl Dial {
+    async fn hold(mut self) -> Failure {
+        self.tell(Event::Started { call: self.call, pid: None }).await;
+        for _ in 0..MOST_TRIES {
+            match self.once().await {
+                Ok(Over::Ended(failure)) | Err(failure) => return failure,
+                Ok(Over::IdTaken) => {}
+            }
+        }
+        let message = "the server gave call ids that other calls to it have; dial it again";
+        Failure::new(FailureKind::Unexplained, message)
+    }
+
+    async fn once(&mut self) -> Result<Over, Failure> {
+        let server = self.node.server.ip();
+        let within = connect::within(self.options.dial_timeout);
+        let control = tokio::select! {
+            biased;
+            () = wished(&mut self.wish, Wish::GoOn) => return Err(hung_up()),
+            control = connect(server, within) => control?,
+        };
+        let data = self.open(&control).await.map_err(|fault| failure(&fault))?;
+        let (settings, dice) = (self.settings(data.own_id()), dice()?);
+        Ok(Held::new(self, control, data, settings, dice).run().await)
+    }
+
+    /// The call's socket, by the address that the server sees.
+    async fn open(&self, control: &TcpStream) -> Result<Data, Fault> {
+        let unknown = |source| Fault::Refused { what: "getsockname", source };
+        let local = match control.local_addr().map_err(unknown)?.ip() {
+            std::net::IpAddr::V4(local) => local,
+            std::net::IpAddr::V6(_) => std::net::Ipv4Addr::UNSPECIFIED,
+        };
+        let Options { peer_route, default_route, .. } = *self.options;
+        let ways = Ways { peer_route, default_route, server: self.node.server.ip() };
+        let name = self.options.link_name(&self.node);
+        Data::open(self.threads.clone(), local, ways, name).await
+    }
+
+    fn settings(&self, own_call_id: u16) -> Settings {
+        let Dial { node, options, .. } = self;
+        Settings {
+            server: node.server.ip(),
+            own_call_id,
+            login: node.login.as_str().to_owned(),
+            password: Password::new(node.password.reveal()),
+            encryption: options.encryption(node),
+            mtu: options.mtu,
+            mru: options.mru,
+            ask_resolvers: options.use_peer_dns,
+            echo_failures: options.echo_failures,
+        }
+    }
+
+    /// When nobody listens any more the daemon is about to end.
+    pub(super) async fn tell(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// Returns when more is wished for than this; never where nobody wishes any more.
+pub(super) async fn wished(wish: &mut watch::Receiver<Wish>, known: Wish) {
+    if wish.wait_for(|wish| *wish > known).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The end of a call that was hung up.
+pub(super) fn hung_up() -> Failure {
+    Failure::new(FailureKind::Killed, "it was hung up")
+}
+
+/// What a fault of the kernel's side means to the core.
+pub(super) fn failure(fault: &Fault) -> Failure {
+    let kind = match fault {
+        Fault::NoSupport(_) => FailureKind::NoPppSupport,
+        Fault::Link(LinkError::NameTaken(_)) => FailureKind::NameTaken,
+        Fault::Link(LinkError::Socket(_) | LinkError::Refused(_))
+        | Fault::IdTaken(_)
+        | Fault::Refused { .. }
+        | Fault::TooEarly(_) => FailureKind::Unexplained,
+    };
+    Failure::new(kind, fault.to_string())
+}
+
+fn dice() -> Result<Dice, Failure> {
+    let mut seed = [0; 32];
+    match getrandom(&mut seed, GetRandomFlags::empty()) {
+        Ok(_) => Ok(Dice::new(seed)),
+        Err(error) => {
+            let message = format!("the kernel gives no random numbers: {error}");
+            Err(Failure::new(FailureKind::Unexplained, message))
+        }
+    }
+}
+
+/// The time of calls: milliseconds since this.
+#[derive(Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    pub(super) fn now(self) -> crate::core::time::Monotonic {
+        let millis = u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+        crate::core::time::Monotonic(millis)
+    }
+
+    pub(super) fn instant(self, at: crate::core::time::Monotonic) -> Instant {
+        self.0 + Duration::from_millis(at.0)
+    }
+}

@@ -1,0 +1,57 @@
+//! The one timer of all calls: when it comes round, each call is told how much its link has
+//! received, and asks its server only where that is no more than before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::blocking::Threads;
+use super::link;
+
+/// How many bytes each link has received in its life, by its index.
+pub(super) type Received = Arc<BTreeMap<u32, u64>>;
+
+/// The timer.
+pub(super) struct Echo {
+    told: watch::Sender<Received>,
+    next: Option<Instant>,
+    threads: Threads,
+}
+
+impl Echo {
+    pub(super) fn new(threads: Threads) -> Self {
+        let (told, _) = watch::channel(Received::default());
+        Echo { told, next: None, threads }
+    }
+
+    /// For a call: each change is a round.
+    pub(super) fn follow(&self) -> watch::Receiver<Received> {
+        self.told.subscribe()
+    }
+
+    /// Returns when it has come round; never while no call follows it, or where none is to ask.
+    pub(super) async fn due(&mut self, interval: Duration) {
+        if interval.is_zero() || self.told.receiver_count() == 0 {
+            self.next = None;
+            return std::future::pending().await;
+        }
+        let next = *self.next.get_or_insert_with(|| Instant::now() + interval);
+        sleep_until(next).await;
+        self.next = None;
+    }
+
+    /// The work of a round.
+    pub(super) fn round(&self) -> impl Future<Output = ()> + use<> {
+        let (told, threads) = (self.told.clone(), self.threads.clone());
+        async move {
+            let received = threads.run(link::received).await.unwrap_or_else(|error| {
+                tracing::debug!("How much links have received can't be told: {error}");
+                BTreeMap::new()
+            });
+            told.send_replace(received.into());
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A call over a connected control connection: what happens goes in, what it orders is done.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout};
+
+use super::data::{Data, Fault};
+use super::dial::{Clock, Dial, Wish, failure, hung_up, wished};
+use super::end::{Read, readable};
+use crate::core::event::Event as Told;
+use crate::core::failure::{Failure, FailureKind};
+use crate::pptp::{Call, Dice, Ending, Event, KernelOrder, Order, Phase, Settings, Step};
+use crate::printable::printable;
+
+/// Bytes of the control connection that are taken at once; its messages have 220 at most.
+const CHUNK: usize = 4096;
+/// More than any frame has: what a server sends beyond our MRU is judged, not cut.
+const FRAME: usize = 4096;
+/// How long a server may leave our control messages unread.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How it went.
+pub(super) enum Over {
+    /// It has ended.
+    Ended(Failure),
+    /// The server gave it an id by which another call goes to it: another dial gets another one.
+    IdTaken,
+}
+
+/// A call and all that it has.
+pub(super) struct Held<'a> {
+    dial: &'a mut Dial,
+    clock: Clock,
+    call: Call,
+    /// `None` once it has ended.
+    control: Option<TcpStream>,
+    data: Data,
+    orders: VecDeque<Order>,
+    /// Why the kernel refused, the first time.
+    fault: Option<Fault>,
+    wish: Wish,
+    phase: Phase,
+    received: u64,
+}
+
+enum Wake {
+    Wish,
+    Control,
+    Channel,
+    Unit,
+    Echo,
+    Deadline,
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(
+        dial: &'a mut Dial,
+        control: TcpStream,
+        data: Data,
+        settings: Settings,
+        dice: Dice,
+    ) -> Self {
+        let clock = Clock::start();
+        let (call, orders) = Call::new(settings, dice, clock.now());
+        let phase = call.phase();
+        Held {
+            dial,
+            clock,
+            call,
+            control: Some(control),
+            data,
+            orders: orders.into(),
+            fault: None,
+            wish: Wish::GoOn,
+            phase,
+            received: 0,
+        }
+    }
+
+    /// Until it is over and all of it closed.
+    pub(super) async fn run(mut self) -> Over {
+        let ending = self.until_over().await;
+        let fault = self.fault.take();
+        let over = match (ending, fault) {
+            (None | Some(Ending::HungUp), _) => Over::Ended(hung_up()),
+            (Some(Ending::Failed(_)), Some(Fault::IdTaken(_))) => Over::IdTaken,
+            (Some(Ending::Failed(_)), Some(fault)) => Over::Ended(failure(&fault)),
+            (Some(Ending::Failed(cause)), None) => Over::Ended(Failure::new(
+                cause.kind(),
+                // Some of it are the server's words.
+                printable(&cause.to_string()),
+            )),
+        };
+        // Before the link goes: then its fall is told with its cause.
+        if let Over::Ended(cause) = &over
+            && cause.kind != FailureKind::Killed
+        {
+            let (call, cause) = (self.dial.call, cause.clone());
+            self.dial.tell(Told::Failing { call, cause, vague: false }).await;
+        }
+        drop(self.control);
+        self.data.close().await;
+        over
+    }
+
+    /// How the call says it has ended; nothing when it was ended at once.
+    async fn until_over(&mut self) -> Option<Ending> {
+        loop {
+            while let Some(order) = self.orders.pop_front() {
+                if let Some(ending) = self.carry_out(order).await {
+                    return Some(ending);
+                }
+            }
+            self.log_phase();
+            match self.wake().await {
+                Wake::Wish => {
+                    let wish = *self.dial.wish.borrow();
+                    if wish == Wish::End {
+                        return None;
+                    }
+                    self.wish = wish;
+                    self.tell(Event::HangUp);
+                }
+                Wake::Control => self.read_control(),
+                Wake::Channel => self.read_channel(),
+                Wake::Unit => self.read_unit(),
+                Wake::Echo => self.echo(),
+                Wake::Deadline => self.tell(Event::Deadline),
+            }
+            // A server that sends without an end would keep all others waiting.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let deadline = self.call.next_deadline().map(|at| self.clock.instant(at));
+        let is_up = self.call.phase() == Phase::Up;
+        let Dial { wish, received, .. } = &mut *self.dial;
+        tokio::select! {
+            biased;
+            () = wished(wish, self.wish) => Wake::Wish,
+            () = heard(self.control.as_ref()) => Wake::Control,
+            () = readable(self.data.channel.as_ref()) => Wake::Channel,
+            () = readable(self.data.unit.as_ref()) => Wake::Unit,
+            Ok(()) = received.changed(), if is_up => Wake::Echo,
+            () = sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => Wake::Deadline,
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        let orders = self.call.handle(event, self.clock.now());
+        self.orders.extend(orders);
+    }
+
+    fn read_control(&mut self) {
+        let mut chunk = [0; CHUNK];
+        let Some(control) = &self.control else { return };
+        match control.try_read(&mut chunk) {
+            Ok(0) => self.lose_control(None),
+            Ok(length) => self.tell(Event::Control(chunk.get(..length).unwrap_or_default())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.lose_control(Some(&error.to_string())),
+        }
+    }
+
+    fn lose_control(&mut self, words: Option<&str>) {
+        self.control = None;
+        self.tell(Event::ControlEnded(words));
+    }
+
+    fn read_channel(&mut self) {
+        let mut frame = [0; FRAME];
+        let read = self.data.channel.as_mut().map(|channel| channel.read(&mut frame));
+        self.take_frame(read, &frame, "the channel of the call");
+    }
+
+    fn read_unit(&mut self) {
+        let mut frame = [0; FRAME];
+        let read = self.data.unit.as_mut().map(|unit| unit.read(&mut frame));
+        self.take_frame(read, &frame, "the interface");
+    }
+
+    fn take_frame(&mut self, read: Option<Read>, frame: &[u8], what: &str) {
+        match read {
+            Some(Read::Frame(length)) => {
+                self.tell(Event::Frame(frame.get(..length).unwrap_or_default()));
+            }
+            Some(Read::Ended(words)) => self.tell(Event::DataEnded(&format!("{what}: {words}"))),
+            Some(Read::Nothing) | None => {}
+        }
+    }
+
+    fn echo(&mut self) {
+        let index = self.data.link().map(|link| link.index);
+        let received = self.dial.received.borrow_and_update();
+        // A link that could not be asked about has received nothing, as far as is known.
+        let bytes = index.and_then(|index| received.get(&index).copied());
+        drop(received);
+        self.received = bytes.unwrap_or(self.received);
+        self.tell(Event::EchoTick { received: self.received });
+    }
+
+    /// The ending, where the order is that.
+    async fn carry_out(&mut self, order: Order) -> Option<Ending> {
+        match order {
+            Order::Control(bytes) => self.write_control(&bytes).await,
+            Order::Frame(via, frame) => self.data.write(via, &frame),
+            Order::Kernel(order) => self.ask_kernel(order).await,
+            Order::Ended(ending) => return Some(ending),
+        }
+        None
+    }
+
+    async fn write_control(&mut self, bytes: &[u8]) {
+        let Some(control) = &mut self.control else { return };
+        match timeout(WRITTEN_WITHIN, control.write_all(bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lose_control(Some(&error.to_string())),
+            Err(_) => self.lose_control(Some("the server reads no control messages")),
+        }
+    }
+
+    async fn ask_kernel(&mut self, order: KernelOrder) {
+        let step = order.step();
+        match self.data.carry_out(order).await {
+            Ok(()) => {
+                if step == Step::MakeUnit {
+                    self.tell_link().await;
+                }
+                self.tell(Event::Done(step));
+            }
+            Err(fault) => {
+                self.orders.clear();
+                self.tell(Event::Failed(step, &fault.to_string()));
+                self.fault.get_or_insert(fault);
+            }
+        }
+    }
+
+    async fn tell_link(&self) {
+        if let Some(link) = self.data.link() {
+            let (call, name) = (self.dial.call, link.name.clone());
+            self.dial.tell(Told::Link { call, name }).await;
+        }
+    }
+
+    fn log_phase(&mut self) {
+        let phase = self.call.phase();
+        if std::mem::replace(&mut self.phase, phase) != phase {
+            let node = self.dial.node.id;
+            tracing::debug!(NODE_ID = node.0, "pptp[{node}]: {phase:?}");
+        }
+    }
+}
+
+/// Returns when the control connection has something; never where there is none.
+async fn heard(control: Option<&TcpStream>) {
+    match control {
+        // Reading tells of what is wrong with it.
+        Some(control) => drop(control.readable().await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,210 @@
+//! The interface of a call, by rtnetlink. All of it waits for the kernel's lock of links (rtnl), so
+//! it is for threads that may wait.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+
+use futures::TryStreamExt;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::route::RouteScope;
+use rtnetlink::{Error, Handle, LinkUnspec, RouteMessageBuilder};
+use rustix::io::Errno;
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+
+use super::super::order::Addresses;
+use crate::routing::{is_one_of, server_route};
+
+/// Why the kernel does not do it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    /// No netlink.
+    #[error("can't open a netlink socket: {0}; allow AF_NETLINK in the unit")]
+    Socket(#[from] io::Error),
+    /// Another link has the name.
+    #[error("{0}, the name of its link, is another link's; rename that one")]
+    NameTaken(String),
+    /// The kernel refused.
+    #[error("the kernel refuses: {0}")]
+    Refused(#[from] Error),
+}
+
+/// How the interface of a call is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways {
+    /// The kernel may make a route to the peer.
+    pub(super) peer_route: bool,
+    /// It may take the default route.
+    pub(super) default_route: bool,
+    /// Whom the call goes to.
+    pub(super) server: Ipv4Addr,
+}
+
+/// Names a link that is down.
+pub(super) fn rename(index: u32, name: &str) -> Result<(), LinkError> {
+    let message = LinkUnspec::new_with_index(index).name(name).build();
+    let taken = |error: &Error| is_one_of(error, &[Errno::EXIST]);
+    match ask(async |handle| handle.link().set(message).execute().await) {
+        Err(LinkError::Refused(error)) if taken(&error) => {
+            Err(LinkError::NameTaken(name.to_owned()))
+        }
+        other => other,
+    }
+}
+
+/// Gives a link its MTU and its addresses and sets it up.
+pub(super) fn configure(index: u32, addresses: &Addresses, ways: Ways) -> Result<(), LinkError> {
+    let link = LinkUnspec::new_with_index(index).mtu(addresses.mtu.into()).up().build();
+    ask(async |handle| {
+        let mut request = handle.address().add(index, addresses.local.into(), 32);
+        *request.message_mut() = address(index, addresses, ways.peer_route);
+        request.execute().await?;
+        if !addresses.resolvers.is_empty() {
+            let servers: Vec<String> =
+                addresses.resolvers.iter().map(ToString::to_string).collect();
+            tracing::info!("Name servers by the tunnel to {}: {}", ways.server, servers.join(", "));
+        }
+        if ways.default_route {
+            keep_way_to(&handle, ways.server).await;
+        }
+        handle.link().set(link).execute().await?;
+        if ways.default_route {
+            take_default_route(&handle, index).await;
+        }
+        Ok(())
+    })
+}
+
+/// Our end, and theirs where they have named one. Without its own prefix's route there is none to
+/// the peer: what a server calls itself changes no way of this host's packets.
+fn address(index: u32, addresses: &Addresses, peer_route: bool) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 32;
+    message.header.index = index;
+    let peer = addresses.peer.unwrap_or(addresses.local);
+    message.attributes.push(AddressAttribute::Local(addresses.local.into()));
+    message.attributes.push(AddressAttribute::Address(peer.into()));
+    if !peer_route {
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+    }
+    message
+}
+
+/// A route to the server by the present way, or its packets would be sent into its own tunnel.
+async fn keep_way_to(handle: &Handle, server: Ipv4Addr) {
+    if let Err(error) = server_route::keep(handle, server).await {
+        tracing::warn!("The route to {server} can't be kept out of its own tunnel: {error}");
+    }
+}
+
+/// Where there is one already, it stays.
+async fn take_default_route(handle: &Handle, index: u32) {
+    let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(index);
+    let route = route.scope(RouteScope::Link).build();
+    if let Err(error) = handle.route().add(route).execute().await {
+        tracing::warn!(
+            "The default route is not taken by the tunnel (tunnel.default_route): {error}; another \
+             one is there, or `ip route` tells why"
+        );
+    }
+}
+
+/// How many bytes each link has received in its life.
+pub(super) fn received() -> Result<BTreeMap<u32, u64>, LinkError> {
+    ask(async |handle| {
+        let mut received = BTreeMap::new();
+        let mut links = handle.link().get().execute();
+        while let Some(link) = links.try_next().await? {
+            let bytes = link.attributes.iter().find_map(|attribute| {
+                let LinkAttribute::Stats64(stats) = attribute else { return None };
+                Some(stats.rx_bytes)
+            });
+            received.extend(bytes.map(|bytes| (link.header.index, bytes)));
+        }
+        Ok(received)
+    })
+}
+
+/// Asks the kernel, and waits.
+fn ask<T>(question: impl AsyncFnOnce(Handle) -> Result<T, Error>) -> Result<T, LinkError> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection);
+        Ok(question(handle).await?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::testing::{in_namespace, ip};
+
+    const WAYS: Ways =
+        Ways { peer_route: false, default_route: false, server: Ipv4Addr::new(10, 9, 0, 2) };
+
+    fn addresses() -> Addresses {
+        let peer = Some([10, 50, 0, 1].into());
+        Addresses { local: [10, 50, 0, 100].into(), peer, mtu: 1400, resolvers: Vec::new() }
+    }
+
+    fn shown(arguments: &[&str]) -> String {
+        let output = std::process::Command::new("ip").args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A link that is down, in a namespace of its own; what becomes of it.
+    fn with_link(check: impl FnOnce(u32) + Send + 'static) {
+        in_namespace(async || {
+            ip(["tuntap add ppp0 mode tun".to_owned()]);
+            let text = shown(&["-oneline", "link", "show", "dev", "ppp0"]);
+            let index = text.split(':').next().unwrap().parse().unwrap();
+            // A thread that may wait is in its maker's namespace.
+            std::thread::scope(|threads| threads.spawn(|| check(index)).join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_link_gets_its_addresses_without_a_route_to_the_peer() {
+        with_link(|index| {
+            configure(index, &addresses(), WAYS).unwrap();
+            let text = shown(&["-4", "-oneline", "address", "show", "dev", "ppp0"]);
+            assert!(text.contains("10.50.0.100 peer 10.50.0.1/32"), "{text}");
+            let text = shown(&["link", "show", "dev", "ppp0"]);
+            assert!(text.contains("mtu 1400") && text.contains(",UP"), "{text}");
+            assert_eq!(shown(&["route"]), "");
+        });
+    }
+
+    #[test]
+    fn a_route_to_the_peer_stands_where_it_may() {
+        with_link(|index| {
+            configure(index, &addresses(), Ways { peer_route: true, ..WAYS }).unwrap();
+            assert!(shown(&["route"]).starts_with("10.50.0.1 dev ppp0"), "{}", shown(&["route"]));
+        });
+    }
+
+    #[test]
+    fn a_tunnel_that_may_takes_the_default_route() {
+        with_link(|index| {
+            configure(index, &addresses(), Ways { default_route: true, ..WAYS }).unwrap();
+            assert!(shown(&["route"]).contains("default dev ppp0"), "{}", shown(&["route"]));
+        });
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_told() {
+        with_link(|index| {
+            ip(["tuntap add cx2 mode tun".to_owned()]);
+            let taken = rename(index, "cx2").unwrap_err();
+            assert!(matches!(taken, LinkError::NameTaken(name) if name == "cx2"));
+            rename(index, "cx7").unwrap();
+            assert!(received().unwrap().contains_key(&index));
+        });
+    }
+}
