@@ -23,6 +23,7 @@ mod broken_host;
 mod completions;
 mod dialing;
 mod doctor;
+mod engines;
 mod events;
 mod failures;
 mod fake_pppd;
