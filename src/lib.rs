@@ -38,4 +38,5 @@ mod surroundings;
 mod systemd;
 pub mod telemetry;
 pub mod unknown;
+pub mod version;
 mod watch;

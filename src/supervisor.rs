@@ -43,6 +43,7 @@ use crate::signals::{Request, Signals};
 use crate::stopped::{self, Keeper};
 use crate::systemd::Manager;
 use crate::telemetry::metrics::Metrics;
+use crate::version::VERSION;
 use crate::{backend, control, desired, host, kernel, pppd, surroundings, telemetry};
 
 /// Events that may wait for the loop; senders wait beyond that.
@@ -123,7 +124,7 @@ pub enum SupervisorError {
 /// When it can't begin, or a part of it fails.
 pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError> {
     let only = lock::be_the_only(&config.paths)?;
-    tracing::info!("connexad {} starts", env!("CARGO_PKG_VERSION"));
+    tracing::info!("connexad {VERSION} starts");
     reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;

@@ -16,6 +16,7 @@ use crate::control::client;
 use crate::desired::{self, Problem, Settings};
 use crate::exit::{Exit, Fatal};
 use crate::printable::printable;
+use crate::version::VERSION;
 use crate::{command, doctor};
 
 /// Nodes that are explained at most.
@@ -129,7 +130,7 @@ fn create(file: &Path) -> Result<std::fs::File, ReportError> {
 }
 
 fn versions() -> String {
-    format!("connexactl {}\n", env!("CARGO_PKG_VERSION"))
+    format!("connexactl {VERSION}\n")
 }
 
 /// What the daemon says of itself and of what is not up.

@@ -7,10 +7,11 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::{FirewallArguments, Named, NodeArguments, Shell, StatusView, nodes, socket};
 use crate::config::ConfigError;
+use crate::version::VERSION;
 
 /// Asks connexad about its tunnels.
 #[derive(Debug, Parser)]
-#[command(name = "connexactl", version)]
+#[command(name = "connexactl", version = VERSION)]
 pub struct Arguments {
     /// The daemon's socket [default: control.socket of the configuration]
     #[arg(long, global = true, value_name = "PATH")]

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::config::{Span, SpanError};
+use crate::version::VERSION;
 
 /// Holds PPTP tunnels up.
 #[derive(Debug, Parser)]
-#[command(name = "connexad", version)]
+#[command(name = "connexad", version = VERSION)]
 pub struct Arguments {
     /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]
     #[arg(long, value_name = "PATH")]

@@ -85,7 +85,8 @@ fn pages() -> BTreeMap<String, String> {
 
 /// A program and its commands, a page each.
 fn add(pages: &mut BTreeMap<String, String>, program: Command, section: &str) {
-    let mut program = program.disable_help_subcommand(true);
+    // Which build this is, is for `--version`.
+    let mut program = program.disable_help_subcommand(true).version(env!("CARGO_PKG_VERSION"));
     program.build();
     add_built(pages, &program, section);
 }

@@ -111,8 +111,18 @@ fn each_program_tells_its_own_name_and_version() {
     for program in [CONNEXAD, CONNEXACTL] {
         let output = Command::new(program).arg("-V").output().unwrap();
         let name = program.rsplit('/').next().unwrap();
-        let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+        let number = env!("CARGO_PKG_VERSION");
+        let told = String::from_utf8(output.stdout).unwrap();
+        let (version, build) = told.split_once(" (").unwrap_or((told.trim_end(), ""));
+        assert_eq!(version, format!("{name} {number}"));
+        let build = build.trim_end_matches(")\n");
+        if cfg!(debug_assertions) {
+            assert_eq!(build, "development build");
+        } else {
+            // Nothing, where there is no git.
+            let commit = build.split(',').next().unwrap_or_default();
+            assert!(commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{told}");
+        }
     }
 }
 

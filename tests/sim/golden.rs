@@ -58,11 +58,10 @@ fn a_recording_of_another_format_is_refused_in_one_line_that_names_both() {
 
 #[test]
 fn a_recording_of_another_version_and_the_same_format_is_replayed() {
-    let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        refusal(&golden().replacen(&version, "\"version\":\"0.0.7\"", 1)),
-        (String::new(), Some(0))
-    );
+    let golden = golden();
+    let other = golden.replacen("\"version\":\"", "\"version\":\"7.", 1);
+    assert_ne!(golden, other);
+    assert_eq!(refusal(&other), (String::new(), Some(0)));
 }
 
 #[test]
