@@ -9,7 +9,7 @@ use crate::cli::{FirewallCommandError, JsonError, OutputError, ReplayError};
 use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::control::socket::SocketError;
-use crate::desired::{Problem, What};
+use crate::desired::{CreateError, Problem, What};
 use crate::firewall::FirewallError;
 use crate::once::OnceError;
 use crate::purge::PurgeError;
@@ -117,6 +117,17 @@ impl Fatal for Problem {
             | What::TooMany { .. }
             | What::WalWithoutPlace => Exit::Config,
             What::Locked | What::Unfinished | What::Damaged(_) | What::Other(_) => Exit::No,
+        }
+    }
+}
+
+impl Fatal for CreateError {
+    fn exit(&self) -> Exit {
+        match self {
+            CreateError::Rights(_) => Exit::Permission,
+            CreateError::Exists(_) | CreateError::NoFolder(_) | CreateError::Failed { .. } => {
+                Exit::No
+            }
         }
     }
 }

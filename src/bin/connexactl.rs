@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use connexa::cli::{
     Named, Terminal, arguments, complete, completions, fail, firewall, node, print, replay, report,
-    show_change, show_diagnosis, show_explanation, show_node, show_plan, show_reload, show_status,
-    socket, status_as_json, top, watch,
+    setup, show_change, show_diagnosis, show_explanation, show_node, show_plan, show_reload,
+    show_status, socket, status_as_json, top, watch,
 };
 use connexa::command_line::connexactl::{Arguments, Command};
 use connexa::config;
@@ -90,6 +90,9 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
             (runtime.block_on(report(file, &socket, config))?, Exit::Done)
         }
         Command::Replay { ref file } => return replay_file(file, arguments.json),
+        Command::Setup(ref asked) => {
+            (runtime.block_on(setup(asked, config, arguments.json))?, Exit::Done)
+        }
         Command::Doctor => examine(&runtime, arguments)?,
         Command::Firewall(ref asked) => {
             runtime.block_on(firewall(asked, config, arguments.json))?

@@ -12,12 +12,17 @@ use crate::printable::printable;
 /// # Errors
 /// When it can't be put as JSON.
 pub fn show_diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Result<String, JsonError> {
-    if as_json { json(diagnosis) } else { Ok(in_lines(diagnosis)) }
+    if as_json { json(diagnosis) } else { Ok(in_lines(diagnosis, |_| true)) }
 }
 
-fn in_lines(diagnosis: &Diagnosis) -> String {
+/// The same without what is well, which is counted.
+pub(super) fn what_is_not_well(diagnosis: &Diagnosis) -> String {
+    in_lines(diagnosis, |verdict| verdict != Verdict::Ok)
+}
+
+fn in_lines(diagnosis: &Diagnosis, is_shown: impl Fn(Verdict) -> bool) -> String {
     let mut text = String::new();
-    for finding in &diagnosis.findings {
+    for finding in diagnosis.findings.iter().filter(|finding| is_shown(finding.verdict)) {
         let verdict = word(finding.verdict);
         let message = printable(&finding.message);
         let _ = writeln!(text, "{verdict:<8} {}: {message}", finding.check);

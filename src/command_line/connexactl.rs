@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use crate::cli::{FirewallArguments, Named, NodeArguments, Shell, StatusView, nodes, socket};
+use crate::cli::{
+    FirewallArguments, Named, NodeArguments, SetupArguments, Shell, StatusView, nodes, socket,
+};
 use crate::config::ConfigError;
 use crate::version::VERSION;
 
@@ -84,6 +86,9 @@ pub enum Command {
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
     },
+    /// Make the first configuration: find the database, show what would be dialled and what doctor says,
+    /// and write the file, never over one (needs root)
+    Setup(SetupArguments),
     /// Check this host, with or without a daemon (exit code 1 when a check has failed)
     Doctor,
     /// Let PPTP through this host's packet filter, and find what drops it

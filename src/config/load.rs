@@ -73,13 +73,18 @@ fn overridden(
     mut document: Document,
     adjust: impl FnOnce(&mut Config),
 ) -> Result<Config, ConfigError> {
-    if let Some(database) = std::env::var_os(DATABASE).filter(|value| !value.is_empty()) {
-        document.config.database.path = database.into();
+    if let Some(database) = database_of_environment() {
+        document.config.database.path = database;
         document.places.remove("database.path");
         document.database_by_environment = true;
     }
     adjust(&mut document.config);
     whole(path, document)
+}
+
+/// The database that `CONNEXA_DB` names.
+pub fn database_of_environment() -> Option<PathBuf> {
+    std::env::var_os(DATABASE).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Parses and judges `text`, the content of `path`.

@@ -19,7 +19,7 @@ pub use fault::{ConfigError, Fault, Place};
 #[cfg(test)]
 pub(crate) use judge::LONGEST_PPTP;
 pub(crate) use load::parse_to_run;
-pub use load::{DEFAULT_PATH, file, load, load_alone, parse};
+pub use load::{DEFAULT_PATH, database_of_environment, file, load, load_alone, parse};
 pub use metrics::{Listen, ListenError, Metrics};
 pub use probe::{Probe, Target, TargetError};
 pub use rights::{Exposed, exposed};

@@ -67,7 +67,7 @@ pub(crate) static PASSWORD: Column = Column {
     edited: Edited::Secret,
 };
 
-pub(super) static STATUS: Column = Column {
+pub(crate) static STATUS: Column = Column {
     name: "status",
     aliases: &[],
     presence: Presence::Needed(|names| names.status.as_deref()),

@@ -30,7 +30,7 @@ mod write_back;
 
 #[cfg(test)]
 pub(crate) use columns::Value;
-pub(crate) use columns::{COLUMNS, Choice, Column, Edited, LOGIN, OfNew, PASSWORD};
+pub(crate) use columns::{COLUMNS, Choice, Column, Edited, LOGIN, OfNew, PASSWORD, STATUS};
 pub(crate) use create::{CreateError, create};
 pub(crate) use edit::{EditError, Editor, Fields};
 pub(crate) use follow::follow;
@@ -95,6 +95,17 @@ pub(crate) async fn passwords(settings: &Settings) -> Result<Vec<Vec<u8>>, Probl
 /// The id that a text means, if a node can have it: digits, and blanks around them; `7.0` is 7.
 pub(crate) fn node_id(text: &str) -> Option<NodeId> {
     rows::node_id(Some(text.as_bytes()))
+}
+
+/// What is looked for in the table, and the column that holds it, as the table spells it; `None` where
+/// it has none and needs none.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub(crate) async fn columns(
+    settings: &Settings,
+) -> Result<Vec<(&'static str, Option<String>)>, Problem> {
+    read::columns(settings).await
 }
 
 /// Reads every row of the table, candidate or not, in the order of ids.

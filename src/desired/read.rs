@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::Settings;
-use super::columns::{COUNT, ID, PASSWORD};
+use super::columns::{COLUMNS, COUNT, Column, ID, PASSWORD};
 use super::lines::Lines;
 use super::list::{self, Listed};
 use super::look::Look;
@@ -133,6 +133,22 @@ async fn count(look: &mut Look, query: Query) -> Result<u64, What> {
     let found = fetch_one(&mut look.connection, query).await?;
     let rows: i64 = found.try_get_unchecked(0).map_err(|error| What::of_sqlite(&error))?;
     Ok(rows.unsigned_abs())
+}
+
+/// Which column holds what.
+///
+/// # Errors
+/// When the file, the table or its columns can't be read.
+pub(super) async fn columns(
+    settings: &Settings,
+) -> Result<Vec<(&'static str, Option<String>)>, Problem> {
+    let of_path = |what: What| what.at(&settings.database.path);
+    let mut look = Look::begin(&settings.database).await.map_err(of_path)?;
+    let found = look.columns(&settings.database).await.map_err(of_path);
+    look.end().await;
+    let found = found?;
+    let named = |column: &'static Column| (column.name, found.name(column).map(str::to_owned));
+    Ok(COLUMNS.into_iter().map(named).collect())
 }
 
 /// Reads every row of the table, as of one instant.

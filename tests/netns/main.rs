@@ -53,6 +53,7 @@ mod refused_address;
 mod routing;
 mod rows;
 mod server_routes;
+mod setup;
 mod signals;
 mod surface;
 mod systemd;

@@ -87,10 +87,7 @@ impl Fatal for NodeError {
             )
             | NodeError::Faults { .. }
             | NodeError::Json(_) => Exit::No,
-            NodeError::Create(CreateError::Rights(_)) => Exit::Permission,
-            NodeError::Create(
-                CreateError::Exists(_) | CreateError::NoFolder(_) | CreateError::Failed { .. },
-            ) => Exit::No,
+            NodeError::Create(error) => error.exit(),
             NodeError::Value(_)
             | NodeError::NoId(_)
             | NodeError::Password(_)
