@@ -9,6 +9,7 @@ config := $(DESTDIR)/etc/connexa/connexad.toml
 share := $(DESTDIR)$(PREFIX)/share
 bash := $(share)/bash-completion/completions/connexactl
 zsh := $(share)/zsh/site-functions/_connexactl
+examples := $(share)/doc/connexad/examples
 fish := $(share)/fish/vendor_completions.d/connexactl.fish
 figures := $(share)/connexa/alerts.yml $(share)/connexa/dashboard.json
 pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$(subst .,,$(suffix $(page)))/$(page))
@@ -83,6 +84,7 @@ install: compiler ## release programs, unit, pages of the manual, completions, a
 	@sed 's|/usr/local/|$(PREFIX)/|' systemd/connexad.service >target/connexad.service
 	@install -m 644 target/connexad.service $(units)/
 	@for file in $(figures); do install -D -m 644 docs/$${file##*/} $$file; done
+	@install -D -m 644 systemd/kernel-engine.conf $(examples)/kernel-engine.conf
 	@for page in $(pages); do install -D -m 644 docs/man/$${page##*/} $$page; done
 	@install -d $(dir $(bash) $(zsh) $(fish))
 	@target/release/connexactl completions bash >$(bash)
@@ -108,7 +110,7 @@ uninstall: ## takes programs, unit, pages and completions off this host; `connex
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl disable --now connexad.service || true; fi
 endif
-	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(bash) $(zsh) $(fish) $(pages) $(figures)
+	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(examples)/kernel-engine.conf $(bash) $(zsh) $(fish) $(pages) $(figures)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif

@@ -28,6 +28,7 @@ mod programs;
 mod ranges;
 mod source;
 mod types;
+mod unit;
 
 use std::fs;
 use std::path::{Path, PathBuf};

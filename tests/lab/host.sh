@@ -246,6 +246,7 @@ stage_run() {
     strip --strip-debug -o "$root/usr/local/$program" "$binaries/${program#*/}"
   done
   cp "$project/systemd/connexad.service" "$root/etc/systemd/system/"
+  cp "$project/systemd/kernel-engine.conf" "$lab/"
 
   local out='/dev/vport*p1' result='/dev/vport*p2'
   [[ $mode == qemu ]] || out=/run/lab/out result=/run/lab/result
