@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// Longest login or password accepted, in bytes. pppd's `MAXNAMELEN` and `MAXSECRETLEN` are 256
 /// with the terminating NUL (pppd/pppd.h).
@@ -185,14 +186,15 @@ impl Login {
     }
 }
 
-/// A password: 1 to 255 bytes, no control characters. It can't be printed.
+/// A password: 1 to 255 bytes, no control characters. It can't be printed, and is wiped when it is
+/// dropped.
 ///
 /// A recording of the core's inputs holds a fingerprint in its place: keyed with a number that
 /// lives only in this process, so two secrets of one run compare as they should and the
 /// recording gives none away.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
-    text: String,
+    text: Zeroizing<String>,
     /// Read back from a recording: `text` is a fingerprint.
     recorded: bool,
 }
@@ -208,7 +210,7 @@ impl Secret {
         if text.starts_with("@/") {
             return Err(Invalid::PasswordFile);
         }
-        credential("password", text).map(|text| Secret { text, recorded: false })
+        credential("password", text).map(|text| Secret { text: text.into(), recorded: false })
     }
 
     /// The password itself, for the one place that writes it: `chap-secrets`.
@@ -226,9 +228,9 @@ impl Secret {
         use std::sync::LazyLock;
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         if self.recorded {
-            return self.text.clone();
+            return self.text.to_string();
         }
-        format!("{FINGERPRINT}{:016x}", KEY.hash_one(&self.text))
+        format!("{FINGERPRINT}{:016x}", KEY.hash_one(self.text.as_str()))
     }
 
     fn is_fingerprint(text: &str) -> bool {
@@ -260,7 +262,7 @@ impl<'de> Deserialize<'de> for Secret {
             // Not shown: it may be a password.
             return Err(D::Error::custom("a password's fingerprint is wanted, and this is none"));
         }
-        Ok(Secret { text, recorded: true })
+        Ok(Secret { text: text.into(), recorded: true })
     }
 }
 
@@ -413,6 +415,27 @@ mod tests {
         let secret = Secret::parse("hunter2").unwrap();
         assert!(!format!("{secret:?}").contains("hunter2"));
         assert!(!serde_json::to_string(&secret).unwrap().contains("hunter2"));
+    }
+
+    /// What is at a place of this process's memory, whoever owns it now.
+    fn memory(at: usize, length: usize) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = vec![0; length];
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        memory.read_exact_at(&mut bytes, u64::try_from(at).unwrap()).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_secret_that_is_dropped_is_no_more_in_memory() {
+        let text = "hunter2 ".repeat(30);
+        let secret = Secret::parse(&text).unwrap();
+        let place = secret.reveal().as_ptr().addr();
+        assert_eq!(memory(place, text.len()), text.as_bytes());
+        drop(secret);
+        // Its beginning holds the allocator's own notes, and who has the place now may have written there.
+        let left = String::from_utf8_lossy(&memory(place, text.len())).into_owned();
+        assert!(!left.contains("hunter2"), "{left:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use connexa::once;
 use connexa::purge;
 use connexa::supervisor::{self, Options};
 use connexa::telemetry;
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 fn main() -> ExitCode {
     let arguments: Arguments = match cli::arguments("connexad") {
@@ -79,11 +79,17 @@ fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
         .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))
 }
 
+/// A core dump would hold passwords, wherever the kernel sends it. The limit is for pppd, hooks and the
+/// like: they have it from the daemon, under whatever manager it runs.
+fn forbid_core_dumps() -> Result<(), Refused> {
+    let refused = |error| Refused::with(Exit::No, format!("can't forbid core dumps: {error}"));
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)
+}
+
 fn run(options: Options, config: Config) -> Ended {
     need_root()?;
-    // A core dump would hold passwords, wherever the kernel sends it.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| Refused::with(Exit::No, format!("can't forbid core dumps: {error}")))?;
+    forbid_core_dumps()?;
     let log = telemetry::init(&config.log).map_err(|error| Refused::with(Exit::Config, error))?;
     let runtime = runtime()?;
     let ended = runtime.block_on(supervisor::run(options, config));

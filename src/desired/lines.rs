@@ -7,6 +7,7 @@ use std::fmt;
 use std::mem;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use zeroize::Zeroizing;
 
 use super::columns::COUNT;
 use super::rows::{self, Judgement, Row};
@@ -19,7 +20,7 @@ pub(super) struct Lines {
     /// Statuses that come first, in this order.
     priority: Vec<String>,
     /// The lines, each with its end.
-    text: Vec<u8>,
+    text: Zeroizing<Vec<u8>>,
     judgements: Vec<Judgement>,
     /// Nodes whose rows differ from those in `candidates`.
     touched: BTreeSet<NodeId>,
@@ -50,7 +51,7 @@ impl Lines {
     pub(super) fn new(priority: &[String]) -> Self {
         Lines {
             priority: priority.to_vec(),
-            text: Vec::new(),
+            text: Zeroizing::default(),
             judgements: Vec::new(),
             touched: BTreeSet::new(),
             candidates: BTreeMap::new(),
@@ -63,10 +64,14 @@ impl Lines {
     ///
     /// # Errors
     /// When a line is no array of as many texts as there are columns.
-    pub(super) fn take_in(&mut self, mut text: Vec<u8>) -> Result<(), serde_json::Error> {
+    pub(super) fn take_in(&mut self, read: Vec<u8>) -> Result<(), serde_json::Error> {
+        let read = Zeroizing::new(read);
+        let mut text = Zeroizing::new(Vec::with_capacity(read.len() + 1));
+        text.extend_from_slice(&read);
         if !text.is_empty() {
             text.push(END);
         }
+        drop(read);
         let (same_before, old, new) = differing(&self.text, &text);
         if old.is_empty() && new.is_empty() {
             return Ok(());
@@ -219,7 +224,7 @@ fn count_lines(text: &[u8]) -> usize {
 
 fn judge(line: &[u8], priority: &[String]) -> Result<Judgement, serde_json::Error> {
     let columns = serde_json::from_slice::<[Option<Bytes>; COUNT]>(line)?;
-    let row = Row(columns.map(|column| column.map(|Bytes(bytes)| bytes)));
+    let row = Row(columns.map(|column| column.map(|Bytes(bytes)| bytes.into())));
     Ok(rows::judge(&row, priority))
 }
 

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn an_id_counts_as_taken_twice_among_selected_rows_only() {
-        let columns = ["7", "10.9.0.2", "admin", "secret", "online"].map(|text| Some(text.into()));
+        let columns = ["7", "10.9.0.2", "admin", "secret", "online"]
+            .map(|text| Some(text.as_bytes().to_vec().into()));
         let row = || {
             let mut row = Row::default();
             row.0.iter_mut().zip(columns.clone()).for_each(|(column, text)| *column = text);

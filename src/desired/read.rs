@@ -216,7 +216,8 @@ pub(super) fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     let mut columns = Row::default();
     for (place, column) in columns.0.iter_mut().enumerate() {
         // Unchecked: text that is no UTF-8 must fail its row alone.
-        *column = row.try_get_unchecked(place)?;
+        let bytes: Option<Vec<u8>> = row.try_get_unchecked(place)?;
+        *column = bytes.map(Into::into);
     }
     Ok(columns)
 }

@@ -2,18 +2,23 @@
 
 use std::str::FromStr;
 
+use zeroize::Zeroizing;
+
 use super::columns::{COLUMNS, COUNT, Column, ID, IP, LOGIN, STATUS, node};
 use crate::core::event::{Candidate, InvalidRow, Ranked};
 use crate::node::{Invalid, NodeId};
 
-/// A row as the query gives it: of each column bytes of text, or `None` for NULL.
+/// A row as the query gives it: of each column bytes of text, or `None` for NULL. One of them is a
+/// password.
 #[derive(Clone, Default)]
-pub(super) struct Row(pub(super) [Option<Vec<u8>>; COUNT]);
+pub(super) struct Row(pub(super) [Option<Zeroizing<Vec<u8>>>; COUNT]);
 
 impl Row {
     pub(super) fn get(&self, column: &Column) -> Option<&[u8]> {
         let mut columns = COLUMNS.into_iter().zip(&self.0);
-        columns.find(|(other, _)| *other == column).and_then(|(_, bytes)| bytes.as_deref())
+        columns
+            .find(|(other, _)| *other == column)
+            .and_then(|(_, bytes)| bytes.as_ref().map(|bytes| bytes.as_slice()))
     }
 
     /// A column as far as it can be shown; NULL is nothing.
@@ -140,7 +145,7 @@ mod tests {
 
         fn set(mut self, column: &Column, bytes: Option<Vec<u8>>) -> Self {
             let place = COLUMNS.iter().position(|other| *other == column).unwrap();
-            self.0[place] = bytes;
+            self.0[place] = bytes.map(Into::into);
             self
         }
     }

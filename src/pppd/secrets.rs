@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zeroize::Zeroizing;
+
 use super::quoting::{quote, second_word, words};
 use crate::node::{Login, Node, NodeId, PEER_PREFIX, Secret};
 
@@ -99,11 +101,11 @@ pub(super) fn password(file: &[u8], node: NodeId, login: &str) -> Option<Secret>
         if client != login.as_bytes() || server != name.as_bytes() {
             continue;
         }
-        if found.replace(secret.clone()).is_some() {
+        if found.replace(Zeroizing::new(secret.clone())).is_some() {
             return None;
         }
     }
-    Secret::parse(&String::from_utf8(found?).ok()?).ok()
+    Secret::parse(std::str::from_utf8(&found?).ok()?).ok()
 }
 
 enum Line {
@@ -142,8 +144,10 @@ fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<u8> {
     };
     add(BEGIN.as_bytes());
     for (id, Entry { login, password }) in entries {
-        let [login, password] = [login.as_str(), password.reveal()].map(quote);
-        add(format!("{login} \"{}\" {password} *", id.peer_name()).as_bytes());
+        let login = quote(login.as_str());
+        let password = Zeroizing::new(quote(password.reveal()));
+        let line = format!("{login} \"{}\" {} *", id.peer_name(), *password);
+        add(Zeroizing::new(line).as_bytes());
     }
     for line in kept {
         add(line);

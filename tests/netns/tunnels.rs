@@ -186,6 +186,20 @@ fn a_password_with_quotes_hashes_and_backslashes_is_given_as_it_is() {
 }
 
 #[test]
+fn neither_the_daemon_nor_what_it_starts_writes_a_core() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let pppd = gateway.start().wait_state(1, "up").pid.unwrap();
+    let daemon = gateway.status().unwrap().daemon.pid;
+    for pid in [daemon, pppd] {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let values: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+        assert_eq!(values, ["0", "0"], "{core}");
+    }
+}
+
+#[test]
 fn no_password_is_in_the_log_the_status_or_a_command_line() {
     let mut gateway = Gateway::configured("log.level = \"trace\"");
     gateway.server("10.9.0.2", &json!({ "password": "hush-hush-1" }));

@@ -9,6 +9,7 @@ use clap::Args;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+use zeroize::Zeroizing;
 
 use super::problem::NodeError;
 use crate::cli::usage::warn;
@@ -40,11 +41,11 @@ impl PasswordFrom {
 
     /// Gets the password.
     pub(super) fn ask(&self) -> Result<Secret, NodeError> {
-        let text = match &self.password_file {
+        let text = Zeroizing::new(match &self.password_file {
             Some(file) => from_file(file)?,
             None if self.password_stdin => from_stdin()?,
             None => prompt()?,
-        };
+        });
         if text.is_empty() {
             return Err(NodeError::Nothing);
         }
