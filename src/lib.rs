@@ -16,6 +16,9 @@ pub mod doctor;
 mod engines;
 pub mod exit;
 mod firewall;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 mod hooks;
 mod host;
 mod kernel;

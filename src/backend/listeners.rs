@@ -169,3 +169,18 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+
+    #[test]
+    fn answers_on_listeners_are_read_whatever_they_are() {
+        fuzz("tests/fuzz/corpus/listeners", |bytes| {
+            let (mut datagram, mut found) = (Datagram::new(), Vec::new());
+            datagram.buffer().extend(bytes);
+            let _ = read_datagram(&mut datagram, 1, 8001, &mut found);
+        });
+    }
+}

@@ -142,3 +142,25 @@ fn told(document: &Document, Judgement { keys, message }: Judgement) -> Fault {
     };
     Fault { place, message: format!("{key}{by} {message}") }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::{fuzz, is_shown_safely};
+
+    #[test]
+    fn a_configuration_is_refused_with_words_or_reads_back_the_same_whatever_it_is() {
+        let path = Path::new("/etc/connexa/connexad.toml");
+        fuzz("tests/fuzz/corpus/configuration", |bytes| {
+            match parse(path, &String::from_utf8_lossy(bytes)) {
+                Ok(config) => {
+                    let shown = toml::to_string(&config).unwrap();
+                    let again =
+                        parse(path, &shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+                    assert_eq!(again, config);
+                }
+                Err(error) => is_shown_safely(&error.to_string()),
+            }
+        });
+    }
+}

@@ -5,6 +5,8 @@
 //! into the chains that drop, by the operator's word, and nowhere else.
 
 mod fate;
+#[cfg(test)]
+mod fuzz;
 mod iptables;
 mod nft;
 mod rules;

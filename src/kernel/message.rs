@@ -240,3 +240,26 @@ mod tests {
         assert_eq!(news, News::Link { index: IfIndex(4), name: "ppp0".into(), up: false });
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+    use crate::kernel::table::Table;
+    use crate::netlink::Datagram;
+
+    #[test]
+    fn messages_of_links_and_addresses_are_read_whatever_they_are() {
+        fuzz("tests/fuzz/corpus/netlink", |bytes| {
+            let (mut datagram, mut table) = (Datagram::new(), Table::default());
+            datagram.buffer().extend(bytes);
+            while let Ok(Some(message)) = datagram.next::<News>() {
+                if let netlink_packet_core::NetlinkPayload::InnerMessage(news) = message.payload {
+                    table.apply(news);
+                }
+            }
+            table.take_changes();
+            assert!(!table.is_dirty());
+        });
+    }
+}

@@ -10,6 +10,8 @@ mod files;
 mod follow;
 mod found;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod getword;
 pub(crate) mod host_options;
 mod jobs;

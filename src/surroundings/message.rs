@@ -212,3 +212,19 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+    use crate::netlink::Datagram;
+
+    #[test]
+    fn messages_of_gateways_and_subnets_are_read_whatever_they_are() {
+        fuzz("tests/fuzz/corpus/netlink", |bytes| {
+            let mut datagram = Datagram::new();
+            datagram.buffer().extend(bytes);
+            while let Ok(Some(_)) = datagram.next::<News>() {}
+        });
+    }
+}

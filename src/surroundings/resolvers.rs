@@ -80,3 +80,16 @@ mod tests {
         assert_eq!(text(Path::new("/dev/zero")), "");
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+
+    #[test]
+    fn resolvers_are_read_whatever_else_the_file_has() {
+        fuzz("tests/fuzz/corpus/resolvers", |bytes| {
+            servers(&String::from_utf8_lossy(bytes));
+        });
+    }
+}

@@ -215,3 +215,18 @@ fn imported(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::{fuzz, is_shown_safely};
+
+    #[test]
+    fn a_list_of_nodes_is_read_or_refused_with_words_whatever_it_is() {
+        fuzz("tests/fuzz/corpus/csv", |bytes| {
+            if let Err(error) = parse(Path::new("nodes.csv"), bytes) {
+                is_shown_safely(&error.to_string());
+            }
+        });
+    }
+}

@@ -137,3 +137,48 @@ async fn hung_up(socket: &AsyncFd<OwnedFd>) {
         ready.clear_ready();
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::control::server::places::Places;
+    use crate::fuzz::fuzz;
+
+    /// Longer than the head of a request may take.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn answer(request: &[u8]) -> Vec<u8> {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let router = Router::new()
+            .route("/v1/status", get(|| async { "{}" }))
+            .route("/v1/reload", axum::routing::post(|body: Bytes| async move { body }));
+        let place = Places::default().take(0).unwrap();
+        let ask = async {
+            // A server that has heard enough hangs up.
+            let _ = client.write_all(request).await;
+            let _ = client.shutdown().await;
+            let mut answer = Vec::new();
+            let _ = client.read_to_end(&mut answer).await;
+            answer
+        };
+        tokio::join!(converse(server, router, place), ask).1
+    }
+
+    #[test]
+    fn what_a_client_sends_is_answered_by_http_or_by_nothing_and_ends_whatever_it_is() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        fuzz("tests/fuzz/corpus/requests", |request| {
+            let answered = runtime.block_on(async { timeout(PATIENCE, answer(request)).await });
+            let answer = answered.expect("the conversation ends");
+            assert!(
+                answer.is_empty() || answer.starts_with(b"HTTP/1."),
+                "{}",
+                answer.escape_ascii()
+            );
+        });
+    }
+}

@@ -126,3 +126,18 @@ fn detail(status: StatusCode) -> &'static str {
         _ => "this is no request of HTTP/1.1; try `GET /v1/status HTTP/1.1` with a Host header",
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+
+    #[test]
+    fn the_parsers_own_answers_are_found_at_the_end_alone_whatever_is_written() {
+        fuzz("tests/fuzz/corpus/requests", |bytes| {
+            if let Some((at, status)) = answer_of_the_parser(bytes) {
+                assert!(bytes[at..].starts_with(b"HTTP/1.1 4") && status.is_client_error());
+            }
+        });
+    }
+}

@@ -191,3 +191,28 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::fuzz;
+    use crate::netlink::Datagram;
+
+    #[test]
+    fn messages_of_routes_are_read_whatever_they_are_and_only_such_are_removed() {
+        fuzz("tests/fuzz/corpus/netlink", |bytes| {
+            let mut datagram = Datagram::new();
+            datagram.buffer().extend(bytes);
+            while let Ok(Some(message)) = datagram.next::<News>() {
+                if let netlink_packet_core::NetlinkPayload::InnerMessage(News::Route(route)) =
+                    message.payload
+                {
+                    let request = Request::Remove(route.clone());
+                    let mut payload = vec![0; request.buffer_len()];
+                    request.serialize(&mut payload);
+                    assert_eq!(super::route(&payload), Some(route));
+                }
+            }
+        });
+    }
+}
