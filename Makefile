@@ -16,7 +16,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz changes golden lab bench docs explained judge deb install uninstall lint compiler
+.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ endif
 
 fuzz: compiler ## every parser on texts that nobody would write, for FUZZ=600 seconds each, or F="words" alone
 	@FUZZ_SECONDS=$(or $(FUZZ),600) cargo test --quiet --lib -- --nocapture fuzz::$(F)
+
+deny: ## licences, duplicates and sources of the dependencies, and known faults of theirs where github.com can be reached
+	@tests/deny
 
 changes: build ## that each usual change of the code applies, builds, passes and touches three files at most
 	@tests/changes/try
