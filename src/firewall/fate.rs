@@ -1,5 +1,7 @@
 //! What becomes of a packet in the chains that it meets.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::ruleset::{Chain, Hook, Packet, Protocol, Ruleset, Verdict};
 use super::way::Server;
 
@@ -38,8 +40,12 @@ impl Ends {
     }
 }
 
-/// Chains lead to each other this deep at most (NFT_JUMP_STACK_SIZE, net/netfilter/nf_tables.h).
-const DEEPEST: u32 = 16;
+/// A chain by its name; all that one leads to are in its table.
+type Name<'a> = &'a str;
+
+/// Where chains were seen to end, so that each is walked once, however many lead to it. Of one that is
+/// being walked it is not known yet: the kernel takes no rules that lead back to themselves.
+type Seen<'a> = BTreeMap<Name<'a>, Ends>;
 
 impl Ruleset {
     /// Base chains of others with what they do to the packet; those that let it pass left out.
@@ -52,7 +58,7 @@ impl Ruleset {
     }
 
     fn fate(&self, chain: &Chain, packet: &Packet) -> Fate {
-        let ends = self.walk(chain, packet, DEEPEST);
+        let ends = self.walk(chain, packet, &mut Seen::new());
         let policy_drops = chain.base.is_some_and(|(_, drops)| drops);
         let dropped = ends.dropped || ends.through && policy_drops;
         let passes = ends.accepted || ends.through && !policy_drops;
@@ -63,7 +69,8 @@ impl Ruleset {
         }
     }
 
-    fn walk(&self, chain: &Chain, packet: &Packet, depth: u32) -> Ends {
+    fn walk<'a>(&'a self, chain: &'a Chain, packet: &Packet, seen: &mut Seen<'a>) -> Ends {
+        seen.insert(&chain.name, Ends::ANY);
         let mut ends = Ends::default();
         for rule in &chain.rules {
             let holds = rule.holds(packet);
@@ -75,26 +82,35 @@ impl Ruleset {
                 Verdict::Accept => (Ends::ACCEPTED, false),
                 Verdict::Drop => (Ends::DROPPED, false),
                 Verdict::Return => (Ends::THROUGH, false),
-                Verdict::Goto(name) => (self.follow(chain, name, packet, depth), false),
+                Verdict::Goto(name) => (self.follow(chain, name, packet, seen), false),
                 Verdict::Jump(name) => {
-                    let there = self.follow(chain, name, packet, depth);
+                    let there = self.follow(chain, name, packet, seen);
                     (Ends { through: false, ..there }, there.through)
                 }
                 Verdict::Unknown => (Ends { through: false, ..Ends::ANY }, true),
             };
             ends = ends.or(there);
             if holds == Some(true) && !goes_on {
+                seen.insert(&chain.name, ends);
                 return ends;
             }
         }
-        ends.or(Ends::THROUGH)
+        let ends = ends.or(Ends::THROUGH);
+        seen.insert(&chain.name, ends);
+        ends
     }
 
-    fn follow(&self, from: &Chain, name: &str, packet: &Packet, depth: u32) -> Ends {
-        match (self.beside(from, name), depth.checked_sub(1)) {
-            (Some(chain), Some(depth)) => self.walk(chain, packet, depth),
-            (None, _) | (_, None) => Ends::ANY,
+    fn follow<'a>(
+        &'a self,
+        from: &'a Chain,
+        name: &'a str,
+        packet: &Packet,
+        seen: &mut Seen<'a>,
+    ) -> Ends {
+        if let Some(ends) = seen.get(name) {
+            return *ends;
         }
+        self.beside(from, name).map_or(Ends::ANY, |chain| self.walk(chain, packet, seen))
     }
 
     /// Whether connection tracking follows the control connections of this host itself, so that
@@ -102,16 +118,27 @@ impl Ruleset {
     pub(super) fn follows_our_calls(&self, server: Option<&Server>) -> bool {
         let call = Packet { out: true, protocol: Protocol::Tcp, server, state: "new" };
         let is_out = |chain: &&Chain| matches!(chain.base, Some((Hook::Out, _)));
-        self.chains.iter().filter(is_out).any(|chain| self.helps(chain, &call, DEEPEST))
+        self.chains
+            .iter()
+            .filter(is_out)
+            .any(|chain| self.helps(chain, &call, &mut BTreeSet::new()))
     }
 
-    fn helps(&self, chain: &Chain, packet: &Packet, depth: u32) -> bool {
+    fn helps<'a>(
+        &'a self,
+        chain: &'a Chain,
+        packet: &Packet,
+        seen: &mut BTreeSet<Name<'a>>,
+    ) -> bool {
+        if !seen.insert(&chain.name) {
+            return false;
+        }
         let mut rules = chain.rules.iter().filter(|rule| rule.holds(packet) != Some(false));
         rules.any(|rule| match &rule.verdict {
             _ if rule.helps => true,
-            Verdict::Jump(name) | Verdict::Goto(name) => (self.beside(chain, name))
-                .zip(depth.checked_sub(1))
-                .is_some_and(|(chain, depth)| self.helps(chain, packet, depth)),
+            Verdict::Jump(name) | Verdict::Goto(name) => {
+                (self.beside(chain, name)).is_some_and(|chain| self.helps(chain, packet, seen))
+            }
             Verdict::Accept
             | Verdict::Drop
             | Verdict::Return
@@ -198,6 +225,26 @@ mod tests {
         let by = |name: &str| vec![rule(vec![Condition::In(vec![name.into()])], Verdict::Accept)];
         assert_eq!(fate(by("eth*")), None);
         assert_eq!(fate(by("ppp*")), Some(Fate::Dropped));
+    }
+
+    /// Sixteen chains, as deep as the kernel lets them lead to each other, of which each leads to the next
+    /// so often that no walk along every way would end.
+    #[test]
+    fn chains_that_many_rules_lead_to_are_walked_once() {
+        let [family, table] = ["inet", "f"].map(String::from);
+        let jump = |to: u32| rule(vec![Condition::Unknown], Verdict::Jump(to.to_string()));
+        let chains = (0..16).map(|n| Chain {
+            by: Filter::Nft,
+            family: family.clone(),
+            table: table.clone(),
+            name: n.to_string(),
+            base: (n == 0).then_some((Hook::Out, false)),
+            rules: (0..40).map(|_| jump(n + 1)).collect(),
+        });
+        let ruleset = Ruleset { chains: chains.collect(), has_strangers_in_ours: false };
+        let packet = Packet { out: true, protocol: Protocol::Gre, server: None, state: "new" };
+        assert_eq!(ruleset.trouble(&packet).first().map(|(_, fate)| *fate), Some(Fate::Unsure));
+        assert!(!ruleset.follows_our_calls(None));
     }
 
     #[test]
