@@ -170,10 +170,10 @@ async fn ends_on(index: IfIndex, handle: &Handle) -> Result<Vec<Ends>, Error> {
 fn ends(message: &AddressMessage) -> Option<Ends> {
     let (mut local, mut peer) = (None, None);
     for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(IpAddr::V4(address)) => local = Some(*address),
-            AddressAttribute::Address(IpAddr::V4(address)) => peer = Some(*address),
-            _ => {}
+        if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
+            local = Some(*address);
+        } else if let AddressAttribute::Address(IpAddr::V4(address)) = attribute {
+            peer = Some(*address);
         }
     }
     Some(Ends { local: local?, peer: peer? })

@@ -87,10 +87,12 @@ impl Fatal for SetupError {
             SetupError::Config(error) => error.exit(),
             SetupError::Unusable(problem) => problem.exit(),
             SetupError::Create(error) => error.exit(),
-            SetupError::Unwritable { source, .. } => match source.kind() {
-                ErrorKind::PermissionDenied => Exit::Permission,
-                _ => Exit::No,
-            },
+            SetupError::Unwritable { source, .. }
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
+                Exit::Permission
+            }
+            SetupError::Unwritable { .. } => Exit::No,
             SetupError::Output(error) => error.exit(),
             SetupError::Json(error) => error.exit(),
         }
@@ -268,11 +270,13 @@ fn content(database: &Path, table: &str) -> String {
 
 /// Makes the file and the folders that it lacks. No link is followed (`O_EXCL`, open(2)).
 fn write(file: &Path, text: &str) -> Result<(), SetupError> {
-    let failed = |source: io::Error| match source.kind() {
-        ErrorKind::AlreadyExists => {
-            SetupError::Exists { path: file.to_owned(), faults: Vec::new() }
+    let failed = |source: io::Error| {
+        let path = file.to_owned();
+        if source.kind() == ErrorKind::AlreadyExists {
+            SetupError::Exists { path, faults: Vec::new() }
+        } else {
+            SetupError::Unwritable { path, source }
         }
-        _ => SetupError::Unwritable { path: file.to_owned(), source },
     };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
