@@ -106,7 +106,7 @@ fn every_answer_is_as_the_daemon_describes_it() {
     let mut court = Court::new();
     let mut stream = UnixStream::connect(court.gateway.path("control/connexad.sock")).unwrap();
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: connexa\r\n\r\n").unwrap();
-    for path in ["/v1/status", "/v1/doctor", "/v1/plan"] {
+    for path in ["/v1/status", "/v1/traffic", "/v1/doctor", "/v1/plan"] {
         assert_eq!(court.ask(&format!("GET {path}"), &format!("get {path}")), 200);
     }
     for (id, status) in [("1", 200), ("3", 200), ("4", 200), ("5", 200), ("99", 404), ("x", 400)] {

@@ -49,7 +49,7 @@ fn setup_without_questions_shows_what_it_found_and_writes_what_the_daemon_can_us
     assert_eq!((code, &*complaint), (0, ""), "{text}");
     for shown in [
         &*format!("database  {database}, table nodes: 4 rows\n"),
-        "columns   id, ip, login in username, password in pass, status, no mppe (not needed)\n",
+        "columns   id, ip, login in username, password in pass, status, no mppe (not needed), no engine (not needed)\n",
         "to dial   2 nodes\n          node 2 at 10.9.0.2 as office, status SPEEDOG\n          node 1 at",
         "invalid   node 3: ip \"nowhere\" is not an IPv4 address",
         "not taken 1 row, by selection.statuses: 1 of status \"weird\"\n",

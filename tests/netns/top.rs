@@ -104,8 +104,8 @@ fn the_pane_shows_why_and_the_history_and_help_lists_the_keys() {
     let mut top = top(&gateway, 80, 24);
     top.type_in(ENTER);
     let text = top.wait_text(&gateway, "What it went through");
-    assert!(text.contains("Node 3 (admin at 10.9.0.3) is quarantined for"), "{text}");
-    assert!(text.contains("`connexactl retry 3` dials it at once"), "{text}");
+    assert!(text.contains("Node 3 (admin at 10.9.0.3) is in state quarantined for"), "{text}");
+    assert!(text.contains("`connexactl node set 3 --password-stdin`"), "{text}");
     top.type_in("?");
     top.wait_text(&gateway, "any key: back");
     assert!(top.text().contains("order by state, id, server"), "{}", top.text());

@@ -222,7 +222,7 @@ fn the_pane_tells_why_what_comes_next_and_what_the_node_went_through() {
     model.take(Update::Full(Box::new(NodeInFull { node, history })));
     let text = screen(&mut model, 80, 24).join("\n");
     for part in [
-        "Node 3 (admin at 192.168.100.200) is quarantined for 5s.",
+        "Node 3 (admin at 192.168.100.200) is in state quarantined for 5s.",
         "why: the server can't be reached (unreachable): MS-CHAP authentication\nfailed: Access denied\n",
         "command: `connexactl retry 3` dials it at once",
         "12:40:45  quarantined\n",
