@@ -4,11 +4,15 @@
 //! password. When the configuration names another engine for all, a call that runs goes on, and
 //! what its engine keeps for it stays until the node's next dial.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+
+pub(crate) use requests::{Request, Requests};
 
 use crate::config::Config;
 use crate::core::effect::Order;
@@ -39,9 +43,8 @@ impl Engines {
     /// All engines, and the work of each: pppd's, then the kernel's.
     pub(crate) fn new(config: &Config, events: &mpsc::Sender<Event>) -> (Self, [Work; 2]) {
         let options = pppd::Options::from(config);
-        let (pppd, by_pppd) = pppd::Engine::new(config.paths.clone(), options, events.clone());
-        let (kernel, by_kernel) =
-            driver::Engine::new(driver::Options::from(config), events.clone());
+        let (pppd, by_pppd) = pppd::engine(config.paths.clone(), options, events.clone());
+        let (kernel, by_kernel) = driver::engine(driver::Options::from(config), events.clone());
         let default = config.tunnel.engine;
         let engines = Engines { pppd, kernel, default, nodes: BTreeMap::new() };
         (engines, [Box::pin(by_pppd), Box::pin(by_kernel)])

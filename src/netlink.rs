@@ -1,5 +1,6 @@
 //! Netlink datagrams, cut into their messages (netlink(7)).
 
+mod asking;
 pub(crate) mod filter;
 pub(crate) mod numbers;
 #[cfg(test)]
@@ -17,6 +18,8 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+pub(crate) use asking::{connect, connect_strict};
 
 /// The kernel's address; nobody else can have its number.
 pub(crate) fn kernel() -> SocketAddr {

@@ -213,7 +213,8 @@ impl Secret {
         credential("password", text).map(|text| Secret { text: text.into(), recorded: false })
     }
 
-    /// The password itself, for the one place that writes it: `chap-secrets`.
+    /// The password itself, for the places that need it: `chap-secrets`, and MS-CHAPv2 of the kernel
+    /// engine.
     pub fn reveal(&self) -> &str {
         &self.text
     }

@@ -96,7 +96,7 @@ fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
 /// Ends every call of our nodes, and has their files and passwords removed. What is left.
 async fn end_calls(config: &Config) -> Vec<String> {
     let (events_in, events) = mpsc::channel(EVENTS);
-    let (engine, work) = Engine::new(config.paths.clone(), pppd::Options::from(config), events_in);
+    let (engine, work) = pppd::engine(config.paths.clone(), pppd::Options::from(config), events_in);
     let orders = async move {
         engine.order(Order::KeepOnly(Vec::new()));
         let mut calls = Calls { engine, events, found: false, running: BTreeMap::new() };

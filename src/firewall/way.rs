@@ -7,7 +7,8 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketType, socket};
-use tokio::task::JoinSet;
+
+use crate::netlink;
 
 /// A PPTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,9 @@ pub(crate) struct Server {
 
 /// Asks the kernel for the way to each of these; what it does not tell stays unknown.
 pub(crate) async fn servers(addresses: Vec<Ipv4Addr>) -> Vec<Server> {
-    let Ok((connection, handle, _)) = rtnetlink::new_connection() else {
+    let Ok((handle, _serving)) = netlink::connect() else {
         return addresses.into_iter().map(|address| Server { address, link: None }).collect();
     };
-    // Ends with this function.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
     let mut servers = Vec::new();
     for address in addresses {
         servers.push(Server { address, link: link_to(&handle, address).await });

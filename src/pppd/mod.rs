@@ -53,6 +53,7 @@ use crate::config::Paths;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
+use crate::engines::{Request, Requests};
 use crate::watch::{Interest, Watch};
 use crate::{link_name, node};
 
@@ -62,52 +63,28 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 /// The engine that makes calls by pppd and pptp.
 ///
 /// Its first event is [`Event::Found`] with the calls that run already. Calls outlive it.
-pub(crate) struct Engine(mpsc::UnboundedSender<Request>);
+pub(crate) type Engine = Requests<Options>;
 
-/// What the engine is asked for.
-enum Request {
-    Order(Order),
-    Configure(Options),
+/// An engine, and its work: that goes on until the engine is dropped and all is done.
+pub(crate) fn engine(
+    paths: Paths,
+    options: Options,
+    events: mpsc::Sender<Event>,
+) -> (Engine, impl Future<Output = ()>) {
+    engine_on(paths, options, events, Arc::new(wanted::Round::work))
 }
 
-impl Engine {
-    /// An engine, and its work: that goes on until the engine is dropped and all is done.
-    pub(crate) fn new(
-        paths: Paths,
-        options: Options,
-        events: mpsc::Sender<Event>,
-    ) -> (Self, impl Future<Output = ()>) {
-        Engine::on_disk(paths, options, events, Arc::new(wanted::Round::work))
-    }
-
-    fn on_disk(
-        paths: Paths,
-        options: Options,
-        events: mpsc::Sender<Event>,
-        disk: Disk,
-    ) -> (Self, impl Future<Output = ()>) {
-        // Unbounded because the loop may not wait; each order answers an event of a bounded queue.
-        let (requests_in, requests) = mpsc::unbounded_channel();
-        (Engine(requests_in), keep(Keeper::new(paths, options, events, disk), requests))
-    }
-
-    /// Has an order carried out.
-    pub(crate) fn order(&self, order: Order) {
-        self.ask(Request::Order(order));
-    }
-
-    /// Has later dials go by these options.
-    pub(crate) fn configure(&self, options: Options) {
-        self.ask(Request::Configure(options));
-    }
-
-    /// Its work ends before it only when that fails, which ends the daemon.
-    fn ask(&self, request: Request) {
-        let _ = self.0.send(request);
-    }
+fn engine_on(
+    paths: Paths,
+    options: Options,
+    events: mpsc::Sender<Event>,
+    disk: Disk,
+) -> (Engine, impl Future<Output = ()>) {
+    let (engine, requests) = Requests::channel();
+    (engine, keep(Keeper::new(paths, options, events, disk), requests))
 }
 
-async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<Options>>) {
     let run_dir = Interest::matching(&keeper.paths.run_dir, found::is_pid_file);
     let mut watch = Watch::new(vec![run_dir]);
     if let Err(error) = keeper.calls.first_look(&keeper.paths).await {
@@ -203,7 +180,7 @@ impl Keeper {
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other
     /// way round, a daemon that dies in between, or rather the next one, would take the old call for
     /// a new one.
-    async fn take(&mut self, request: Request) {
+    async fn take(&mut self, request: Request<Options>) {
         match request {
             Request::Order(order) => self.obey(order).await,
             Request::Configure(options) => self.files.wanted.configure(options),

@@ -31,5 +31,5 @@ pub use dice::Dice;
 pub use event::{Event, Step};
 pub use failure::Failure;
 pub use order::{Addresses, Compressor, Direction, Ending, Flags, KernelOrder, Order, Via};
-pub use secret::{Password, StartKey};
+pub use secret::StartKey;
 pub use settings::{Encryption, Settings};

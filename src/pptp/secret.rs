@@ -1,35 +1,9 @@
-//! Secrets of a call: they can't be printed, and their memory is wiped.
+//! The keys of a call: they can't be printed, and their memory is wiped, as a password's is
+//! ([`Secret`](crate::node::Secret)).
 
 use std::fmt;
 
 use zeroize::Zeroize;
-
-/// A password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// Takes the password.
-    pub fn new(text: &str) -> Self {
-        Password(text.to_owned())
-    }
-
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Password {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
 
 /// The start key of one direction of MPPE (RFC 3079 section 3).
 #[derive(Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::secret::Password;
+use crate::node::Secret;
 
 /// All that is fixed before a call begins.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Settings {
     /// The login; `DOMAIN\login` is sent as it is and hashed without the domain.
     pub login: String,
     /// The password.
-    pub password: Password,
+    pub password: Secret,
     /// Whether packets are encrypted.
     pub encryption: Encryption,
     /// Largest packet sent, bytes.

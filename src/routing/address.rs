@@ -17,15 +17,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures::TryStreamExt as _;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
-use rtnetlink::sys::AsyncSocket as _;
 use rtnetlink::{Error, Handle};
 use rustix::io::Errno;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::Wanted;
 use super::kernel::is_one_of;
 use crate::core::event::{CallId, IfIndex};
+use crate::netlink;
 use crate::node::NodeId;
 
 /// Keeps the place. Its scope says that it is no address to be seen by others; the daemon itself takes no
@@ -96,14 +95,11 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
 
 /// What fails is done without: routes to peers are removed, and a refused address goes with its link.
 async fn carry_out(deeds: Vec<Deed>) {
-    let (mut connection, handle, _) = match rtnetlink::new_connection() {
+    // Strict, so that addresses are listed of the link that is asked for alone.
+    let (handle, _serving) = match netlink::connect_strict() {
         Ok(opened) => opened,
         Err(error) => return tracing::debug!("Addresses of tunnels stay as they are: {error}"),
     };
-    // So that addresses are listed of the link that is asked for alone; since kernel 5.0.
-    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
     for deed in deeds {
         let done = deed.carry_out(&handle).await;
         if let Err(error) = done
@@ -145,9 +141,20 @@ impl Deed {
 
 /// Both ends of an address. Where there is no peer, it is the address itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends {
-    local: Ipv4Addr,
-    peer: Ipv4Addr,
+pub(crate) struct Ends {
+    /// Ours.
+    pub(crate) local: Ipv4Addr,
+    /// Theirs.
+    pub(crate) peer: Ipv4Addr,
+}
+
+impl Ends {
+    /// The two on a link, without flags.
+    pub(crate) fn message(self, index: IfIndex) -> AddressMessage {
+        let mut message = address(index, self.local);
+        message.attributes.push(AddressAttribute::Address(self.peer.into()));
+        message
+    }
 }
 
 /// What pppd has meant, where the keeper got the peer of its address.
@@ -188,17 +195,14 @@ async fn add(
 ) -> Result<(), Error> {
     let mut request = handle.address().add(index.0, ends.local.into(), 32);
     let message = request.message_mut();
-    *message = address(index, ends.local);
+    *message = ends.message(index);
     message.header.scope = scope;
-    message.attributes.push(AddressAttribute::Address(ends.peer.into()));
     message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
     request.execute().await
 }
 
 async fn delete(index: IfIndex, ends: Ends, handle: &Handle) -> Result<(), Error> {
-    let mut message = address(index, ends.local);
-    message.attributes.push(AddressAttribute::Address(ends.peer.into()));
-    handle.address().del(message).execute().await
+    handle.address().del(ends.message(index)).execute().await
 }
 
 /// Where it is to be deleted, whatever its peer is.

@@ -10,14 +10,13 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use netlink_sys::AsyncSocket;
 use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder};
 use rustix::io::Errno;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::plan::{Plan, Route, Rule, Selector, To};
 use crate::core::event::IfIndex;
+use crate::netlink;
 
 /// Marks rules and routes as ours; not given to anybody in iproute2's rt_protos.
 pub(super) const OURS: u8 = 201;
@@ -98,12 +97,7 @@ fn not_added(route: &Route) -> impl FnOnce(Error) -> RoutingError {
 /// # Errors
 /// When the kernel's rules and routes can't be known.
 pub(super) async fn reconcile(plan: &Plan) -> Result<Vec<RoutingError>, RoutingError> {
-    // Nothing is heard by it that was not asked for.
-    let (mut connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
-    // Lets the kernel pick our routes out of its list; older ones list all, which is as good.
-    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
+    let (handle, _serving) = netlink::connect_strict().map_err(RoutingError::Socket)?;
     timeout(LIMIT, carry_out(&handle, plan)).await.unwrap_or(Err(RoutingError::Silent))
 }
 
@@ -176,9 +170,7 @@ async fn rules(handle: &Handle) -> Result<BTreeSet<Rule>, RoutingError> {
 /// # Errors
 /// When the kernel's rules can't be known.
 pub(crate) async fn rules_before_ours() -> Result<Vec<u32>, RoutingError> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
+    let (handle, _serving) = netlink::connect().map_err(RoutingError::Socket)?;
     let list = handle.rule().get(IpVersion::V4).execute().try_collect::<Vec<RuleMessage>>();
     let list = timeout(LIMIT, list).await.map_err(|_| RoutingError::Silent)?;
     let list = list.map_err(refused("list rules"))?;
@@ -190,9 +182,7 @@ pub(crate) async fn rules_before_ours() -> Result<Vec<u32>, RoutingError> {
 /// # Errors
 /// When the kernel's rules and routes can't be known.
 pub(crate) async fn tables_of_ours() -> Result<BTreeSet<u32>, RoutingError> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
+    let (handle, _serving) = netlink::connect().map_err(RoutingError::Socket)?;
     let lists = async { Ok((rules(&handle).await?, routes(&handle).await?)) };
     let (rules, routes) = timeout(LIMIT, lists).await.map_err(|_| RoutingError::Silent)??;
     let of_rule = |rule: Rule| match rule {

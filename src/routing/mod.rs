@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+pub(crate) use address::Ends;
 pub(crate) use kernel::{RoutingError, is_one_of, rules_before_ours, tables_of_ours};
 use listen::{Interest, Listener};
 

@@ -9,13 +9,12 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
 };
-use netlink_sys::AsyncSocket;
 use rtnetlink::{Error, Handle, RouteMessageBuilder};
 use rustix::io::Errno;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::kernel::{LIMIT, OURS, RoutingError, but, is_one_of, is_ours, refused, table_of};
+use super::kernel::{LIMIT, OURS, RoutingError, but, is_ours, refused, table_of};
+use crate::netlink;
 
 /// What marks such a route as ours, for `ip route add`.
 pub(crate) const PROTOCOL: u8 = OURS;
@@ -39,10 +38,7 @@ pub(crate) async fn keep(handle: &Handle, server: Ipv4Addr) -> Result<(), Error>
             route = route.output_interface(*index);
         }
     }
-    match handle.route().add(route.build()).execute().await {
-        Err(error) if is_one_of(&error, &[Errno::EXIST]) => Ok(()),
-        other => other,
-    }
+    but(handle.route().add(route.build()).execute().await, &[Errno::EXIST])
 }
 
 /// Removes those to other servers than these, each whatever became of the others.
@@ -61,11 +57,7 @@ pub(crate) async fn sweep(servers: BTreeSet<Ipv4Addr>) {
 
 /// Returns what could not be removed.
 async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<Vec<RoutingError>, RoutingError> {
-    let (mut connection, handle, _) = rtnetlink::new_connection().map_err(RoutingError::Socket)?;
-    // As for other routes of ours: older kernels list all, which is as good.
-    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
+    let (handle, _serving) = netlink::connect_strict().map_err(RoutingError::Socket)?;
     let mut filter = RouteMessage::default();
     filter.header.address_family = AddressFamily::Inet;
     filter.header.protocol = RouteProtocol::Other(OURS);

@@ -1,9 +1,10 @@
 //! CHAP with MS-CHAPv2, the side that is asked (RFC 1994 section 4, RFC 2759 sections 3 to 6).
 
+use crate::node::Secret;
 use crate::pptp::bytes::Reader;
 use crate::pptp::dice::Dice;
 use crate::pptp::failure::Failure;
-use crate::pptp::secret::Password;
+use crate::pptp::ppp::{packet_bytes, split_packet};
 
 use super::keys::{Side, StartKeys, start_keys};
 use super::mschapv2::{authenticator_response, nt_response, password_hash};
@@ -29,17 +30,15 @@ pub(in crate::pptp) struct Packet {
 impl Packet {
     /// Reads a packet; `None` for a short one or an unknown code.
     pub(in crate::pptp) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let code = match reader.u8()? {
+        let (code, id, data) = split_packet(bytes)?;
+        let code = match code {
             1 => Code::Challenge,
             2 => Code::Response,
             3 => Code::Success,
             4 => Code::Failure,
             _ => return None,
         };
-        let (id, length) = (reader.u8()?, reader.u16()?);
-        let data = reader.take(usize::from(length).checked_sub(4)?)?.to_vec();
-        Some(Packet { code, id, data })
+        Some(Packet { code, id, data: data.to_vec() })
     }
 
     /// The packet as it is sent.
@@ -50,10 +49,7 @@ impl Packet {
             Code::Success => 3,
             Code::Failure => 4,
         };
-        let mut bytes = vec![code, self.id];
-        bytes.extend(u16::try_from(self.data.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
-        bytes.extend(&self.data);
-        bytes
+        packet_bytes(code, self.id, &self.data)
     }
 }
 
@@ -92,7 +88,7 @@ impl Chap {
         &mut self,
         bytes: &[u8],
         login: &str,
-        password: &Password,
+        password: &Secret,
         dice: &mut Dice,
     ) -> Outcome {
         let Some(packet) = Packet::parse(bytes) else { return Outcome::Ignored };
@@ -121,7 +117,7 @@ impl Chap {
         &mut self,
         packet: &Packet,
         login: &str,
-        password: &Password,
+        password: &Secret,
         dice: &mut Dice,
     ) -> Outcome {
         if let Some(answered) = &self.answered
@@ -194,7 +190,7 @@ mod tests {
 
     fn chap() -> (Chap, impl FnMut(&mut Chap, &[u8]) -> Outcome) {
         let mut dice = Dice::new([5; 32]);
-        let password = Password::new("secret");
+        let password = Secret::parse("secret").unwrap();
         (Chap::default(), move |chap: &mut Chap, bytes: &[u8]| {
             chap.handle(bytes, "user", &password, &mut dice)
         })

@@ -158,7 +158,7 @@ impl Call {
     fn on_other(&mut self, number: u16, bytes: &[u8], now: Monotonic) {
         // Control protocols of the network layer are known by their range (RFC 1661 section 2).
         // Where packets are encrypted, anything else is what a wrong key makes of them.
-        if (0x8000..0xC000).contains(&number) || number >= 0xC000 {
+        if number >= 0x8000 {
             return self.reject_protocol(Protocol::Other(number), bytes);
         }
         if self.ccp.is_opened() {

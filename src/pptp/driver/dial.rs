@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use super::blocking::Threads;
 use super::connect::{self, connect};
 use super::data::{Data, Fault};
-use super::echo::Received;
+use super::echo::Carried;
 use super::hold::{Held, Over};
 use super::link::{LinkError, Ways};
 use super::options::Options;
 use crate::core::event::{CallId, Event};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::Node;
-use crate::pptp::{Dice, Password, Settings};
+use crate::pptp::{Dice, Settings};
 
 /// Dials of one call when the server's call id is another call's already.
 const MOST_TRIES: u32 = 3;
@@ -45,7 +45,7 @@ pub(super) struct Dial {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) threads: Threads,
     pub(super) wish: watch::Receiver<Wish>,
-    pub(super) received: watch::Receiver<Received>,
+    pub(super) carried: watch::Receiver<Carried>,
 }
 
 /// Makes a call and holds it; returns why it has ended. A call whose end is never told would hold
@@ -103,7 +103,7 @@ impl Dial {
             server: node.server.ip(),
             own_call_id,
             login: node.login.as_str().to_owned(),
-            password: Password::new(node.password.reveal()),
+            password: node.password.clone(),
             encryption: options.encryption(node),
             mtu: options.mtu,
             mru: options.mru,

@@ -9,26 +9,27 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::blocking::Threads;
-use super::link;
+use crate::core::event::IfIndex;
+use crate::kernel::traffic::{self, Counters, Traffic};
 
-/// How many bytes each link has received in its life, by its index.
-pub(super) type Received = Arc<BTreeMap<u32, u64>>;
+/// What each link has carried in its life.
+pub(super) type Carried = Arc<BTreeMap<IfIndex, Counters>>;
 
 /// The timer.
 pub(super) struct Echo {
-    told: watch::Sender<Received>,
+    told: watch::Sender<Carried>,
     next: Option<Instant>,
     threads: Threads,
 }
 
 impl Echo {
     pub(super) fn new(threads: Threads) -> Self {
-        let (told, _) = watch::channel(Received::default());
+        let (told, _) = watch::channel(Carried::default());
         Echo { told, next: None, threads }
     }
 
     /// For a call: each change is a round.
-    pub(super) fn follow(&self) -> watch::Receiver<Received> {
+    pub(super) fn follow(&self) -> watch::Receiver<Carried> {
         self.told.subscribe()
     }
 
@@ -47,11 +48,11 @@ impl Echo {
     pub(super) fn round(&self) -> impl Future<Output = ()> + use<> {
         let (told, threads) = (self.told.clone(), self.threads.clone());
         async move {
-            let received = threads.run(link::received).await.unwrap_or_else(|error| {
+            let carried = threads.run(traffic::read).await.unwrap_or_else(|error| {
                 tracing::debug!("How much links have received can't be told: {error}");
-                BTreeMap::new()
+                Traffic::default()
             });
-            told.send_replace(received.into());
+            told.send_replace(carried.links.into());
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep_until, timeout};
 use super::data::{Data, Fault};
 use super::dial::{Clock, Dial, Wish, failure, hung_up, wished};
 use super::end::{Read, readable};
-use crate::core::event::Event as Told;
+use crate::core::event::{Event as Told, IfIndex};
 use crate::core::failure::{Failure, FailureKind};
 use crate::pptp::{Call, Dice, Ending, Event, KernelOrder, Order, Phase, Settings, Step};
 use crate::printable::printable;
@@ -139,14 +139,14 @@ impl<'a> Held<'a> {
     async fn wake(&mut self) -> Wake {
         let deadline = self.call.next_deadline().map(|at| self.clock.instant(at));
         let is_up = self.call.phase() == Phase::Up;
-        let Dial { wish, received, .. } = &mut *self.dial;
+        let Dial { wish, carried, .. } = &mut *self.dial;
         tokio::select! {
             biased;
             () = wished(wish, self.wish) => Wake::Wish,
             () = heard(self.control.as_ref()) => Wake::Control,
             () = readable(self.data.channel.as_ref()) => Wake::Channel,
             () = readable(self.data.unit.as_ref()) => Wake::Unit,
-            Ok(()) = received.changed(), if is_up => Wake::Echo,
+            Ok(()) = carried.changed(), if is_up => Wake::Echo,
             () = sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => Wake::Deadline,
         }
     }
@@ -196,10 +196,10 @@ impl<'a> Held<'a> {
 
     fn echo(&mut self) {
         let index = self.data.link().map(|link| link.index);
-        let received = self.dial.received.borrow_and_update();
+        let carried = self.dial.carried.borrow_and_update();
         // A link that could not be asked about has received nothing, as far as is known.
-        let bytes = index.and_then(|index| received.get(&index).copied());
-        drop(received);
+        let bytes = index.and_then(|index| Some(carried.get(&IfIndex(index))?.in_bytes));
+        drop(carried);
         self.received = bytes.unwrap_or(self.received);
         self.tell(Event::EchoTick { received: self.received });
     }

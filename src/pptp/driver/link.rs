@@ -1,22 +1,19 @@
 //! The interface of a call, by rtnetlink. All of it waits for the kernel's lock of links (rtnl), so
 //! it is for threads that may wait.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 
-use futures::TryStreamExt;
-use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::route::RouteScope;
 use rtnetlink::{Error, Handle, LinkUnspec, RouteMessageBuilder};
 use rustix::io::Errno;
 use tokio::runtime::Builder;
-use tokio::task::JoinSet;
 
 use super::super::order::Addresses;
-use crate::routing::{is_one_of, server_route};
+use crate::core::event::IfIndex;
+use crate::netlink;
+use crate::routing::{Ends, is_one_of, server_route};
 
 /// Why the kernel does not do it.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +78,9 @@ pub(super) fn configure(index: u32, addresses: &Addresses, ways: Ways) -> Result
 /// Our end, and theirs where they have named one. Without its own prefix's route there is none to
 /// the peer: what a server calls itself changes no way of this host's packets.
 fn address(index: u32, addresses: &Addresses, peer_route: bool) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet;
-    message.header.prefix_len = 32;
-    message.header.index = index;
-    let peer = addresses.peer.unwrap_or(addresses.local);
-    message.attributes.push(AddressAttribute::Local(addresses.local.into()));
-    message.attributes.push(AddressAttribute::Address(peer.into()));
+    let local = addresses.local;
+    let ends = Ends { local, peer: addresses.peer.unwrap_or(local) };
+    let mut message = ends.message(IfIndex(index));
     if !peer_route {
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
     }
@@ -113,29 +106,11 @@ async fn take_default_route(handle: &Handle, index: u32) {
     }
 }
 
-/// How many bytes each link has received in its life.
-pub(super) fn received() -> Result<BTreeMap<u32, u64>, LinkError> {
-    ask(async |handle| {
-        let mut received = BTreeMap::new();
-        let mut links = handle.link().get().execute();
-        while let Some(link) = links.try_next().await? {
-            let bytes = link.attributes.iter().find_map(|attribute| {
-                let LinkAttribute::Stats64(stats) = attribute else { return None };
-                Some(stats.rx_bytes)
-            });
-            received.extend(bytes.map(|bytes| (link.header.index, bytes)));
-        }
-        Ok(received)
-    })
-}
-
 /// Asks the kernel, and waits.
 fn ask<T>(question: impl AsyncFnOnce(Handle) -> Result<T, Error>) -> Result<T, LinkError> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(connection);
+        let (handle, _serving) = netlink::connect()?;
         Ok(question(handle).await?)
     })
 }
@@ -143,6 +118,7 @@ fn ask<T>(question: impl AsyncFnOnce(Handle) -> Result<T, Error>) -> Result<T, L
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::traffic;
     use crate::netlink::testing::{in_namespace, ip};
 
     const WAYS: Ways =
@@ -204,7 +180,7 @@ mod tests {
             let taken = rename(index, "cx2").unwrap_err();
             assert!(matches!(taken, LinkError::NameTaken(name) if name == "cx2"));
             rename(index, "cx7").unwrap();
-            assert!(received().unwrap().contains_key(&index));
+            assert!(traffic::read().unwrap().links.contains_key(&IfIndex(index)));
         });
     }
 }

@@ -28,42 +28,19 @@ pub(crate) use options::Options;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event};
 use crate::core::failure::{Failure, FailureKind};
+use crate::engines::{Request, Requests};
 use crate::node::{Node, NodeId};
 
 /// The engine that makes calls by itself. They end with it.
-pub(crate) struct Engine(mpsc::UnboundedSender<Request>);
+pub(crate) type Engine = Requests<Options>;
 
-/// What the engine is asked for.
-enum Request {
-    Order(Order),
-    Configure(Options),
-}
-
-impl Engine {
-    /// An engine, and its work: that goes on until the engine is dropped and all calls have ended.
-    pub(crate) fn new(
-        options: Options,
-        events: mpsc::Sender<Event>,
-    ) -> (Self, impl Future<Output = ()>) {
-        // Unbounded because the loop may not wait; each order answers an event of a bounded queue.
-        let (requests_in, requests) = mpsc::unbounded_channel();
-        (Engine(requests_in), keep(Keeper::new(options, events), requests))
-    }
-
-    /// Has an order carried out. Those about calls of others are nothing to it.
-    pub(crate) fn order(&self, order: Order) {
-        self.ask(Request::Order(order));
-    }
-
-    /// Has later dials go by these options.
-    pub(crate) fn configure(&self, options: Options) {
-        self.ask(Request::Configure(options));
-    }
-
-    /// Its work ends before it only when that fails, which ends the daemon.
-    fn ask(&self, request: Request) {
-        let _ = self.0.send(request);
-    }
+/// An engine, and its work: that goes on until the engine is dropped and all calls have ended.
+pub(crate) fn engine(
+    options: Options,
+    events: mpsc::Sender<Event>,
+) -> (Engine, impl Future<Output = ()>) {
+    let (engine, requests) = Requests::channel();
+    (engine, keep(Keeper::new(options, events), requests))
 }
 
 /// Whether the kernel has what this engine needs of it beside `/dev/ppp`.
@@ -74,7 +51,7 @@ pub(crate) fn is_in_kernel() -> std::io::Result<()> {
     Ok(super::sys::call_socket().map(drop)?)
 }
 
-async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<Options>>) {
     let mut asked_for_more = true;
     while asked_for_more || !keeper.calls.is_empty() {
         tokio::select! {
@@ -122,7 +99,7 @@ impl Keeper {
         }
     }
 
-    async fn take(&mut self, request: Request) {
+    async fn take(&mut self, request: Request<Options>) {
         match request {
             Request::Order(order) => self.obey(order).await,
             Request::Configure(options) => self.options = Arc::new(options),
@@ -155,7 +132,7 @@ impl Keeper {
             events: self.events.clone(),
             threads: self.threads.clone(),
             wish,
-            received: self.echo.follow(),
+            carried: self.echo.follow(),
         }));
     }
 

@@ -13,4 +13,4 @@ pub(super) use negotiation::{Judgement, Options};
 pub(super) use negotiation::{Manner, Negotiation, Output};
 #[cfg(test)]
 pub(super) use option::{Opt, parse_options};
-pub(super) use packet::{Code, Packet, Protocol, frame, split_frame};
+pub(super) use packet::{Code, Packet, Protocol, frame, packet_bytes, split_frame, split_packet};

@@ -141,19 +141,29 @@ impl Packet {
 
     /// Reads a packet; what stands behind its length is padding. `None` where the length is wrong.
     pub(in crate::pptp) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let (code, id, length) = (reader.u8()?, reader.u8()?, reader.u16()?);
-        let data = reader.take(usize::from(length).checked_sub(4)?)?;
+        let (code, id, data) = split_packet(bytes)?;
         Some(Packet { code: Code::of(code), id, data: data.to_vec() })
     }
 
     /// The packet as it is sent.
     pub(in crate::pptp) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.code.number(), self.id];
-        bytes.extend(u16::try_from(self.data.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
-        bytes.extend(&self.data);
-        bytes
+        packet_bytes(self.code.number(), self.id, &self.data)
     }
+}
+
+/// Code, id and data of a packet of LCP, CHAP, CCP or IPCP (RFC 1661 section 5, RFC 1994 section 4).
+pub(in crate::pptp) fn split_packet(bytes: &[u8]) -> Option<(u8, u8, &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let (code, id, length) = (reader.u8()?, reader.u8()?, reader.u16()?);
+    Some((code, id, reader.take(usize::from(length).checked_sub(4)?)?))
+}
+
+/// Such a packet as it is sent.
+pub(in crate::pptp) fn packet_bytes(code: u8, id: u8, data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![code, id];
+    bytes.extend(u16::try_from(data.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
+    bytes.extend(data);
+    bytes
 }
 
 #[cfg(test)]

@@ -554,5 +554,5 @@ fn a_call_shows_no_secret() {
     let world = comes_up(dial(Ways::default()), true);
     let shown = format!("{:?}", world.call);
     assert!(!shown.contains("\"secret\""), "{shown}");
-    assert!(shown.contains("Password(…)") && shown.contains("StartKey(…)"), "{shown}");
+    assert!(shown.contains("Secret(…)") && shown.contains("StartKey(…)"), "{shown}");
 }

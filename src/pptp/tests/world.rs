@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::kernel::Unit;
 use super::server::{Sent, Server, Ways};
 use crate::core::time::Monotonic;
+use crate::node::Secret;
 use crate::pptp::ppp::{Protocol, frame, split_frame};
 use crate::pptp::{
-    Addresses, Call, Dice, Encryption, Ending, Event, KernelOrder, Order, Password, Phase, Settings,
+    Addresses, Call, Dice, Encryption, Ending, Event, KernelOrder, Order, Phase, Settings,
 };
 
 /// What the way of GRE does to packets.
@@ -39,7 +40,7 @@ pub(super) fn settings() -> Settings {
         server: Ipv4Addr::new(192, 0, 2, 1),
         own_call_id: 4711,
         login: "user".to_owned(),
-        password: Password::new("secret"),
+        password: Secret::parse("secret").unwrap(),
         encryption: Encryption::Required { stateful: false, short_key: false },
         mtu: 1400,
         mru: 1400,
