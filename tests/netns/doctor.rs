@@ -235,7 +235,9 @@ fn the_older_watchdog_that_runs_is_named_with_the_way_to_end_it() {
     let mut command = host.gateway.namespace.command("/usr/bin/python3");
     command.args(["watchdog.py", "--interval", "30"]).current_dir(script.parent().unwrap());
     let mut older = Running(command.stdout(Stdio::piped()).spawn().unwrap());
-    older.0.stdout.take().unwrap().read_exact(&mut [0; 4]).unwrap();
+    // Held open: the rest of the line may be written later.
+    let mut said = older.0.stdout.take().unwrap();
+    said.read_exact(&mut [0; 4]).unwrap();
     let finding = host.finding("older_manager");
     assert_eq!(finding.verdict, Verdict::Failed);
     let pid = older.0.id();
