@@ -221,3 +221,19 @@ fn done(at: String, effect: Effect) -> Option<Said<'static>> {
     };
     Some(Said::Ordered { at, text })
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::*;
+    use crate::fuzz::{fuzz, is_shown_safely};
+
+    #[test]
+    fn a_recording_is_replayed_or_refused_with_words_whatever_it_is() {
+        fuzz("tests/golden", |recording| {
+            let mut told = Vec::new();
+            if let Err(error) = replay(recording, &mut told, false) {
+                is_shown_safely(&error.to_string());
+            }
+        });
+    }
+}

@@ -207,4 +207,12 @@ mod tests {
         stage.wait(Duration::from_secs(60));
         assert_eq!(stage.state(), "stopping");
     }
+
+    #[test]
+    fn a_deadline_that_is_due_again_at_once_waits_for_the_next_turn() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.configure(|policy| policy.stop_grace = Duration::ZERO);
+        stage.ask(Ask::Stop);
+        assert_eq!(stage.state(), "stopping");
+    }
 }

@@ -270,9 +270,9 @@ impl Core {
     }
 
     fn serve_deadlines(&mut self, turn: &mut Turn) {
-        let mut before = Vec::new();
-        while let Some(id) = self.timers.take_due(turn.at()) {
-            before.push((id, self.server_of(id)));
+        let due = self.timers.take_due(turn.at());
+        let before: Vec<_> = due.iter().map(|&id| (id, self.server_of(id))).collect();
+        for id in due {
             self.expire(id, turn);
         }
         self.follow_servers_of(before, turn);

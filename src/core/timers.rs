@@ -32,12 +32,16 @@ impl Timers {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// Takes the earliest node whose deadline has come.
-    pub(super) fn take_due(&mut self, now: Monotonic) -> Option<NodeId> {
-        let (at, id) = *self.order.first()?;
-        (at <= now).then(|| {
+    /// Takes the nodes whose deadline has come, the earliest first; each once, so that serving them
+    /// ends whatever deadlines they are given meanwhile.
+    pub(super) fn take_due(&mut self, now: Monotonic) -> Vec<NodeId> {
+        let mut due = Vec::new();
+        while let Some((at, id)) = self.order.first().copied()
+            && at <= now
+        {
             self.set(id, None);
-            id
-        })
+            due.push(id);
+        }
+        due
     }
 }
