@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::call::{Call, Run, Sought, Standing};
+use super::change::Way;
 use super::effect::Order;
 use super::event::{CallId, FoundCall, Pid};
 use super::failure::{Failure, FailureKind};
@@ -159,6 +160,9 @@ impl Core {
             Phase::Stopping(stopping) => stopping.ended(failure),
         };
         tunnel.tell_fall(id, &reason, turn);
+        if tunnel.link().is_some() {
+            turn.way(Way::Unlinked { node: id, call: call_id });
+        }
         tunnel.phase = Phase::Resting(Rest::Waiting);
         if let Some(failure) = failure {
             self.failed(id, failure, began, turn);
@@ -220,7 +224,7 @@ mod tests {
     use crate::core::State;
     use crate::core::event::{Ask, Event};
     use crate::core::policy::Policy;
-    use crate::core::stage::{Stage, candidate};
+    use crate::core::stage::{NODE, Stage, candidate};
     use crate::node::Mppe;
 
     /// An up tunnel whose link goes, and whose pppd ends by the daemon's signal only.
@@ -235,6 +239,20 @@ mod tests {
         }
         stage.exit(FailureKind::Hangup);
         stage.last_error()
+    }
+
+    #[test]
+    fn the_ways_of_a_call_that_had_a_link_hear_that_it_is_over() {
+        let mut stage = Stage::in_state(State::Up);
+        let call = stage.call;
+        stage.ways.clear();
+        stage.exit(FailureKind::Hangup);
+        assert_eq!(stage.ways, [Way::Unlinked { node: NODE, call }]);
+        stage.ways.clear();
+        let mut without = Stage::in_state(State::Dialing);
+        without.ways.clear();
+        without.exit(FailureKind::Unreachable);
+        assert_eq!(without.ways, []);
     }
 
     #[test]

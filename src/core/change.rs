@@ -83,6 +83,13 @@ pub enum Way {
         /// Its link.
         index: IfIndex,
     },
+    /// A call that had a link is over.
+    Unlinked {
+        /// Whose call.
+        node: NodeId,
+        /// Which call.
+        call: CallId,
+    },
     /// The server gives our end an address that the host has to reach elsewhere; the call is being
     /// hung up.
     Refused {

@@ -94,6 +94,16 @@ impl Wanted {
         }
         true
     }
+
+    /// A call is over, and its link with it. Whether anything was kept of it.
+    fn ended(&mut self, node: NodeId, call: CallId) -> bool {
+        let is_its = self.links.get(&node).is_some_and(|(_, last)| *last == call);
+        if is_its {
+            self.links.remove(&node);
+            self.refused.remove(&node);
+        }
+        is_its
+    }
 }
 
 /// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
@@ -167,6 +177,9 @@ impl Router {
             Way::AllTold => self.0.send_modify(|wanted| wanted.all_told = true),
             Way::Linked { node, call, index } => {
                 self.0.send_modify(|wanted| _ = wanted.links.insert(node, (index, call)));
+            }
+            Way::Unlinked { node, call } => {
+                self.0.send_if_modified(|wanted| wanted.ended(node, call));
             }
             Way::Refused { node, index, local } => {
                 self.0.send_modify(|wanted| _ = wanted.refused.insert(node, (index, local)));
@@ -288,5 +301,25 @@ impl Problems {
         if self.failures.is_empty() && std::mem::take(&mut self.told) {
             tracing::info!("Routes of tunnels are as wanted again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_calls_that_are_over_nothing_is_kept() {
+        let (router, _task) = Router::new(&config::Routing::default());
+        let (node, index) = (NodeId(2), IfIndex(7));
+        let [old, new] = [1, 2].map(CallId::Dialled);
+        router.follow_way(&Way::Linked { node, call: old, index });
+        router.follow_way(&Way::Refused { node, index, local: [10, 9, 0, 2].into() });
+        router.follow_way(&Way::Unlinked { node, call: old });
+        assert!(router.0.borrow().links.is_empty() && router.0.borrow().refused.is_empty());
+        // The next call has taken the link before the last one was over.
+        router.follow_way(&Way::Linked { node, call: new, index });
+        router.follow_way(&Way::Unlinked { node, call: old });
+        assert_eq!(router.0.borrow().links.get(&node), Some(&(index, new)));
     }
 }
