@@ -36,7 +36,7 @@ impl Host {
         for (name, program) in [("connexad", CONNEXAD), ("connexactl", CONNEXACTL)] {
             symlink(program, gateway.path("bin").join(name)).unwrap();
         }
-        gateway.nodes(3);
+        gateway.nodes(1);
         gateway.configure(
             "database.path = \"/var/lib/connexa.db\"
             control.socket = \"/run/connexa/connexad.sock\"
@@ -54,9 +54,12 @@ impl Host {
         let daemon = host.command("exec connexad").stderr(log).stdout(Stdio::null()).spawn();
         host.daemon = Some(Running(daemon.unwrap()));
         host.wait(1, "up");
-        host.wait(2, "up");
-        host.wait(3, "up");
-        // Only now: a link that comes and goes at once would lend its name to another's.
+        // One after the other: pppN is of node N + 1 then, whatever is stopped and dialled again.
+        for id in [2, 3] {
+            host.gateway.server(&format!("10.9.0.{id}"), &json!({}));
+            host.add(id);
+            host.wait(id, "up");
+        }
         host.gateway.server("10.9.0.4", &json!({ "password": "another" }));
         host.add(4);
         host.wait(4, "quarantined");

@@ -22,10 +22,11 @@ good=$(tunnel 2)
 
 explained=/run/lab-explained
 
-# has_both ID CAUSE REMEDY: one command shows words of both; while a call is under way it can't know
+# has_both ID STATE CAUSE REMEDY: one command shows words of both; while a call is under way it can't know
 has_both() {
   connexactl explain "$1" | tee "$explained.now"
-  grep -q '  why: ' "$explained.now" && grep -qF -- "$2" "$explained.now" && grep -qF -- "$3" "$explained.now"
+  grep -qF -- "is in state $2 " "$explained.now" && grep -q '  why: ' "$explained.now" &&
+    grep -qF -- "$3" "$explained.now" && grep -qF -- "$4" "$explained.now"
 }
 
 explain() {
@@ -34,17 +35,17 @@ explain() {
 }
 
 # In the order in which they are known.
-explain 6 'is not an IPv4 address' 'connexactl node set 6 --ip'
-explain 7 'stopped by the operator' 'connexactl start 7'
-explain 4 "the server can't be reached" 'the address in the node'
-explain 5 'GRE (IP protocol 47) is blocked on the way' 'let GRE (IP protocol 47) through'
+explain 6 invalid 'is not an IPv4 address' 'connexactl node set 6 --ip'
+explain 7 stopped 'stopped by the operator' 'connexactl start 7'
+explain 4 backoff "the server can't be reached" 'the address in the node'
+explain 5 backoff 'GRE (IP protocol 47) is blocked on the way' 'let GRE (IP protocol 47) through'
 wait_for 60 "quarantine is for the refused login" node_is 3 quarantined auth_refused
 expect_equal "dials before quarantine" 2 "$(of_node 3 .attempts)"
-explain 3 'the server refused login or password' 'correct login and password'
+explain 3 quarantined 'the server refused login or password' 'correct login and password'
 
 mv /dev/ppp /dev/ppp.away
 node 8 10.9.0.2 last secret4 speed_ok
-explain 8 "kernel has no PPP" 'modprobe ppp_generic'
+explain 8 waiting "kernel has no PPP" 'modprobe ppp_generic'
 mv /dev/ppp.away /dev/ppp
 cat "$explained".[3-8] >"$explained"
 
