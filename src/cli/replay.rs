@@ -61,7 +61,7 @@ pub enum ReplayError {
         /// The line, from 1.
         number: usize,
         /// What is wrong with it.
-        problem: serde_json::Error,
+        problem: String,
     },
 }
 
@@ -138,11 +138,15 @@ pub fn replay(recording: impl BufRead, out: impl Write, as_json: bool) -> Result
             }
             Ok(Line::Started { .. }) => return Err(ReplayError::NoStart),
             Err(problem) if problem.is_eof() && lines.peek().is_none() => cut = true,
-            Err(problem) => return Err(ReplayError::Garbled { number, problem }),
+            Err(problem) => return Err(garbled(number, &problem)),
         }
     }
     let end = Said::End { inputs: replay.inputs, up: replay.core.up_count(), cut };
     Ok(written(paper.say(&end).and_then(|()| paper.out.flush()))?)
+}
+
+fn garbled(number: usize, problem: &serde_json::Error) -> ReplayError {
+    ReplayError::Garbled { number, problem: printable(&problem.to_string()) }
 }
 
 /// What every first line has, whatever else its format says.
@@ -170,6 +174,7 @@ impl Replay {
             if is_cut(&problem) { ReplayError::CutStart } else { ReplayError::NoStart }
         })?;
         let Start { format, version } = head.started;
+        let version = printable(&version);
         match format {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(theirs) => return Err(ReplayError::OtherFormat { theirs, version }),
@@ -180,7 +185,7 @@ impl Replay {
                 Ok(Replay { core: Core::new(*policy), states: BTreeMap::new(), inputs: 0 })
             }
             Ok(Line::Input(_)) => Err(ReplayError::NoStart),
-            Err(problem) => Err(ReplayError::Garbled { number: 1, problem }),
+            Err(problem) => Err(garbled(1, &problem)),
         }
     }
 

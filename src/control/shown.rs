@@ -151,9 +151,13 @@ pub(crate) fn kernel(hearing: Hearing, heard_at: Option<Wall>) -> api::Kernel {
     }
 }
 
+/// 9999-12-31T23:59:59.999Z: RFC 3339 writes no year of five digits.
+const LAST: u64 = 253_402_300_799_999;
+
 /// A moment as RFC 3339 writes it, in UTC with milliseconds.
 pub(crate) fn rfc3339(at: Wall) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.0)).to_string()
+    let at = Duration::from_millis(at.0.min(LAST));
+    humantime::format_rfc3339_millis(UNIX_EPOCH + at).to_string()
 }
 
 /// Until a coming moment, in whole seconds, rounded up.
@@ -212,5 +216,11 @@ mod tests {
     #[test]
     fn moments_are_as_they_were_recorded() {
         assert_eq!(shown(2 * YEAR).since, "1971-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_moment_beyond_the_years_that_can_be_written_is_the_last_of_them() {
+        let last = "9999-12-31T23:59:59.999Z";
+        assert_eq!([LAST, LAST + 1, u64::MAX].map(|at| rfc3339(Wall(at))), [last; 3]);
     }
 }
