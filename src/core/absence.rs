@@ -54,7 +54,10 @@ impl Core {
         }
         match &mut tunnel.away {
             Some(away) => away.then = then,
-            None => tunnel.away = Some(Away { leaves_at, then }),
+            None => {
+                tunnel.away = Some(Away { leaves_at, then });
+                self.away.insert(id);
+            }
         }
         self.note(id, turn);
     }
@@ -63,6 +66,7 @@ impl Core {
     pub(super) fn part(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         if let Some(Away { then, .. }) = tunnel.away.take() {
+            self.away.remove(&id);
             let rank = tunnel.rank;
             self.want(id, then, rank, turn);
         }
@@ -72,8 +76,7 @@ impl Core {
     pub(super) fn time_absences_anew(&mut self, turn: &Turn) {
         let is_readable = self.known.database_problem.is_none();
         let leaves_at = is_readable.then(|| turn.at() + self.policy.absence_grace);
-        let away: Vec<NodeId> = self.away().collect();
-        for id in away {
+        for id in self.away.clone() {
             if let Some(away) = self.tunnels.get_mut(&id).and_then(|tunnel| tunnel.away.as_mut()) {
                 away.leaves_at = leaves_at;
             }
@@ -81,14 +84,10 @@ impl Core {
         }
     }
 
-    fn away(&self) -> impl Iterator<Item = NodeId> {
-        self.tunnels.iter().filter(|(_, tunnel)| tunnel.is_away()).map(|(id, _)| *id)
-    }
-
     /// Nodes whose tunnel or dial goes on while their row is away.
     pub(super) fn kept_while_away(&self) -> BTreeSet<NodeId> {
-        let is_kept = |id: &NodeId| self.tunnels.get(id).is_some_and(Tunnel::is_calling);
-        self.away().filter(is_kept).collect()
+        let is_kept = |id: &&NodeId| self.tunnels.get(id).is_some_and(Tunnel::is_calling);
+        self.away.iter().filter(is_kept).copied().collect()
     }
 
     /// Tells which tunnels are kept from now on while their rows are away, and which of those that

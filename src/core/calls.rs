@@ -213,7 +213,8 @@ impl Core {
         retries.told = told;
         tunnel.phase = Phase::Resting(Rest::Backoff { until: turn.at() + wait });
         let attempt = retries.attempts + 1;
-        turn.tell(Notice::Retrying { node: id, wait, attempt, failure, repeated });
+        let away = tunnel.is_away();
+        turn.tell(Notice::Retrying { node: id, wait, attempt, failure, repeated, away });
     }
 }
 

@@ -136,7 +136,7 @@ impl Core {
         let tunnel =
             self.tunnels.entry(id).or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now));
         let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
-        let was_away = tunnel.away.take().is_some();
+        let was_away = tunnel.away.take().is_some() && self.away.remove(&id);
         if tunnel.want == want {
             if moved || was_away {
                 self.note(id, turn);

@@ -73,6 +73,8 @@ pub struct Core {
     tunnels: BTreeMap<NodeId, Tunnel>,
     calls: BTreeMap<CallId, NodeId>,
     up: BTreeSet<NodeId>,
+    /// Those whose rows are away.
+    away: BTreeSet<NodeId>,
     links: Links,
     pool: Pool,
     dialing: Dialing,
@@ -159,6 +161,7 @@ impl Core {
             tunnels: BTreeMap::new(),
             calls: BTreeMap::new(),
             up: BTreeSet::new(),
+            away: BTreeSet::new(),
             links: Links::default(),
             // Without a limit: the first read of the database tells it.
             pool: Pool::new(0),

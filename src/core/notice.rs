@@ -130,6 +130,8 @@ pub enum Notice {
         failure: Failure,
         /// The same was told before.
         repeated: bool,
+        /// Its row is away: there is no try before it is back.
+        away: bool,
     },
     /// Probes are lost through a tunnel that is left as it is.
     ProbesLost {

@@ -228,7 +228,8 @@ impl Outage {
     }
 
     fn open_window(&mut self, from: Monotonic) {
-        self.phase = Phase::Window { ends: from + self.policy.interval.saturating_mul(self.factor) };
+        self.phase =
+            Phase::Window { ends: from + self.policy.interval.saturating_mul(self.factor) };
     }
 
     fn close_window(&mut self, at: Monotonic) -> Verdict {

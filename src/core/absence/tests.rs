@@ -91,6 +91,13 @@ fn nothing_is_dialled_for_a_row_that_is_away() {
 }
 
 #[test]
+fn a_call_that_ends_while_its_row_is_away_is_not_said_to_be_retried_at_a_time() {
+    let mut stage = away();
+    stage.exit(FailureKind::Hangup);
+    assert!(stage.was_told("Node 1: retrying when its row is back: "), "{:?}", stage.told);
+}
+
+#[test]
 fn a_row_that_is_back_is_dialled_when_its_call_has_ended_meanwhile() {
     let mut stage = away();
     stage.exit(FailureKind::Hangup);

@@ -69,12 +69,13 @@ impl fmt::Display for Notice {
                     in_brackets(*pid)
                 )
             }
-            Notice::Retrying { node, wait, attempt, failure, .. } => {
-                write!(
-                    f,
-                    "Node {node}: retrying in {}s (attempt {attempt}): {failure}",
-                    seconds(*wait)
-                )?;
+            Notice::Retrying { node, wait, attempt, failure, away, .. } => {
+                if *away {
+                    write!(f, "Node {node}: retrying when its row is back: {failure}")?;
+                } else {
+                    let wait = seconds(*wait);
+                    write!(f, "Node {node}: retrying in {wait}s (attempt {attempt}): {failure}")?;
+                }
                 // The rest is weather: it is dialled again, and the remedy stands in its own field.
                 if failure.kind.needs_a_person() {
                     write!(f, "; {}", failure.kind.remedy())?;
