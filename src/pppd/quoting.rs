@@ -46,6 +46,10 @@ pub(super) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
         }
     }
     words.extend(word);
+    // As C sees it, a word ends at its first NUL.
+    for word in &mut words {
+        word.truncate(word.iter().position(|&byte| byte == 0).unwrap_or(word.len()));
+    }
     quoted.is_none().then_some(words)
 }
 
