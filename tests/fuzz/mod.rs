@@ -130,20 +130,27 @@ fn processor_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
 }
 
-/// Lets `look` judge the texts of a folder as they are, and then changed. It fails by a panic, and by
-/// taking too long.
+/// Lets `look` judge the texts of a folder as they are, and then changed.
+///
+/// # Panics
+/// As [`fuzz_texts`].
+pub(crate) fn fuzz(folder: &str, look: impl Fn(&[u8])) {
+    fuzz_texts(folder, seeds(folder), look);
+}
+
+/// Lets `look` judge these texts as they are, and then changed. It fails by a panic, and by taking too
+/// long.
 ///
 /// # Panics
 /// With the smallest text that was found to break it, which is then kept below `target/fuzz`.
 #[allow(clippy::print_stdout, reason = "what it has done is worth a line to who runs it alone")]
-pub(crate) fn fuzz(folder: &str, look: impl Fn(&[u8])) {
+pub(crate) fn fuzz_texts(name: &str, seeds: Vec<Vec<u8>>, look: impl Fn(&[u8])) {
     let judge = |text: &[u8]| {
         let begun = processor_time();
         look(text);
         let took = processor_time() - begun;
         assert!(took < LONGEST, "it took {took:?}");
     };
-    let seeds = seeds(folder);
     seeds.iter().for_each(|text| judge(text));
     let texts =
         (select(seeds.clone()), vec(Change::any(seeds), 0..16)).prop_map(|(mut text, changes)| {
@@ -171,9 +178,9 @@ pub(crate) fn fuzz(folder: &str, look: impl Fn(&[u8])) {
         match ended {
             Ok(()) => {}
             Err(TestError::Fail(why, text)) => {
-                let kept = keep(folder, &text);
+                let kept = keep(name, &text);
                 let shown = text.escape_ascii();
-                panic!("{why}\n{shown}\nkept as {}, for {folder}", kept.display());
+                panic!("{why}\n{shown}\nkept as {}, for {name}", kept.display());
             }
             Err(TestError::Abort(why)) => panic!("{why}"),
         }
@@ -181,13 +188,13 @@ pub(crate) fn fuzz(folder: &str, look: impl Fn(&[u8])) {
             break;
         }
     }
-    println!("fuzz: {} texts like those of {folder} broke nothing", judged.get());
+    println!("fuzz: {} texts like those of {name} broke nothing", judged.get());
 }
 
-fn keep(folder: &str, text: &[u8]) -> PathBuf {
+fn keep(name: &str, text: &[u8]) -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
     fs::create_dir_all(&place).unwrap();
-    let kept = place.join(folder.replace('/', "-"));
+    let kept = place.join(name.replace(['/', ' '], "-"));
     fs::write(&kept, text).unwrap();
     kept
 }

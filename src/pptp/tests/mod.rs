@@ -5,6 +5,7 @@
     reason = "the server and the kernel have no more ways than these"
 )]
 
+mod fuzz;
 mod kernel;
 mod server;
 mod world;

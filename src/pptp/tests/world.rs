@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::fuzz::Transcript;
 use super::kernel::Unit;
 use super::server::{Sent, Server, Ways};
 use crate::core::time::Monotonic;
@@ -49,6 +50,12 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+pub(super) fn dice(seed: u64) -> Dice {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    Dice::new(bytes)
+}
+
 pub(super) struct World {
     pub(super) now: Monotonic,
     pub(super) call: Call,
@@ -68,14 +75,14 @@ pub(super) struct World {
     pub(super) data: Vec<bool>,
     /// Every order as it was carried out, by name, for the order of things.
     pub(super) done: Vec<String>,
+    /// What the call was told by its server.
+    pub(super) transcript: Transcript,
 }
 
 impl World {
     pub(super) fn new(settings: Settings, ways: Ways, line: Line, seed: u64) -> Self {
         let now = Monotonic(1_000);
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_be_bytes());
-        let (call, orders) = Call::new(settings, Dice::new(bytes), now);
+        let (call, orders) = Call::new(settings, dice(seed), now);
         let mut world = World {
             now,
             call,
@@ -93,6 +100,7 @@ impl World {
             ended: None,
             data: Vec::new(),
             done: Vec::new(),
+            transcript: Transcript::default(),
         };
         world.carry_out();
         world
@@ -168,6 +176,7 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, event: Event<'_>) {
+        self.transcript.add(&event);
         let orders = self.call.handle(event, self.now);
         self.orders.extend(orders);
         self.carry_out();
