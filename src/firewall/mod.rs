@@ -203,12 +203,12 @@ async fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
     let InTheWay { nft, iptables } = in_the_way(&now.of_others(), wish);
     let missing: Vec<Place> = nft.into_iter().filter(|place| !places.contains(place)).collect();
     if !missing.is_empty() {
-        let scope = wish.scope.clone();
-        return Err(FirewallError::Foreign { missing, named: places, scope });
+        let wish = wish.clone();
+        return Err(FirewallError::Foreign { missing, named: places, wish });
     }
     if places.is_empty() && !iptables.is_empty() {
-        let (places, scope) = (iptables, wish.scope.clone());
-        return Err(FirewallError::OfIptables { places, scope });
+        let (places, wish) = (iptables, wish.clone());
+        return Err(FirewallError::OfIptables { places, wish });
     }
     if script.is_empty() {
         return Ok(Done::NotNeeded);
@@ -224,8 +224,8 @@ fn nft_script(now: &Ruleset, wish: &Wish, places: &[Place]) -> Result<String, Fi
         let chain = now.chains.iter().find(|chain| self::place(chain) == *place);
         let chain = chain.ok_or_else(|| FirewallError::NoSuchChain(place.clone()))?;
         if chain.by == Filter::Iptables {
-            let (places, scope) = (vec![place.clone()], wish.scope.clone());
-            return Err(FirewallError::OfIptables { places, scope });
+            let (places, wish) = (vec![place.clone()], wish.clone());
+            return Err(FirewallError::OfIptables { places, wish });
         }
         let Some((hook, _)) = chain.base else {
             return Err(FirewallError::NoSuchChain(place.clone()));

@@ -104,6 +104,19 @@ pub(crate) struct Wish {
     pub conntrack_helper: bool,
 }
 
+/// As arguments of `connexactl firewall apply`, with a blank before each.
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.clamp_mss {
+            f.write_str(" --clamp-mss")?;
+        }
+        if self.conntrack_helper {
+            f.write_str(" --conntrack-helper")?;
+        }
+        self.scope.fmt(f)
+    }
+}
+
 impl Wish {
     /// The mark of its rules.
     pub(super) fn mark(&self) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Place;
-use super::rules::Scope;
+use super::rules::Wish;
 use crate::command::{self, CommandError};
 
 /// Which packet filter.
@@ -88,26 +88,26 @@ pub enum FirewallError {
     #[error(
         "{} PPTP, and only a rule in there lets it through; nothing was changed, run: {}",
         Drops(missing),
-        Remedy(missing, named, scope)
+        Remedy(missing, named, wish)
     )]
     Foreign {
         /// The chains.
         missing: Vec<Place>,
         /// Those that were named or have rules of ours.
         named: Vec<Place>,
-        /// Whom the rules are to be for.
-        scope: Scope,
+        /// What was asked for.
+        wish: Wish,
     },
     /// Chains that drop PPTP, or were named, are iptables'.
     #[error(
-        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables{scope}",
+        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables{wish}",
         Are(places)
     )]
     OfIptables {
         /// The chains.
         places: Vec<Place>,
-        /// Whom the rules are to be for.
-        scope: Scope,
+        /// What was asked for.
+        wish: Wish,
     },
     /// `--into` for iptables.
     #[error(
@@ -153,7 +153,7 @@ impl fmt::Display for Are<'_> {
     }
 }
 
-struct Remedy<'a>(&'a [Place], &'a [Place], &'a Scope);
+struct Remedy<'a>(&'a [Place], &'a [Place], &'a Wish);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

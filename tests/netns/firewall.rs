@@ -173,6 +173,14 @@ fn apply_refuses_with_the_command_that_would_do() {
 }
 
 #[test]
+fn the_command_that_would_do_does_all_that_was_asked_for() {
+    let host = Host::with(STRICT);
+    let (code, said) = host.told(&[&["apply", "--clamp-mss", "--server", "10.0.0.1"]]);
+    assert_eq!(code, 1);
+    assert!(said.contains("--into inet f input --clamp-mss --server 10.0.0.1"), "{said}");
+}
+
+#[test]
 fn after_apply_nothing_drops() {
     let host = Host::with(STRICT);
     host.done(&[&["apply"], &INTO]);
