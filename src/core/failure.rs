@@ -129,7 +129,7 @@ impl FailureKind {
                 reach: Reach::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
-                remedy: "set log.level to \"debug\", restart connexad and read pppd's lines of the node",
+                remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
             },
             FailureKind::Mppe => Facts {
                 name: "mppe",
@@ -255,7 +255,7 @@ impl FailureKind {
                 reach: Reach::Unclear,
                 answered: None,
                 needs_a_person: false,
-                remedy: "set log.level to \"debug\", restart connexad and read pppd's lines of the node",
+                remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
             },
         }
     }

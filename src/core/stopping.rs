@@ -144,7 +144,10 @@ impl Stopping {
     /// Its link was gone, and it had to be hung up for that.
     fn link_lost(&self) -> Failure {
         self.run.said.best().cloned().unwrap_or_else(|| {
-            Failure::new(FailureKind::LinkLost, "the link is gone, and pppd did not end by itself")
+            Failure::new(
+                FailureKind::LinkLost,
+                "the link is gone, and the call did not end by itself",
+            )
         })
     }
 }

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Rows handed over before SQLite waits for us: while it waits, its read lock is held.
 const ROWS_IN_HAND: usize = 1024;
 
+/// SQLite's cache of pages, in KiB as a negative number (`cache_size`, sqlite.org/pragma.html).
+const CACHED: &str = "-128";
+
 /// One read transaction: columns and rows of the same instant, and the lock is waited for once.
 pub(super) struct Look {
     pub(super) connection: SqliteConnection,
@@ -33,6 +36,8 @@ impl Look {
             .create_if_missing(false)
             .busy_timeout(PATIENCE)
             .row_buffer_size(ROWS_IN_HAND)
+            // Rows are read once, in order: pages that are kept would only cost memory.
+            .pragma("cache_size", CACHED)
             .thread_name(|_| "database".to_owned())
             .disable_statement_logging();
         let sqlite = |error: sqlx::Error| What::of_sqlite(&error);
