@@ -226,9 +226,9 @@ stage_run() {
   fi
   mkdir -p "$root/"{etc/supervisor,etc/systemd/journald.conf.d,srv/backend,var/log/supervisor}
   mkdir -p "$root/usr/local/"{bin,sbin}
-  mkdir "$run/claims" "$lab/claims"
+  mkdir "$run/claims" "$lab/claims" "$lab/upper"
   cp -a "$here/." "$lab/"
-  cp -a "$project/tests/bench" "$project/docs/operations.md" "$lab/"
+  cp -a "$project/tests/bench" "$project/README.md" "$project/docs/"*.md "$lab/"
   cp -a "$cache/ppp/etc/ppp" "$root/etc/"
   mkdir -p "$root/etc/ppp/peers"
   cp -a "$here/units" "$root/etc/systemd/system"
@@ -246,6 +246,7 @@ stage_run() {
     strip --strip-debug -o "$root/usr/local/$program" "$binaries/${program#*/}"
   done
   cp "$project/systemd/connexad.service" "$root/etc/systemd/system/"
+  stage_packages
   cp "$project/systemd/kernel-engine.conf" "$lab/"
 
   local out='/dev/vport*p1' result='/dev/vport*p2'
@@ -260,4 +261,15 @@ LAB_PLAY=$play
 LAB_TERMINAL=$terminal
 LAB_COLUMNS=$columns
 ENV
+}
+
+# Two packages, each made as by `make deb`, but of the programs under test and not packed: a release build takes minutes,
+# and packing them half a minute more. Only where a scenario installs one.
+stage_packages() {
+  local name played=()
+  for name in "${scenarios[@]/#/scenarios/}" $play; do played+=("$lab/$name.sh"); done
+  grep -qsx 'source /lab/package.sh' "${played[@]}" || return 0
+  "$here/need" dpkg-deb=dpkg strip=binutils
+  CONNEXA_BIN=$binaries COMPRESSION=none "$project/systemd/deb/build" "$lab/deb" >/dev/null
+  CONNEXA_BIN=$binaries COMPRESSION=none REVISION=2 "$project/systemd/deb/build" "$lab/deb/next" >/dev/null
 }

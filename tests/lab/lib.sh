@@ -277,6 +277,10 @@ begin() {
 
 reset() {
   local name
+  if [[ -e /run/lab-bare ]]; then
+    source /lab/package.sh
+    dressed_host &>/dev/null
+  fi
   systemctl disable --now connexa-backend 2>/dev/null
   systemctl stop connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
