@@ -91,6 +91,7 @@ install: compiler ## release programs, unit, pages of the manual, completions, a
 	@install -m 644 target/connexad.service $(units)/
 	@for file in $(figures); do install -D -m 644 docs/$${file##*/} $$file; done
 	@install -D -m 644 systemd/kernel-engine.conf $(examples)/kernel-engine.conf
+	@install -D -m 755 systemd/practice $(examples)/practice
 	@for page in $(pages); do install -D -m 644 docs/man/$${page##*/} $$page; done
 	@install -d $(dir $(bash) $(zsh) $(fish))
 	@target/release/connexactl completions bash >$(bash)
@@ -116,7 +117,7 @@ uninstall: ## takes programs, unit, pages and completions off this host; `connex
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl disable --now connexad.service || true; fi
 endif
-	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(examples)/kernel-engine.conf $(bash) $(zsh) $(fish) $(pages) $(figures)
+	@rm -f $(sbin)/connexad $(bin)/connexactl $(units)/connexad.service $(examples)/kernel-engine.conf $(examples)/practice $(bash) $(zsh) $(fish) $(pages) $(figures)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif

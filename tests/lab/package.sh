@@ -13,6 +13,10 @@ bare_host() {
       "Architecture: $(dpkg --print-architecture)" 'Maintainer: the lab' 'Description: unpacked here' ''
     : >"/var/lib/dpkg/info/$name.list"
   done >/var/lib/dpkg/status
+  # Folders that are there are others'.
+  dpkg-deb --contents /lab/deb/connexad_*.deb | sed -n 's|^d.* \./\(.*\)/$|/\1|p' | while read -r name; do
+    [[ ! -d $name ]] || echo "$name"
+  done >/var/lib/dpkg/info/libc6.list
   rm -f /usr/local/sbin/connexad /usr/local/bin/connexactl /etc/systemd/system/connexad.service
   rm -rf "${config_file%/*}" /var/lib/connexa /run/connexa
   # Empty, where a scenario before has had its database there.
