@@ -1,5 +1,5 @@
 //! How the programs end: which error has which exit code. The codes are shared by both programs,
-//! after `sysexits.h` where that has one; README.md has their table.
+//! after `sysexits.h` where that has one; docs/operations.md has their table.
 
 use std::fmt::Display;
 use std::io::ErrorKind;
