@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::process::is_want;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -63,6 +64,11 @@ fn failed<E: Into<Fault>>(verb: &'static str, path: &Path) -> impl FnOnce(E) -> 
 }
 
 impl FileError {
+    /// Whether it is for want of descriptors or memory, and so another time is better.
+    pub(crate) fn is_for_want(&self) -> bool {
+        matches!(&self.fault, Fault::Io { source } if is_want(source))
+    }
+
     /// The work on this file has failed by a fault of the program.
     pub(crate) fn of_a_panic(path: &Path, how: &dyn std::fmt::Display) -> Self {
         failed("write", path)(Fault::Own(how.to_string()))

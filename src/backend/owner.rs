@@ -48,12 +48,12 @@ pub(super) fn holders(proc: Proc, inodes: &BTreeSet<u32>) -> BTreeMap<u32, BTree
 
 /// What is known of a process; `None` when it is gone.
 pub(crate) fn of(proc: Proc, pid: Pid) -> Option<Owner> {
-    let parent = proc.parent(pid)?;
+    let parent = proc.parent(pid).ok()??;
     Some(Owner { pid, parent, command: command(proc, pid), service: Service::of(proc, pid) })
 }
 
 fn command(proc: Proc, pid: Pid) -> String {
-    let line = proc.command_line(pid);
+    let line = proc.command_line(pid).unwrap_or_default();
     let words: Vec<_> = line.iter().map(|word| String::from_utf8_lossy(word)).collect();
     one_line(&words.join(" "))
 }

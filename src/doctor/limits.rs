@@ -29,7 +29,7 @@ pub(super) fn check(tunnels: usize) -> Vec<Finding> {
 fn daemon() -> Option<Pid> {
     let proc = Proc::host();
     let mut pids = proc.pids().unwrap_or_default().into_iter();
-    pids.find(|pid| proc.name(*pid) == b"connexad" && proc.is_here(*pid))
+    pids.find(|pid| proc.name(*pid).is_ok_and(|name| name == b"connexad") && proc.is_here(*pid))
 }
 
 /// A finding for each limit that is too low, or one that there is room.

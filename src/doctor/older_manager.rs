@@ -30,7 +30,7 @@ pub(super) async fn check() -> Vec<Finding> {
 fn running(proc: Proc) -> Vec<(&'static str, Owner)> {
     let pids: Vec<Pid> = proc.pids().unwrap_or_default();
     let known = pids.into_iter().filter(|pid| proc.is_here(*pid)).filter_map(|pid| {
-        let what = what(&proc.command_line(pid), |file| proc.resolve(pid, file))?;
+        let what = what(&proc.command_line(pid).ok()?, |file| proc.resolve(pid, file).ok()?)?;
         Some((what, owner::of(proc, pid)?))
     });
     known.collect()

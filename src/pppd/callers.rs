@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +25,23 @@ pub(super) struct Caller {
 }
 
 /// The process as one that was started as `pppd call connexa-node-N` in our own network.
-pub(super) fn caller(pid: Pid) -> Option<Caller> {
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn caller(pid: Pid) -> io::Result<Option<Caller>> {
     let proc = Proc::host();
-    let node = called(&proc.command_line(pid))?;
-    let parent = proc.parent(pid)?;
-    (proc.has_our_rights(pid) && proc.is_here(pid)).then_some(Caller { pid, parent, node })
+    let Some(node) = called(&proc.command_line(pid)?) else { return Ok(None) };
+    let Some(parent) = proc.parent(pid)? else { return Ok(None) };
+    let is_ours = proc.has_our_rights(pid)? && proc.is_here(pid);
+    Ok(is_ours.then_some(Caller { pid, parent, node }))
 }
 
 /// Whether the process was started to call this node.
-pub(super) fn calls(pid: Pid, node: NodeId) -> bool {
-    called(&Proc::host().command_line(pid)) == Some(node)
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn calls(pid: Pid, node: NodeId) -> io::Result<bool> {
+    Ok(called(&Proc::host().command_line(pid)?) == Some(node))
 }
 
 /// The node that a command line calls: `pppd … call connexa-node-N …`.
@@ -58,41 +66,48 @@ pub(super) enum Runs {
 /// Whether the process runs the program, or one of its name or of the usual one. The name that a
 /// process goes by proves nothing, for it can choose it: what counts is the file that it runs, or
 /// that its interpreter does.
-pub(super) fn runs(pid: Pid, program: &Path, usual: &str) -> Runs {
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn runs(pid: Pid, program: &Path, usual: &str) -> io::Result<Runs> {
     let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let names = [program.file_name(), real.file_name(), Some(OsStr::new(usual))];
-    let mut files = script(pid, &names);
-    files.extend(executable(pid));
-    if files.iter().any(|file| *file == real || file == program) {
+    let mut files = script(pid, &names)?;
+    files.extend(executable(pid)?);
+    Ok(if files.iter().any(|file| *file == real || file == program) {
         Runs::Itself
     } else if files.iter().any(|file| names.contains(&file.file_name())) {
         Runs::Namesake
     } else {
         Runs::Other
-    }
+    })
 }
 
 /// The file that the process runs. It may be gone since, or another may have taken its place.
-fn executable(pid: Pid) -> Option<PathBuf> {
-    let file = Proc::host().program(pid);
+fn executable(pid: Pid) -> io::Result<Option<PathBuf>> {
+    let file = Proc::host().program(pid)?;
     let name = file.as_os_str().as_bytes();
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-    (!name.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(name)))
+    Ok((!name.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(name))))
 }
 
 /// The script that the process runs, as it is written and where that leads: the process goes by the
 /// script's name, and its command line begins with the interpreter, at most one option for that, and
 /// the script (execve(2)).
-fn script(pid: Pid, names: &[Option<&OsStr>]) -> Vec<PathBuf> {
-    let comm = Proc::host().name(pid);
+fn script(pid: Pid, names: &[Option<&OsStr>]) -> io::Result<Vec<PathBuf>> {
+    let proc = Proc::host();
+    let comm = proc.name(pid)?;
     let fits = |name: &OsStr| comm == name.as_bytes().get(..COMM).unwrap_or(name.as_bytes());
     if !names.iter().flatten().any(|name| fits(name)) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let words = Proc::host().command_line(pid);
-    let paths = words.iter().skip(1).take(2).map(|word| PathBuf::from(OsStr::from_bytes(word)));
-    let file = paths.filter_map(|path| Some([Proc::host().resolve(pid, &path)?, path])).next();
-    file.into_iter().flatten().collect()
+    for word in proc.command_line(pid)?.iter().skip(1).take(2) {
+        let path = PathBuf::from(OsStr::from_bytes(word));
+        if let Some(file) = proc.resolve(pid, &path)? {
+            return Ok(vec![file, path]);
+        }
+    }
+    Ok(Vec::new())
 }
 
 #[cfg(test)]
@@ -124,8 +139,9 @@ mod tests {
     #[test]
     fn this_very_process_is_known_by_its_file() {
         let (pid, exe) = (std::process::id(), std::env::current_exe().unwrap());
-        assert_eq!(runs(pid, &exe, "x"), Runs::Itself);
-        assert_eq!(runs(pid, &Path::new("/x").join(exe.file_name().unwrap()), "x"), Runs::Namesake);
-        assert_eq!(runs(pid, Path::new("/x/y"), "x"), Runs::Other);
+        let runs = |program: &Path| runs(pid, program, "x").unwrap();
+        assert_eq!(runs(&exe), Runs::Itself);
+        assert_eq!(runs(&Path::new("/x").join(exe.file_name().unwrap())), Runs::Namesake);
+        assert_eq!(runs(Path::new("/x/y")), Runs::Other);
     }
 }

@@ -119,8 +119,8 @@ impl Calls {
 
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
-        let Sighting { node, pid, interface, renamed, dialled, pidfd } = sighting;
-        let Some(pidfd) = pidfd else {
+        let Sighting { node, pid, interface, renamed, dialled, process } = sighting;
+        let Some(process) = process else {
             let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
             if interface.is_none() || held.interface == interface || held.node != node {
                 return None;
@@ -128,16 +128,7 @@ impl Calls {
             held.interface = interface;
             return held.tell(*call);
         };
-        let process = match Process::new(pidfd) {
-            Ok(process) => Arc::new(process),
-            Err(error) => {
-                tracing::error!(
-                    NODE_ID = node.0,
-                    "pppd {pid} of node {node} can't be taken over: {error}"
-                );
-                return None;
-            }
-        };
+        let process = Arc::new(process);
         let call = CallId::Found(self.found);
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone()));

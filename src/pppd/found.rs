@@ -15,8 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -29,7 +28,7 @@ use crate::atomic_file;
 use crate::config::Paths;
 use crate::core::event::{Dialled, Pid};
 use crate::node::NodeId;
-use crate::process::{Proc, lives, take_hold};
+use crate::process::{Proc, Process, lives, take_hold, there};
 
 /// A pid file holds a number and a name; more than this is none, in bytes.
 const LARGEST: u64 = 256;
@@ -48,7 +47,7 @@ pub(super) struct Sighting {
     /// What it was dialled with, where that is told.
     pub(super) dialled: Option<Dialled>,
     /// The process, unless it is one that is held already.
-    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) process: Option<Process>,
 }
 
 /// What a pid file says.
@@ -81,102 +80,117 @@ impl LookError {
     }
 }
 
-/// Looks for every pppd that runs for a node, whatever its pid file says.
+/// Looks for every pppd that runs for a node, whatever its pid file says. Call it within the runtime.
 ///
 /// # Errors
-/// When processes can't be listed: that would look as if none ran. Without the folder of pid files
-/// they are still found.
+/// When processes can't be listed, or not all that is asked of them can be read: that would look as
+/// if none ran. Without the folder of pid files they are still found.
 pub(super) fn first_look(paths: &Paths) -> Result<Vec<Sighting>, LookError> {
-    let mut sightings = by_files(paths, &BTreeSet::new());
-    let known = sightings.iter().map(|sighting| sighting.pid).collect();
-    sightings.extend(by_processes(&paths.pppd, &known)?);
-    Ok(complete(sightings, paths))
+    let failed = |error| LookError(format!("can't read /proc: {error}; mount it for connexad"));
+    let pids = Proc::host().pids().map_err(failed)?;
+    let look = || {
+        let mut sightings = by_files(paths, &BTreeSet::new())?;
+        let known = sightings.iter().map(|sighting| sighting.pid).collect();
+        sightings.extend(by_processes(pids, &paths.pppd, &known)?);
+        complete(sightings, paths)
+    };
+    look().map_err(|error| LookError(format!("can't look at processes: {error}")))
 }
 
 /// Looks for pppds that have written their pid files. `held` are the processes that are known
-/// already; they are not questioned again.
-pub(super) fn look(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
-    complete(by_files(paths, held), paths)
+/// already; they are not questioned again. Call it within the runtime.
+///
+/// # Errors
+/// When not all can be read, for want of descriptors or memory.
+pub(super) fn look(paths: &Paths, held: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
+    complete(by_files(paths, held)?, paths)
 }
 
-fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> Vec<Sighting> {
+fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
     let mut sightings = Vec::new();
-    for name in run_files(&paths.run_dir) {
+    for name in run_files(&paths.run_dir)? {
         let Some(node) = node_of(&name) else { continue };
-        let Some(PidFile { pid, interface, .. }) = read(&paths.run_dir.join(name)) else {
+        let Some(PidFile { pid, interface, .. }) = read(&paths.run_dir.join(name))? else {
             continue;
         };
-        let pidfd = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd) };
-        if pidfd.is_some() || held.contains(&pid) {
-            let theirs = |link: &String| is_of_another(paths, link, pid);
-            let renamed = interface.as_ref().is_some_and(theirs);
+        let process = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd)? };
+        if process.is_some() || held.contains(&pid) {
+            let renamed = match &interface {
+                Some(link) => is_of_another(paths, link, pid)?,
+                None => false,
+            };
             let interface = interface.filter(|_| !renamed);
-            sightings.push(Sighting { node, pid, interface, renamed, dialled: None, pidfd });
+            sightings.push(Sighting { node, pid, interface, renamed, dialled: None, process });
         }
     }
-    sightings
+    Ok(sightings)
 }
 
-fn run_files(run_dir: &Path) -> Vec<String> {
-    atomic_file::names(run_dir).unwrap_or_else(|error| {
-        tracing::warn!("the pid files of running pppds can't be looked for: {error}");
-        Vec::new()
-    })
+fn run_files(run_dir: &Path) -> io::Result<Vec<String>> {
+    match atomic_file::names(run_dir) {
+        Ok(names) => Ok(names),
+        Err(error) if error.is_for_want() => Err(io::Error::other(error)),
+        Err(error) => {
+            tracing::warn!("the pid files of running pppds can't be looked for: {error}");
+            Ok(Vec::new())
+        }
+    }
 }
 
-fn by_processes(pppd: &Path, known: &BTreeSet<Pid>) -> Result<Vec<Sighting>, LookError> {
-    let failed = |error| LookError(format!("can't read /proc: {error}; mount it for connexad"));
-    let pids = Proc::host().pids().map_err(failed)?;
-    let callers: Vec<Caller> = pids.into_iter().filter_map(callers::caller).collect();
+fn by_processes(pids: Vec<Pid>, pppd: &Path, known: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
+    let callers = pids.into_iter().filter_map(|pid| callers::caller(pid).transpose());
+    let callers: Vec<Caller> = callers.collect::<io::Result<_>>()?;
     let mut sightings = Vec::new();
     for Caller { pid, parent, node } in &callers {
         // What pppd has forked looks like it until it runs a program of its own.
-        let is_a_child = callers.iter().any(|caller| {
-            caller.pid == *parent && caller.node == *node && is_pppd(caller.pid, pppd)
-        });
+        let its_parent = callers.iter().find(|c| c.pid == *parent && c.node == *node);
+        let is_a_child = match its_parent {
+            Some(parent) => is_pppd(parent.pid, pppd)?,
+            None => false,
+        };
         if known.contains(pid) || is_a_child {
             continue;
         }
         // One of another place is only taken for the node's where the node's pid file names it.
-        let is_itself = callers::runs(*pid, pppd, "pppd") == Runs::Itself;
-        if is_itself && let Some(pidfd) = recognise(*pid, *node, pppd) {
-            let (node, pid, pidfd) = (*node, *pid, Some(pidfd));
+        let is_itself = callers::runs(*pid, pppd, "pppd")? == Runs::Itself;
+        if is_itself && let Some(process) = recognise(*pid, *node, pppd)? {
+            let (node, pid, process) = (*node, *pid, Some(process));
             let (interface, renamed, dialled) = (None, false, None);
-            sightings.push(Sighting { node, pid, interface, renamed, dialled, pidfd });
+            sightings.push(Sighting { node, pid, interface, renamed, dialled, process });
         }
     }
     Ok(sightings)
 }
 
 /// Adds what other files tell of those that are new.
-fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> Vec<Sighting> {
-    let new = |sighting: &&mut Sighting| sighting.pidfd.is_some();
-    let nameless = |s: &Sighting| s.pidfd.is_some() && s.interface.is_none() && !s.renamed;
+fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> io::Result<Vec<Sighting>> {
+    let new = |sighting: &&mut Sighting| sighting.process.is_some();
+    let nameless = |s: &Sighting| s.process.is_some() && s.interface.is_none() && !s.renamed;
     if sightings.iter().any(nameless) {
-        let links = links(&paths.run_dir);
+        let links = links(&paths.run_dir)?;
         for sighting in sightings.iter_mut().filter(|sighting| nameless(sighting)) {
             sighting.interface = links.get(&sighting.pid).map(|(_, link)| link.clone());
         }
     }
-    if sightings.iter().any(|s| s.pidfd.is_some()) {
-        let secrets = atomic_file::read(&paths.ppp_dir.join(secrets::FILE)).ok().flatten();
+    if sightings.iter().any(|s| s.process.is_some()) {
+        let secrets = there(atomic_file::read(&paths.ppp_dir.join(secrets::FILE)))?.flatten();
         let secrets = secrets.unwrap_or_default();
         for sighting in sightings.iter_mut().filter(new) {
-            sighting.dialled = dialled(paths, sighting.node, &secrets);
+            sighting.dialled = dialled(paths, sighting.node, &secrets)?;
         }
     }
-    sightings
+    Ok(sightings)
 }
 
 /// The links that `LINK.pid` files tell of, by process. A pppd that was killed leaves its file
 /// behind, so of two that name one process the newer counts.
-fn links(run_dir: &Path) -> BTreeMap<Pid, (SystemTime, String)> {
+fn links(run_dir: &Path) -> io::Result<BTreeMap<Pid, (SystemTime, String)>> {
     let mut links: BTreeMap<Pid, (SystemTime, String)> = BTreeMap::new();
-    for name in run_files(run_dir) {
+    for name in run_files(run_dir)? {
         let Some(link) = name.strip_suffix(".pid").filter(|_| node_of(&name).is_none()) else {
             continue;
         };
-        let Some(PidFile { pid, interface, written }) = read(&run_dir.join(&name)) else {
+        let Some(PidFile { pid, interface, written }) = read(&run_dir.join(&name))? else {
             continue;
         };
         // `ppp-LINKNAME.pid` is written under another link name that was given by hand.
@@ -192,88 +206,112 @@ fn links(run_dir: &Path) -> BTreeMap<Pid, (SystemTime, String)> {
             }
         }
     }
-    links
+    Ok(links)
 }
 
 /// Whether a link of this name is another pppd's by now. pppd writes `LINK.pid` when it names its
 /// link, whosever that name was before it was renamed. Pppds of other networks may write into the
 /// same folder, and any text may be left there: only a pppd that lives in our network, and whose
 /// own files give it no other link, can have a link of ours.
-fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> bool {
+fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> io::Result<bool> {
     let run_dir = &paths.run_dir;
-    let Some(other) = named(&run_dir.join(format!("{link}.pid"))) else { return false };
-    let lives_here = || {
-        take_hold(other).is_ok_and(|pidfd| {
-            is_pppd(other, &paths.pppd) && Proc::host().is_here(other) && lives(&pidfd)
-        })
-    };
-    other != pid && lives_here() && told_link(run_dir, other).as_deref() == Some(link)
+    let Some(other) = named(&run_dir.join(format!("{link}.pid")))? else { return Ok(false) };
+    if other == pid {
+        return Ok(false);
+    }
+    let Some(pidfd) = there(take_hold(other))? else { return Ok(false) };
+    let lives_here = is_pppd(other, &paths.pppd)? && Proc::host().is_here(other) && lives(&pidfd);
+    Ok(lives_here && told_link(run_dir, other)?.as_deref() == Some(link))
 }
 
 /// The link that its own files give to a pppd: that of its node, or else the newest that names it.
-fn told_link(run_dir: &Path, pid: Pid) -> Option<String> {
-    let of_its_node = || {
-        let Caller { node, .. } = callers::caller(pid)?;
-        let file = read(&run_dir.join(format!("ppp-{}.pid", node.peer_name())))?;
-        file.interface.filter(|_| file.pid == pid)
-    };
-    of_its_node().or_else(|| links(run_dir).remove(&pid).map(|(_, link)| link))
+fn told_link(run_dir: &Path, pid: Pid) -> io::Result<Option<String>> {
+    if let Some(Caller { node, .. }) = callers::caller(pid)?
+        && let Some(file) = read(&run_dir.join(format!("ppp-{}.pid", node.peer_name())))?
+        && file.pid == pid
+        && file.interface.is_some()
+    {
+        return Ok(file.interface);
+    }
+    Ok(links(run_dir)?.remove(&pid).map(|(_, link)| link))
 }
 
 /// What the node's files say that a call is dialled with.
-fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> Option<Dialled> {
-    let file = atomic_file::read(&paths.ppp_dir.join("peers").join(node.peer_name())).ok()??;
-    let dialled = peer_file::dialled(&String::from_utf8(file).ok()?)?;
-    let password = secrets::password(secrets, node, &dialled.login);
-    Some(Dialled { password, ..dialled })
+fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> io::Result<Option<Dialled>> {
+    let file = there(atomic_file::read(&paths.ppp_dir.join("peers").join(node.peer_name())))?;
+    let text = file.flatten().and_then(|file| String::from_utf8(file).ok());
+    let dialled = text.and_then(|text| peer_file::dialled(&text));
+    Ok(dialled.map(|dialled| {
+        let password = secrets::password(secrets, node, &dialled.login);
+        Dialled { password, ..dialled }
+    }))
 }
 
 /// The process that a pid file names.
-pub(super) fn named(path: &Path) -> Option<Pid> {
-    read(path).map(|file| file.pid)
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn named(path: &Path) -> io::Result<Option<Pid>> {
+    Ok(read(path)?.map(|file| file.pid))
 }
 
 /// The process that a pid file names, and its link, once it has one.
-pub(super) fn named_with_link(path: &Path) -> Option<(Pid, Option<String>)> {
-    read(path).map(|file| (file.pid, file.interface))
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn named_with_link(path: &Path) -> io::Result<Option<(Pid, Option<String>)>> {
+    Ok(read(path)?.map(|file| (file.pid, file.interface)))
 }
 
 /// Reads a pid file. pppd may be writing it just now: a line without its end does not count, and
 /// the rest of it will be told as a change.
-fn read(path: &Path) -> Option<PidFile> {
+fn read(path: &Path) -> io::Result<Option<PidFile>> {
+    let file = there(read_small(path))?.flatten();
+    Ok(file.and_then(|(text, written)| parse(&text, written)))
+}
+
+/// A small plain file, and when it was written.
+fn read_small(path: &Path) -> io::Result<Option<(String, SystemTime)>> {
     // Neither a link nor a fifo is pppd's.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).ok()?;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let metadata = file.metadata().ok()?;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > LARGEST {
-        return None;
+        return Ok(None);
     }
     let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text).ok()?;
+    file.take(LARGEST).read_to_string(&mut text)?;
+    Ok(Some((text, metadata.modified()?)))
+}
+
+fn parse(text: &str, written: SystemTime) -> Option<PidFile> {
     let (pid, rest) = text.split_once('\n')?;
     let interface = rest.split_once('\n').map(|(name, _)| name.trim());
     let interface = interface.filter(|name| !name.is_empty()).map(str::to_owned);
-    Some(PidFile { pid: pid.trim().parse().ok()?, interface, written: metadata.modified().ok()? })
+    Some(PidFile { pid: pid.trim().parse().ok()?, interface, written })
 }
 
 /// Takes hold of the process if it is the node's pppd.
-fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> Option<OwnedFd> {
-    let pidfd = take_hold(pid).ok()?;
-    let is_it = is_pppd(pid, pppd)
-        && callers::calls(pid, node)
-        && Proc::host().has_our_rights(pid)
+fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> io::Result<Option<Process>> {
+    let Some(pidfd) = there(take_hold(pid))? else { return Ok(None) };
+    let is_it = is_pppd(pid, pppd)?
+        && callers::calls(pid, node)?
+        && Proc::host().has_our_rights(pid)?
         && Proc::host().is_here(pid);
     // Its number was its own all the while only if it lives still.
-    (is_it && lives(&pidfd)).then_some(pidfd)
+    if is_it && lives(&pidfd) { Process::new(pidfd).map(Some) } else { Ok(None) }
 }
 
 /// Whether the process runs a pppd.
-pub(super) fn is_pppd(pid: Pid, pppd: &Path) -> bool {
-    match callers::runs(pid, pppd, "pppd") {
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(super) fn is_pppd(pid: Pid, pppd: &Path) -> io::Result<bool> {
+    Ok(match callers::runs(pid, pppd, "pppd")? {
         Runs::Itself | Runs::Namesake => true,
         Runs::Other => false,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -286,7 +324,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         fs::write(&path, text).unwrap();
-        read(&path).map(|file| (file.pid, file.interface))
+        read(&path).unwrap().map(|file| (file.pid, file.interface))
     }
 
     #[test]
@@ -311,7 +349,7 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("real"), &link).unwrap();
         fs::create_dir(&folder).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert_eq!((read(&link), read(&folder), read(&fifo)), (None, None, None));
+        assert_eq!([&link, &folder, &fifo].map(|path| read(path).unwrap()), [None, None, None]);
         assert_eq!(read_text(&("155\n".to_owned() + &"x".repeat(300))), None);
     }
 
@@ -331,6 +369,9 @@ mod tests {
         }
         let old = fs::File::options().write(true).open(dir.path().join("ppp7.pid")).unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(links(dir.path()).get(&155).map(|(_, link)| link.as_str()), Some("ppp3"));
+        assert_eq!(
+            links(dir.path()).unwrap().get(&155).map(|(_, link)| link.as_str()),
+            Some("ppp3")
+        );
     }
 }

@@ -80,7 +80,7 @@ fn pid_files_are_read_whatever_they_hold() {
     let file = folder.path().join("ppp-connexa-node-2.pid");
     fuzz("tests/fuzz/corpus/pid-file", |bytes| {
         fs::write(&file, bytes).unwrap();
-        let named = found::named_with_link(&file);
+        let named = found::named_with_link(&file).unwrap();
         let link = named.and_then(|(_, link)| link);
         assert!(link.is_none_or(|link| !link.is_empty() && !link.contains('\n')));
     });

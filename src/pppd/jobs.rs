@@ -3,6 +3,7 @@
 //! new pppd for a stranger's.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -48,7 +49,7 @@ pub(super) enum Done {
         started: Result<Started, Failure>,
     },
     /// What a look has seen.
-    Looked(Vec<Sighting>),
+    Looked(io::Result<Vec<Sighting>>),
 }
 
 /// What a signal meets of a call that has no pppd yet.
@@ -146,10 +147,7 @@ async fn start(dial: Dial) -> Done {
 
 async fn look(paths: Paths, held: BTreeSet<Pid>) -> Done {
     let sightings = spawn_blocking(move || found::look(&paths, &held)).await;
-    Done::Looked(sightings.unwrap_or_else(|error| {
-        tracing::error!("looking for running pppds has failed: {error}");
-        Vec::new()
-    }))
+    Done::Looked(sightings.unwrap_or_else(|error| Err(io::Error::other(error))))
 }
 
 #[cfg(test)]

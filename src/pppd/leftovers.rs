@@ -6,6 +6,7 @@
 //! makes its pppd notice.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +42,10 @@ pub(super) async fn keep_clear(paths: Paths, stirred: Arc<Notify>) {
             () = watch.managers.ended() => {}
         }
         sleep(GRACE).await;
-        if watch.clear().await == Doubt::Some {
+        if watch.clear_for_sure().await == Doubt::Some {
             // A dial that has only begun is beyond doubt by then.
             sleep(GRACE).await;
-            watch.clear().await;
+            watch.clear_for_sure().await;
         }
     }
 }
@@ -52,7 +53,10 @@ pub(super) async fn keep_clear(paths: Paths, stirred: Arc<Notify>) {
 /// Ends what is left of calls that have all ended, within this time: for a daemon that is about to
 /// end and leaves no tunnel. Never to be called in a dry run.
 pub(super) async fn clear_at_the_end(paths: &Paths, within: Duration) {
-    let Some(findings) = look(paths, BTreeSet::new(), BTreeSet::new()).await else { return };
+    let findings = match look(paths, BTreeSet::new(), BTreeSet::new()).await {
+        Ok(findings) => findings,
+        Err(error) => return tell(&error),
+    };
     let orphans = held(findings.orphans);
     // Most end by themselves, and a moment after their pppd.
     if timeout(within / 4, all_gone(&orphans)).await.is_err() {
@@ -75,10 +79,23 @@ enum Doubt {
 }
 
 impl Watch {
-    async fn clear(&mut self) -> Doubt {
+    /// Looks until a look succeeds: what was not seen is not there for that alone.
+    async fn clear_for_sure(&mut self) -> Doubt {
+        let mut told = false;
+        loop {
+            match self.clear().await {
+                Ok(doubt) => return doubt,
+                Err(error) if told => tracing::debug!("{error}"),
+                Err(error) => tell(&error),
+            }
+            told = true;
+            sleep(GRACE).await;
+        }
+    }
+
+    async fn clear(&mut self) -> io::Result<Doubt> {
         let watched = self.managers.living().collect();
-        let before = std::mem::take(&mut self.gateways);
-        let Some(findings) = look(&self.paths, before, watched).await else { return Doubt::None };
+        let findings = look(&self.paths, self.gateways.clone(), watched).await?;
         self.gateways = findings.gateways;
         for (pid, pidfd) in findings.managers {
             if let Err(error) = self.managers.watch(pid, pidfd) {
@@ -86,25 +103,28 @@ impl Watch {
             }
         }
         end(&held(findings.orphans), PATIENCE).await;
-        if findings.doubt { Doubt::Some } else { Doubt::None }
+        Ok(if findings.doubt { Doubt::Some } else { Doubt::None })
     }
 }
 
 /// Looks at what there is, and removes stale files.
-async fn look(paths: &Paths, before: BTreeSet<Pid>, watched: BTreeSet<Pid>) -> Option<Findings> {
+async fn look(
+    paths: &Paths,
+    before: BTreeSet<Pid>,
+    watched: BTreeSet<Pid>,
+) -> io::Result<Findings> {
     let paths = paths.clone();
     let look = move || {
-        stale::finish(&paths.run_dir, &paths.pppd);
+        stale::finish(&paths.run_dir, &paths.pppd)?;
         let scene = Scene::look(&paths)?;
-        scene.clear_files(&paths.pppd);
-        std::io::Result::Ok(scene.judge(&before, &watched))
+        scene.clear_files(&paths.pppd)?;
+        scene.judge(&before, &watched)
     };
-    match spawn_blocking(look).await {
-        Ok(Ok(findings)) => return Some(findings),
-        Ok(Err(error)) => tracing::warn!("left-over processes can't be looked for: {error}"),
-        Err(error) => tracing::error!("looking for left-over processes has failed: {error}"),
-    }
-    None
+    spawn_blocking(look).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn tell(error: &io::Error) {
+    tracing::warn!("left-over processes can't be looked for: {error}");
 }
 
 /// An orphan whose end is heard.

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use calls::Calls;
 use files::{Disk, Files};
@@ -59,6 +59,9 @@ use crate::{link_name, node};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+/// After a look that has failed, for want of descriptors or memory mostly.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The engine that makes calls by pppd and pptp.
 ///
@@ -87,9 +90,7 @@ fn engine_on(
 async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<Options>>) {
     let run_dir = Interest::matching(&keeper.paths.run_dir, found::is_pid_file);
     let mut watch = Watch::new(vec![run_dir]);
-    if let Err(error) = keeper.calls.first_look(&keeper.paths).await {
-        return tracing::error!("connexad gives up: {error}");
-    }
+    keeper.first_look().await;
     let mut look_at = None;
     let mut asked_for_more = true;
     while asked_for_more || !keeper.is_idle() {
@@ -120,6 +121,9 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<
                 look_at = None;
                 keeper.jobs.look();
             }
+        }
+        if std::mem::take(&mut keeper.look_again) {
+            look_at = Some(Instant::now() + LOOK_AGAIN);
         }
         keeper.go_on().await;
     }
@@ -160,6 +164,8 @@ struct Keeper {
     stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
+    /// The last look has failed.
+    look_again: bool,
     sweeps: Sweeps,
     /// Clears up what calls leave behind; ends with this.
     clearing: JoinSet<()>,
@@ -174,7 +180,29 @@ impl Keeper {
         let calls = Calls::new(events);
         let jobs = Jobs::default();
         let sweeps = Sweeps::default();
-        Keeper { paths, files, jobs, calls, stirred, asked: false, sweeps, clearing }
+        Keeper {
+            paths,
+            files,
+            jobs,
+            calls,
+            stirred,
+            asked: false,
+            look_again: false,
+            sweeps,
+            clearing,
+        }
+    }
+
+    /// Finds what runs already. Until that is known nothing may be dialled.
+    async fn first_look(&mut self) {
+        let mut told = false;
+        while let Err(error) = self.calls.first_look(&self.paths).await {
+            if !told {
+                tracing::error!("{error}; looking again each second, and dialling nothing");
+            }
+            told = true;
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Takes a request in. A signal is sent at once, and files are written after: were it the other
@@ -246,7 +274,11 @@ impl Keeper {
             Done::Started { dial, started: Err(failure) } => {
                 self.calls.failed(dial.call, failure).await;
             }
-            Done::Looked(sightings) => self.calls.seen(sightings).await,
+            Done::Looked(Ok(sightings)) => self.calls.seen(sightings).await,
+            Done::Looked(Err(error)) => {
+                tracing::debug!("running pppds can't be looked for: {error}; again in a moment");
+                self.look_again = true;
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! (see `peer_file`). Of pptp there are two: the one that is a child of pppd, and the call manager
 //! that it has started, which holds the connection to the server.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use super::stale::{self, Of, PidFile};
 use crate::config::Paths;
 use crate::core::event::Pid;
 use crate::node::NodeId;
-use crate::process::{Proc, lives, take_hold};
+use crate::process::{Proc, lives, take_hold, there};
 
 /// All that calls have at a moment.
 pub(super) struct Scene {
@@ -80,26 +81,30 @@ impl Scene {
     /// Looks at every process and at the run folder.
     ///
     /// # Errors
-    /// When `/proc` can't be read.
+    /// When `/proc` can't be read, or something of a process for want of descriptors or memory: by
+    /// half a look a tunnel that is up would seem to be over.
     pub(super) fn look(paths: &Paths) -> io::Result<Scene> {
         let pid_files = stale::pid_files(&paths.run_dir);
         let proc = Proc::host();
-        let own = proc.mount_namespace(std::process::id());
+        let own = proc.mount_namespace(std::process::id())?;
         let mut callers = Vec::new();
         let mut calls: BTreeMap<PathBuf, Option<Remains>> = BTreeMap::new();
         for pid in proc.pids()? {
-            let Some(space) = proc.mount_namespace(pid) else { continue };
-            callers.extend(callers::caller(pid));
+            let Some(space) = proc.mount_namespace(pid)? else { continue };
+            callers.extend(callers::caller(pid)?);
             if Some(&space) == own.as_ref() {
                 continue;
             }
-            let remains = calls.entry(space).or_insert_with(|| {
-                let node = peer_file::marked(&proc.mounts(pid))?;
-                Some(Remains { node, members: BTreeMap::new() })
-            });
+            let remains = match calls.entry(space) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let node = peer_file::marked(&proc.mounts(pid)?);
+                    new.insert(node.map(|node| Remains { node, members: BTreeMap::new() }))
+                }
+            };
             if let Some(remains) = remains {
-                let is_pptp = is_pptp(pid, &paths.pptp);
-                let member = Member { parent: proc.parent(pid), is_pptp };
+                let is_pptp = is_pptp(pid, &paths.pptp)?;
+                let member = Member { parent: proc.parent(pid)?, is_pptp };
                 remains.members.insert(pid, member);
             }
         }
@@ -108,7 +113,10 @@ impl Scene {
     }
 
     /// Removes the pid files that name no living pppd.
-    pub(super) fn clear_files(&self, pppd: &Path) {
+    ///
+    /// # Errors
+    /// When it is not known of one, for want of descriptors or memory.
+    pub(super) fn clear_files(&self, pppd: &Path) -> io::Result<()> {
         let is_of_a_link = |file: &&PidFile| matches!(file.of, Of::Link(_));
         let (of_links, of_nodes): (Vec<_>, Vec<_>) = self.pid_files.iter().partition(is_of_a_link);
         // A link's file is known by its node's, which therefore goes after it.
@@ -117,29 +125,39 @@ impl Scene {
                 Of::Node(node) => self.callers.iter().any(|caller| caller.node == *node),
                 Of::Link(_) => false,
             };
-            if !has_a_caller && file.names_nobody(pppd) {
+            if !has_a_caller && file.names_nobody(pppd)? {
                 file.take_away();
             }
         }
+        Ok(())
     }
 
     /// Judges the processes. `before` are the gateways that were there at a look some seconds ago:
     /// one that has only begun has no call manager yet. `watched` are the managers that are known.
-    pub(super) fn judge(&self, before: &BTreeSet<Pid>, watched: &BTreeSet<Pid>) -> Findings {
+    ///
+    /// # Errors
+    /// When one can't be held, for want of descriptors or memory.
+    pub(super) fn judge(
+        &self,
+        before: &BTreeSet<Pid>,
+        watched: &BTreeSet<Pid>,
+    ) -> io::Result<Findings> {
         let mut findings = Findings::default();
         for (space, remains) in &self.calls {
             match judge(remains, &self.calls, &self.callers) {
                 Verdict::Unclear => findings.doubt = true,
                 Verdict::Over => {
-                    for (pid, pidfd) in hold(space, &self.pptp, remains.pptps()) {
+                    for (pid, pidfd) in hold(space, &self.pptp, remains.pptps())? {
                         let node = remains.node;
                         findings.orphans.push(Orphan { node, pid, pidfd, lost: Lost::Pppd });
                     }
                 }
-                Verdict::Runs => self.judge_running(space, remains, before, watched, &mut findings),
+                Verdict::Runs => {
+                    self.judge_running(space, remains, before, watched, &mut findings)?;
+                }
             }
         }
-        findings
+        Ok(findings)
     }
 
     fn judge_running(
@@ -149,20 +167,21 @@ impl Scene {
         before: &BTreeSet<Pid>,
         watched: &BTreeSet<Pid>,
         findings: &mut Findings,
-    ) {
+    ) -> io::Result<()> {
         let Halves { gateways, managers } = remains.halves(&self.callers);
         if managers.is_empty() {
             let (lost, begun): (Vec<Pid>, _) =
                 gateways.iter().partition(|gateway| before.contains(gateway));
             findings.doubt |= !begun.is_empty();
-            for (pid, pidfd) in hold(space, &self.pptp, lost) {
+            for (pid, pidfd) in hold(space, &self.pptp, lost)? {
                 let node = remains.node;
                 findings.orphans.push(Orphan { node, pid, pidfd, lost: Lost::Manager });
             }
         }
         let news = managers.into_iter().filter(|manager| !watched.contains(manager));
-        findings.managers.extend(hold(space, &self.pptp, news));
+        findings.managers.extend(hold(space, &self.pptp, news)?);
         findings.gateways.extend(gateways);
+        Ok(())
     }
 }
 
@@ -212,26 +231,30 @@ impl Remains {
 }
 
 /// Whether the process runs a pptp.
-fn is_pptp(pid: Pid, pptp: &Path) -> bool {
-    match callers::runs(pid, pptp, "pptp") {
+fn is_pptp(pid: Pid, pptp: &Path) -> io::Result<bool> {
+    Ok(match callers::runs(pid, pptp, "pptp")? {
         Runs::Itself | Runs::Namesake => true,
         Runs::Other => false,
-    }
+    })
 }
 
 /// Takes hold of processes of pptp in this mount namespace.
-fn hold(space: &Path, pptp: &Path, pids: impl IntoIterator<Item = Pid>) -> Vec<(Pid, OwnedFd)> {
+fn hold(
+    space: &Path,
+    pptp: &Path,
+    pids: impl IntoIterator<Item = Pid>,
+) -> io::Result<Vec<(Pid, OwnedFd)>> {
     let take = |pid: Pid| {
-        let pidfd = take_hold(pid).ok()?;
+        let Some(pidfd) = there(take_hold(pid))? else { return Ok(None) };
         // Asked again, now that its number can't become another's unnoticed.
         let proc = Proc::host();
-        let is_it = proc.mount_namespace(pid).as_deref() == Some(space)
-            && is_pptp(pid, pptp)
-            && proc.has_our_rights(pid)
+        let is_it = proc.mount_namespace(pid)?.as_deref() == Some(space)
+            && is_pptp(pid, pptp)?
+            && proc.has_our_rights(pid)?
             && proc.is_here(pid);
-        (is_it && lives(&pidfd)).then_some((pid, pidfd))
+        Ok((is_it && lives(&pidfd)).then_some((pid, pidfd)))
     };
-    pids.into_iter().filter_map(take).collect()
+    pids.into_iter().filter_map(|pid| take(pid).transpose()).collect()
 }
 
 #[cfg(test)]
@@ -288,7 +311,7 @@ mod tests {
         let calls = BTreeMap::from([(PathBuf::from("mnt:[1]"), call(2, &[(11, 10)]))]);
         let scene =
             Scene { pptp: PathBuf::new(), pid_files: Vec::new(), callers: vec![PPPD], calls };
-        scene.judge(&before.iter().copied().collect(), &BTreeSet::new())
+        scene.judge(&before.iter().copied().collect(), &BTreeSet::new()).unwrap()
     }
 
     #[test]

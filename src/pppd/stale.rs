@@ -3,6 +3,7 @@
 //! pppd has two: `ppp-connexa-node-N.pid` by the option `linkname`, and `LINK.pid` (see `found`).
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -77,16 +78,20 @@ impl PidFile {
     /// Whether it names no process that it could be of. A link's file may be a stranger's, as one
     /// of another network is: so a node's file has to name the same process and link, it has to be
     /// of a pppd that has ended, and its link has to be gone, too.
-    pub(super) fn names_nobody(&self, pppd: &Path) -> bool {
-        let named = found::named(&self.path);
-        match &self.of {
-            Of::Node(node) => !named.is_some_and(|pid| callers::calls(pid, *node)),
-            Of::Link(link) => {
-                let is_ours =
-                    |pid| self.path.parent().is_some_and(|dir| is_of_a_node(dir, pid, link));
-                named.is_some_and(|pid| is_ours(pid) && !found::is_pppd(pid, pppd)) && is_gone(link)
+    ///
+    /// # Errors
+    /// When that is not known, for want of descriptors or memory.
+    pub(super) fn names_nobody(&self, pppd: &Path) -> io::Result<bool> {
+        let named = found::named(&self.path)?;
+        Ok(match (&self.of, named) {
+            (Of::Node(node), Some(pid)) => !callers::calls(pid, *node)?,
+            (Of::Node(_), None) => true,
+            (Of::Link(link), Some(pid)) => {
+                let is_ours = self.path.parent().is_some_and(|dir| is_of_a_node(dir, pid, link));
+                is_ours && !found::is_pppd(pid, pppd)? && is_gone(link)
             }
-        }
+            (Of::Link(_), None) => false,
+        })
     }
 
     /// Removes the file, if it was of no living pppd when it was looked at.
@@ -112,24 +117,30 @@ fn is_of_a_node(run_dir: &Path, pid: Pid, link: &str) -> bool {
     let names = atomic_file::names(run_dir).unwrap_or_default();
     let of_nodes = names.iter().filter(|name| found::node_of(name).is_some());
     of_nodes
-        .filter_map(|name| found::named_with_link(&run_dir.join(name)))
+        .filter_map(|name| found::named_with_link(&run_dir.join(name)).ok()?)
         .any(|(named, its_link)| named == pid && its_link.as_deref() == Some(link))
 }
 
 /// Ends what a daemon that died within [`PidFile::take_away`] has begun. Not to be called while
 /// one is at it.
-pub(super) fn finish(run_dir: &Path, pppd: &Path) {
+///
+/// # Errors
+/// When it is not known what to do with a file, for want of descriptors or memory.
+pub(super) fn finish(run_dir: &Path, pppd: &Path) -> io::Result<()> {
     for name in atomic_file::names(run_dir).unwrap_or_default() {
         let Some(path) = of_aside(&name).map(|name| run_dir.join(name)) else { continue };
         let aside = run_dir.join(&name);
         if !fs::symlink_metadata(&aside).is_ok_and(|file| file.is_file()) {
             continue;
         }
-        if found::named(&aside).is_some_and(|pid| found::is_pppd(pid, pppd)) {
+        if let Some(pid) = found::named(&aside)?
+            && found::is_pppd(pid, pppd)?
+        {
             put_back(&aside, &path);
         }
         let _ = fs::remove_file(&aside);
     }
+    Ok(())
 }
 
 fn put_back(aside: &Path, path: &Path) {
@@ -170,7 +181,7 @@ mod tests {
     }
 
     fn names_nobody(name: &str, text: &str) -> bool {
-        folder_with(name, text).1.names_nobody(Path::new("/usr/sbin/pppd"))
+        folder_with(name, text).1.names_nobody(Path::new("/usr/sbin/pppd")).unwrap()
     }
 
     fn listing(dir: &tempfile::TempDir) -> Vec<String> {
@@ -223,7 +234,7 @@ mod tests {
     fn a_links_pid_file_names_nobody_once_its_pppd_and_its_link_are_gone() {
         for pid in [NOBODY, &format!("{}\n", std::process::id())] {
             let (_dir, file) = of_a_node(pid);
-            assert!(file.names_nobody(Path::new("/usr/sbin/pppd")));
+            assert!(file.names_nobody(Path::new("/usr/sbin/pppd")).unwrap());
         }
     }
 
@@ -232,7 +243,7 @@ mod tests {
         assert!(!names_nobody(LINK, NOBODY));
         let (dir, file) = folder_with(LINK, NOBODY);
         fs::write(dir.path().join(OURS), format!("{NOBODY}ppp7\n")).unwrap();
-        assert!(!file.names_nobody(Path::new("/usr/sbin/pppd")));
+        assert!(!file.names_nobody(Path::new("/usr/sbin/pppd")).unwrap());
     }
 
     #[test]
@@ -247,7 +258,7 @@ mod tests {
     fn a_links_pid_file_whose_pppd_runs_stays() {
         let exe = std::env::current_exe().unwrap();
         let (_dir, file) = of_a_node(&format!("{}\n", std::process::id()));
-        assert!(!file.names_nobody(&exe));
+        assert!(!file.names_nobody(&exe).unwrap());
     }
 
     #[test]
@@ -277,7 +288,7 @@ mod tests {
             fs::write(dir.path().join(aside_name(name)), NOBODY).unwrap();
         }
         fs::write(dir.path().join(".sshd.pid.connexad-old"), NOBODY).unwrap();
-        finish(dir.path(), Path::new("/usr/sbin/pppd"));
+        finish(dir.path(), Path::new("/usr/sbin/pppd")).unwrap();
         let mut left = listing(&dir);
         left.sort();
         assert_eq!(left, [".sshd.pid.connexad-old", LINK]);
@@ -288,7 +299,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = format!("{}\nppp0\n", std::process::id());
         fs::write(dir.path().join(aside_name(OURS)), &text).unwrap();
-        finish(dir.path(), &std::env::current_exe().unwrap());
+        finish(dir.path(), &std::env::current_exe().unwrap()).unwrap();
         assert_eq!(listing(&dir), [OURS]);
         assert_eq!(fs::read_to_string(dir.path().join(OURS)).unwrap(), text);
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{
     PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -36,6 +37,26 @@ pub(crate) fn take_hold(pid: Pid) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Whether it is for want of descriptors or memory that something can't be read: another time it
+/// can, and until then nothing is known of it.
+pub(crate) fn is_want(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN]
+        .iter()
+        .any(|want| error.raw_os_error() == Some(want.raw_os_error()))
+}
+
+/// What was read; nothing where it is not there, or another's.
+///
+/// # Errors
+/// When that is not known, for want of descriptors or memory.
+pub(crate) fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_want(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether a held process still lives; while it does, its number is its own.

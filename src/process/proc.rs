@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::there;
 use crate::core::event::Pid;
 
 /// More of one of its files is not read, bytes: a process chooses its own command line and
@@ -13,7 +14,8 @@ use crate::core::event::Pid;
 const LARGEST: u64 = 1024 * 1024;
 
 /// Where proc(5) is mounted. What can't be read of a process, for it is gone or another's, is
-/// empty.
+/// empty. That it can't be read for want of descriptors or memory tells nothing of a process, and is
+/// an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proc<'a>(&'a Path);
 
@@ -42,43 +44,57 @@ impl Proc<'_> {
     }
 
     /// The words of its command line.
-    pub(crate) fn command_line(self, pid: Pid) -> Vec<Vec<u8>> {
-        let line = read(&self.entry(pid, "cmdline"));
+    ///
+    /// # Errors
+    /// For want of descriptors or memory.
+    pub(crate) fn command_line(self, pid: Pid) -> io::Result<Vec<Vec<u8>>> {
+        let line = read(&self.entry(pid, "cmdline"))?;
         if line.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let line = line.strip_suffix(b"\0").unwrap_or(&line);
-        line.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+        Ok(line.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect())
     }
 
     /// The name that the process goes by, of which the kernel keeps 15 bytes.
-    pub(crate) fn name(self, pid: Pid) -> Vec<u8> {
-        let mut name = read(&self.entry(pid, "comm"));
+    ///
+    /// # Errors
+    /// For want of descriptors or memory.
+    pub(crate) fn name(self, pid: Pid) -> io::Result<Vec<u8>> {
+        let mut name = read(&self.entry(pid, "comm"))?;
         name.pop_if(|last| *last == b'\n');
-        name
+        Ok(name)
     }
 
     /// The program that it runs; ` (deleted)` follows where that file is gone.
-    pub(crate) fn program(self, pid: Pid) -> PathBuf {
-        fs::read_link(self.entry(pid, "exe")).unwrap_or_default()
+    ///
+    /// # Errors
+    /// For want of memory.
+    pub(crate) fn program(self, pid: Pid) -> io::Result<PathBuf> {
+        there(fs::read_link(self.entry(pid, "exe"))).map(Option::unwrap_or_default)
     }
 
     /// A path as the process means it, without links in it; `None` where it leads nowhere.
-    pub(crate) fn resolve(self, pid: Pid, path: &Path) -> Option<PathBuf> {
-        fs::canonicalize(self.entry(pid, "cwd").join(path)).ok()
+    ///
+    /// # Errors
+    /// For want of memory.
+    pub(crate) fn resolve(self, pid: Pid, path: &Path) -> io::Result<Option<PathBuf>> {
+        there(fs::canonicalize(self.entry(pid, "cwd").join(path)))
     }
 
     /// The process that started it, or took it over.
-    pub(crate) fn parent(self, pid: Pid) -> Option<Pid> {
-        let status = read(&self.entry(pid, "status"));
-        let status = String::from_utf8_lossy(&status);
+    ///
+    /// # Errors
+    /// For want of descriptors or memory.
+    pub(crate) fn parent(self, pid: Pid) -> io::Result<Option<Pid>> {
+        let status = text(&self.entry(pid, "status"))?;
         // Its name stands before, with line breaks escaped.
-        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+        Ok(status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()))
     }
 
     /// A value of its environment as it was at its start. The rest may be secret, and is dropped.
     pub(crate) fn variable(self, pid: Pid, name: &str) -> Option<Vec<u8>> {
-        let environment = read(&self.entry(pid, "environ"));
+        let environment = read(&self.entry(pid, "environ")).ok()?;
         let mut variables = environment.split(|&byte| byte == 0);
         variables
             .find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
@@ -87,12 +103,12 @@ impl Proc<'_> {
 
     /// Its control groups, as cgroups(7) lists them.
     pub(crate) fn cgroups(self, pid: Pid) -> String {
-        text(&self.entry(pid, "cgroup"))
+        text(&self.entry(pid, "cgroup")).unwrap_or_default()
     }
 
     /// Those of the process that asks.
     pub(crate) fn own_cgroups(self) -> String {
-        text(&self.0.join("self/cgroup"))
+        text(&self.0.join("self/cgroup")).unwrap_or_default()
     }
 
     /// The numbers of the sockets that it holds.
@@ -106,25 +122,34 @@ impl Proc<'_> {
     }
 
     /// Its mount namespace.
-    pub(crate) fn mount_namespace(self, pid: Pid) -> Option<PathBuf> {
-        fs::read_link(self.entry(pid, "ns/mnt")).ok()
+    ///
+    /// # Errors
+    /// For want of memory.
+    pub(crate) fn mount_namespace(self, pid: Pid) -> io::Result<Option<PathBuf>> {
+        there(fs::read_link(self.entry(pid, "ns/mnt")))
     }
 
     /// Its mounts, in the order they were made.
-    pub(crate) fn mounts(self, pid: Pid) -> String {
+    ///
+    /// # Errors
+    /// For want of descriptors or memory.
+    pub(crate) fn mounts(self, pid: Pid) -> io::Result<String> {
         text(&self.entry(pid, "mountinfo"))
     }
 
     /// Whether it runs with this process's rights.
-    pub(crate) fn has_our_rights(self, pid: Pid) -> bool {
-        let uid = fs::metadata(self.entry(pid, "")).map(|metadata| metadata.uid());
-        uid.is_ok_and(|uid| uid == rustix::process::geteuid().as_raw())
+    ///
+    /// # Errors
+    /// For want of memory.
+    pub(crate) fn has_our_rights(self, pid: Pid) -> io::Result<bool> {
+        let uid = there(fs::metadata(self.entry(pid, "")))?.map(|metadata| metadata.uid());
+        Ok(uid.is_some_and(|uid| uid == rustix::process::geteuid().as_raw()))
     }
 
     /// The groups beside its first one, as long as it is this user's alone: not one that took
     /// another's rights by its file.
     pub(crate) fn groups_of(self, pid: Pid, uid: u32) -> Vec<u32> {
-        let status = text(&self.entry(pid, "status"));
+        let status = text(&self.entry(pid, "status")).unwrap_or_default();
         let numbers = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let words = line.unwrap_or_default().split_whitespace();
@@ -167,15 +192,15 @@ fn socket(link: &[u8]) -> Option<u32> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
-fn text(file: &Path) -> String {
-    String::from_utf8_lossy(&read(file)).into_owned()
+fn text(file: &Path) -> io::Result<String> {
+    read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn read(file: &Path) -> Vec<u8> {
+fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // What was read before an error is as good as a file that is shorter.
-    let _ = File::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
-    bytes
+    // What was read before the process was gone is as good as a file that is shorter.
+    there(File::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -185,13 +210,13 @@ mod tests {
     #[test]
     fn this_very_process_is_seen_as_it_is() {
         let (proc, pid) = (Proc::host(), std::process::id());
-        assert_eq!(proc.program(pid), std::env::current_exe().unwrap());
-        assert_eq!(proc.parent(pid), Some(std::os::unix::process::parent_id()));
-        assert!(proc.has_our_rights(pid) && proc.is_here(pid));
+        assert_eq!(proc.program(pid).unwrap(), std::env::current_exe().unwrap());
+        assert_eq!(proc.parent(pid).unwrap(), Some(std::os::unix::process::parent_id()));
+        assert!(proc.has_our_rights(pid).unwrap() && proc.is_here(pid));
         assert!(proc.pids().unwrap().contains(&pid));
         let words: Vec<String> = std::env::args().collect();
         assert_eq!(
-            proc.command_line(pid),
+            proc.command_line(pid).unwrap(),
             words.iter().map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>()
         );
     }
@@ -200,8 +225,8 @@ mod tests {
     fn a_process_that_is_not_there_is_empty() {
         let (dir, pid) = (tempfile::tempdir().unwrap(), 7);
         let proc = Proc::at(dir.path());
-        assert_eq!(proc.command_line(pid), Vec::<Vec<u8>>::new());
-        assert_eq!((proc.parent(pid), proc.name(pid)), (None, Vec::new()));
-        assert_eq!((proc.program(pid), proc.sockets(pid)), (PathBuf::new(), Vec::new()));
+        assert_eq!(proc.command_line(pid).unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!((proc.parent(pid).unwrap(), proc.name(pid).unwrap()), (None, Vec::new()));
+        assert_eq!((proc.program(pid).unwrap(), proc.sockets(pid)), (PathBuf::new(), Vec::new()));
     }
 }

@@ -27,6 +27,7 @@ mod engines;
 mod events;
 mod failures;
 mod fake_pppd;
+mod faults;
 mod firewall;
 mod golden;
 mod hooks;

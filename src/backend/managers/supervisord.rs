@@ -86,7 +86,7 @@ fn recognise(proc: Proc<'_>, pid: Pid) -> Option<Service> {
     // The table changes while it is read, so that even a circle is possible.
     while seen.insert(at) {
         name = name.or_else(|| named_by_environment(proc, at));
-        at = proc.parent(at)?;
+        at = proc.parent(at).ok()??;
         if is_supervisord(proc, at) {
             return Some(service(name));
         }
@@ -106,10 +106,10 @@ fn named_by_environment(proc: Proc<'_>, pid: Pid) -> Option<String> {
 
 /// Whether the process runs supervisord: as a script it goes by its own name or by Python's.
 fn is_supervisord(proc: Proc<'_>, pid: Pid) -> bool {
-    if proc.name(pid) == b"supervisord" {
+    if proc.name(pid).is_ok_and(|name| name == b"supervisord") {
         return true;
     }
-    let line = proc.command_line(pid);
+    let line = proc.command_line(pid).unwrap_or_default();
     let mut words = line.iter().map(Vec::as_slice);
     let is_python = words.next().is_some_and(|first| last_part(first).starts_with(b"python"));
     is_python

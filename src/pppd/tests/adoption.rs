@@ -283,7 +283,7 @@ fn a_pppd_whose_program_was_replaced_by_an_upgrade_is_still_known() {
     let mut pppd = Command::new(&path).arg("60").spawn().unwrap();
     fs::remove_file(&path).unwrap();
     stage.script("pppd", PPPD);
-    let runs = callers::runs(pppd.id(), &path, "pppd");
+    let runs = callers::runs(pppd.id(), &path, "pppd").unwrap();
     pppd.kill().unwrap();
     pppd.wait().unwrap();
     assert_eq!(runs, callers::Runs::Itself);
