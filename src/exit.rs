@@ -2,7 +2,7 @@
 //! after `sysexits.h` where that has one; docs/operations.md has their table.
 
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use crate::cli::{FirewallCommandError, JsonError, OutputError, ReplayError};
@@ -12,8 +12,10 @@ use crate::control::socket::SocketError;
 use crate::desired::{CreateError, Problem, What};
 use crate::firewall::FirewallError;
 use crate::once::OnceError;
+use crate::process::is_want;
 use crate::purge::PurgeError;
 use crate::supervisor::SupervisorError;
+use crate::telemetry::TelemetryError;
 
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,12 @@ impl<E: Fatal> From<E> for Refused {
     }
 }
 
+/// Whether it may pass by itself: systemd is to start the daemon again, which its unit has it do for
+/// no code that tells of what the operator has to mend.
+fn may_pass(error: &io::Error) -> bool {
+    is_want(error) || matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 impl Fatal for ConfigError {
     fn exit(&self) -> Exit {
         match self {
@@ -94,6 +102,7 @@ impl Fatal for ConfigError {
             {
                 Exit::Permission
             }
+            ConfigError::Unreadable { source, .. } if may_pass(source) => Exit::Unreachable,
             ConfigError::Unreadable { .. } | ConfigError::Faulty { .. } => Exit::Config,
         }
     }
@@ -139,7 +148,21 @@ impl Fatal for SocketError {
             SocketError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Exit::Permission
             }
+            SocketError::File { source, .. } if may_pass(source) => Exit::Unreachable,
             SocketError::Taken { .. } | SocketError::NoLock { .. } | SocketError::File { .. } => {
+                Exit::Config
+            }
+        }
+    }
+}
+
+impl Fatal for TelemetryError {
+    fn exit(&self) -> Exit {
+        match self {
+            TelemetryError::Journald(error) | TelemetryError::Thread(error) if may_pass(error) => {
+                Exit::Unreachable
+            }
+            TelemetryError::Journald(_) | TelemetryError::Thread(_) | TelemetryError::Twice(_) => {
                 Exit::Config
             }
         }
@@ -150,6 +173,7 @@ impl Fatal for SupervisorError {
     fn exit(&self) -> Exit {
         match self {
             SupervisorError::Socket(error) => error.exit(),
+            SupervisorError::Signals(error) if may_pass(error) => Exit::Unreachable,
             SupervisorError::Signals(_) | SupervisorError::Record(_) => Exit::No,
             // Another code than for a second daemon: systemd starts it again.
             SupervisorError::Part { .. } => Exit::Unreachable,

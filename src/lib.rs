@@ -34,6 +34,7 @@ mod process;
 pub mod purge;
 pub mod recording;
 mod routing;
+pub mod runtime;
 mod signals;
 mod stopped;
 pub mod supervisor;

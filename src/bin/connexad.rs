@@ -9,6 +9,7 @@ use connexa::control::socket;
 use connexa::exit::{Exit, Refused};
 use connexa::once;
 use connexa::purge;
+use connexa::runtime;
 use connexa::supervisor::{self, Options};
 use connexa::telemetry;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
@@ -73,10 +74,9 @@ fn purge(config: &Config, dry_run: bool) -> Ended {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Refused::with(Exit::No, format!("can't start: {error}")))
+    // Not the code of a second daemon: systemd starts it again.
+    runtime::start()
+        .map_err(|error| Refused::with(Exit::Unreachable, format!("can't start: {error}")))
 }
 
 /// A core dump would hold passwords, wherever the kernel sends it. The limit is for pppd, hooks and the
@@ -90,7 +90,7 @@ fn forbid_core_dumps() -> Result<(), Refused> {
 fn run(options: Options, config: Config) -> Ended {
     need_root()?;
     forbid_core_dumps()?;
-    let log = telemetry::init(&config.log).map_err(|error| Refused::with(Exit::Config, error))?;
+    let log = telemetry::init(&config.log)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(supervisor::run(options, config));
     // Work that hangs on a disk must not hold up the end.

@@ -70,7 +70,7 @@ fn run(
     questions: mpsc::Sender<Question>,
     dropped: oneshot::Receiver<()>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match crate::runtime::start() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("The control socket is not served: {error}"),
     };
