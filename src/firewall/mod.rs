@@ -203,12 +203,12 @@ async fn apply_nft(wish: &Wish, into: &[Place]) -> Result<Done, FirewallError> {
     let InTheWay { nft, iptables } = in_the_way(&now.of_others(), wish);
     let missing: Vec<Place> = nft.into_iter().filter(|place| !places.contains(place)).collect();
     if !missing.is_empty() {
-        let wish = wish.clone();
-        return Err(FirewallError::Foreign { missing, named: places, wish });
+        let asked = wish.to_string();
+        return Err(FirewallError::Foreign { missing, named: places, asked });
     }
     if places.is_empty() && !iptables.is_empty() {
-        let (places, wish) = (iptables, wish.clone());
-        return Err(FirewallError::OfIptables { places, wish });
+        let (places, asked) = (iptables, wish.to_string());
+        return Err(FirewallError::OfIptables { places, asked });
     }
     if script.is_empty() {
         return Ok(Done::NotNeeded);
@@ -224,8 +224,8 @@ fn nft_script(now: &Ruleset, wish: &Wish, places: &[Place]) -> Result<String, Fi
         let chain = now.chains.iter().find(|chain| self::place(chain) == *place);
         let chain = chain.ok_or_else(|| FirewallError::NoSuchChain(place.clone()))?;
         if chain.by == Filter::Iptables {
-            let (places, wish) = (vec![place.clone()], wish.clone());
-            return Err(FirewallError::OfIptables { places, wish });
+            let (places, asked) = (vec![place.clone()], wish.to_string());
+            return Err(FirewallError::OfIptables { places, asked });
         }
         let Some((hook, _)) = chain.base else {
             return Err(FirewallError::NoSuchChain(place.clone()));

@@ -53,7 +53,7 @@ pub(super) fn is_written(conditions: &[Condition], verdict: &Verdict) -> bool {
 
 /// Whom rules are for, as the command line says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Servers that are named.
     pub named: Vec<Ipv4Addr>,
     /// The servers of the nodes in the database.

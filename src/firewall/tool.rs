@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Place;
-use super::rules::Wish;
 use crate::command::{self, CommandError};
 
 /// Which packet filter.
@@ -88,26 +87,26 @@ pub enum FirewallError {
     #[error(
         "{} PPTP, and only a rule in there lets it through; nothing was changed, run: {}",
         Drops(missing),
-        Remedy(missing, named, wish)
+        Remedy(missing, named, asked)
     )]
     Foreign {
         /// The chains.
         missing: Vec<Place>,
         /// Those that were named or have rules of ours.
         named: Vec<Place>,
-        /// What was asked for.
-        wish: Wish,
+        /// What was asked for, as arguments with a blank before each.
+        asked: String,
     },
     /// Chains that drop PPTP, or were named, are iptables'.
     #[error(
-        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables{wish}",
+        "{} iptables'; nothing was changed, run: connexactl firewall apply --filter iptables{asked}",
         Are(places)
     )]
     OfIptables {
         /// The chains.
         places: Vec<Place>,
-        /// What was asked for.
-        wish: Wish,
+        /// What was asked for, as arguments with a blank before each.
+        asked: String,
     },
     /// `--into` for iptables.
     #[error(
@@ -153,13 +152,13 @@ impl fmt::Display for Are<'_> {
     }
 }
 
-struct Remedy<'a>(&'a [Place], &'a [Place], &'a Wish);
+struct Remedy<'a>(&'a [Place], &'a [Place], &'a str);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("connexactl firewall apply")?;
         self.0.iter().chain(self.1).try_for_each(|place| write!(f, " --into {place}"))?;
-        self.2.fmt(f)
+        f.write_str(self.2)
     }
 }
 
