@@ -62,7 +62,10 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
     if status.success() {
         return Ok(());
     }
-    let message = format!("`{}` ended with {status}; what it said is above", shown(argv));
+    let message = format!(
+        "`{}` ended with {status}; its own words stand in the lines before this one",
+        shown(argv)
+    );
     Err(RestartOutcome::Failed { kind: RestartFault::Exit, message })
 }
 

@@ -42,7 +42,7 @@ pub enum Command {
         #[command(flatten)]
         view: StatusView,
     },
-    /// Show each event as it happens, a line each, also over restarts of the daemon
+    /// Show events as they happen, one line for each; goes on when the daemon restarts
     Watch,
     /// Show all nodes on the whole screen, with what they carry, as it changes; `?` lists the keys
     Top,
@@ -69,9 +69,9 @@ pub enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Write what a colleague needs to help into a new file, without passwords (needs root)
+    /// Write into a new file what a colleague needs to help you; no password is in it (needs root)
     Report {
-        /// The file; nothing is written over
+        /// The file to write; it must not exist yet
         file: PathBuf,
     },
     /// Allow a node to be dialled, forget its failures and dial it (needs root)
@@ -80,14 +80,14 @@ pub enum Command {
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
     },
-    /// Hang up a node and leave it down until it is started, whatever restarts (needs root)
+    /// Hang up a node and leave it down until `connexactl start`, even when the daemon or the host restarts (needs root)
     Stop {
         /// The node's id
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
     },
     /// Make the first configuration: find the database, show what would be dialled and what doctor says,
-    /// and write the file, never over one (needs root)
+    /// and write the file; an existing file is never changed (needs root)
     Setup(SetupArguments),
     /// Check this host, with or without a daemon (exit code 1 when a check has failed)
     Doctor,
@@ -95,7 +95,7 @@ pub enum Command {
     Firewall(FirewallArguments),
     /// List and edit the nodes in the database, with or without a daemon
     Node(NodeArguments),
-    /// Put a recording of `connexad --record` through the same build's core, and print what it does
+    /// Replay a recording of `connexad --record`, made by this version, and print what the daemon decided
     Replay {
         /// The recording
         file: PathBuf,

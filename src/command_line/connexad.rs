@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Look once, print the outage object as JSON, change nothing (exit code 1 when no tunnel is up)
     #[arg(long)]
     pub once: bool,
-    /// Tell what would be done and do nothing
+    /// Say what the daemon would do, and do none of it
     #[arg(long)]
     pub dry_run: bool,
     /// End our tunnels and remove all that connexad wrote on this host, but for the configuration, the

@@ -73,7 +73,7 @@ pub enum ClientError {
         waited: Duration,
     },
     /// What came back is no answer.
-    #[error("connexad at {} gave no proper answer: {what}; are both of one version?", socket.display())]
+    #[error("connexad at {} gave an answer that can't be read: {what}; compare `connexad --version` with `connexactl --version`, and restart connexad after an upgrade", socket.display())]
     Garbled {
         /// The socket.
         socket: PathBuf,

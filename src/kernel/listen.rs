@@ -223,6 +223,6 @@ fn note_overrun(receive_buffer: u32) {
 
 fn note_undecodable() {
     tracing::warn!(
-        "rtnetlink: the kernel told of links what can't be understood, so all links are read again; if the count of `connexactl status --json` grows (kernel.undecodable), connexad is too old for this kernel"
+        "rtnetlink: a message of the kernel about links can't be decoded, so all links are read again; if the count of `connexactl status --json` grows (kernel.undecodable), connexad is too old for this kernel"
     );
 }

@@ -40,7 +40,7 @@ enum FirewallCommand {
     Print(RuleArguments),
     /// Find chains that drop PPTP, and call the servers that are named (exit code 1 when something is in the way)
     Check(ServerArguments),
-    /// Put the rules, marked as connexa's; again is the same as once (needs root)
+    /// Add the rules, marked as connexa's; running it again changes nothing (needs root)
     Apply(RuleArguments),
     /// Take away every rule that `apply` has put, and no other (needs root)
     Remove {

@@ -22,9 +22,9 @@ pub struct NodeArguments {
 pub enum NodeCommand {
     /// List every row of the table, without passwords
     List,
-    /// Add a node; its password is asked for, or read as told
+    /// Add a node; it asks for the password, or reads it from where an option says
     Add(Added),
-    /// Change a node in what is given, and in nothing else
+    /// Change what the options name of a node; all else stays as it is
     Set(Changed),
     /// Remove nodes, all or none of them
     Remove {
