@@ -1,6 +1,8 @@
 # Every target installs the Debian packages it lacks, and says so. Root is needed for that and for the lab.
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Other programs than the release build that `make install` makes are taken as they are.
+PROGRAMS ?= target/release
 
 sbin := $(DESTDIR)$(PREFIX)/sbin
 bin := $(DESTDIR)$(PREFIX)/bin
@@ -16,7 +18,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb install uninstall lint compiler
+.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb tarball install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,20 +85,22 @@ lint: compiler ## formatting, clippy with warnings denied, and that the core rea
 	@tests/pure-core
 
 install: compiler ## release programs, unit, pages of the manual, completions, alerts and dashboard, example configuration and group onto this host
+ifeq ($(PROGRAMS),target/release)
 	@cargo build --quiet --release --bins
+endif
 	@install -d $(sbin) $(bin) $(units) $(dir $(config))
-	@install -m 755 target/release/connexad $(sbin)/
-	@install -m 755 target/release/connexactl $(bin)/
-	@sed 's|/usr/local/|$(PREFIX)/|' systemd/connexad.service >target/connexad.service
-	@install -m 644 target/connexad.service $(units)/
+	@install -m 755 $(PROGRAMS)/connexad $(sbin)/
+	@install -m 755 $(PROGRAMS)/connexactl $(bin)/
+	@install -m 644 systemd/connexad.service $(units)/
+	@sed -i 's|/usr/local/|$(PREFIX)/|' $(units)/connexad.service
 	@for file in $(figures); do install -D -m 644 docs/$${file##*/} $$file; done
 	@install -D -m 644 systemd/kernel-engine.conf $(examples)/kernel-engine.conf
 	@install -D -m 755 systemd/practice $(examples)/practice
 	@for page in $(pages); do install -D -m 644 docs/man/$${page##*/} $$page; done
 	@install -d $(dir $(bash) $(zsh) $(fish))
-	@target/release/connexactl completions bash >$(bash)
-	@target/release/connexactl completions zsh >$(zsh)
-	@target/release/connexactl completions fish >$(fish)
+	@$(PROGRAMS)/connexactl completions bash >$(bash)
+	@$(PROGRAMS)/connexactl completions zsh >$(zsh)
+	@$(PROGRAMS)/connexactl completions fish >$(fish)
 	@if [ ! -e $(config) ] && [ -e docs/connexad.example.toml ]; then \
 	  install -m 640 docs/connexad.example.toml $(config); fi
 ifeq ($(DESTDIR),)
@@ -112,6 +116,9 @@ deb: compiler ## a Debian package of the release programs, in target/deb
 	@cargo build --quiet --release --bins
 	@$(need) dpkg-deb=dpkg strip=binutils
 	@systemd/deb/build target/deb
+
+tarball: compiler ## the files of `make install` for hosts without dpkg, in target/tarball; statically linked where the toolchain can
+	@systemd/tarball target/tarball
 
 uninstall: ## takes programs, unit, pages and completions off this host; `connexad --purge` before it takes away what connexad wrote
 ifeq ($(DESTDIR),)

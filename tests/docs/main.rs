@@ -20,6 +20,7 @@ mod namespace;
 
 mod commands;
 mod configuration;
+mod installing;
 mod keys;
 mod manual;
 mod names;
