@@ -18,10 +18,10 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb tarball install uninstall lint compiler
+.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb tarball clean-host install uninstall lint compiler
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: compiler ## the two programs, in target/debug
 	@cargo build --quiet --bins
@@ -119,6 +119,9 @@ deb: compiler ## a Debian package of the release programs, in target/deb
 
 tarball: compiler ## the files of `make install` for hosts without dpkg, in target/tarball; statically linked where the toolchain can
 	@systemd/tarball target/tarball
+
+clean-host: ## demo and test on a machine that has nothing: a bare Debian 12 in a chroot; make clean-host T="build" for other targets
+	@tests/clean-host $(T)
 
 uninstall: ## takes programs, unit, pages and completions off this host; `connexad --purge` before it takes away what connexad wrote
 ifeq ($(DESTDIR),)
