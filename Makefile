@@ -32,7 +32,7 @@ demo: build ## five nodes, real PPTP servers, an outage and the backend restart;
 test: compiler ## lint, unit, simulation, netns and lab tests; ends with a line that counts them
 	@tests/all
 
-soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; the daemon killed at each change of a file; then the mutations, or M="NAME..." or M=all alone
+soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; the daemon killed at each change of a file, and each fault of tests/netns/faults 200 times; then the mutations, or M="NAME..." or M=all alone
 ifeq ($(M),)
 	@SOAK=$(or $(SOAK),600) cargo test --quiet --test sim -- --exact --nocapture \
 	  whatever_happens_every_wanted_and_reachable_node_comes_up_again
@@ -40,6 +40,7 @@ endif
 ifeq ($(M)$(SIM_SEED),)
 	@$(need) strace=strace
 	@cargo test --quiet --test netns kills:: -- --ignored
+	@FAULT_ROUNDS=200 cargo test --quiet --test netns faults::
 endif
 ifeq ($(SIM_SEED),)
 	@tests/sim/mutate $(filter-out all,$(M))

@@ -2,7 +2,11 @@
 //! times: no tunnel is lost, none is dialled twice, and the daemon does its work once the fault is
 //! over. `FAULT_ROUNDS` says how many times; without it a few.
 
+mod around;
 mod calls;
+mod crowds;
+mod kills;
+mod limits;
 mod processes;
 
 use connexa::control::api::{Node, Status};
