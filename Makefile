@@ -115,7 +115,7 @@ endif
 
 deb: compiler ## a Debian package of the release programs, in target/deb
 	@cargo build --quiet --release --bins
-	@$(need) dpkg-deb=dpkg strip=binutils
+	@$(need) dpkg-deb=dpkg strip=binutils /usr/bin/python3=python3
 	@systemd/deb/build target/deb
 
 tarball: compiler ## the files of `make install` for hosts without dpkg, in target/tarball; statically linked where the toolchain can
