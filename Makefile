@@ -18,7 +18,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz deny changes golden lab bench docs explained judge deb tarball clean-host install uninstall lint compiler
+.PHONY: help build demo test soak fuzz attempts deny changes golden lab bench docs explained judge deb tarball clean-host install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ endif
 
 fuzz: compiler ## every parser on texts that nobody would write, for FUZZ=600 seconds each, or F="words" alone
 	@FUZZ_SECONDS=$(or $(FUZZ),600) cargo test --quiet --lib -- --nocapture fuzz::$(F)
+
+attempts: build ## what a user without rights, and who writes rows, tries in vain; a line for each attempt
+	@$(need) curl=curl ip=iproute2 setpriv=util-linux /usr/bin/python3=python3
+	@tests/attempts
 
 deny: ## licences, duplicates and sources of the dependencies, and known faults of theirs where github.com can be reached
 	@tests/deny
