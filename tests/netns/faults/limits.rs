@@ -50,3 +50,22 @@ fn costs_nothing(what: &str, name: &str, low: &str) {
 fn a_daemon_without_a_free_descriptor_keeps_its_tunnels_and_goes_on_when_there_is_one() {
     costs_nothing("nofile", "Max open files", "3");
 }
+
+/// Rust ends a program that gets no memory; the next daemon takes over.
+#[test]
+fn a_daemon_that_gets_no_more_memory_costs_no_tunnel() {
+    let mut tunnels = Tunnels::up();
+    for round in 0..rounds(2) {
+        tunnels.assert_kept();
+        let daemon = tunnels.gateway.status().unwrap().daemon.pid;
+        limit(daemon, "as", "1000000");
+        tunnels.gateway.node(2000, "10.9.2.1", &"x".repeat(200_000));
+        tunnels.gateway.signal(Signal::HUP);
+        let _ = tunnels.gateway.status();
+        tunnels.gateway.sql("DELETE FROM nodes WHERE id = 2000");
+        // One that lives still is freed of it.
+        let mut prlimit = Command::new("prlimit");
+        let _ = prlimit.arg("--pid").arg(daemon.to_string()).arg("--as=unlimited:").output();
+        tunnels.assert_served(round);
+    }
+}
