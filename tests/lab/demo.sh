@@ -9,7 +9,12 @@ if [[ -n $LAB_TERMINAL ]]; then
 fi
 export COLUMNS=$LAB_COLUMNS
 
-act() { printf '\n%s▸ %s%s\n' "$bold" "$*" "$plain"; }
+# act TEXT: the next of the steps, which are as many as this file has
+step=0 steps=$(grep -c '^act ' /lab/demo.sh)
+act() {
+  step=$((step + 1))
+  printf '\n%s▸ %s/%s %s%s\n' "$bold" "$step" "$steps" "$*" "$plain"
+}
 
 # watch_until SECONDS DESCRIPTION COMMAND...: shows the status table until the command succeeds
 drawn=0 shown=''
