@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use requests::{Request, Requests};
 
-use crate::config::Config;
+use crate::config::{Config, Paths};
 use crate::core::effect::Order;
-use crate::core::event::Event;
+use crate::core::event::{Event, FoundCall};
 use crate::node::{Engine, Node, NodeId};
-use crate::pppd;
-use crate::pptp::driver;
+use crate::pppd::{self, LookError};
+use crate::pptp::driver::{self, Found};
 
 /// All engines.
 pub(crate) struct Engines {
@@ -40,11 +40,21 @@ struct Kept {
 type Work = BoxFuture<'static, ()>;
 
 impl Engines {
-    /// All engines, and the work of each: pppd's, then the kernel's.
-    pub(crate) fn new(config: &Config, events: &mpsc::Sender<Event>) -> (Self, [Work; 2]) {
+    /// All engines, and the work of each: pppd's, then the kernel's. The first event is
+    /// [`Event::Found`] with the calls of all that run already.
+    pub(crate) fn new(
+        config: &Config,
+        events: &mpsc::Sender<Event>,
+        found: Found,
+    ) -> (Self, [Work; 2]) {
+        let (found_in, found_by_kernel) = oneshot::channel();
+        let options = driver::Options::from(config);
+        let found = (found, found_in);
+        let (kernel, by_kernel) = driver::engine(&config.paths, options, events.clone(), found);
+        // One that has ended before it could tell ends the daemon.
+        let others = async { found_by_kernel.await.unwrap_or_default() };
         let options = pppd::Options::from(config);
-        let (pppd, by_pppd) = pppd::engine(config.paths.clone(), options, events.clone());
-        let (kernel, by_kernel) = driver::engine(driver::Options::from(config), events.clone());
+        let (pppd, by_pppd) = pppd::engine(config.paths.clone(), options, events.clone(), others);
         let default = config.tunnel.engine;
         let engines = Engines { pppd, kernel, default, nodes: BTreeMap::new() };
         (engines, [Box::pin(by_pppd), Box::pin(by_kernel)])
@@ -118,6 +128,16 @@ impl Engines {
         self.pppd.order(order.clone());
         self.kernel.order(order);
     }
+}
+
+/// The calls of our nodes that run just now, whatever made them. Nothing is changed.
+///
+/// # Errors
+/// When it can't be told which pppds run.
+pub(crate) async fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
+    let mut calls = driver::running(paths).await;
+    calls.extend(pppd::running(paths, calls.len())?);
+    Ok(calls)
 }
 
 /// What an order would do, for a daemon that only tells.

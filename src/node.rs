@@ -309,16 +309,6 @@ pub enum Engine {
     Kernel,
 }
 
-impl Engine {
-    /// Whether its calls go on without the daemon.
-    pub(crate) fn outlives_the_daemon(self) -> bool {
-        match self {
-            Engine::Pppd => true,
-            Engine::Kernel => false,
-        }
-    }
-}
-
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -7,8 +7,9 @@ use crate::core::event::{Event, Hearing, Input, Rows};
 use crate::core::policy::Policy;
 use crate::core::time::Now;
 use crate::desired;
+use crate::engines;
 use crate::kernel::{self, KernelError};
-use crate::pppd::{self, LookError};
+use crate::pppd::LookError;
 
 /// Why nothing can be told.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum OnceError {
 }
 
 /// How the outage rule would see this moment: which tunnels of nodes are up by the kernel's word.
-/// Effects of the core are thrown away. Where the database can't be read, every running pppd with
+/// Effects of the core are thrown away. Where the database can't be read, every call that runs with
 /// one of our names counts.
 ///
 /// # Errors
@@ -38,7 +39,7 @@ pub async fn observe(config: &Config) -> Result<api::Outage, OnceError> {
         }
         Err(problem) => feed(Event::DesiredUnavailable(problem.to_string())),
     }
-    feed(Event::Found(pppd::running(&config.paths)?));
+    feed(Event::Found(engines::running(&config.paths).await?));
     // No window is open: nobody goes on looking.
     let outage = shown::outage(core.report().outage, Now::default());
     Ok(api::Outage { next_evaluation_at: None, ..outage })

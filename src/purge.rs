@@ -14,9 +14,12 @@ use crate::control::lock;
 use crate::control::socket::{self, SocketError};
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
+use crate::engines::{self, Engines};
 use crate::firewall;
-use crate::node::NodeId;
-use crate::pppd::{self, Engine, LookError};
+use crate::node::{Engine, NodeId};
+use crate::pppd::{self, LookError};
+use crate::pptp::driver::Found;
+use crate::pptp::holder;
 use crate::routing::Router;
 use crate::stopped;
 
@@ -46,7 +49,7 @@ pub enum PurgeError {
 /// # Errors
 /// When a daemon runs, or something can't be taken away.
 pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeError> {
-    let mut told = list(config, &pppd::running(&config.paths)?);
+    let mut told = list(config, &engines::running(&config.paths).await?);
     if dry_run {
         told.push("nothing was changed".to_owned());
         return Ok(told);
@@ -60,6 +63,9 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
     left.extend(
         own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),
     );
+    let place = holder::socket(&config.paths);
+    let holder = holder::clear_the_place(&place);
+    left.extend(holder.err().map(|error| format!("{} stays: {error}", place.display())));
     let list = stopped::remove(&stopped::file(&config.paths));
     left.extend(list.err().map(|error| error.to_string()));
     left.extend(socket::remove_own(&config.control, &only).err().map(|error| error.to_string()));
@@ -76,9 +82,12 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
 /// What there is to be taken away.
 fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
     let mut told = Vec::new();
-    for FoundCall { node, pid, .. } in calls {
+    for FoundCall { node, engine, pid, .. } in calls {
         let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-        told.push(format!("tunnel of node {node}: its pppd{pid} is ended"));
+        told.push(match engine {
+            Engine::Pppd => format!("tunnel of node {node}: its pppd{pid} is ended"),
+            Engine::Kernel => format!("tunnel of node {node}: it is hung up"),
+        });
     }
     let peers = config.paths.ppp_dir.join("peers");
     let files = own_names(&peers).into_iter().map(|name| peers.join(name));
@@ -96,10 +105,11 @@ fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
 /// Ends every call of our nodes, and has their files and passwords removed. What is left.
 async fn end_calls(config: &Config) -> Vec<String> {
     let (events_in, events) = mpsc::channel(EVENTS);
-    let (engine, work) = pppd::engine(config.paths.clone(), pppd::Options::from(config), events_in);
+    let (engines, [by_pppd, by_kernel]) = Engines::new(config, &events_in, Found::TakeOver);
+    drop(events_in);
     let orders = async move {
-        engine.order(Order::KeepOnly(Vec::new()));
-        let mut calls = Calls { engine, events, found: false, running: BTreeMap::new() };
+        let mut calls = Calls { engines, events, found: false, running: BTreeMap::new() };
+        calls.engines.order(Order::KeepOnly(Vec::new()));
         let patience = Instant::now() + config.tunnel.stop_grace.get();
         if !calls.end_before(patience).await {
             calls.kill();
@@ -107,14 +117,14 @@ async fn end_calls(config: &Config) -> Vec<String> {
         }
         calls.running
     };
-    // The engine's work ends once the engine is gone and its files are done.
-    let (running, ()) = tokio::join!(orders, work);
-    running.values().map(|node| format!("the pppd of node {node} goes on")).collect()
+    // An engine's work ends once it is gone and its files are done.
+    let (running, (), ()) = tokio::join!(orders, by_pppd, by_kernel);
+    running.values().map(|node| format!("the call of node {node} goes on")).collect()
 }
 
 /// Calls on their way out.
 struct Calls {
-    engine: Engine,
+    engines: Engines,
     events: mpsc::Receiver<Event>,
     /// It is known which run.
     found: bool,
@@ -138,7 +148,7 @@ impl Calls {
             self.found = true;
             for FoundCall { call, node, .. } in found {
                 if self.running.insert(call, node).is_none() {
-                    self.engine.order(Order::HangUp { call });
+                    self.engines.order(Order::HangUp { call });
                 }
             }
         } else if let Event::Ended { call, .. } = event {
@@ -146,8 +156,10 @@ impl Calls {
         }
     }
 
-    fn kill(&self) {
-        self.running.keys().for_each(|call| self.engine.order(Order::End { call: *call }));
+    fn kill(&mut self) {
+        for call in self.running.keys() {
+            self.engines.order(Order::End { call: *call });
+        }
     }
 }
 

@@ -36,6 +36,7 @@ use crate::core::time::Wall;
 use crate::desired::TunnelWriter;
 use crate::engines::{self, Engines};
 use crate::hooks::Hooks;
+use crate::pptp::driver::Found;
 use crate::probe::Prober;
 use crate::recording::{RecordError, Recorder};
 use crate::routing::Router;
@@ -203,7 +204,8 @@ impl Supervisor {
         let (stopped, keep_stopped) = Keeper::new(stopped::file(&config.paths));
         let (router, route) = Router::new(&config.routing);
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
-        let (engines, [by_pppd, by_the_kernel]) = Engines::new(&config, &events_in);
+        let found = if options.dry_run { Found::Tell } else { Found::TakeOver };
+        let (engines, [by_pppd, by_the_kernel]) = Engines::new(&config, &events_in, found);
         let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
             Part::new("hears the kernel", hear_the_kernel(events_in.clone())),

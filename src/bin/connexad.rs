@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
+    if arguments.hold {
+        return hold().map_or_else(|refused| cli::fail("connexad", &refused), ExitCode::from);
+    }
     let options = Options {
         config: config::file(arguments.config.clone()),
         interval: arguments.interval,
@@ -42,6 +45,17 @@ fn obey(arguments: &Arguments, options: Options) -> Ended {
     } else {
         run(options, config)
     }
+}
+
+/// Beside a daemon, for its tunnels.
+fn hold() -> Ended {
+    need_root()?;
+    forbid_core_dumps()?;
+    connexa::pptp::hold().map_err(|error| {
+        let message = format!("--hold is for connexad itself, which gives it a socket: {error}");
+        Refused::with(Exit::Usage, message)
+    })?;
+    Ok(Exit::Done)
 }
 
 fn print_config(config: &Config) -> Ended {

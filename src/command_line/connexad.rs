@@ -31,6 +31,10 @@ pub struct Arguments {
     /// the first free of FILE.1, FILE.2 and so on
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Keep what a daemon hands over by the socket at the standard input, until nobody needs it: the
+    /// daemon starts this by itself
+    #[arg(long, hide = true, exclusive = true)]
+    pub hold: bool,
     /// Length of an outage window, e.g. 30s; overrides outage.interval
     #[arg(long, value_name = "DURATION", value_parser = window)]
     pub interval: Option<Span>,

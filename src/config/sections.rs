@@ -144,8 +144,7 @@ pub enum InterfaceName {
 pub struct Tunnel {
     /// What makes the calls, where the node's row says nothing: `"pppd"`, with three processes for
     /// each tunnel, or `"kernel"`: the daemon speaks PPTP and PPP itself and the kernel carries the
-    /// data, without a process or a file for a tunnel; its tunnels end with the daemon, whatever
-    /// `keep_on_exit` says.
+    /// data, without a process or a file for a tunnel.
     pub engine: Engine,
     /// Largest packet sent, 128 to 1500 bytes.
     pub mtu: u16,
@@ -189,8 +188,8 @@ pub struct Tunnel {
     pub quarantine_grace: Span,
     /// A quarantined node is dialled once per such time; `"0s"` is never.
     pub quarantine_rest: Span,
-    /// Leave tunnels up when the daemon stops: those of the engine `"pppd"`. Those of the engine
-    /// `"kernel"` are hung up.
+    /// Leave tunnels up when the daemon stops; the next one takes them over. Those of the engine
+    /// `"kernel"` are kept by a process of their own meanwhile, `connexad-hold`.
     pub keep_on_exit: bool,
 }
 

@@ -239,7 +239,6 @@ impl Core {
     fn unwanted(&self, id: NodeId, tunnel: &Tunnel) -> Option<HangUp> {
         match &tunnel.want {
             _ if self.ends_all() => Some(HangUp::DaemonStops),
-            _ if self.stopping && tunnel.is_mortal() => Some(HangUp::EndsWithTheDaemon),
             Want::Tunnel(_) | Want::Unknown if self.stopped.contains(&id) => Some(HangUp::Stopped),
             Want::Tunnel(node) if matches!(&tunnel.phase, Phase::Calling(call) if call.is_for_another(node, &self.policy)) => {
                 Some(HangUp::Changed)

@@ -239,9 +239,6 @@ impl Core {
 
     /// Whether the daemon may exit after [`Event::Stop`]: nothing is left to be stopped.
     pub fn is_drained(&self) -> bool {
-        if self.tunnels.values().any(Tunnel::is_mortal) {
-            return false;
-        }
         let nothing_runs =
             self.known.running && self.calls.is_empty() && self.second_calls.is_empty();
         self.stopping && (self.policy.keep_on_exit || nothing_runs)

@@ -45,8 +45,6 @@ pub enum HangUp {
     NoPlace,
     /// The daemon stops and `tunnel.keep_on_exit` is off.
     DaemonStops,
-    /// The daemon stops, and what made the call ends with it.
-    EndsWithTheDaemon,
 }
 
 /// Why a tunnel is left as it is though its probes are lost.

@@ -71,7 +71,7 @@ pub struct OutagePolicy {
 
 #[cfg(test)]
 mod tests {
-    use crate::core::event::{CallId, Candidate, Event};
+    use crate::core::event::{CallId, Candidate, Event, FoundCall};
     use crate::core::failure::FailureKind;
     use crate::core::stage::{NODE, Stage, node};
     use crate::core::{Core, State};
@@ -129,18 +129,26 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_keeps_its_tunnels_hangs_up_those_that_end_with_it() {
+    fn a_daemon_that_keeps_its_tunnels_leaves_them_whatever_makes_them() {
         let mut stage = with_engine(Engine::Kernel);
         stage.feed(Event::Found(vec![]));
         stage.desire(by(None));
         stage.feed(Event::Stop);
-        assert_eq!((stage.hung_up.as_slice(), stage.core.is_drained()), (&[stage.call][..], false));
-        assert!(stage.was_told("end with it"), "{:?}", stage.told);
-        stage.exit(FailureKind::Killed);
-        assert!(stage.core.is_drained());
-        let mut kept = Stage::in_state(State::Up);
-        kept.feed(Event::Stop);
-        assert!(kept.core.is_drained() && kept.hung_up.is_empty());
+        assert!(stage.core.is_drained() && stage.hung_up.is_empty());
+    }
+
+    #[test]
+    fn a_tunnel_of_the_kernel_s_that_is_found_for_a_node_of_pppd_s_is_ended_and_dialled_again() {
+        let mut stage = with_engine(Engine::Pppd);
+        let call = CallId::Found(0);
+        let (engine, interface) = (Engine::Kernel, Some("ppp0".to_owned()));
+        let (pid, renamed, dialled) = (None, false, None);
+        let found = FoundCall { call, node: NODE, engine, pid, interface, renamed, dialled };
+        stage.feed(Event::Found(vec![found]));
+        stage.desire(by(None));
+        assert_eq!(stage.hung_up, [call]);
+        stage.end(call, FailureKind::Killed);
+        assert_eq!(stage.dialled_by, Some(Engine::Pppd));
     }
 
     #[test]

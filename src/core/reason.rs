@@ -39,7 +39,7 @@ impl Reason {
             Reason::HangUp(HangUp::Retried) => "retried",
             Reason::HangUp(HangUp::SecondCall) => "second_call",
             Reason::HangUp(HangUp::NoPlace) | Reason::NoPlace => "no_place",
-            Reason::HangUp(HangUp::DaemonStops | HangUp::EndsWithTheDaemon) => "daemon_stops",
+            Reason::HangUp(HangUp::DaemonStops) => "daemon_stops",
         }
     }
 

@@ -135,11 +135,6 @@ pub(super) enum Phase {
 }
 
 impl Tunnel {
-    /// Whether it has a call that ends with the daemon.
-    pub(super) fn is_mortal(&self) -> bool {
-        self.run().is_some_and(|run| !run.engine.outlives_the_daemon())
-    }
-
     pub(super) fn new(want: Want, rank: u32, now: Now) -> Self {
         let phase = Phase::Resting(Rest::Waiting);
         let shown = (phase.state(), now);

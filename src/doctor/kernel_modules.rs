@@ -6,9 +6,10 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::database::Read;
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Config;
-use crate::node::Mppe;
+use crate::node::{Engine, Mppe};
 
 const CHECK: &str = "kernel_modules";
 
@@ -20,15 +21,31 @@ const BY_KERNEL: [&str; 3] = ["ppp_generic", "pptp", "gre"];
 
 /// Makes no finding where the kernel's lists are not there, as in a container: then whether
 /// `/dev/ppp` opens has to tell.
-pub(super) async fn check(config: &Config) -> Option<Finding> {
-    let mppe = config.tunnel.mppe;
+pub(super) async fn check(config: &Config, rows: &Read) -> Option<Finding> {
+    let (mppe, used) = (config.tunnel.mppe, Used::of(config, rows));
     let look = spawn_blocking(move || {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let release = release.trim().to_owned();
         let modules = Modules::read(&Path::new("/lib/modules").join(&release))?;
-        Some(judge(&modules, &release, mppe))
+        Some(judge(&modules, &release, mppe, used))
     });
     timeout(ANSWER_WITHIN, look).await.ok().and_then(Result::ok).flatten()
+}
+
+/// The engines that dial: that of the configuration, and those that rows name.
+#[derive(Clone, Copy)]
+struct Used {
+    pppd: bool,
+    kernel: bool,
+}
+
+impl Used {
+    fn of(config: &Config, rows: &Read) -> Self {
+        let of_rows = rows.nodes().into_iter().flatten().filter_map(|node| node.engine);
+        let engines: Vec<Engine> = of_rows.chain([config.tunnel.engine]).collect();
+        let is_used = |engine| engines.contains(&engine);
+        Used { pppd: is_used(Engine::Pppd), kernel: is_used(Engine::Kernel) }
+    }
 }
 
 /// The modules of a kernel, loaded or not, and those that are built into it.
@@ -59,13 +76,12 @@ impl Modules {
     }
 }
 
-fn judge(modules: &Modules, release: &str, mppe: Mppe) -> Finding {
-    let lacking = modules.lacking(&BY_PPPD);
+fn judge(modules: &Modules, release: &str, mppe: Mppe, used: Used) -> Finding {
     let other =
         "install a kernel that has (Debian: linux-image-amd64, not its cloud variant) and boot it";
+    let lacking = lacking(modules, used);
     if !lacking.is_empty() {
-        let message =
-            format!("the kernel {release} has no {}: no tunnel can come up", listed(&lacking));
+        let message = format!("the kernel {release} has {}", lacking.join("; and "));
         return Finding::failed(CHECK, message, other);
     }
     if !modules.have(MPPE) {
@@ -77,13 +93,31 @@ fn judge(modules: &Modules, release: &str, mppe: Mppe) -> Finding {
             }
         };
     }
+    let whose = match used {
+        Used { kernel: false, .. } => "pppd needs",
+        Used { pppd: false, kernel: true } => "the engine \"kernel\" needs",
+        Used { pppd: true, kernel: true } => "both engines need",
+    };
     let lacking = modules.lacking(&BY_KERNEL);
     let rest = if lacking.is_empty() {
         String::new()
     } else {
         format!("; it has no {}, which a tunnel by pppd does not need", listed(&lacking))
     };
-    Finding::ok(CHECK, format!("the kernel {release} has what pppd needs, and MPPE{rest}"))
+    Finding::ok(CHECK, format!("the kernel {release} has what {whose}, and MPPE{rest}"))
+}
+
+/// What the engines that are used lack, each with what follows from it.
+fn lacking(modules: &Modules, used: Used) -> Vec<String> {
+    let of = |is_used: bool, names: &[&'static str], follows: &str| {
+        let lacking = if is_used { modules.lacking(names) } else { Vec::new() };
+        (!lacking.is_empty()).then(|| format!("no {}: {follows}", listed(&lacking)))
+    };
+    let all = "no tunnel can come up";
+    let by_pppd = if used.kernel { "no tunnel by pppd can come up" } else { all };
+    let by_kernel = if used.pppd { "no tunnel of the engine \"kernel\" can come up" } else { all };
+    let lacking = [of(used.pppd, &BY_PPPD, by_pppd), of(used.kernel, &BY_KERNEL, by_kernel)];
+    lacking.into_iter().flatten().collect()
 }
 
 fn listed(names: &[&str]) -> String {
@@ -106,8 +140,32 @@ mod tests {
         Modules::read(folder.path()).unwrap()
     }
 
+    const PPPD: Used = Used { pppd: true, kernel: false };
+    const KERNEL: Used = Used { pppd: false, kernel: true };
+    const BOTH: Used = Used { pppd: true, kernel: true };
+
     fn finding(names: &[&str], mppe: Mppe) -> Finding {
-        judge(&modules(names), "6.1.0", mppe)
+        judge(&modules(names), "6.1.0", mppe, PPPD)
+    }
+
+    #[test]
+    fn each_engine_that_dials_needs_its_own_modules() {
+        let of = |used, names: &[&str]| judge(&modules(names), "6.1.0", Mppe::Require, used);
+        let kernels_own = ["ppp_generic", "pptp", "gre", "ppp_mppe"];
+        assert_eq!(of(KERNEL, &kernels_own).verdict, Verdict::Ok);
+        let pppds = ["ppp_generic", "ppp_async", "ppp_mppe"];
+        let finding = of(KERNEL, &pppds);
+        assert_eq!(finding.verdict, Verdict::Failed);
+        assert!(
+            finding.message.ends_with("no pptp and no gre: no tunnel can come up"),
+            "{finding:?}"
+        );
+        let finding = of(BOTH, &kernels_own);
+        assert_eq!(finding.verdict, Verdict::Failed);
+        assert!(
+            finding.message.ends_with("no ppp_async: no tunnel by pppd can come up"),
+            "{finding:?}"
+        );
     }
 
     #[test]

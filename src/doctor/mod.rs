@@ -109,7 +109,7 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
         at_once(one(group::check(&config.control))),
         at_once(one(unit::check())),
         Box::pin(older_manager::check()),
-        Box::pin(kernel_modules::check(config).map(Vec::from_iter)),
+        Box::pin(kernel_modules::check(config, &rows).map(Vec::from_iter)),
         Box::pin(ppp::check(config)),
         Box::pin(versions::check(&config.paths)),
         Box::pin(ppp_options::check(config)),

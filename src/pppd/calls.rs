@@ -85,15 +85,22 @@ impl Calls {
         server
     }
 
-    /// Looks for every running pppd and reports those there are, and be it none.
+    /// Looks for every running pppd and reports those there are, and be it none, after these others,
+    /// which have the first numbers.
     ///
     /// # Errors
     /// When the look has failed. It is not known then what runs, so nothing may be dialled.
-    pub(super) async fn first_look(&mut self, paths: &Paths) -> Result<(), LookError> {
+    pub(super) async fn first_look(
+        &mut self,
+        paths: &Paths,
+        others: &[FoundCall],
+    ) -> Result<(), LookError> {
+        self.found = u64::try_from(others.len()).unwrap_or(u64::MAX);
         let paths = paths.clone();
         let sightings = spawn_blocking(move || found::first_look(&paths)).await;
         let sightings = sightings.unwrap_or_else(|error| Err(LookError::of_task(&error)))?;
-        let found = sightings.into_iter().filter_map(|sighting| self.take(sighting)).collect();
+        let mut found = others.to_vec();
+        found.extend(sightings.into_iter().filter_map(|sighting| self.take(sighting)));
         let _ = self.events.send(Event::Found(found)).await;
         Ok(())
     }

@@ -68,13 +68,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Its first event is [`Event::Found`] with the calls that run already. Calls outlive it.
 pub(crate) type Engine = Requests<Options>;
 
-/// An engine, and its work: that goes on until the engine is dropped and all is done.
+/// An engine, and its work: that goes on until the engine is dropped and all is done. `others` are
+/// the calls that other engines have found, which are told with its own.
 pub(crate) fn engine(
     paths: Paths,
     options: Options,
     events: mpsc::Sender<Event>,
+    others: impl Future<Output = Vec<FoundCall>>,
 ) -> (Engine, impl Future<Output = ()>) {
-    engine_on(paths, options, events, Arc::new(wanted::Round::work))
+    engine_on(paths, options, events, Arc::new(wanted::Round::work), others)
 }
 
 fn engine_on(
@@ -82,15 +84,20 @@ fn engine_on(
     options: Options,
     events: mpsc::Sender<Event>,
     disk: Disk,
+    others: impl Future<Output = Vec<FoundCall>>,
 ) -> (Engine, impl Future<Output = ()>) {
     let (engine, requests) = Requests::channel();
-    (engine, keep(Keeper::new(paths, options, events, disk), requests))
+    (engine, keep(Keeper::new(paths, options, events, disk), requests, others))
 }
 
-async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<Options>>) {
+async fn keep(
+    mut keeper: Keeper,
+    mut requests: mpsc::UnboundedReceiver<Request<Options>>,
+    others: impl Future<Output = Vec<FoundCall>>,
+) {
     let run_dir = Interest::matching(&keeper.paths.run_dir, found::is_pid_file);
     let mut watch = Watch::new(vec![run_dir]);
-    keeper.first_look().await;
+    keeper.first_look(others.await).await;
     let mut look_at = None;
     let mut asked_for_more = true;
     while asked_for_more || !keeper.is_idle() {
@@ -137,13 +144,14 @@ pub(crate) async fn clear_at_the_end(paths: &Paths, within: Duration) {
     log_socket::remove_left(&paths.run_dir);
 }
 
-/// The pppds of our nodes that run just now.
+/// The pppds of our nodes that run just now, numbered from `first` on.
 ///
 /// # Errors
 /// When that can't be told.
-pub(crate) fn running(paths: &Paths) -> Result<Vec<FoundCall>, LookError> {
+pub(crate) fn running(paths: &Paths, first: usize) -> Result<Vec<FoundCall>, LookError> {
     let sightings = found::first_look(paths)?;
-    let calls = (0..).zip(sightings).map(|(number, sighting)| FoundCall {
+    let first = u64::try_from(first).unwrap_or_default();
+    let calls = (first..).zip(sightings).map(|(number, sighting)| FoundCall {
         call: CallId::Found(number),
         node: sighting.node,
         engine: node::Engine::Pppd,
@@ -193,10 +201,11 @@ impl Keeper {
         }
     }
 
-    /// Finds what runs already. Until that is known nothing may be dialled.
-    async fn first_look(&mut self) {
+    /// Finds what runs already, and tells it with the calls of others. Until that is known nothing
+    /// may be dialled.
+    async fn first_look(&mut self, others: Vec<FoundCall>) {
         let mut told = false;
-        while let Err(error) = self.calls.first_look(&self.paths).await {
+        while let Err(error) = self.calls.first_look(&self.paths, &others).await {
             if !told {
                 tracing::error!("{error}; looking again each second, and dialling nothing");
             }

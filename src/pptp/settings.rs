@@ -13,8 +13,8 @@ pub struct Settings {
     pub own_call_id: u16,
     /// The login; `DOMAIN\login` is sent as it is and hashed without the domain.
     pub login: String,
-    /// The password.
-    pub password: Secret,
+    /// The password; not known yet where a call of an earlier daemon is taken over.
+    pub password: Option<Secret>,
     /// Whether packets are encrypted.
     pub encryption: Encryption,
     /// Largest packet sent, bytes.

@@ -30,6 +30,8 @@ const ATTACH_CHANNEL: u32 = opcode::write::<c_int>(b't', 56);
 const CONNECT: u32 = opcode::write::<c_int>(b't', 58);
 /// `PPPIOCNEWUNIT`: makes a unit and its interface; -1 in, its number out.
 const NEW_UNIT: u32 = opcode::read_write::<c_int>(b't', 62);
+/// `PPPIOCGUNIT`: the number of a unit.
+const GET_UNIT: u32 = opcode::read::<c_int>(b't', 86);
 /// `PPPIOCSCOMPRESS`: takes a compressor into use.
 const SET_COMPRESSOR: u32 = opcode::write::<OptionData>(b't', 77);
 /// `PPPIOCSFLAGS`.
@@ -162,6 +164,16 @@ pub(super) fn new_unit(ppp: &OwnedFd) -> Result<c_int, Errno> {
     Ok(unit)
 }
 
+/// The number of the unit that an open `/dev/ppp` owns.
+///
+/// # Errors
+/// When it is no owner of a unit.
+pub(super) fn unit_of(ppp: &OwnedFd) -> Result<c_int, Errno> {
+    // SAFETY: the kernel writes one int (`put_user(ppp->file.index, p)` in `ppp_ioctl`,
+    // drivers/net/ppp/ppp_generic.c), which is the type here.
+    unsafe { ioctl(ppp, Getter::<GET_UNIT, c_int>::new()) }
+}
+
 /// Connects a channel, by its handle, to a unit.
 pub(super) fn connect_channel(channel: &OwnedFd, unit: c_int) -> Result<(), Errno> {
     // SAFETY: the kernel reads one int (`ppp_ioctl`, drivers/net/ppp/ppp_generic.c).
@@ -239,8 +251,17 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn the_numbers_of_the_ioctls_are_those_of_the_header() {
-        let ours = [GET_CHANNEL, ATTACH_CHANNEL, CONNECT, NEW_UNIT, SET_COMPRESSOR, SET_FLAGS];
-        let theirs = [0x8004_7437, 0x4004_7438, 0x4004_743a, 0xc004_743e, 0x4010_744d, 0x4004_7459];
+        let ours =
+            [GET_CHANNEL, ATTACH_CHANNEL, CONNECT, NEW_UNIT, GET_UNIT, SET_COMPRESSOR, SET_FLAGS];
+        let theirs = [
+            0x8004_7437,
+            0x4004_7438,
+            0x4004_743a,
+            0xc004_743e,
+            0x8004_7456,
+            0x4010_744d,
+            0x4004_7459,
+        ];
         assert_eq!(ours, theirs);
     }
 

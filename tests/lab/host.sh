@@ -255,8 +255,9 @@ stage_run() {
 LAB_OUT=\$(echo $out)
 LAB_RESULT=\$(echo $result)
 LAB_SCENARIOS='${scenarios[*]}'
-LAB_SCENARIO_LIMIT=$((200 * (1 + patience)))
+LAB_SCENARIO_LIMIT=$((200 * (1 + patience) + 5 * ${ROUNDS:-0}))
 LAB_PATIENCE=$patience
+LAB_ROUNDS=${ROUNDS:-3}
 LAB_PLAY=$play
 LAB_TERMINAL=$terminal
 LAB_COLUMNS=$columns

@@ -285,10 +285,10 @@ reset() {
   systemctl stop connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   # This process table holds the lab and nothing else.
-  for name in connexad pppd pptp pptpgw pptpcm; do
+  for name in connexad connexad-hold pppd pptp pptpgw pptpcm; do
     pkill -KILL -x "$name"
   done
-  for name in connexad pppd pptp pptpgw pptpcm; do
+  for name in connexad connexad-hold pppd pptp pptpgw pptpcm; do
     wait_for 10 "no $name is left" no_process "$name"
   done
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
@@ -299,7 +299,7 @@ reset() {
   done
   ip route flush root 10.9.0.0/16 proto boot
   nft flush ruleset
-  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/ppp*.pid /var/run/pptp \
+  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/connexad-holder.sock /run/ppp*.pid /var/run/pptp \
     /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
   cp /lab/root/etc/ppp/options "$host_options"

@@ -30,6 +30,7 @@ mod fake_pppd;
 mod faults;
 mod firewall;
 mod golden;
+mod holder;
 mod hooks;
 mod judges;
 mod kernel_truth;

@@ -17,9 +17,6 @@ impl fmt::Display for HangUp {
             HangUp::Retried => "the operator asks for a retry",
             HangUp::SecondCall => "another pppd runs for it",
             HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
-            HangUp::EndsWithTheDaemon => {
-                "the daemon stops, and tunnels of the engine \"kernel\" end with it"
-            }
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
     }

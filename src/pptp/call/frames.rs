@@ -59,7 +59,9 @@ impl Call {
             return;
         }
         let Call { chap, settings, dice, .. } = self;
-        match chap.handle(bytes, &settings.login, &settings.password, dice) {
+        // A server that asks again before it is known asks once more.
+        let Some(password) = &settings.password else { return };
+        match chap.handle(bytes, &settings.login, password, dice) {
             Outcome::Ignored => {}
             Outcome::Answer(answer) => {
                 self.orders.push(Order::Frame(Via::Channel, frame(Protocol::Chap, &answer)));

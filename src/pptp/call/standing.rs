@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::time::Monotonic;
+use crate::node::Secret;
 use crate::pptp::dice::Dice;
 use crate::pptp::order::Order;
 use crate::pptp::ppp::Negotiation;
@@ -25,6 +26,11 @@ impl Call {
     pub fn standing(&self) -> Option<Standing> {
         let server_call_id = self.server_call.filter(|_| self.phase == Phase::Up)?;
         Some(Standing { server_call_id, magic: self.lcp.options.magic })
+    }
+
+    /// The password of a call that was gone on with, once it is known: a server may ask for it again.
+    pub fn know(&mut self, password: Secret) {
+        self.settings.password = Some(password);
     }
 
     /// Goes on with a call that is up. The first order is an echo: its answer, or anything else

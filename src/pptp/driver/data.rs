@@ -15,6 +15,7 @@ use super::super::order::{Addresses, KernelOrder, Via};
 use super::super::sys;
 use super::blocking::Threads;
 use super::end::End;
+use super::found::Parts;
 use super::link::{self, LinkError, Ways};
 
 /// Ids that are drawn before it is given up; each is taken by one of 65,535 calls at most.
@@ -67,6 +68,8 @@ pub(super) struct Data {
 pub(super) struct Link {
     pub(super) index: u32,
     pub(super) name: String,
+    /// The number of its unit.
+    pub(super) unit: c_int,
 }
 
 impl Data {
@@ -82,6 +85,25 @@ impl Data {
         let (socket, own_id) = threads.run(move || bound(local)).await?;
         let socket = Arc::new(socket);
         Ok(Data { threads, ways, name, own_id, socket, channel: None, unit: None, link: None })
+    }
+
+    /// What a call of an earlier daemon has.
+    pub(super) fn taken_over(
+        threads: Threads,
+        ways: Ways,
+        own_id: u16,
+        parts: Parts,
+    ) -> Result<Self, Fault> {
+        let Parts { socket, channel, unit, link } = parts;
+        let channel = Some(End::new(channel).map_err(refused("epoll"))?);
+        let unit = Some(End::new(unit).map_err(refused("epoll"))?);
+        let (name, socket, link) = (None, Arc::new(socket), Some(link));
+        Ok(Data { threads, ways, name, own_id, socket, channel, unit, link })
+    }
+
+    /// Its call socket and its unit, which keep it up.
+    pub(super) fn descriptors(&self) -> Option<(Arc<OwnedFd>, Arc<OwnedFd>)> {
+        Some((self.socket.clone(), self.unit.as_ref()?.handle()))
     }
 
     pub(super) fn own_id(&self) -> u16 {
@@ -184,6 +206,11 @@ fn connected(socket: &OwnedFd, server: Ipv4Addr, server_id: u16) -> Result<Owned
         Err(Errno::ALREADY) => Err(Fault::IdTaken(server_id)),
         connected => connected.map_err(refused("connect the call socket")),
     }?;
+    channel_of(socket)
+}
+
+/// A handle of a connected call socket's channel.
+pub(super) fn channel_of(socket: &OwnedFd) -> Result<OwnedFd, Fault> {
     let number = sys::channel_of(socket).map_err(refused("PPPIOCGCHAN"))?;
     let channel = open()?;
     sys::attach_channel(&channel, number).map_err(refused("PPPIOCATTCHAN"))?;
@@ -202,7 +229,7 @@ fn made(channel: &OwnedFd, wanted: Option<String>) -> Result<(OwnedFd, Link), Fa
         }
         None => name,
     };
-    Ok((unit, Link { index, name }))
+    Ok((unit, Link { index, name, unit: number }))
 }
 
 /// The kernel names the interface of a unit after its number (`ppp_unit_register` in

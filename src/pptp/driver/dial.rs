@@ -1,5 +1,6 @@
 //! A call from its order to its end.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,22 @@ use super::blocking::Threads;
 use super::connect::{self, connect};
 use super::data::{Data, Fault};
 use super::echo::Carried;
+use super::found::Whole;
 use super::hold::{Held, Over};
-use super::link::{LinkError, Ways};
+use super::keeping::Keeping;
+use super::link::LinkError;
 use super::options::Options;
+use super::state::Made;
 use crate::core::event::{CallId, Event};
 use crate::core::failure::{Failure, FailureKind};
-use crate::node::Node;
+use crate::node::{Node, NodeId};
 use crate::pptp::{Dice, Settings};
 
 /// Dials of one call when the server's call id is another call's already.
 const MOST_TRIES: u32 = 3;
+
+/// The rows that are known.
+pub(super) type Nodes = BTreeMap<NodeId, Arc<Node>>;
 
 /// What is wanted of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,30 +44,77 @@ pub(super) enum Wish {
     End,
 }
 
-/// All that a call is made with.
-pub(super) struct Dial {
+/// What a call is held by, whoever has dialled it.
+pub(super) struct Reins {
     pub(super) call: CallId,
-    pub(super) node: Arc<Node>,
-    pub(super) options: Arc<Options>,
+    pub(super) node: NodeId,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) threads: Threads,
     pub(super) wish: watch::Receiver<Wish>,
     pub(super) carried: watch::Receiver<Carried>,
+    pub(super) nodes: watch::Receiver<Nodes>,
+    pub(super) keeping: Keeping,
 }
 
-/// Makes a call and holds it; returns why it has ended. A call whose end is never told would hold
-/// its node for ever, so it is told even when this fails.
+impl Reins {
+    /// When nobody listens any more the daemon is about to end.
+    pub(super) async fn tell(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// All that a call is made with.
+pub(super) struct Dial {
+    pub(super) reins: Reins,
+    pub(super) node: Arc<Node>,
+    pub(super) options: Arc<Options>,
+    pub(super) threads: Threads,
+}
+
+/// Makes a call and holds it; returns why it has ended.
 pub(super) async fn run(dial: Dial) -> (CallId, Failure) {
-    let call = dial.call;
-    let failure = AssertUnwindSafe(dial.hold()).catch_unwind().await.unwrap_or_else(|_| {
-        Failure::new(FailureKind::Unexplained, "a fault of connexad, report it")
-    });
-    (call, failure)
+    let (call, keeping) = (dial.reins.call, dial.reins.keeping.clone());
+    to_its_end(call, &keeping, dial.hold()).await
+}
+
+/// Goes on with a call of an earlier daemon.
+pub(super) async fn go_on(
+    mut reins: Reins,
+    options: Arc<Options>,
+    threads: Threads,
+    whole: Whole,
+) -> (CallId, Failure) {
+    let (call, keeping) = (reins.call, reins.keeping.clone());
+    let held = async move {
+        match Held::taken_over(&mut reins, &options, threads, whole) {
+            Ok(held) => match held.run().await {
+                Over::Ended(failure) => failure,
+                Over::IdTaken => hung_up(),
+            },
+            Err(failure) => {
+                reins.keeping.let_go(call).await;
+                failure
+            }
+        }
+    };
+    to_its_end(call, &keeping, held).await
+}
+
+/// A call whose end is never told would hold its node for ever, so it is told even when this fails.
+async fn to_its_end(
+    call: CallId,
+    keeping: &Keeping,
+    held: impl Future<Output = Failure>,
+) -> (CallId, Failure) {
+    if let Ok(failure) = AssertUnwindSafe(held).catch_unwind().await {
+        return (call, failure);
+    }
+    keeping.let_go(call).await;
+    (call, Failure::new(FailureKind::Unexplained, "a fault of connexad, report it"))
 }
 
 impl Dial {
     async fn hold(mut self) -> Failure {
-        self.tell(Event::Started { call: self.call, pid: None }).await;
+        self.reins.tell(Event::Started { call: self.reins.call, pid: None }).await;
         for _ in 0..MOST_TRIES {
             match self.once().await {
                 Ok(Over::Ended(failure)) | Err(failure) => return failure,
@@ -76,12 +130,13 @@ impl Dial {
         let within = connect::within(self.options.dial_timeout);
         let control = tokio::select! {
             biased;
-            () = wished(&mut self.wish, Wish::GoOn) => return Err(hung_up()),
+            () = wished(&mut self.reins.wish, Wish::GoOn) => return Err(hung_up()),
             control = connect(server, within) => control?,
         };
         let data = self.open(&control).await.map_err(|fault| failure(&fault))?;
-        let (settings, dice) = (self.settings(data.own_id()), dice()?);
-        Ok(Held::new(self, control, data, settings, dice).run().await)
+        let made = self.made(&data);
+        let (settings, dice) = (self.settings(&made), dice()?);
+        Ok(Held::dialled(&mut self.reins, made, control, data, settings, dice).run().await)
     }
 
     /// The call's socket, by the address that the server sees.
@@ -91,30 +146,23 @@ impl Dial {
             std::net::IpAddr::V4(local) => local,
             std::net::IpAddr::V6(_) => std::net::Ipv4Addr::UNSPECIFIED,
         };
-        let Options { peer_route, default_route, .. } = *self.options;
-        let ways = Ways { peer_route, default_route, server: self.node.server.ip() };
+        let ways = self.options.ways(self.node.server.ip());
         let name = self.options.link_name(&self.node);
         Data::open(self.threads.clone(), local, ways, name).await
     }
 
-    fn settings(&self, own_call_id: u16) -> Settings {
-        let Dial { node, options, .. } = self;
-        Settings {
-            server: node.server.ip(),
-            own_call_id,
-            login: node.login.as_str().to_owned(),
-            password: node.password.clone(),
-            encryption: options.encryption(node),
-            mtu: options.mtu,
-            mru: options.mru,
-            ask_resolvers: options.use_peer_dns,
-            echo_failures: options.echo_failures,
+    fn made(&self, data: &Data) -> Made {
+        Made {
+            node: self.node.id,
+            server: self.node.server.ip(),
+            login: self.node.login.as_str().to_owned(),
+            mppe: self.options.mppe(&self.node),
+            own_call_id: data.own_id(),
         }
     }
 
-    /// When nobody listens any more the daemon is about to end.
-    pub(super) async fn tell(&self, event: Event) {
-        let _ = self.events.send(event).await;
+    fn settings(&self, made: &Made) -> Settings {
+        Settings { password: Some(self.node.password.clone()), ..self.options.settings(made) }
     }
 }
 
@@ -143,7 +191,7 @@ pub(super) fn failure(fault: &Fault) -> Failure {
     Failure::new(kind, fault.to_string())
 }
 
-fn dice() -> Result<Dice, Failure> {
+pub(super) fn dice() -> Result<Dice, Failure> {
     let mut seed = [0; 32];
     match getrandom(&mut seed, GetRandomFlags::empty()) {
         Ok(_) => Ok(Dice::new(seed)),

@@ -2,22 +2,26 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
+use super::blocking::Threads;
+use super::control;
 use super::data::{Data, Fault};
-use super::dial::{Clock, Dial, Wish, failure, hung_up, wished};
+use super::dial::{Clock, Reins, Wish, dice, failure, hung_up, wished};
 use super::end::{Read, readable};
+use super::found::Whole;
+use super::keeping::Tunnel;
+use super::options::Options;
+use super::state::{Made, State};
 use crate::core::event::{Event as Told, IfIndex};
 use crate::core::failure::{Failure, FailureKind};
 use crate::pptp::{Call, Dice, Ending, Event, KernelOrder, Order, Phase, Settings, Step};
 use crate::printable::printable;
 
-/// Bytes of the control connection that are taken at once; its messages have 220 at most.
-const CHUNK: usize = 4096;
 /// More than any frame has: what a server sends beyond our MRU is judged, not cut.
 const FRAME: usize = 4096;
 /// How long a server may leave our control messages unread.
@@ -33,11 +37,12 @@ pub(super) enum Over {
 
 /// A call and all that it has.
 pub(super) struct Held<'a> {
-    dial: &'a mut Dial,
+    reins: &'a mut Reins,
+    made: Made,
     clock: Clock,
     call: Call,
     /// `None` once it has ended.
-    control: Option<TcpStream>,
+    control: Option<Arc<TcpStream>>,
     data: Data,
     orders: VecDeque<Order>,
     /// Why the kernel refused, the first time.
@@ -45,11 +50,13 @@ pub(super) struct Held<'a> {
     wish: Wish,
     phase: Phase,
     received: u64,
+    /// An earlier daemon has dialled it: the row tells its password, once that is read.
+    lacks_password: bool,
 }
 
 enum Wake {
     Wish,
-    Control,
+    Control { is_closed: bool },
     Channel,
     Unit,
     Echo,
@@ -57,27 +64,65 @@ enum Wake {
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn new(
-        dial: &'a mut Dial,
+    /// A call that begins.
+    pub(super) fn dialled(
+        reins: &'a mut Reins,
+        made: Made,
         control: TcpStream,
         data: Data,
         settings: Settings,
         dice: Dice,
     ) -> Self {
         let clock = Clock::start();
-        let (call, orders) = Call::new(settings, dice, clock.now());
-        let phase = call.phase();
+        let begun = Call::new(settings, dice, clock.now());
+        Held::new(reins, made, control, data, clock, begun)
+    }
+
+    /// A call of an earlier daemon.
+    ///
+    /// # Errors
+    /// When this process can't have what the call has.
+    pub(super) fn taken_over(
+        reins: &'a mut Reins,
+        options: &Options,
+        threads: Threads,
+        whole: Whole,
+    ) -> Result<Self, Failure> {
+        let Whole { state: State { made, standing, .. }, control, parts } = whole;
+        let control = TcpStream::from_std(control).map_err(|error| {
+            let message = format!("its control connection can't be taken over: {error}");
+            Failure::new(FailureKind::Unexplained, message)
+        })?;
+        let ways = options.ways(made.server);
+        let data = Data::taken_over(threads, ways, made.own_call_id, parts);
+        let data = data.map_err(|fault| failure(&fault))?;
+        let clock = Clock::start();
+        let gone_on = Call::resume(options.settings(&made), standing, dice()?, clock.now());
+        let held = Held::new(reins, made, control, data, clock, gone_on);
+        Ok(Held { lacks_password: true, ..held })
+    }
+
+    fn new(
+        reins: &'a mut Reins,
+        made: Made,
+        control: TcpStream,
+        data: Data,
+        clock: Clock,
+        (call, orders): (Call, Vec<Order>),
+    ) -> Self {
         Held {
-            dial,
+            reins,
+            made,
             clock,
             call,
-            control: Some(control),
+            control: Some(Arc::new(control)),
             data,
             orders: orders.into(),
             fault: None,
             wish: Wish::GoOn,
-            phase,
+            phase: Phase::Control,
             received: 0,
+            lacks_password: false,
         }
     }
 
@@ -99,9 +144,11 @@ impl<'a> Held<'a> {
         if let Over::Ended(cause) = &over
             && cause.kind != FailureKind::Killed
         {
-            let (call, cause) = (self.dial.call, cause.clone());
-            self.dial.tell(Told::Failing { call, cause, vague: false }).await;
+            let (call, cause) = (self.reins.call, cause.clone());
+            self.reins.tell(Told::Failing { call, cause, vague: false }).await;
         }
+        // As long as the holder has them, closing them ends nothing.
+        self.reins.keeping.let_go(self.reins.call).await;
         drop(self.control);
         self.data.close().await;
         over
@@ -115,17 +162,17 @@ impl<'a> Held<'a> {
                     return Some(ending);
                 }
             }
-            self.log_phase();
+            self.follow_phase();
             match self.wake().await {
                 Wake::Wish => {
-                    let wish = *self.dial.wish.borrow();
+                    let wish = *self.reins.wish.borrow();
                     if wish == Wish::End {
                         return None;
                     }
                     self.wish = wish;
                     self.tell(Event::HangUp);
                 }
-                Wake::Control => self.read_control(),
+                Wake::Control { is_closed } => self.read_control(is_closed),
                 Wake::Channel => self.read_channel(),
                 Wake::Unit => self.read_unit(),
                 Wake::Echo => self.echo(),
@@ -139,11 +186,11 @@ impl<'a> Held<'a> {
     async fn wake(&mut self) -> Wake {
         let deadline = self.call.next_deadline().map(|at| self.clock.instant(at));
         let is_up = self.call.phase() == Phase::Up;
-        let Dial { wish, carried, .. } = &mut *self.dial;
+        let Reins { wish, carried, .. } = &mut *self.reins;
         tokio::select! {
             biased;
             () = wished(wish, self.wish) => Wake::Wish,
-            () = heard(self.control.as_ref()) => Wake::Control,
+            is_closed = control::heard(self.control.as_deref()) => Wake::Control { is_closed },
             () = readable(self.data.channel.as_ref()) => Wake::Channel,
             () = readable(self.data.unit.as_ref()) => Wake::Unit,
             Ok(()) = carried.changed(), if is_up => Wake::Echo,
@@ -156,10 +203,10 @@ impl<'a> Held<'a> {
         self.orders.extend(orders);
     }
 
-    fn read_control(&mut self) {
-        let mut chunk = [0; CHUNK];
-        let Some(control) = &self.control else { return };
-        match control.try_read(&mut chunk) {
+    fn read_control(&mut self, is_closed: bool) {
+        let mut chunk = [0; control::CHUNK];
+        let Some(stream) = &self.control else { return };
+        match control::read_whole(stream, &mut chunk, is_closed) {
             Ok(0) => self.lose_control(None),
             Ok(length) => self.tell(Event::Control(chunk.get(..length).unwrap_or_default())),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -173,6 +220,9 @@ impl<'a> Held<'a> {
     }
 
     fn read_channel(&mut self) {
+        if self.lacks_password {
+            self.learn_password();
+        }
         let mut frame = [0; FRAME];
         let read = self.data.channel.as_mut().map(|channel| channel.read(&mut frame));
         self.take_frame(read, &frame, "the channel of the call");
@@ -196,7 +246,7 @@ impl<'a> Held<'a> {
 
     fn echo(&mut self) {
         let index = self.data.link().map(|link| link.index);
-        let carried = self.dial.carried.borrow_and_update();
+        let carried = self.reins.carried.borrow_and_update();
         // A link that could not be asked about has received nothing, as far as is known.
         let bytes = index.and_then(|index| Some(carried.get(&IfIndex(index))?.in_bytes));
         drop(carried);
@@ -216,8 +266,8 @@ impl<'a> Held<'a> {
     }
 
     async fn write_control(&mut self, bytes: &[u8]) {
-        let Some(control) = &mut self.control else { return };
-        match timeout(WRITTEN_WITHIN, control.write_all(bytes)).await {
+        let Some(stream) = &self.control else { return };
+        match timeout(WRITTEN_WITHIN, control::write(stream, bytes)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.lose_control(Some(&error.to_string())),
             Err(_) => self.lose_control(Some("the server reads no control messages")),
@@ -243,25 +293,43 @@ impl<'a> Held<'a> {
 
     async fn tell_link(&self) {
         if let Some(link) = self.data.link() {
-            let (call, name) = (self.dial.call, link.name.clone());
-            self.dial.tell(Told::Link { call, name }).await;
+            let (call, name) = (self.reins.call, link.name.clone());
+            self.reins.tell(Told::Link { call, name }).await;
         }
     }
 
-    fn log_phase(&mut self) {
+    fn follow_phase(&mut self) {
         let phase = self.call.phase();
-        if std::mem::replace(&mut self.phase, phase) != phase {
-            let node = self.dial.node.id;
-            tracing::debug!(NODE_ID = node.0, "pptp[{node}]: {phase:?}");
+        if std::mem::replace(&mut self.phase, phase) == phase {
+            return;
+        }
+        let node = self.reins.node;
+        tracing::debug!(NODE_ID = node.0, "pptp[{node}]: {phase:?}");
+        if phase == Phase::Up {
+            self.hand_over();
         }
     }
-}
 
-/// Returns when the control connection has something; never where there is none.
-async fn heard(control: Option<&TcpStream>) {
-    match control {
-        // Reading tells of what is wrong with it.
-        Some(control) => drop(control.readable().await),
-        None => std::future::pending().await,
+    /// From here on it may outlive the daemon.
+    fn hand_over(&self) {
+        let (Some(standing), Some(link), Some((socket, unit)), Some(control)) =
+            (self.call.standing(), self.data.link(), self.data.descriptors(), &self.control)
+        else {
+            return;
+        };
+        let state = State::new(self.made.clone(), link.index, link.unit, standing).bytes();
+        let control = control.clone();
+        let tunnel = Tunnel { number: link.index, state, control, socket, unit };
+        self.reins.keeping.keep(self.reins.call, tunnel);
+    }
+
+    /// What the row says, where it is the one that the call was made by.
+    fn learn_password(&mut self) {
+        let nodes = self.reins.nodes.borrow();
+        let Some(node) = nodes.get(&self.reins.node) else { return };
+        if node.server.ip() == self.made.server && node.login.as_str() == self.made.login {
+            self.call.know(node.password.clone());
+            self.lacks_password = false;
+        }
     }
 }

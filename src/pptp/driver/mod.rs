@@ -2,45 +2,98 @@
 //! is to be done with them.
 //!
 //! One task, the keeper, takes requests in order; each call is a task of its own. What takes the
-//! kernel a while is done by threads that may wait.
+//! kernel a while is done by threads that may wait. A call that is up is handed to the holder, so
+//! that the next daemon can go on with it.
 
 mod blocking;
 mod connect;
+mod control;
 mod data;
 mod dial;
 mod echo;
 mod end;
+mod found;
 mod hold;
+mod keeping;
 mod link;
 mod options;
+mod state;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use blocking::Threads;
-use dial::{Dial, Wish};
+use dial::{Dial, Nodes, Reins, Wish};
 use echo::Echo;
+use found::Whole;
+use keeping::Keeping;
 pub(crate) use options::Options;
 
+use super::holder::{self, Connection};
+use crate::config::Paths;
 use crate::core::effect::Order;
-use crate::core::event::{CallId, Event};
+use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::engines::{Request, Requests};
-use crate::node::{Node, NodeId};
+use crate::node::NodeId;
 
-/// The engine that makes calls by itself. They end with it.
+/// The engine that makes calls by itself. Those that are up outlive it, by the holder.
 pub(crate) type Engine = Requests<Options>;
 
-/// An engine, and its work: that goes on until the engine is dropped and all calls have ended.
+/// What is to be done with calls of an earlier daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// They are gone on with.
+    TakeOver,
+    /// They are told, and nothing is changed.
+    Tell,
+}
+
+/// An engine, and its work: that goes on until the engine is dropped and all calls have ended. Calls
+/// of an earlier daemon are told to `found`, once.
 pub(crate) fn engine(
+    paths: &Paths,
     options: Options,
     events: mpsc::Sender<Event>,
-) -> (Engine, impl Future<Output = ()>) {
+    (mode, found): (Found, oneshot::Sender<Vec<FoundCall>>),
+) -> (Engine, impl Future<Output = ()> + use<>) {
     let (engine, requests) = Requests::channel();
-    (engine, keep(Keeper::new(options, events), requests))
+    let place = holder::socket(paths);
+    let work = async move {
+        let threads = Threads::new();
+        let (connection, whole) = look(&place, &threads, mode).await;
+        // Where nobody listens any more the daemon is about to end.
+        let _ = found.send(found::calls(&whole));
+        let keeping = Keeping::new(place, connection, threads.clone());
+        let mut keeper = Keeper::new(options, events, threads, keeping);
+        match mode {
+            Found::TakeOver => keeper.take_over(whole),
+            Found::Tell => drop(whole),
+        }
+        keep(keeper, requests).await;
+    };
+    (engine, work)
+}
+
+async fn look(place: &Path, threads: &Threads, mode: Found) -> (Option<Connection>, Vec<Whole>) {
+    found::look(place, threads, mode).await.unwrap_or_else(|error| {
+        tracing::error!(
+            "What connexad --hold keeps at {} can't be taken over: {error}; end that process, and its \
+             tunnels with it",
+            place.display()
+        );
+        (None, Vec::new())
+    })
+}
+
+/// The calls of our nodes that are kept beyond the life of a daemon.
+pub(crate) async fn running(paths: &Paths) -> Vec<FoundCall> {
+    let (_, whole) = look(&holder::socket(paths), &Threads::new(), Found::Tell).await;
+    found::calls(&whole)
 }
 
 /// Whether the kernel has what this engine needs of it beside `/dev/ppp`.
@@ -68,6 +121,12 @@ async fn keep(mut keeper: Keeper, mut requests: mpsc::UnboundedReceiver<Request<
                 keeper.rounds.spawn(keeper.echo.round());
             }
             Some(_) = keeper.rounds.join_next() => {}
+            Some(Err(failed)) = keeper.helpers.join_next() => {
+                // A panic of this part, too.
+                if let Ok(panic) = failed.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
         }
     }
 }
@@ -79,23 +138,43 @@ struct Keeper {
     echo: Echo,
     /// A round of the echo timer that is under way.
     rounds: JoinSet<()>,
-    nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// Has the holder keep what is up; ends with this.
+    helpers: JoinSet<()>,
+    keeping: Keeping,
+    nodes: watch::Sender<Nodes>,
     calls: BTreeMap<CallId, watch::Sender<Wish>>,
     tasks: JoinSet<(CallId, Failure)>,
 }
 
 impl Keeper {
-    fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
-        let threads = Threads::new();
+    fn new(
+        options: Options,
+        events: mpsc::Sender<Event>,
+        threads: Threads,
+        (keeping, work): (Keeping, impl Future<Output = ()> + Send + 'static),
+    ) -> Self {
+        let mut helpers = JoinSet::new();
+        helpers.spawn(work);
         Keeper {
             options: Arc::new(options),
             events,
             echo: Echo::new(threads.clone()),
             threads,
             rounds: JoinSet::new(),
-            nodes: BTreeMap::new(),
+            helpers,
+            keeping,
+            nodes: watch::Sender::default(),
             calls: BTreeMap::new(),
             tasks: JoinSet::new(),
+        }
+    }
+
+    /// Goes on with calls of an earlier daemon, each by the number that was told.
+    fn take_over(&mut self, whole: Vec<Whole>) {
+        for (call, whole) in (0..).map(CallId::Found).zip(whole) {
+            let reins = self.reins(call, whole.state.made.node);
+            let (options, threads) = (self.options.clone(), self.threads.clone());
+            self.tasks.spawn(dial::go_on(reins, options, threads, whole));
         }
     }
 
@@ -108,9 +187,15 @@ impl Keeper {
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::Keep(node) => drop(self.nodes.insert(node.id, node)),
-            Order::Forget(id) => drop(self.nodes.remove(&id)),
-            Order::KeepOnly(ids) => self.nodes.retain(|id, _| ids.contains(id)),
+            Order::Keep(node) => self.nodes.send_modify(|nodes| {
+                nodes.insert(node.id, node);
+            }),
+            Order::Forget(id) => self.nodes.send_modify(|nodes| {
+                nodes.remove(&id);
+            }),
+            Order::KeepOnly(ids) => {
+                self.nodes.send_modify(|nodes| nodes.retain(|id, _| ids.contains(id)));
+            }
             Order::Dial { call, node, engine: _ } => self.dial(call, node).await,
             Order::HangUp { call } => self.wish(call, Wish::HangUp),
             Order::End { call } => self.wish(call, Wish::End),
@@ -118,22 +203,29 @@ impl Keeper {
     }
 
     async fn dial(&mut self, call: CallId, id: NodeId) {
-        let Some(node) = self.nodes.get(&id).cloned() else {
+        let node = self.nodes.borrow().get(&id).cloned();
+        let Some(node) = node else {
             let message = "its row was not told before: a fault of connexad, report it";
             let failure = Failure::new(FailureKind::Unexplained, message);
             return self.tell_end(call, failure).await;
         };
+        let reins = self.reins(call, id);
+        let (options, threads) = (self.options.clone(), self.threads.clone());
+        self.tasks.spawn(dial::run(Dial { reins, node, options, threads }));
+    }
+
+    fn reins(&mut self, call: CallId, node: NodeId) -> Reins {
         let (wish_in, wish) = watch::channel(Wish::GoOn);
         self.calls.insert(call, wish_in);
-        self.tasks.spawn(dial::run(Dial {
+        Reins {
             call,
             node,
-            options: self.options.clone(),
             events: self.events.clone(),
-            threads: self.threads.clone(),
             wish,
             carried: self.echo.follow(),
-        }));
+            nodes: self.nodes.subscribe(),
+            keeping: self.keeping.clone(),
+        }
     }
 
     fn wish(&self, call: CallId, wish: Wish) {

@@ -1,37 +1,62 @@
 //! What the configuration means to calls of this engine.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::link::Ways;
+use super::state::Made;
 use crate::config::{Config, InterfaceName};
 use crate::node::{Mppe, Node};
-use crate::pptp::Encryption;
+use crate::pptp::{Encryption, Settings};
 
 /// What later dials go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(super) mtu: u16,
-    pub(super) mru: u16,
+    mtu: u16,
+    mru: u16,
     /// Where the row says nothing.
     mppe: Mppe,
     mppe_stateful: bool,
     pub(super) interface_name: InterfaceName,
-    pub(super) default_route: bool,
-    pub(super) use_peer_dns: bool,
-    pub(super) peer_route: bool,
+    default_route: bool,
+    use_peer_dns: bool,
+    peer_route: bool,
     /// Zero is never.
     pub(super) echo_interval: Duration,
-    pub(super) echo_failures: u32,
+    echo_failures: u32,
     pub(super) dial_timeout: Duration,
 }
 
 impl Options {
-    pub(super) fn encryption(&self, node: &Node) -> Encryption {
-        match node.mppe.unwrap_or(self.mppe) {
+    /// What is wanted of encryption for a node.
+    pub(super) fn mppe(&self, node: &Node) -> Mppe {
+        node.mppe.unwrap_or(self.mppe)
+    }
+
+    /// A call's, but for its password.
+    pub(super) fn settings(&self, made: &Made) -> Settings {
+        let encryption = match made.mppe {
             Mppe::Require => {
                 Encryption::Required { stateful: self.mppe_stateful, short_key: false }
             }
             Mppe::Off => Encryption::Off,
+        };
+        Settings {
+            server: made.server,
+            own_call_id: made.own_call_id,
+            login: made.login.clone(),
+            password: None,
+            encryption,
+            mtu: self.mtu,
+            mru: self.mru,
+            ask_resolvers: self.use_peer_dns,
+            echo_failures: self.echo_failures,
         }
+    }
+
+    /// How the interface of a call to this server is to be.
+    pub(super) fn ways(&self, server: Ipv4Addr) -> Ways {
+        Ways { peer_route: self.peer_route, default_route: self.default_route, server }
     }
 
     /// The name that a node's link is to have, where it is named after its node.

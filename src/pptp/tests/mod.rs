@@ -17,10 +17,11 @@ use proptest::prelude::*;
 
 use crate::core::failure::FailureKind;
 use crate::core::time::Monotonic;
+use crate::node::Secret;
 
 use super::control::Message;
-use super::ppp::{Opt, Protocol};
-use super::{Call, Dice, Encryption, Ending, Event, Failure, Phase, Settings, Step};
+use super::ppp::{Opt, Protocol, frame};
+use super::{Call, Dice, Encryption, Ending, Event, Failure, Order, Phase, Settings, Step, Via};
 use server::{BITS_40, BITS_128, Clearing, STATELESS, Ways};
 use world::{Line, World, settings};
 
@@ -542,6 +543,19 @@ fn a_server_that_is_gone_when_another_process_goes_on_is_found_out() {
     }
     world.run(10);
     assert_eq!(failure(&world).kind(), FailureKind::EchoTimeout);
+}
+
+#[test]
+fn a_server_that_asks_a_call_that_was_gone_on_with_again_is_answered_once_the_password_is_known() {
+    let mut world = comes_up(dial(Ways::default()), true);
+    world.go_on(world.call.standing().unwrap());
+    // Challenge (RFC 1994 section 4.1) with a value of 16 bytes.
+    let challenge = frame(Protocol::Chap, &[&[1, 9, 0, 21, 16][..], &[7; 16]].concat());
+    assert_eq!(world.call.handle(Event::Frame(&challenge), world.now), []);
+    world.call.know(Secret::parse("secret").unwrap());
+    let orders = world.call.handle(Event::Frame(&challenge), world.now);
+    assert!(matches!(orders.as_slice(), [Order::Frame(Via::Channel, _)]), "{orders:?}");
+    assert!(world.is_up());
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn settings() -> Settings {
         server: Ipv4Addr::new(192, 0, 2, 1),
         own_call_id: 4711,
         login: "user".to_owned(),
-        password: Secret::parse("secret").unwrap(),
+        password: Some(Secret::parse("secret").unwrap()),
         encryption: Encryption::Required { stateful: false, short_key: false },
         mtu: 1400,
         mru: 1400,
@@ -241,7 +241,8 @@ impl World {
 
     /// Another process takes the call over.
     pub(super) fn go_on(&mut self, standing: crate::pptp::Standing) {
-        let (call, orders) = Call::resume(settings(), standing, Dice::new([8; 32]), self.now);
+        let settings = Settings { password: None, ..settings() };
+        let (call, orders) = Call::resume(settings, standing, Dice::new([8; 32]), self.now);
         self.call = call;
         self.orders = orders.into();
         self.carry_out();
