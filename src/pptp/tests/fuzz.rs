@@ -9,6 +9,9 @@ use crate::core::time::Monotonic;
 use crate::fuzz::fuzz_texts;
 use crate::pptp::{Call, Encryption, Event, Order, Phase, Settings};
 
+/// No message or frame of a call that goes as it should is longer.
+const LONGEST: usize = 255;
+
 /// What a call was told, in a form that can be changed anywhere and still be read: a letter, a length,
 /// the bytes.
 #[derive(Debug, Default)]
@@ -27,8 +30,8 @@ impl Transcript {
                 return;
             }
         };
-        let length = u8::try_from(bytes.len()).unwrap();
-        self.0.extend([letter, length]);
+        let bytes = &bytes[..bytes.len().min(LONGEST)];
+        self.0.extend([letter, u8::try_from(bytes.len()).unwrap()]);
         self.0.extend(bytes);
     }
 }
