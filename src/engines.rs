@@ -7,10 +7,11 @@
 mod requests;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use requests::{Request, Requests};
 
@@ -18,7 +19,7 @@ use crate::config::{Config, Paths};
 use crate::core::effect::Order;
 use crate::core::event::{Event, FoundCall};
 use crate::node::{Engine, Node, NodeId};
-use crate::pppd::{self, LookError};
+use crate::pppd::{self, LookError, Others};
 use crate::pptp::driver::{self, Found};
 
 /// All engines.
@@ -28,6 +29,8 @@ pub(crate) struct Engines {
     /// What dials rows that say nothing.
     default: Engine,
     nodes: BTreeMap<NodeId, Kept>,
+    /// Of the nodes that the kernel's engine keeps.
+    servers_by_kernel: watch::Sender<BTreeMap<NodeId, Ipv4Addr>>,
 }
 
 /// A node, and the engine that keeps what a dial of it needs.
@@ -52,11 +55,14 @@ impl Engines {
         let found = (found, found_in);
         let (kernel, by_kernel) = driver::engine(&config.paths, options, events.clone(), found);
         // One that has ended before it could tell ends the daemon.
-        let others = async { found_by_kernel.await.unwrap_or_default() };
+        let found = async { found_by_kernel.await.unwrap_or_default() };
+        let servers_by_kernel = watch::Sender::default();
+        let others = Others { found, servers: servers_by_kernel.subscribe() };
         let options = pppd::Options::from(config);
         let (pppd, by_pppd) = pppd::engine(config.paths.clone(), options, events.clone(), others);
         let default = config.tunnel.engine;
-        let engines = Engines { pppd, kernel, default, nodes: BTreeMap::new() };
+        let nodes = BTreeMap::new();
+        let engines = Engines { pppd, kernel, default, nodes, servers_by_kernel };
         (engines, [Box::pin(by_pppd), Box::pin(by_kernel)])
     }
 
@@ -69,10 +75,12 @@ impl Engines {
             }
             Order::Forget(id) => {
                 self.nodes.remove(&id);
+                self.servers_by_kernel.send_modify(|servers| _ = servers.remove(&id));
                 self.both(Order::Forget(id));
             }
             Order::KeepOnly(ids) => {
                 self.nodes.retain(|id, _| ids.contains(id));
+                self.servers_by_kernel.send_modify(|of| of.retain(|id, _| ids.contains(id)));
                 // A node that is not known may have a pppd that was found.
                 let is_of_pppd = |id: &NodeId| self.kept_by(*id) != Some(Engine::Kernel);
                 let of_pppd = ids.iter().copied().filter(is_of_pppd).collect();
@@ -112,6 +120,11 @@ impl Engines {
     fn keep(&mut self, node: Arc<Node>, by: Engine) {
         let id = node.id;
         self.nodes.insert(id, Kept { node: node.clone(), by });
+        // Before pppd's engine forgets the node, which then looks whose routes may go.
+        self.servers_by_kernel.send_modify(|servers| match by {
+            Engine::Kernel => _ = servers.insert(id, node.server.ip()),
+            Engine::Pppd => _ = servers.remove(&id),
+        });
         match by {
             Engine::Pppd => {
                 self.kernel.order(Order::Forget(id));

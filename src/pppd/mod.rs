@@ -32,10 +32,12 @@ mod stale;
 mod wanted;
 mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -55,7 +57,8 @@ use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::engines::{Request, Requests};
 use crate::watch::{Interest, Watch};
-use crate::{link_name, node};
+use crate::node::{self, NodeId};
+use crate::link_name;
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -68,13 +71,20 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Its first event is [`Event::Found`] with the calls that run already. Calls outlive it.
 pub(crate) type Engine = Requests<Options>;
 
-/// An engine, and its work: that goes on until the engine is dropped and all is done. `others` are
-/// the calls that other engines have found, which are told with its own.
+/// What this engine has to know of others.
+pub(crate) struct Others<F> {
+    /// The calls that they have found, which are told with its own.
+    pub(crate) found: F,
+    /// The servers of nodes that they dial. Routes to them stay.
+    pub(crate) servers: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
+}
+
+/// An engine, and its work: that goes on until the engine is dropped and all is done.
 pub(crate) fn engine(
     paths: Paths,
     options: Options,
     events: mpsc::Sender<Event>,
-    others: impl Future<Output = Vec<FoundCall>>,
+    others: Others<impl Future<Output = Vec<FoundCall>>>,
 ) -> (Engine, impl Future<Output = ()>) {
     engine_on(paths, options, events, Arc::new(wanted::Round::work), others)
 }
@@ -84,10 +94,11 @@ fn engine_on(
     options: Options,
     events: mpsc::Sender<Event>,
     disk: Disk,
-    others: impl Future<Output = Vec<FoundCall>>,
+    others: Others<impl Future<Output = Vec<FoundCall>>>,
 ) -> (Engine, impl Future<Output = ()>) {
     let (engine, requests) = Requests::channel();
-    (engine, keep(Keeper::new(paths, options, events, disk), requests, others))
+    let keeper = Keeper::new(paths, options, events, disk, others.servers);
+    (engine, keep(keeper, requests, others.found))
 }
 
 async fn keep(
@@ -175,12 +186,19 @@ struct Keeper {
     /// The last look has failed.
     look_again: bool,
     sweeps: Sweeps,
+    servers_of_others: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
     /// Clears up what calls leave behind; ends with this.
     clearing: JoinSet<()>,
 }
 
 impl Keeper {
-    fn new(paths: Paths, options: Options, events: mpsc::Sender<Event>, disk: Disk) -> Self {
+    fn new(
+        paths: Paths,
+        options: Options,
+        events: mpsc::Sender<Event>,
+        disk: Disk,
+        servers_of_others: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
+    ) -> Self {
         let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
         clearing.spawn(leftovers::keep_clear(paths.clone(), stirred.clone()));
@@ -197,8 +215,16 @@ impl Keeper {
             asked: false,
             look_again: false,
             sweeps,
+            servers_of_others,
             clearing,
         }
+    }
+
+    /// The servers that routes of ours may lead to; `None` where that of a call is not known.
+    fn servers(&self) -> Option<BTreeSet<Ipv4Addr>> {
+        let mut servers = &self.files.wanted.servers() | &self.calls.servers()?;
+        servers.extend(self.servers_of_others.borrow().values());
+        Some(servers)
     }
 
     /// Finds what runs already, and tells it with the calls of others. Until that is known nothing
@@ -317,7 +343,9 @@ impl Keeper {
                 Err(failure) => self.calls.failed(call, failure).await,
             }
         }
-        self.sweeps.begin(|| Some(&self.files.wanted.servers() | &self.calls.servers()?));
+        if self.sweeps.is_due() {
+            self.sweeps.begin(self.servers());
+        }
         if self.sweeps.is_idle() {
             self.jobs.begin(&self.paths, || self.calls.pids());
         }

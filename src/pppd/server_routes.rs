@@ -22,13 +22,14 @@ impl Sweeps {
         self.due = true;
     }
 
-    /// Begins one where it is due and none is under way. While it can't be told which servers are
-    /// needed, it stays due.
-    pub(super) fn begin(&mut self, needed: impl FnOnce() -> Option<BTreeSet<Ipv4Addr>>) {
-        if !self.due || !self.is_idle() {
-            return;
-        }
-        if let Some(servers) = needed() {
+    /// Whether one is due and none is under way.
+    pub(super) fn is_due(&self) -> bool {
+        self.due && self.is_idle()
+    }
+
+    /// Begins one. While it can't be told which servers are needed, it stays due.
+    pub(super) fn begin(&mut self, needed: Option<BTreeSet<Ipv4Addr>>) {
+        if let Some(servers) = needed {
             self.due = false;
             self.tasks.spawn(server_route::sweep(servers));
         }

@@ -18,6 +18,11 @@ use crate::core::failure::Explanation;
 use crate::node::{Login, Mppe, Node, NodeId, Secret, ServerAddr};
 use crate::process::Ending;
 
+/// There is no other engine.
+fn alone() -> Others<impl Future<Output = Vec<FoundCall>>> {
+    Others { found: async { Vec::new() }, servers: watch::channel(BTreeMap::new()).1 }
+}
+
 mod adoption;
 mod dialling;
 mod node_files;
@@ -87,7 +92,7 @@ impl Stage {
     async fn work_with(&self, disk: Disk) -> (Work, Vec<FoundCall>) {
         let (events_in, events) = mpsc::channel(16);
         let (engine, calls) =
-            engine_on(self.paths(), self.options(), events_in, disk, async { Vec::new() });
+            engine_on(self.paths(), self.options(), events_in, disk, alone());
         let mut work = Work { engine, events, task: tokio::spawn(calls) };
         let found = work.found().await;
         (work, found)

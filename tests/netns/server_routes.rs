@@ -52,6 +52,21 @@ fn a_server_that_no_row_names_any_more_loses_its_route_though_its_node_stays() {
 }
 
 #[test]
+fn what_others_lose_takes_no_route_from_a_node_of_the_kernel_engine() {
+    let mut gateway = Gateway::new();
+    gateway.sql("ALTER TABLE nodes ADD COLUMN engine TEXT");
+    gateway.nodes(2);
+    gateway.sql("UPDATE nodes SET engine = 'kernel' WHERE id = 1");
+    gateway.start().wait_state(2, "up");
+    gateway.wait_state(1, "backoff");
+    routed(&gateway, &["10.9.0.1", "10.9.0.2"]);
+    gateway.sql("DELETE FROM nodes WHERE id = 2");
+    wait_for_servers(&gateway, &["10.9.0.1"]);
+    gateway.sql("DELETE FROM nodes");
+    wait_for_servers(&gateway, &[]);
+}
+
+#[test]
 fn a_purge_leaves_no_route_to_a_server() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
