@@ -56,9 +56,9 @@ use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::engines::{Request, Requests};
-use crate::watch::{Interest, Watch};
-use crate::node::{self, NodeId};
 use crate::link_name;
+use crate::node::{self, NodeId};
+use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);

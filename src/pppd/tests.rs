@@ -91,8 +91,7 @@ impl Stage {
     /// The same on a disk of its own.
     async fn work_with(&self, disk: Disk) -> (Work, Vec<FoundCall>) {
         let (events_in, events) = mpsc::channel(16);
-        let (engine, calls) =
-            engine_on(self.paths(), self.options(), events_in, disk, alone());
+        let (engine, calls) = engine_on(self.paths(), self.options(), events_in, disk, alone());
         let mut work = Work { engine, events, task: tokio::spawn(calls) };
         let found = work.found().await;
         (work, found)
