@@ -29,6 +29,8 @@ const EVENTS: usize = 64;
 const KILLED_WITHIN: Duration = Duration::from_secs(5);
 /// For what calls leave behind, and for rules and routes.
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
+/// For the holder of the kernel engine's tunnels, once it has none.
+const HOLDER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why not all is gone.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,9 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
         own_names(&peers).iter().map(|name| format!("{} stays", peers.join(name).display())),
     );
     let place = holder::socket(&config.paths);
+    if let Some(pid) = holder::outlives(&place, HOLDER_ENDS_WITHIN).await {
+        left.push(format!("connexad --hold (pid {pid}) goes on, and keeps tunnels"));
+    }
     let holder = holder::clear_the_place(&place);
     left.extend(holder.err().map(|error| format!("{} stays: {error}", place.display())));
     let list = stopped::remove(&stopped::file(&config.paths));

@@ -16,6 +16,7 @@ use super::state::{State, StateError};
 use crate::core::event::{CallId, FoundCall};
 use crate::pptp::holder::{Connection, HolderError, Kept};
 use crate::pptp::sys;
+use crate::process::is_want;
 
 /// A tunnel that is whole.
 pub(super) struct Whole {
@@ -48,11 +49,25 @@ enum NotWhole {
     AnothersUnit,
 }
 
+impl NotWhole {
+    /// It can't be looked at for want of descriptors or memory.
+    fn is_want(&self) -> bool {
+        match self {
+            NotWhole::State(_) | NotWhole::AnothersUnit => false,
+            NotWhole::Control(source) | NotWhole::Link(source) => is_want(source),
+            NotWhole::Call(Fault::Refused { source, .. }) => is_want(source),
+            NotWhole::Call(
+                Fault::NoSupport(_) | Fault::IdTaken(_) | Fault::Link(_) | Fault::TooEarly(_),
+            ) => false,
+        }
+    }
+}
+
 /// What the holder keeps, whole. What is not is told, and ends where others
 /// are taken over.
 ///
 /// # Errors
-/// When there is a holder and it does not say what it keeps.
+/// When there is a holder and it does not say what it keeps, or that can't be looked at.
 pub(super) async fn look(
     place: &Path,
     threads: &Threads,
@@ -63,9 +78,13 @@ pub(super) async fn look(
     for (number, kept) in connection.all().await? {
         match threads.run(move || whole(kept)).await {
             Ok(whole) => found.push(whole),
+            // Nothing is known of it, then: it may well be up.
+            Err(why) if why.is_want() => return Err(HolderError::Unseen(why.to_string())),
             Err(why) if mode == Found::TakeOver => {
                 tracing::warn!("A tunnel of an earlier daemon can't be taken over and ends: {why}");
-                connection.let_go(number).await?;
+                if let Err(error) = connection.let_go(number).await {
+                    tracing::warn!("What is left of that tunnel may stay: {error}");
+                }
             }
             Err(why) => tracing::warn!("A tunnel of an earlier daemon is not whole: {why}"),
         }
@@ -97,4 +116,22 @@ fn link_name(index: u32) -> io::Result<String> {
 pub(super) fn calls(found: &[Whole]) -> Vec<FoundCall> {
     let numbered = (0..).map(CallId::Found).zip(found);
     numbered.map(|(call, whole)| whole.state.found(call, whole.parts.link.name.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_tunnel_that_can_not_be_looked_at_for_want_of_descriptors_is_not_taken_for_gone() {
+        let call = |errno: Errno| {
+            NotWhole::Call(Fault::Refused { what: "open /dev/ppp", source: errno.into() })
+        };
+        for want in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(call(want).is_want() && NotWhole::Link(want.into()).is_want(), "{want}");
+        }
+        assert!(!call(Errno::NXIO).is_want() && !NotWhole::Link(Errno::NODEV.into()).is_want());
+    }
 }

@@ -45,6 +45,7 @@ impl Keeping {
     pub(super) fn new(
         place: PathBuf,
         connection: Option<Connection>,
+        found: BTreeMap<CallId, u32>,
         threads: Threads,
     ) -> (Self, impl Future<Output = ()>) {
         let (requests_in, requests) = mpsc::unbounded_channel();
@@ -55,6 +56,7 @@ impl Keeping {
             started: None,
             is_silent: false,
             warned: false,
+            found,
             tunnels: BTreeMap::new(),
             due: BTreeSet::new(),
         };
@@ -85,6 +87,8 @@ struct Holder {
     is_silent: bool,
     /// That tunnels end with the daemon was told.
     warned: bool,
+    /// What the holder kept for an earlier daemon, by number, until it is handed over anew.
+    found: BTreeMap<CallId, u32>,
     tunnels: BTreeMap<CallId, Tunnel>,
     /// Those that the holder does not have.
     due: BTreeSet<CallId>,
@@ -96,6 +100,7 @@ impl Holder {
             tokio::select! {
                 request = requests.recv() => match request {
                     Some(Request::Keep(call, tunnel)) => {
+                        self.found.remove(&call);
                         self.tunnels.insert(call, tunnel);
                         self.due.insert(call);
                         self.hand_over().await;
@@ -137,6 +142,7 @@ impl Holder {
 
     /// Brings the holder to keep all that is to be kept; one that is gone is replaced once.
     async fn hand_over(&mut self) {
+        let mut last = None;
         for _ in 0..2 {
             if self.is_silent || self.due.is_empty() {
                 return;
@@ -145,9 +151,16 @@ impl Holder {
                 return self.warn(&error.to_string());
             }
             match self.hand_over_what_is_due().await {
-                Ok(()) => return self.warned = false,
-                Err(error) => self.failed(&error),
+                Ok(None) => return self.warned = false,
+                Ok(Some(why)) => return self.warn(&why),
+                Err(error) => {
+                    self.failed(&error);
+                    last = Some(error);
+                }
             }
+        }
+        if let Some(error) = last.filter(|_| !self.is_silent) {
+            self.warn(&error.to_string());
         }
     }
 
@@ -165,21 +178,35 @@ impl Holder {
         Ok(())
     }
 
-    async fn hand_over_what_is_due(&mut self) -> Result<(), HolderError> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        while let Some(call) = self.due.first().copied() {
+    /// Returns why the holder does not want one of them, where it does not.
+    async fn hand_over_what_is_due(&mut self) -> Result<Option<String>, HolderError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let mut refused = None;
+        for call in self.due.clone() {
             if let Some(Tunnel { number, state, control, socket, unit }) = self.tunnels.get(&call) {
                 let descriptors = [control.as_fd(), socket.as_fd(), unit.as_fd()];
-                connection.keep(*number, state, descriptors).await?;
+                match connection.keep(*number, state, descriptors).await {
+                    Ok(()) => {}
+                    Err(HolderError::Refused(why)) => {
+                        refused = Some(why);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             self.due.remove(&call);
         }
-        Ok(())
+        Ok(refused)
     }
 
     async fn let_go(&mut self, call: CallId) {
         self.due.remove(&call);
-        let Some(Tunnel { number, .. }) = self.tunnels.remove(&call) else { return };
+        let kept = self.tunnels.remove(&call).map(|tunnel| tunnel.number);
+        let Some(number) = kept.or_else(|| self.found.remove(&call)) else { return };
+        if self.connection.is_none() && !self.is_silent {
+            // One that was lost may keep it still.
+            self.connection = Connection::open(&self.place).unwrap_or_default();
+        }
         let Some(connection) = &self.connection else { return };
         if let Err(error) = connection.let_go(number).await {
             self.failed(&error);
@@ -200,8 +227,10 @@ impl Holder {
                 );
             }
             HolderError::Start { .. }
+            | HolderError::Unseen(_)
             | HolderError::Taken(_)
             | HolderError::Stranger(_)
+            | HolderError::Elsewhere(_)
             | HolderError::Wire(_) => {
                 tracing::debug!("The process that keeps tunnels is lost: {error}");
             }
@@ -261,7 +290,7 @@ mod tests {
     async fn what_is_handed_over_is_kept_when_the_daemon_is_gone_and_until_it_is_let_go() {
         let (_folder, place) = place();
         let holder = holder_at(&place);
-        let (keeping, work) = Keeping::new(place.clone(), None, Threads::new());
+        let (keeping, work) = Keeping::new(place.clone(), None, BTreeMap::new(), Threads::new());
         let work = tokio::spawn(work);
         keeping.keep(CallId::Dialled(1), tunnel(7).await);
         keeping.keep(CallId::Dialled(2), tunnel(9).await);
@@ -276,9 +305,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hang_up_reaches_a_holder_that_this_daemon_has_no_connection_to() {
+        let (_folder, place) = place();
+        let holder = holder_at(&place);
+        let Tunnel { number, state, control, socket, unit } = tunnel(7).await;
+        let descriptors = [control.as_fd(), socket.as_fd(), unit.as_fd()];
+        let earlier = Connection::open(&place).unwrap().unwrap();
+        earlier.keep(number, &state, descriptors).await.unwrap();
+        drop(earlier);
+        let found = BTreeMap::from([(CallId::Found(0), number)]);
+        let (keeping, work) = Keeping::new(place.clone(), None, found, Threads::new());
+        let work = tokio::spawn(work);
+        keeping.let_go(CallId::Found(0)).await;
+        assert!(kept(&place).await.is_empty());
+        drop(keeping);
+        work.await.unwrap();
+        holder.join().unwrap();
+    }
+
+    #[tokio::test]
     async fn where_none_can_be_had_tunnels_go_on_and_end_as_at_any_time() {
         let place = PathBuf::from("/proc/nowhere/socket");
-        let (keeping, work) = Keeping::new(place, None, Threads::new());
+        let (keeping, work) = Keeping::new(place, None, BTreeMap::new(), Threads::new());
         let work = tokio::spawn(work);
         let tunnel = tunnel(7).await;
         let unit = tunnel.unit.clone();

@@ -22,9 +22,11 @@ mod state;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use blocking::Threads;
 use dial::{Dial, Nodes, Reins, Wish};
@@ -33,13 +35,18 @@ use found::Whole;
 use keeping::Keeping;
 pub(crate) use options::Options;
 
-use super::holder::{self, Connection};
+use super::holder::{self, Connection, HolderError};
 use crate::config::Paths;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
 use crate::engines::{Request, Requests};
 use crate::node::NodeId;
+
+/// After a look at what the holder keeps that has failed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So long; then the daemon does its work without those tunnels.
+const LOOK_FOR: Duration = Duration::from_secs(60);
 
 /// The engine that makes calls by itself. Those that are up outlive it, by the holder.
 pub(crate) type Engine = Requests<Options>;
@@ -65,10 +72,14 @@ pub(crate) fn engine(
     let place = holder::socket(paths);
     let work = async move {
         let threads = Threads::new();
-        let (connection, whole) = look(&place, &threads, mode).await;
+        let (connection, whole) = match mode {
+            Found::TakeOver => look_until_seen(&place, &threads).await,
+            Found::Tell => look(&place, &threads, mode).await,
+        };
         // Where nobody listens any more the daemon is about to end.
         let _ = found.send(found::calls(&whole));
-        let keeping = Keeping::new(place, connection, threads.clone());
+        let numbers = (0..).map(CallId::Found).zip(whole.iter().map(|whole| whole.state.link));
+        let keeping = Keeping::new(place, connection, numbers.collect(), threads.clone());
         let mut keeper = Keeper::new(options, events, threads, keeping);
         match mode {
             Found::TakeOver => keeper.take_over(whole),
@@ -79,15 +90,47 @@ pub(crate) fn engine(
     (engine, work)
 }
 
+/// What can't be seen for a moment is not taken for gone: its nodes would be dialled a second time.
+async fn look_until_seen(place: &Path, threads: &Threads) -> (Option<Connection>, Vec<Whole>) {
+    let until = Instant::now() + LOOK_FOR;
+    let mut told = false;
+    loop {
+        match found::look(place, threads, Found::TakeOver).await {
+            Ok(seen) => return seen,
+            Err(error) if error.may_pass() && Instant::now() < until => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(
+                        "What connexad --hold keeps at {} can't be seen: {error}; looking again each \
+                         second for {} s, and dialling nothing",
+                        place.display(),
+                        LOOK_FOR.as_secs()
+                    );
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => return nothing_seen(place, &error),
+        }
+    }
+}
+
+fn nothing_seen(place: &Path, error: &HolderError) -> (Option<Connection>, Vec<Whole>) {
+    let place = place.display();
+    let remedy = match error {
+        HolderError::Elsewhere(_) => "",
+        HolderError::Start { .. }
+        | HolderError::Taken(_)
+        | HolderError::Stranger(_)
+        | HolderError::Silent
+        | HolderError::Wire(_)
+        | HolderError::Unseen(_)
+        | HolderError::Refused(_) => "; end that process, and its tunnels with it",
+    };
+    tracing::error!("What connexad --hold keeps at {place} can't be taken over: {error}{remedy}");
+    (None, Vec::new())
+}
+
 async fn look(place: &Path, threads: &Threads, mode: Found) -> (Option<Connection>, Vec<Whole>) {
-    found::look(place, threads, mode).await.unwrap_or_else(|error| {
-        tracing::error!(
-            "What connexad --hold keeps at {} can't be taken over: {error}; end that process, and its \
-             tunnels with it",
-            place.display()
-        );
-        (None, Vec::new())
-    })
+    found::look(place, threads, mode).await.unwrap_or_else(|error| nothing_seen(place, &error))
 }
 
 /// The calls of our nodes that are kept beyond the life of a daemon.

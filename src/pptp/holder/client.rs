@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::wire::{self, DESCRIPTORS, Kept, Reply, WireError};
 use crate::core::event::Pid;
+use crate::process::Proc;
 
 /// This program, whatever has become of its file since it was started.
 const PROGRAM: &str = "/proc/self/exe";
@@ -46,15 +47,37 @@ pub(in crate::pptp) enum HolderError {
     /// Somebody else is behind its socket.
     #[error("what listens at its socket is of user {0}")]
     Stranger(u32),
+    /// It lives in another network namespace, and so do its tunnels.
+    #[error(
+        "the one there (pid {0}) keeps tunnels of another network namespace; set another paths.run_dir"
+    )]
+    Elsewhere(Pid),
     /// It keeps silent.
     #[error("it does not answer")]
     Silent,
     /// It answers something else.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// What it keeps can't be looked at.
+    #[error("a tunnel that it keeps can't be looked at: {0}")]
+    Unseen(String),
     /// It does not want to.
     #[error("{0}")]
     Refused(String),
+}
+
+impl HolderError {
+    /// Whether another try a moment later may succeed.
+    pub(in crate::pptp) fn may_pass(&self) -> bool {
+        match self {
+            HolderError::Silent | HolderError::Unseen(_) | HolderError::Start { .. } => true,
+            HolderError::Wire(error) => error.may_pass(),
+            HolderError::Taken(_)
+            | HolderError::Stranger(_)
+            | HolderError::Elsewhere(_)
+            | HolderError::Refused(_) => false,
+        }
+    }
 }
 
 impl From<io::Error> for HolderError {
@@ -85,6 +108,9 @@ impl Connection {
             return Err(HolderError::Stranger(peer.uid.as_raw()));
         }
         let pid = Pid::try_from(peer.pid.as_raw_nonzero().get()).unwrap_or_default();
+        if !Proc::host().is_here(pid) {
+            return Err(HolderError::Elsewhere(pid));
+        }
         Connection::new(socket, pid).map(Some)
     }
 

@@ -12,12 +12,19 @@ mod process;
 mod wire;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::config::Paths;
+use crate::core::event::Pid;
 
 pub(in crate::pptp) use client::{Connection, HolderError};
 pub use process::hold;
 pub(in crate::pptp) use wire::Kept;
+
+/// Between two looks whether it goes on.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the socket of the holder is.
 pub(crate) fn socket(paths: &Paths) -> PathBuf {
@@ -30,6 +37,36 @@ pub(crate) fn socket(paths: &Paths) -> PathBuf {
 /// When it is there and can't be removed.
 pub(crate) fn clear_the_place(path: &Path) -> std::io::Result<()> {
     client::clear_the_place(path)
+}
+
+/// Waits for the holder to end, for so long. Its process, where it goes on.
+pub(crate) async fn outlives(place: &Path, within: Duration) -> Option<Pid> {
+    let until = Instant::now() + within;
+    loop {
+        // One of others is none of ours.
+        let pid = Connection::open(place).ok()??.pid;
+        if Instant::now() >= until {
+            return Some(pid);
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_holder_that_goes_on_is_told_and_one_that_nobody_needs_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("socket");
+        let holder = testing::holder_at(&place);
+        let daemon = Connection::open(&place).unwrap();
+        assert_eq!(outlives(&place, Duration::ZERO).await, Some(std::process::id()));
+        drop(daemon);
+        assert_eq!(outlives(&place, Duration::from_secs(60)).await, None);
+        holder.join().unwrap();
+    }
 }
 
 #[cfg(test)]

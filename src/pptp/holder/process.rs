@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SocketAddrUnix, SocketFlags, accept_with, getsockname, listen};
-use rustix::process::{Resource, chdir, geteuid, getrlimit, setsid};
+use rustix::process::{Resource, Rlimit, chdir, geteuid, getrlimit, setrlimit, setsid};
 use rustix::thread::set_name;
 
 use super::wire::{self, Kept, Request, WireError};
@@ -40,6 +40,9 @@ pub fn hold() -> io::Result<()> {
     // No file system is held.
     let _ = chdir("/");
     let _ = set_name(NAME);
+    // Three files a tunnel: as many as its starter might have raised its own limit to.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
     // Again, so that who connects sees this process behind it and not the one that made the socket.
     listen(&listener, BACKLOG)?;

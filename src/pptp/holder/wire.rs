@@ -77,6 +77,16 @@ pub(in crate::pptp) enum WireError {
     Unknown,
 }
 
+impl WireError {
+    /// Whether another try a moment later may succeed.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            WireError::Socket(_) | WireError::Closed | WireError::NoRoom => true,
+            WireError::Version(_) | WireError::Unknown => false,
+        }
+    }
+}
+
 mod kind {
     pub(super) const KEEP: u8 = 1;
     pub(super) const LET_GO: u8 = 2;
