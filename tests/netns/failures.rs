@@ -1,5 +1,6 @@
 //! What goes wrong at a server is told by its kind, and tried again or not.
 
+use connexa::control::api::Node;
 use serde_json::json;
 
 use crate::gateway::Gateway;
@@ -13,6 +14,24 @@ fn a_wrong_password_is_quarantined_after_three_refusals() {
     assert_eq!(node.last_error.unwrap().kind, "auth_refused");
     assert_eq!(gateway.dialled(2), 3);
     gateway.wait_log("Node 2 is quarantined: ");
+}
+
+#[test]
+fn a_login_that_has_worked_comes_up_again_by_itself_when_its_server_has_refused_it_for_a_while() {
+    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    // A short cut; the server holds the old session and refuses a second one.
+    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
+    gateway.wait_node(1, "fallen", |node| node.state != "up");
+    gateway.server("10.9.0.1", &json!({ "password": "another" }));
+    let refused = |node: &Node| {
+        let kind = node.last_error.as_ref().map(|error| error.kind.as_str());
+        node.state == "quarantined" || (kind == Some("auth_refused") && node.attempts >= 4)
+    };
+    assert_ne!(gateway.wait_node(1, "refused again and again", refused).state, "quarantined");
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.wait_state(1, "up");
 }
 
 #[test]
