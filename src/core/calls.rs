@@ -249,7 +249,6 @@ mod tests {
         stage.ways.clear();
         stage.exit(FailureKind::Hangup);
         assert_eq!(stage.ways, [Way::Unlinked { node: NODE, call }]);
-        stage.ways.clear();
         let mut without = Stage::in_state(State::Dialing);
         without.ways.clear();
         without.exit(FailureKind::Unreachable);

@@ -46,6 +46,15 @@ page_commands() {
     END { exit !found }' "/lab/$1"
 }
 
+# play_page PAGE SCENARIO PLAY: each of these commands by `PLAY COMMAND`; what they say stands in /run/lab-said, too
+play_page() {
+  local command
+  page_commands "$1" "$2" >/run/lab-commands
+  while read -r command; do
+    "$3" "$command" 2>&1
+  done </run/lab-commands | tee /run/lab-said
+}
+
 # run_as_written COMMAND [PASSWORD]: with nobody who answers, or who types that when asked for a password
 run_as_written() {
   echo "# $1"

@@ -74,7 +74,7 @@ pub(crate) fn engine(
         let threads = Threads::new();
         let (connection, whole) = match mode {
             Found::TakeOver => look_until_seen(&place, &threads).await,
-            Found::Tell => look(&place, &threads, mode).await,
+            Found::Tell => look_once(&place, &threads).await,
         };
         // Where nobody listens any more the daemon is about to end.
         let _ = found.send(found::calls(&whole));
@@ -129,13 +129,15 @@ fn nothing_seen(place: &Path, error: &HolderError) -> (Option<Connection>, Vec<W
     (None, Vec::new())
 }
 
-async fn look(place: &Path, threads: &Threads, mode: Found) -> (Option<Connection>, Vec<Whole>) {
-    found::look(place, threads, mode).await.unwrap_or_else(|error| nothing_seen(place, &error))
+async fn look_once(place: &Path, threads: &Threads) -> (Option<Connection>, Vec<Whole>) {
+    found::look(place, threads, Found::Tell)
+        .await
+        .unwrap_or_else(|error| nothing_seen(place, &error))
 }
 
 /// The calls of our nodes that are kept beyond the life of a daemon.
 pub(crate) async fn running(paths: &Paths) -> Vec<FoundCall> {
-    let (_, whole) = look(&holder::socket(paths), &Threads::new(), Found::Tell).await;
+    let (_, whole) = look_once(&holder::socket(paths), &Threads::new()).await;
     found::calls(&whole)
 }
 

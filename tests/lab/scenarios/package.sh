@@ -30,10 +30,7 @@ as_told() {
     *) run_as_written "$1" ;;
   esac
 }
-page_commands README.md package >/run/lab-commands
-while read -r command; do
-  as_told "$command" 2>&1
-done </run/lab-commands | tee /run/lab-said
+play_page README.md package as_told
 expect "status has shown the nodes" grep -E '^3 +10\.9\.0\.2 +up ' /run/lab-said
 why_not() { connexactl status | grep -E '^4 .*the server refused login or password'; }
 wait_for 60 "status says why the third is not up" why_not

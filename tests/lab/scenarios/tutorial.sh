@@ -51,15 +51,12 @@ do_as_told() {
     *) run_as_written "$1" ;;
   esac
 }
-page_commands tutorial.md tutorial >/run/lab-commands
-while read -r command; do
-  do_as_told "$command" 2>&1
-done </run/lab-commands | tee /run/lab-all
+play_page tutorial.md tutorial do_as_told
 
-expect "status has shown both nodes" grep -E '^2 +192.0.2.2 +up ' /run/lab-all
-expect "explain has told why" grep 'why: the server refused login or password' /run/lab-all
-expect "the journal has told of the fall" grep 'Tunnel for node 1 is DOWN' /run/lab-all
-expect "and of the outage" grep 'Zero PPP interfaces (3/3)' /run/lab-all
+expect "status has shown both nodes" grep -E '^2 +192.0.2.2 +up ' /run/lab-said
+expect "explain has told why" grep 'why: the server refused login or password' /run/lab-said
+expect "the journal has told of the fall" grep 'Tunnel for node 1 is DOWN' /run/lab-said
+expect "and of the outage" grep 'Zero PPP interfaces (3/3)' /run/lab-said
 # The last are pptpd's own, which Debian's tools for services have made.
 rm -f /root/connexad_*.deb /etc/rc?.d/???pptpd
 rmdir /app
