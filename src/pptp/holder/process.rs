@@ -155,7 +155,11 @@ impl Holder {
                 self.kept.insert(number, kept);
                 wire::send_done(client)?;
             }
-            Ok(Request::Keep(..)) => wire::send_refused(client, &WireError::NoRoom.to_string())?,
+            Ok(Request::Keep(_, kept)) => {
+                // Whoever hears the refusal finds these closed.
+                drop(kept);
+                wire::send_refused(client, &WireError::NoRoom.to_string())?;
+            }
             Ok(Request::LetGo(number)) => {
                 self.kept.remove(&number);
                 wire::send_done(client)?;
