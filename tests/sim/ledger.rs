@@ -24,6 +24,8 @@ pub type Time = u64;
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub now: Time,
+    /// How many news the daemon was told.
+    pub told: u64,
     pub policy: Option<Policy>,
     pub links_told: bool,
     pub running_told: bool,
@@ -72,6 +74,8 @@ pub struct Ledger {
 #[derive(Debug)]
 pub struct Seen {
     pub link: Link,
+    /// By which news it was told first.
+    pub first: u64,
     /// Since when it is as it is.
     pub since: Time,
     /// Since when it is not up with the addresses of both ends.
@@ -86,6 +90,8 @@ pub struct Call {
     pub node: NodeId,
     /// When it is to be up.
     pub limit: Time,
+    /// After which news it was dialled, if this daemon did.
+    pub dialled_after: Option<u64>,
     /// The row that it was dialled with by this daemon.
     pub row: Option<Node>,
     /// What the files say that one that was found was dialled with.
@@ -164,6 +170,7 @@ impl Ledger {
     /// The daemon is about to be told this.
     pub fn hear(&mut self, now: Time, news: &News, before: View) {
         self.now = now;
+        self.told += 1;
         self.before = before;
         self.changed.clear();
         (self.ended, self.probed, self.stops_changed) = (None, None, false);
@@ -246,7 +253,8 @@ impl Ledger {
         let not_whole = old.and_then(|seen| seen.not_whole_since);
         let not_whole_since = (!is_whole).then(|| not_whole.unwrap_or(now));
         let is_confused = old.is_some_and(|seen| seen.is_confused);
-        let seen = Seen { link: link.clone(), since, not_whole_since, is_confused };
+        let first = old.map_or(self.told, |seen| seen.first);
+        let seen = Seen { link: link.clone(), first, since, not_whole_since, is_confused };
         self.links.insert(index, seen);
         self.tell_confused(&link.name);
     }
@@ -317,7 +325,9 @@ impl Ledger {
             Did::Dial { call, node } => {
                 let row = self.node(*node).cloned();
                 // Its time runs from the start of its pppd.
-                self.calls.insert(*call, Call { row, ..Call::new(*node, Time::MAX) });
+                let dialled_after = Some(self.told);
+                let call_to = Call { row, dialled_after, ..Call::new(*node, Time::MAX) };
+                self.calls.insert(*call, call_to);
             }
             Did::Signal { call: id, signal } => {
                 let (now, grace) = (self.now, self.grace());
@@ -363,6 +373,7 @@ impl Call {
         Call {
             node,
             limit,
+            dialled_after: None,
             row: None,
             dialled: None,
             name: None,

@@ -62,9 +62,12 @@ impl Ledger {
         let changed: BTreeSet<NodeId> = new.iter().filter(differs).map(|(id, _)| *id).collect();
         let gone = old.keys().filter(|id| !new.contains_key(id));
         for id in gone.chain(&changed) {
+            // A call that was found may be of a row that was away: then what it carried is known.
+            let was_away = row(id).is_none() && self.calls_of(*id).any(|(_, call)| call.is_found());
             let tally = self.tallies.entry(*id).or_default();
             tally.forgive();
-            (tally.carried, tally.has_worked) = (false, false);
+            tally.carried &= was_away;
+            tally.has_worked &= was_away;
         }
         self.changed.extend(changed);
         let servers: Vec<_> =

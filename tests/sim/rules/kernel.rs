@@ -1,5 +1,7 @@
 //! A tunnel is up when the kernel says so: its link, by its index, is up and has its addresses.
 
+use std::collections::BTreeMap;
+
 use connexa::core::event::LinkAddress;
 
 use super::{Verdict, broken};
@@ -18,7 +20,19 @@ pub(super) fn check(ledger: &Ledger, after: &View, world: &World) -> Verdict {
             return broken("only_what_is_up_has_addresses", format!("node {} has", node.id));
         }
     }
+    each_link_is_of_one(after)?;
     whatever_is_up_is_shown(ledger, after)
+}
+
+fn each_link_is_of_one(after: &View) -> Verdict {
+    let mut owners = BTreeMap::new();
+    let up = after.nodes.iter().filter(|node| node.state == "up");
+    for (index, node) in up.filter_map(|node| Some((node.index?, node.id))) {
+        if let Some(other) = owners.insert(index, node) {
+            return broken("each_link_is_of_one", format!("nodes {other} and {node}: {index}"));
+        }
+    }
+    Ok(())
 }
 
 fn is_up(ledger: &Ledger, node: &Shown, world: &World) -> Verdict {
@@ -26,7 +40,7 @@ fn is_up(ledger: &Ledger, node: &Shown, world: &World) -> Verdict {
     let Some(index) = node.index else {
         return broken(rule, format!("node {} is up on no link", node.id));
     };
-    let Some(Seen { link, since, not_whole_since, .. }) = ledger.links.get(&index) else {
+    let Some(Seen { link, first, since, not_whole_since, .. }) = ledger.links.get(&index) else {
         return broken(rule, format!("node {} is up on link {index}, which is gone", node.id));
     };
     if !link.up {
@@ -41,6 +55,11 @@ fn is_up(ledger: &Ledger, node: &Shown, world: &World) -> Verdict {
         if shown.as_ref() != address(link) {
             return broken("addresses_are_the_kernel_s", format!("node {}: {shown:?}", node.id));
         }
+    }
+    // What was there before the call was dialled is not its link, whatever its name.
+    let oldest = ledger.calls_of(node.id).map(|(_, call)| call.dialled_after).min();
+    if oldest.flatten().is_some_and(|dialled| dialled >= *first) {
+        return broken("nobody_is_up_on_an_older_link", format!("node {} on {index}", node.id));
     }
     let mut calls = ledger.calls_of(node.id);
     let own = |(id, call): (&_, &crate::ledger::Call)| {

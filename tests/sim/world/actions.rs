@@ -59,6 +59,8 @@ pub enum Quirk {
     ExitsAtOnce,
     HalfSet,
     CannotStart,
+    /// Its link comes late.
+    Late,
 }
 
 pub fn any_action() -> impl Strategy<Value = Action> {
@@ -69,6 +71,7 @@ pub fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Quirk::ExitsAtOnce),
         1 => Just(Quirk::HalfSet),
         1 => Just(Quirk::CannotStart),
+        3 => Just(Quirk::Late),
     ];
     let server = prop_oneof![
         4 => Just(Server::Answers),
@@ -94,7 +97,7 @@ pub fn any_action() -> impl Strategy<Value = Action> {
     ];
     let links = prop_oneof![
         2 => (node(), 0..9000_u16).prop_map(|(n, for_ms)| Action::LinkFlaps(n, for_ms)),
-        1 => node().prop_map(Action::LinkIsDeleted),
+        3 => node().prop_map(Action::LinkIsDeleted),
         2 => (node(), 0..600_u16).prop_map(|(n, for_ms)| Action::AddressFlickers(n, for_ms)),
         1 => node().prop_map(Action::AddressChanges),
         1 => Just(Action::KernelOverrun),

@@ -51,6 +51,12 @@ impl World {
         self.agenda.insert((at, self.serial), happening);
     }
 
+    /// What is sent that way from now on takes its time.
+    pub(super) fn delay(&mut self, way: Way) {
+        let at = self.now + self.roll(10 * self.slowness);
+        self.ways[way as usize] = self.ways[way as usize].max(at);
+    }
+
     pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;

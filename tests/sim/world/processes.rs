@@ -21,6 +21,8 @@ pub(super) struct Process {
     pub(super) born: u64,
     /// The files that it was started with may have been written anew before it was found.
     pub(super) unsure: bool,
+    /// Its link is still to come.
+    is_making_link: bool,
     leaving: bool,
 }
 
@@ -52,12 +54,15 @@ impl World {
             quirk,
             born,
             unsure: by_hand,
+            is_making_link: false,
             leaving: false,
         };
         self.processes.insert(pid, process);
         let code = Exit::Code;
+        let late = if quirk == Some(Quirk::Late) { self.roll(20_000) } else { 0 };
         let link = 20 + self.roll(3 * self.slowness);
-        let talk = 3 * link + self.roll(1000);
+        let talk = 3 * link + self.roll(1000) + late;
+        let link = link + late;
         match (server, quirk) {
             _ if !self.has_ppp => self.step_later(pid, 5, Step::Leave(code(4), None)),
             (_, Some(Quirk::ExitsAtOnce)) => self.step_later(pid, 1, Step::Leave(code(0), None)),
@@ -88,6 +93,11 @@ impl World {
     }
 
     fn step_later(&mut self, pid: u32, after: u64, step: Step) {
+        if matches!(step, Step::Link)
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.is_making_link = true;
+        }
         self.later(after, Happening::Life(pid, step));
     }
 
@@ -101,9 +111,9 @@ impl World {
     }
 
     fn make_link(&mut self, pid: u32) {
-        if self.processes.get(&pid).is_none_or(|process| process.leaving) {
-            return;
-        }
+        let next = self.processes.get_mut(&pid).filter(|p| p.is_making_link && !p.leaving);
+        let Some(process) = next else { return };
+        process.is_making_link = false;
         let index = self.new_link();
         let name = self.kernel.links[&index].name.clone();
         if let Some(process) = self.processes.get_mut(&pid) {
@@ -209,15 +219,26 @@ impl World {
         }
     }
 
-    /// A link is deleted under a living pppd, which notices sooner or later.
+    /// A link is deleted under a living pppd, which notices sooner or later. Its name may be
+    /// another's at once, before anybody hears of it.
     pub(super) fn delete_link(&mut self, node: u32) {
         for pid in self.pids_of(node) {
             let process = self.processes.get_mut(&pid);
             if let Some(index) = process.and_then(|process| process.link.take()) {
+                self.delay(Way::Links);
                 self.remove_link(index);
                 let after = self.roll(20_000);
                 self.step_later(pid, after, Step::Leave(Exit::Code(16), Some(HANGUP)));
+                self.give_name_again();
             }
+        }
+    }
+
+    /// One that is about to make its link makes it now.
+    fn give_name_again(&mut self) {
+        let next = self.processes.iter().find(|(_, process)| process.is_making_link);
+        if let Some(pid) = next.map(|(&pid, _)| pid) {
+            self.make_link(pid);
         }
     }
 }
