@@ -18,7 +18,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz attempts deny changes golden lab bench docs explained judge deb tarball clean-host install uninstall lint compiler
+.PHONY: help build demo test soak fuzz attempts deny changes golden lab bench docs explained judge deb tarball reproducible clean-host install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ lab: build ## the lab's scenarios; make lab S="outage mppe" for some of them
 	@tests/lab/run $(S)
 
 bench: compiler ## measures, into docs/benchmarks.md; make bench B="tunnel-life" for some of its sections
-	@cargo build --quiet --release --bins
+	@systemd/release >/dev/null
 	@tests/bench/run $(B)
 
 docs: compiler ## writes docs/man, docs/configuration.md, docs/columns.md and a chapter of docs/operations.md anew from the source
@@ -93,7 +93,7 @@ lint: compiler ## formatting, clippy with warnings denied, and that the core rea
 
 install: compiler ## release programs, unit, pages of the manual, completions, alerts and dashboard, example configuration and group onto this host
 ifeq ($(PROGRAMS),target/release)
-	@cargo build --quiet --release --bins
+	@systemd/release >/dev/null
 endif
 	@install -d $(sbin) $(bin) $(units) $(dir $(config))
 	@install -m 755 $(PROGRAMS)/connexad $(sbin)/
@@ -120,12 +120,16 @@ else
 endif
 
 deb: compiler ## a Debian package of the release programs, in target/deb
-	@cargo build --quiet --release --bins
+	@systemd/release >/dev/null
 	@$(need) dpkg-deb=dpkg strip=binutils /usr/bin/python3=python3
 	@systemd/deb/build target/deb
 
 tarball: compiler ## the files of `make install` for hosts without dpkg, in target/tarball; statically linked where the toolchain can
 	@systemd/tarball target/tarball
+
+reproducible: compiler ## that two builds in two folders make the same package, byte by byte; ten minutes
+	@$(need) dpkg-deb=dpkg strip=binutils /usr/bin/python3=python3
+	@tests/reproducible
 
 clean-host: ## demo and test on a machine that has nothing: a bare Debian 12 in a chroot; make clean-host T="build" for other targets
 	@tests/clean-host $(T)

@@ -18,12 +18,22 @@ expect "it is set up on a kernel without PPP, and says what is lacking" grep 'th
 mv /dev/ppp.away /dev/ppp
 expect_equal "then" 'install ok installed' "$(dpkg_state)"
 
-config '# by hand
-tunnel.dial_timeout = "5m"'
+# The README's own commands, with Enter for each answer.
 database
 node 2 10.9.0.2 admin secret speed_ok
 node 3 10.9.0.3 admin secret speed_ok
-systemctl enable --now connexad
+as_told() {
+  case $1 in
+    'connexactl setup'*)
+      echo "# $1"
+      printf '\n\n' | bash -c "$1"
+      printf '%s\n' '# by hand' '[tunnel]' 'dial_timeout = "5m"' >>"$config_file"
+      ;;
+    *) run_as_written "$1" ;;
+  esac
+}
+play_page README.md package-upgrade as_told
+expect "setup has shown what would be dialled" grep -F '10.9.0.2' /run/lab-said
 node_up 2
 wait_for 30 "the silent server is dialled" node_is 3 negotiating
 by_hand=$(sha256sum "$config_file") daemon=$(daemon_pid)
