@@ -68,16 +68,22 @@ pub enum Invalid {
     #[error("password begins with @/, which pppd takes for a file to read; choose another")]
     PasswordFile,
     /// Login or password longer than pppd takes.
-    #[error("{0} is longer than {MAX_CREDENTIAL} bytes, the most that pppd takes")]
+    #[error(
+        "{0} is longer than {MAX_CREDENTIAL} bytes, the most that pppd takes; set a shorter one in the node's row"
+    )]
     TooLong(String),
     /// A `mppe` column with another value than `require` or `off`.
-    #[error("mppe {0:?} is neither \"require\" nor \"off\"")]
+    #[error(
+        "mppe {0:?} is neither \"require\" nor \"off\"; set one of them in the node's row, or leave it empty"
+    )]
     Mppe(String),
     /// An `engine` column with another value than `pppd` or `kernel`.
-    #[error("engine {0:?} is neither \"pppd\" nor \"kernel\"")]
+    #[error(
+        "engine {0:?} is neither \"pppd\" nor \"kernel\"; set one of them in the node's row, or leave it empty"
+    )]
     Engine(String),
     /// Two rows with one id.
-    #[error("another row has the same id; ids must be unique")]
+    #[error("another row has the same id; give one of the two another id")]
     DuplicateId,
 }
 
@@ -387,6 +393,26 @@ mod tests {
     fn text_for_a_shell_is_no_address() {
         for text in ["", "10.0.0.1;reboot", "$(reboot)", "10.0.0.1 --x", "fe80::1", "010.0.0.1"] {
             assert!(matches!(ServerAddr::parse(text), Err(Invalid::NotIpv4(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_reason_against_a_row_says_what_to_do() {
+        let name = || "login".to_owned();
+        let all = [
+            Invalid::NotIpv4(name()),
+            Invalid::Unusable(Ipv4Addr::LOCALHOST, name()),
+            Invalid::Empty(name()),
+            Invalid::ControlCharacter(name()),
+            Invalid::NotText(name()),
+            Invalid::PasswordFile,
+            Invalid::TooLong(name()),
+            Invalid::Mppe(name()),
+            Invalid::Engine(name()),
+            Invalid::DuplicateId,
+        ];
+        for reason in all {
+            assert!(reason.to_string().contains("; "), "{reason}");
         }
     }
 

@@ -149,11 +149,7 @@ fn below(status: &Status) -> String {
 }
 
 pub(super) fn with_remedy(error: &LastError) -> String {
-    let message = printable(&error.message);
-    match &error.remedy {
-        Some(remedy) => format!("{message}; {}", printable(remedy)),
-        None => message,
-    }
+    printable(&error.with_remedy())
 }
 
 fn in_full(node: &Node) -> String {
@@ -175,6 +171,11 @@ fn in_full(node: &Node) -> String {
     ];
     if let Some(reason) = &node.reason {
         lines.push(("reason", format!("{} ({})", printable(&reason.message), reason.kind)));
+        // That of the last failure stands beside it.
+        let is_last = node.last_error.as_ref().is_some_and(|last| last.remedy == reason.remedy);
+        if let Some(remedy) = reason.remedy.as_ref().filter(|_| !is_last) {
+            lines.push(("remedy", printable(remedy)));
+        }
     }
     if node.state == "stopped" {
         lines.push(("until", format!("`connexactl start {}`", node.id)));
@@ -213,7 +214,22 @@ pub(super) fn short(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::node;
     use super::*;
+
+    #[test]
+    fn a_reason_stands_with_its_remedy_and_a_remedy_stands_once() {
+        let error = LastError {
+            kind: "no_ppp_support".to_owned(),
+            message: "Couldn't open the /dev/ppp device".to_owned(),
+            remedy: Some("run `modprobe ppp_generic`".to_owned()),
+        };
+        let mut node = node(2, "waiting", "");
+        node.reason = Some(error.clone());
+        assert_eq!(in_full(&node).matches("remedy: run `modprobe").count(), 1);
+        node.last_error = Some(error);
+        assert_eq!(in_full(&node).matches("remedy: run `modprobe").count(), 1);
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {

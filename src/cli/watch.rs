@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::output::OutputError;
+use super::status::with_remedy;
 use super::summary::{outage, summary};
-use crate::control::api::{Event, LastError, Node, What, counted};
+use crate::control::api::{Event, Node, What, counted};
 use crate::control::client::{self, ClientError, Events};
 use crate::exit::Refused;
 use crate::printable::printable;
@@ -126,14 +127,25 @@ fn node(node: &Node) -> String {
         };
         format!(" on {}{ends}", printable(name))
     });
-    let reason = node
-        .reason
-        .as_ref()
-        .map_or(String::new(), |reason| format!(": {}", printable(&reason.message)));
+    let reason =
+        node.reason.as_ref().map_or(String::new(), |reason| format!(": {}", with_remedy(reason)));
     format!("node {}: {}{link}{reason}", node.id, node.state)
 }
 
-fn with_remedy(error: &LastError) -> String {
-    let remedy = error.remedy.as_deref().map_or(String::new(), |remedy| format!("; {remedy}"));
-    printable(&format!("{}{remedy}", error.message))
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+    use crate::control::api::LastError;
+
+    #[test]
+    fn a_node_s_reason_is_told_with_its_remedy() {
+        let mut fallen = testing::node(2, "backoff", "");
+        fallen.reason = Some(LastError {
+            kind: "no_ppp_support".to_owned(),
+            message: "no /dev/ppp".to_owned(),
+            remedy: Some("run `modprobe ppp_generic`".to_owned()),
+        });
+        assert_eq!(node(&fallen), "node 2: backoff: no /dev/ppp; run `modprobe ppp_generic`");
+    }
 }

@@ -218,6 +218,16 @@ pub struct LastError {
     pub remedy: Option<String>,
 }
 
+impl LastError {
+    /// What happened, and what to do about it, for people.
+    pub fn with_remedy(&self) -> String {
+        match &self.remedy {
+            Some(remedy) => format!("{}; {remedy}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 /// A duration in seconds, with a fraction only where there is one.
 pub fn seconds(duration: Duration) -> Number {
     let whole = Number::from(duration.as_secs());

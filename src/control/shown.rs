@@ -19,7 +19,7 @@ pub(crate) fn reason(reason: &Reason) -> api::LastError {
     api::LastError {
         kind: reason.kind().to_owned(),
         message: reason.message(),
-        remedy: reason.failure().map(|kind| kind.remedy().to_owned()),
+        remedy: reason.remedy().map(str::to_owned),
     }
 }
 

@@ -54,6 +54,15 @@ impl Reason {
         }
     }
 
+    /// What to do about it, for people; none where the message says it, or nothing is to be done.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Reason::Failure(failure) => Some(failure.kind.remedy()),
+            Reason::NoPlace => Some("raise selection.max_tunnels to hold up more tunnels at once"),
+            Reason::HangUp(_) | Reason::Stopped | Reason::Invalid(_) => None,
+        }
+    }
+
     /// What kind of failure it is, where it is one.
     pub fn failure(&self) -> Option<FailureKind> {
         match self {

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use crate::config;
-use crate::control::api::NodeInFull;
+use crate::control::api::{LastError, NodeInFull};
 use crate::control::question::{Changed, Question, Refusal, Unheld};
 use crate::control::{api, shown};
 use crate::core::event::{Ask, Event};
@@ -149,7 +149,8 @@ impl Supervisor {
         for node in &status.nodes {
             let id = node.id;
             let interface = node.interface.as_deref().unwrap_or("no link");
-            let error = node.last_error.as_ref().map_or("none", |error| &error.message);
+            let error =
+                node.last_error.as_ref().map_or_else(|| "none".to_owned(), LastError::with_remedy);
             tracing::info!(
                 NODE_ID = id,
                 "State: node {id} {} since {} on {interface}; last error: {error}",

@@ -51,8 +51,19 @@ fn a_kernel_without_ppp_is_told_once_and_recovers() {
     fs::write(gateway.path("no-ppp"), "").unwrap();
     gateway.nodes(3);
     let status = gateway.start().wait_until("a fault", |status| status.host_fault.is_some());
-    assert_eq!(status.host_fault.unwrap().kind, "no_ppp_support");
-    gateway.wait_log("No tunnel can be dialled: ");
+    let fault = status.host_fault.unwrap();
+    let remedy = fault.remedy.unwrap();
+    assert_eq!((&*fault.kind, remedy.contains("modprobe ppp_generic")), ("no_ppp_support", true));
+    gateway.wait_log(&format!("No tunnel can be dialled: {}; {remedy}", fault.message));
+    for id in 1..=3 {
+        let node = gateway.wait_node(id, "the fault as reason", |node| {
+            node.reason.as_ref().is_some_and(|reason| reason.kind == "no_ppp_support")
+        });
+        assert_eq!(node.reason.unwrap().remedy.as_ref(), Some(&remedy));
+        let shown = gateway.connexactl(&["status", &id.to_string()]).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains(&remedy), "{shown}");
+    }
     fs::remove_file(gateway.path("no-ppp")).unwrap();
     gateway.wait_until("all up", |s| s.counts.get("up") == Some(&3) && s.host_fault.is_none());
     gateway.assert_logged("No tunnel can be dialled: ", 1);
