@@ -73,7 +73,11 @@ fn look(model: &mut Model, key: KeyCode) -> Option<Wish> {
         KeyCode::Char('r') => return selected.map(|id| Wish::Change(id, Ask::Retry)),
         KeyCode::Char('s') => return selected.map(|id| Wish::Change(id, Ask::Start)),
         KeyCode::Char('x') => {
-            model.mode = selected.map_or(Mode::Looking, |stop| Mode::Asking { stop });
+            if let Some(node) = model.selected().filter(|node| node.state == "stopped") {
+                model.told = Some(format!("node {} is stopped already; s starts it", node.id));
+            } else {
+                model.mode = selected.map_or(Mode::Looking, |stop| Mode::Asking { stop });
+            }
         }
         KeyCode::Up | KeyCode::Char('k') => model.up(1),
         KeyCode::Down | KeyCode::Char('j') => model.down(1),

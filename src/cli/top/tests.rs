@@ -101,6 +101,32 @@ fn the_worst_is_first_and_who_is_up_shows_what_it_carries() {
 }
 
 #[test]
+fn the_footer_offers_the_key_that_may_bring_the_selected_node_up_and_none_that_hangs_up() {
+    let offered = |state: &str| {
+        let mut model = Model::new(status(vec![node(1, state, "")]), None);
+        screen(&mut model, 80, 24)[23].clone()
+    };
+    for (state, key) in [("quarantined", "r retry"), ("backoff", "r retry"), ("stopped", "s start")]
+    {
+        let footer = offered(state);
+        assert!(footer.contains(&format!("Enter why  {key}  ")), "{state}: {footer}");
+    }
+    for state in ["up", "dialing", "negotiating", "waiting", "stopping", "stopped", "invalid"] {
+        let footer = offered(state);
+        assert!(!footer.contains("r retry") && !footer.contains("stop"), "{state}: {footer}");
+    }
+}
+
+#[test]
+fn a_stopped_node_is_not_asked_about_again() {
+    let mut model = Model::new(status(vec![node(1, "stopped", "")]), None);
+    assert_eq!(typed(&mut model, "x"), None);
+    assert_eq!(model.mode, Mode::Looking);
+    let footer = screen(&mut model, 80, 24)[23].clone();
+    assert_eq!(footer, "node 1 is stopped already; s starts it");
+}
+
+#[test]
 fn each_order_has_a_key_which_turns_it_round_the_second_time() {
     let mut model = model();
     for (key, order) in [

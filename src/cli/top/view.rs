@@ -239,6 +239,15 @@ fn help(buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// The key that may bring a node up; that one alone is offered. What hangs up stands in the help.
+fn what_helps(node: &Node) -> &'static str {
+    match node.state.as_str() {
+        "backoff" | "quarantined" => "  r retry",
+        "stopped" => "  s start",
+        _ => "",
+    }
+}
+
 fn footer(buffer: &mut Buffer, row: Rect, model: &Model) {
     match model.mode {
         Mode::Asking { stop } => {
@@ -255,7 +264,8 @@ fn footer(buffer: &mut Buffer, row: Rect, model: &Model) {
     if let Some(told) = &model.told {
         return put(buffer, row, told, BOLD);
     }
-    put(buffer, row, "? help  q quit  / filter  Enter why  r retry  s start  x stop", PLAIN);
+    let helps = model.selected().map_or("", what_helps);
+    put(buffer, row, &format!("? help  q quit  / filter  Enter why{helps}"), PLAIN);
     let turned = if model.reversed { ", turned" } else { "" };
     let mut right = format!("  by {}{turned}", model.order.name());
     if !model.filter.is_empty() {
