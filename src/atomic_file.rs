@@ -49,6 +49,9 @@ enum Fault {
 fn remedy(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::BUSY) => "it is a mount point: unmount it",
+        Some(Errno::NOENT) => {
+            "its folder does not exist: make it, or correct paths in connexad.toml"
+        }
         Some(Errno::NOSPC | Errno::DQUOT) => "make space",
         // And not EACCES, as root has every right.
         Some(Errno::PERM) => "see whether it or its folder is immutable (lsattr, chattr -i)",

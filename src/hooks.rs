@@ -202,7 +202,8 @@ async fn run_one(job: &Job) -> Result<(), HookError> {
     let about = format!("{} of node {}", job.name(), job.tunnel.node);
     let output = (child.stdout.take(), child.stderr.take());
     let mut logging = tokio::spawn(async move {
-        tokio::join!(log_lines(&about, output.0), log_lines(&about, output.1));
+        let heard = |_: &str| {};
+        tokio::join!(log_lines(&about, output.0, heard), log_lines(&about, output.1, heard));
     });
     let ended = end_within(&mut child, &job.argv, job.limit).await;
     // What the hook left running may hold its output open.

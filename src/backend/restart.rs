@@ -1,9 +1,11 @@
 //! Restarting the backend: its command, then its port.
 
 use std::collections::BTreeSet;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +25,9 @@ const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the lines of a restart command begin with.
 const ABOUT: &str = "backend restart";
+
+/// How much of a restart command's last line stands in the reason, in characters.
+const LONGEST_LAST: usize = 200;
 
 /// Output of a restart command kept for the journal, bytes a stream.
 const OUTPUT_LIMIT: u64 = 16 * 1024;
@@ -50,8 +55,10 @@ pub async fn restart(backend: &Backend) -> RestartOutcome {
 async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
     let mut child = start(argv).map_err(failed)?;
     let output = (child.stdout.take(), child.stderr.take());
-    let mut logging = tokio::spawn(async {
-        tokio::join!(log_lines(ABOUT, output.0), log_lines(ABOUT, output.1));
+    let (said, last) = watch::channel(String::new());
+    let mut logging = tokio::spawn(async move {
+        let hear = |line: &str| drop(said.send_replace(line.to_owned()));
+        tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear));
     });
     let ended = end_within(&mut child, argv, limit).await;
     // What the command left running may hold its output open; its own last words are there by now.
@@ -62,11 +69,21 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
     if status.success() {
         return Ok(());
     }
-    let message = format!(
-        "`{}` ended with {status}; its own words stand in the lines before this one",
-        shown(argv)
-    );
+    let message = message(argv, status, &last.borrow());
     Err(RestartOutcome::Failed { kind: RestartFault::Exit, message })
+}
+
+/// How a command failed, by what it said last.
+fn message(argv: &[String], status: ExitStatus, last: &str) -> String {
+    let how = status.code().map_or(status.to_string(), |code| format!("exit code {code}"));
+    let last = match last.trim() {
+        "" => " and said nothing".to_owned(),
+        last => format!(": {}", last.chars().take(LONGEST_LAST).collect::<String>()),
+    };
+    format!(
+        "`{}` ended with {how}{last}; try it by hand as root, and mend what it tells, or set backend.restart",
+        shown(argv)
+    )
 }
 
 fn failed(error: CommandError) -> RestartOutcome {
@@ -81,12 +98,20 @@ fn failed(error: CommandError) -> RestartOutcome {
 }
 
 /// Logs the beginning of a stream and reads the rest of it: a command whose output nobody reads
-/// would be ended by SIGPIPE, perhaps between stop and start.
-pub(crate) async fn log_lines(about: &str, stream: Option<impl AsyncRead + Unpin>) {
+/// would be ended by SIGPIPE, perhaps between stop and start. Each line that is not empty is told.
+pub(crate) async fn log_lines(
+    about: &str,
+    stream: Option<impl AsyncRead + Unpin>,
+    tell: impl Fn(&str),
+) {
     let Some(mut stream) = stream else { return };
     let mut lines = BufReader::new((&mut stream).take(OUTPUT_LIMIT)).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        tracing::info!("{about}: {}", String::from_utf8_lossy(&line).escape_debug());
+        let line = String::from_utf8_lossy(&line).escape_debug().to_string();
+        tracing::info!("{about}: {line}");
+        if !line.trim().is_empty() {
+            tell(&line);
+        }
     }
     // An error is an end as well.
     let mut first = [0];

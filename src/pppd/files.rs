@@ -101,8 +101,8 @@ impl Files {
                 path.display()
             );
         }
-        for problem in done.untold() {
-            tracing::warn!("something of a removed node is left: {problem}");
+        for told in done.untold() {
+            tracing::warn!("{told}");
         }
         self.problems.replace(&nodes, secrets.is_some(), done);
         self.secrets = secrets.unwrap_or(self.secrets);

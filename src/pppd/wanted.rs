@@ -120,8 +120,19 @@ impl Problems {
     }
 
     /// What no dial will tell: something of a node that is gone is still there.
-    pub(super) fn untold(&self) -> impl Iterator<Item = &FileError> {
-        self.leftovers.iter().chain(self.secrets.as_ref().filter(|_| self.removing))
+    pub(super) fn untold(&self) -> impl Iterator<Item = String> {
+        let peers = self.leftovers.iter().map(|problem| {
+            format!(
+                "{problem}; no node has this file any more and no call is made by it; the next start of connexad tries again to remove it"
+            )
+        });
+        let secrets = self.secrets.iter().filter(|_| self.removing).map(|problem| {
+            format!(
+                "{problem}; until then the login and password of a node whose row is gone stay in it; it is tried \
+                 again with the next change of a node, the next dial, and at the next start of connexad"
+            )
+        });
+        peers.chain(secrets)
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use connexa::backend::listeners;
 use connexa::backend::port::{self, Listening};
+use connexa::control::api::Status;
 use rustix::process::Signal;
 
 use crate::gateway::Gateway;
@@ -182,8 +183,23 @@ fn a_restart_that_leaves_the_old_listener_in_place_is_not_ready() {
 }
 
 #[test]
-fn a_restart_command_that_fails_is_told_with_its_exit_code() {
+fn a_restart_command_that_fails_is_told_with_its_exit_code_and_last_line() {
+    let script = "echo first; echo 'no such file: supervisor.sock' >&2; exit 7";
+    let mut gateway = in_outage(&["/bin/sh", "-c", script].map(str::to_owned), "");
+    gateway.start();
+    gateway.wait_log("ended with exit code 7: no such file: supervisor.sock; try it by hand");
+    let failed = |status: &Status| {
+        let last = status.outage.last_restart.as_ref();
+        last.and_then(|last| last.message.as_ref())
+            .is_some_and(|said| said.contains(": no such file: "))
+    };
+    gateway.wait_until("the status to say it", failed);
+}
+
+#[test]
+fn a_restart_command_that_fails_in_silence_is_told_to_have_said_nothing() {
     let mut gateway = in_outage(&["/bin/false".to_owned()], "");
     gateway.start();
-    gateway.wait_log("Backend restart failed: `/bin/false` ended with exit status: 1");
+    gateway
+        .wait_log("Backend restart failed: `/bin/false` ended with exit code 1 and said nothing; ");
 }

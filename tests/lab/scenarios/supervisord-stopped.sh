@@ -8,7 +8,9 @@ node 2 10.9.0.2 admin secret speed_ok
 systemctl stop supervisor
 daemon_start
 wait_journal 60 'Backend restart failed: `supervisorctl restart backend` ended with '
-expect "what supervisorctl said" said 'supervisor.sock'
+failure=$(journal -t connexad | grep -F 'Backend restart failed: ')
+expect "it says what supervisorctl said last, and what to do" \
+  grep 'ended with exit code [0-9]*: .*supervisor.sock.*; try it by hand as root' <<<"$failure"
 wait_for 10 "the status says that it failed" status_is failed .outage.last_restart.result
 first=$(status .outage.last_restart_at)
 another_try() { [[ $(status .outage.last_restart_at) != "$first" ]]; }
