@@ -110,3 +110,88 @@ fn one_bad_node_costs_the_others_nothing() {
     assert_eq!(gateway.wait_state(1, "up").pid, pid);
     assert_eq!(gateway.dialled(2), 1);
 }
+
+/// A gateway whose node 2 has a password that its server never takes, and rests so long in quarantine.
+fn refused_for_ever(rest: &str) -> Gateway {
+    let mut gateway = Gateway::configured(&format!(
+        "tunnel.quarantine_after = 2
+        tunnel.quarantine_rest = \"{rest}\"
+        tunnel.backoff = {{ min = \"50ms\", max = \"100ms\" }}"
+    ));
+    gateway.server("10.9.0.2", &json!({}));
+    gateway.node(2, "10.9.0.2", "wrong");
+    gateway.start();
+    gateway
+}
+
+fn explained(gateway: &Gateway, id: u32) -> String {
+    let output = gateway.connexactl(&["explain", &id.to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The moments of all starts or ends of node 2's calls.
+fn moments(gateway: &Gateway, what: &str) -> Vec<f64> {
+    let dials = gateway.dials();
+    dials.iter().filter(|line| line.what == what).map(|line| line.at).collect()
+}
+
+#[test]
+fn a_login_that_never_worked_is_tried_once_per_rest_and_no_more() {
+    let gateway = refused_for_ever("1500ms");
+    gateway.wait_for("five dials", || (gateway.dialled(2) >= 5).then_some(()));
+    let (starts, ends) = (moments(&gateway, "start"), moments(&gateway, "end"));
+    // Two make the quarantine; each later one has rested since the end of the one before.
+    for (end, start) in ends.iter().skip(1).zip(starts.iter().skip(2)) {
+        assert!(start - end >= 1.5, "{starts:?}, ended {ends:?}");
+    }
+    assert_eq!(gateway.logged("Node 2: retrying"), 1, "{}", gateway.log());
+}
+
+#[test]
+fn a_quarantined_node_is_dialled_when_its_status_says_and_not_before() {
+    let gateway = refused_for_ever("3s");
+    gateway.wait_state(2, "quarantined");
+    let rests = |node: &Node| node.state == "quarantined" && node.next_attempt_in.is_some();
+    let node = gateway.wait_node(2, "at rest", rests);
+    let (before, dials) = (moments(&gateway, "end").pop().unwrap(), gateway.dialled(2));
+    assert!(node.next_attempt_in.unwrap() <= 3 && node.next_attempt_at.is_some(), "{node:?}");
+    let text = explained(&gateway, 2);
+    assert!(text.contains("next: it is dialled once more in "), "{text}");
+    gateway.wait_for("that dial", || (gateway.dialled(2) > dials).then_some(()));
+    let start = moments(&gateway, "start")[dials];
+    assert!(start - before >= 3.0, "dialled after {} s", start - before);
+}
+
+#[test]
+fn a_quarantined_node_that_never_rests_is_dialled_by_nobody_but_the_operator() {
+    let gateway = refused_for_ever("0s");
+    let node = gateway.wait_state(2, "quarantined");
+    assert_eq!((node.next_attempt_in, node.next_attempt_at), (None, None));
+    let text = explained(&gateway, 2);
+    assert!(text.contains("next: nothing by itself"), "{text}");
+    // What else goes on dials it as little.
+    gateway.nodes(1);
+    gateway.wait_state(1, "up");
+    assert_eq!(gateway.dialled(2), 2);
+    assert!(gateway.connexactl(&["retry", "2"]).status().unwrap().success());
+    gateway.wait_for("the operator's dial", || (gateway.dialled(2) > 2).then_some(()));
+}
+
+#[test]
+fn a_refused_password_beyond_ascii_is_told_to_be_hashed_in_another_way() {
+    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
+    gateway.server("10.9.0.2", &json!({}));
+    gateway.node(2, "10.9.0.2", "pässwörd");
+    let node = gateway.start().wait_state(2, "quarantined");
+    let why = "the password has characters beyond ASCII, which pppd hashes in another way than most servers";
+    assert!(node.last_error.unwrap().message.contains(why));
+    gateway.wait_log(why);
+    let text = explained(&gateway, 2);
+    assert!(text.contains(why), "{text}");
+    // One of ASCII alone is just refused.
+    gateway.node(2, "10.9.0.2", "wrong");
+    let is_told = |node: &Node| {
+        node.last_error.as_ref().is_some_and(|error| !error.message.contains("ASCII"))
+    };
+    gateway.wait_node(2, "another reason", |node| node.state == "quarantined" && is_told(node));
+}

@@ -48,6 +48,8 @@ pub(crate) struct DialLine {
     pub(crate) what: String,
     /// Of the peer file.
     pub(crate) name: String,
+    /// By the monotonic clock, in seconds.
+    pub(crate) at: f64,
 }
 
 impl Gateway {
