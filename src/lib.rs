@@ -39,7 +39,7 @@ mod signals;
 mod stopped;
 pub mod supervisor;
 mod surroundings;
-mod systemd;
+pub mod systemd;
 pub mod telemetry;
 pub mod unknown;
 pub mod version;

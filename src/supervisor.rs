@@ -6,6 +6,7 @@ mod history;
 mod parts;
 mod policy;
 mod reload;
+mod standing;
 mod told;
 
 use std::path::PathBuf;
@@ -157,6 +158,8 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
 enum Wake {
     /// The service manager wants to see that the loop turns.
     WatchdogDue,
+    /// It is to be told how things stand.
+    StateDue,
     Signal(Request),
     Question(Question),
     /// The configuration was read again.
@@ -285,6 +288,7 @@ impl Supervisor {
         let verb = if self.core.up_count() == 1 { "stays" } else { "stay" };
         let tunnels = control::api::counted(self.core.up_count(), "tunnel");
         tracing::info!("connexad stops; {tunnels} {verb} up");
+        self.manager.finish(&format!("stopped; {tunnels} {verb} up"));
         Ok(())
     }
 
@@ -299,6 +303,7 @@ impl Supervisor {
         tokio::select! {
             biased;
             () = self.manager.due() => Wake::WatchdogDue,
+            () = self.manager.state_due() => Wake::StateDue,
             request = signals.next() => Wake::Signal(request),
             Some(question) = questions.recv() => Wake::Question(question),
             reloaded = self.reloads.next() => Wake::Reloaded(reloaded),
@@ -314,6 +319,7 @@ impl Supervisor {
     fn take(&mut self, wake: Wake) -> Result<(), SupervisorError> {
         match wake {
             Wake::WatchdogDue => self.manager.pat(),
+            Wake::StateDue => self.manager.show_state(&self.standing()),
             Wake::Signal(request) => self.obey(request),
             Wake::Question(question) => self.answer(question),
             Wake::Reloaded(reloaded) => self.reloaded(reloaded),
@@ -351,6 +357,7 @@ impl Supervisor {
             self.write_back_all();
             self.manager.ready();
         }
+        self.manager.state_changed();
     }
 
     fn perform(&mut self, effect: Effect) {

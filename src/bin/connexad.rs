@@ -11,6 +11,7 @@ use connexa::once;
 use connexa::purge;
 use connexa::runtime;
 use connexa::supervisor::{self, Options};
+use connexa::systemd;
 use connexa::telemetry;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
@@ -35,15 +36,14 @@ fn main() -> ExitCode {
 type Ended = Result<Exit, Refused>;
 
 fn obey(arguments: &Arguments, options: Options) -> Ended {
-    let config = options.load()?;
     if arguments.check_config {
-        print_config(&config)
+        print_config(&options.load()?)
     } else if arguments.once {
-        look_once(&config)
+        look_once(&options.load()?)
     } else if arguments.purge {
-        purge(&config, arguments.dry_run)
+        purge(&options.load()?, arguments.dry_run)
     } else {
-        run(options, config)
+        run(options).inspect_err(|refused| systemd::show_end(&refused.lines))
     }
 }
 
@@ -101,7 +101,8 @@ fn forbid_core_dumps() -> Result<(), Refused> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(refused)
 }
 
-fn run(options: Options, config: Config) -> Ended {
+fn run(options: Options) -> Ended {
+    let config = options.load()?;
     need_root()?;
     forbid_core_dumps()?;
     let log = telemetry::init(&config.log)?;

@@ -56,6 +56,8 @@ pub(super) struct Reloads {
     answers: mpsc::Receiver<Reloaded>,
     /// Who asked by the control socket, and waits for the newest answer.
     waiting: Vec<Reply>,
+    /// Why the last one was refused, until another one is not.
+    refused: Option<String>,
 }
 
 type Reply = oneshot::Sender<Result<api::Reloaded, Refusal>>;
@@ -63,11 +65,15 @@ type Reply = oneshot::Sender<Result<api::Reloaded, Refusal>>;
 impl Default for Reloads {
     fn default() -> Self {
         let (answers_in, answers) = mpsc::channel(1);
-        Reloads { requests: 0, answers_in, answers, waiting: Vec::new() }
+        Reloads { requests: 0, answers_in, answers, waiting: Vec::new(), refused: None }
     }
 }
 
 impl Reloads {
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
     /// The next answer; never while none comes.
     pub(super) async fn next(&mut self) -> Reloaded {
         match self.answers.recv().await {
@@ -130,9 +136,8 @@ impl Supervisor {
 
     /// Whatever became of it, the service manager waits for the end of a reload, and so may others.
     fn end_reload(&mut self, outcome: Result<api::Reloaded, Vec<String>>) {
-        if let Err(faults) = &outcome {
-            self.manager.reload_refused(&faults.join(" | "));
-        }
+        self.reloads.refused = outcome.as_ref().err().map(|faults| faults.join(" | "));
+        self.manager.show_state(&self.standing());
         for reply in self.reloads.waiting.drain(..) {
             // Whoever asked may have gone away.
             let _ = reply.send(outcome.clone().map_err(Refusal::NotReloaded));
@@ -245,7 +250,7 @@ mod tests {
         let fault = Some("it panicked: no file".to_owned());
         supervisor.take(Wake::JobEnded(Ended { name: READS, fault })).unwrap();
         let told = told();
-        assert!(told[0].starts_with("Reload refused, the old configuration stays: "), "{told:?}");
+        assert!(told[0].contains("reload refused, the old configuration stays: "), "{told:?}");
         assert_eq!(told[1..], ["Some(Ready)"]);
     }
 

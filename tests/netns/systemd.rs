@@ -1,13 +1,16 @@
 //! What the daemon tells systemd (sd_notify(3)).
 
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 
+use crate::database::SCHEMA;
 use crate::gateway::Gateway;
-use crate::namespace::{Running, kill};
+use crate::namespace::{Running, kill, run};
 
 /// systemd's end of the socket.
 struct Manager(UnixDatagram);
@@ -63,16 +66,64 @@ fn systemd_is_told_of_readiness_reload_and_stop() {
 }
 
 #[test]
-fn a_reload_that_fails_ends_too() {
-    let mut gateway = Gateway::new();
+fn the_units_status_is_the_whole_in_a_line_until_the_end() {
+    let mut gateway = Gateway::configured("tunnel.quarantine_after = 1");
+    gateway.nodes(2);
+    gateway.server("10.9.0.3", &json!({ "password": "another" }));
+    gateway.node(3, "10.9.0.3", "secret");
+    gateway.node(4, "nowhere", "secret");
     let manager = Manager::start(&mut gateway);
-    manager.wait("READY=1");
+    manager.wait("STATUS=2 up, 1 quarantined, 1 invalid; outage check 0 of 3");
+    run(&mut gateway.connexactl(&["stop", "2"]));
+    manager.wait("STATUS=1 up, 1 quarantined, 1 stopped, 1 invalid; outage check 0 of 3");
+    gateway.end(Signal::TERM);
+    manager.wait("STATUS=stopped; 1 tunnel stays up");
+}
+
+#[test]
+fn what_can_not_be_used_is_told_in_the_units_status_until_it_can() {
+    let mut gateway = Gateway::without_database("");
+    let manager = Manager::start(&mut gateway);
+    let status =
+        manager.begins("STATUS=0 up; outage check 0 of 3; the node database can't be used: ");
+    assert!(status.contains("connexa.db"), "{status}");
+    gateway.sql(SCHEMA);
+    manager.wait("STATUS=0 up; outage check 0 of 3");
+}
+
+#[test]
+fn a_reload_that_is_refused_ends_and_is_told_until_one_is_not() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let manager = Manager::start(&mut gateway);
+    manager.wait("STATUS=1 up; outage check 0 of 3");
     gateway.configure_raw("nonsense");
     gateway.signal(Signal::HUP);
     manager.wait("RELOADING=1");
-    let status = manager.begins("STATUS=Reload refused, the old configuration stays: ");
+    let status = manager
+        .begins("STATUS=1 up; outage check 0 of 3; reload refused, the old configuration stays: ");
     assert!(status.contains("connexad.toml"), "{status}");
     manager.wait("READY=1");
+    gateway.configure("");
+    gateway.signal(Signal::HUP);
+    manager.wait("RELOADING=1");
+    manager.wait("STATUS=1 up; outage check 0 of 3");
+    manager.wait("READY=1");
+}
+
+#[test]
+fn a_start_that_is_refused_says_why_in_the_units_status() {
+    let mut gateway = Gateway::new();
+    gateway.configure_raw("[tunnel]\nmtu = 'many'\n[outage]\nwindows = 0\n");
+    let manager = Manager::start(&mut gateway);
+    let status = manager.begins("STATUS=");
+    assert!(status.contains("connexad.toml: line 2") && status.contains("windows"), "{status}");
+    let mut first = Gateway::new();
+    first.start().wait_until("an answer", |_| true);
+    fs::copy(first.path("connexad.toml"), gateway.path("connexad.toml")).unwrap();
+    gateway.start_with(&[("NOTIFY_SOCKET", gateway.path("notify").to_str().unwrap())]);
+    let status = manager.begins("STATUS=");
+    assert!(status.contains("another connexad"), "{status}");
 }
 
 #[test]

@@ -25,9 +25,17 @@ config 'tunnel.mtu = "many"'
 expect "a reload with a bad configuration fails" not systemctl reload connexad
 wait_journal 10 'tunnel.mtu'
 expect "a bad configuration changes nothing" node_is 2 up
+status_says() { property StatusText | grep -q "$1"; }
+wait_for 10 "the unit's status says why" \
+  status_says '^1 up; outage check 0 of 3; reload refused, the old configuration stays: .*tunnel.mtu'
+expect "a start by it fails" not systemctl restart connexad
+expect "the unit's status says why: $(property StatusText)" status_says '^/etc/connexa/connexad.toml: .*tunnel.mtu'
 config 'tunnel.lcp_echo_failure = 5'
+systemctl start connexad
+node_up 2
 systemctl reload connexad
 wait_for 10 "the unit is active after a reload" systemctl is-active connexad
+wait_for 10 "the unit's status is the whole in a line" status_says '^1 up; outage check 0 of 3$'
 
 daemon_stop
 expect_equal "how the unit ended" 'inactive success' "$(property ActiveState) $(property Result)"
