@@ -101,13 +101,12 @@ pub fn show_status(
     terminal: Terminal,
 ) -> Result<String, JsonError> {
     let nodes = view.nodes(status, SortBy::Worst);
-    let mut text = if nodes.is_empty() && !status.nodes.is_empty() {
-        "no node matches these filters\n".to_owned()
+    let text = if nodes.is_empty() && !status.nodes.is_empty() {
+        terminal.wrapped("no node matches these filters\n")
     } else {
         table(&nodes, terminal)
     };
-    text.push_str(&below(status));
-    Ok(text)
+    Ok(text + &terminal.wrapped(&below(status)))
 }
 
 /// The same as JSON.

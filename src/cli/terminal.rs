@@ -28,6 +28,15 @@ impl Terminal {
         Terminal { has_colours: false, ..self }
     }
 
+    /// Sentences, a line each, broken between words where a line is wider than the terminal. A word that
+    /// is wider by itself, such as a path, stays whole, to be copied.
+    pub(super) fn wrapped(self, text: &str) -> String {
+        match self.width {
+            Some(width) => text.lines().map(|line| broken(line, width)).collect(),
+            None => text.to_owned(),
+        }
+    }
+
     /// A text in the colour of a state.
     pub(super) fn coloured(self, state: &str, text: &str) -> String {
         let colour = match Tone::of(state) {
@@ -38,6 +47,25 @@ impl Terminal {
         };
         if self.has_colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// A sentence in lines of at most so many columns.
+fn broken(sentence: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in sentence.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text + "\n"
 }
 
 /// What a state is to an operator.
@@ -91,6 +119,15 @@ mod tests {
             let found = set.iter().chain(&[("TERM", "xterm")]).find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words_and_none_of_them_is_cut() {
+        let of = |width| Terminal { width, has_colours: false };
+        let text = "4 nodes: 2 up\nsee /var/lib/connexa/nodes.db\n";
+        assert_eq!(of(Some(10)).wrapped(text), "4 nodes: 2\nup\nsee\n/var/lib/connexa/nodes.db\n");
+        assert_eq!(of(Some(80)).wrapped(text), text);
+        assert_eq!(of(None).wrapped(text), text);
     }
 
     #[test]

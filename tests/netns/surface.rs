@@ -47,11 +47,32 @@ fn lines_are_picked_and_sorted_as_asked() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("quarantined"), "{wrong:?}");
 }
 
-/// What `connexactl status` prints on a terminal of so many columns.
-fn on_a_terminal(gateway: &Gateway, columns: u32, before: &str) -> String {
+#[test]
+fn each_order_is_that_of_its_name() {
+    let gateway = Gateway::mixed();
+    gateway.sql("UPDATE nodes SET ip = '10.9.0.9' WHERE id = 1");
+    gateway.server("10.9.0.9", &json!({}));
+    gateway.wait_node(1, "up again", |node| {
+        node.state == "up" && node.ip.as_deref() == Some("10.9.0.9")
+    });
+    for (by, order) in [
+        ("worst", [3, 4, 1, 2]),
+        ("id", [1, 2, 3, 4]),
+        // What is no address comes first.
+        ("server", [4, 2, 3, 1]),
+        // By their names.
+        ("state", [4, 3, 1, 2]),
+    ] {
+        assert_eq!(ids(&status(&gateway, &["--sort", by])), order, "{by}");
+    }
+    assert_eq!(ids(&status(&gateway, &["--sort", "for"]))[0], 1);
+}
+
+/// What `connexactl status` with more words prints on a terminal of so many columns.
+fn on_a_terminal(gateway: &Gateway, columns: u32, before: &str, more: &str) -> String {
     let socket = gateway.path("control/connexad.sock");
     let line = format!(
-        "stty cols {columns} rows 24; {before} {CONNEXACTL} --socket {} status",
+        "stty cols {columns} rows 24; {before} {CONNEXACTL} --socket {} status {more}",
         socket.display()
     );
     let mut command = Command::new("script");
@@ -60,19 +81,82 @@ fn on_a_terminal(gateway: &Gateway, columns: u32, before: &str) -> String {
     run(&mut command)
 }
 
+fn fits(text: &str, columns: u32) {
+    let wide = usize::try_from(columns).unwrap();
+    for line in text.lines().map(str::trim_end) {
+        assert!(line.chars().count() <= wide, "{columns}: {line} in\n{text}");
+    }
+}
+
 #[test]
-fn on_a_terminal_the_table_fits_and_has_colours_unless_they_are_not_wanted() {
+fn on_a_terminal_all_fits_and_has_colours_unless_they_are_not_wanted() {
     let gateway = Gateway::mixed();
-    let coloured = on_a_terminal(&gateway, 80, "");
+    let coloured = on_a_terminal(&gateway, 80, "", "");
     assert!(coloured.contains("\u{1b}[31mquarantined"), "{coloured}");
-    for columns in [20, 80] {
-        let plain = on_a_terminal(&gateway, columns, "NO_COLOR=1");
-        assert!(!plain.contains('\u{1b}'), "{plain}");
-        let table = plain.lines().take(5).map(str::trim_end);
-        let wide = usize::try_from(columns).unwrap();
-        for line in table {
-            assert!(line.chars().count() <= wide, "{columns}: {line}");
+    for plain in ["NO_COLOR=1", "TERM=dumb", "CLICOLOR=0"] {
+        for columns in [20, 80] {
+            let text = on_a_terminal(&gateway, columns, plain, "");
+            assert!(!text.contains('\u{1b}'), "{text}");
+            fits(&text, columns);
+            // Cut are cells, and no sentence.
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert!(words.join(" ").ends_with("backend restarted 0 times"), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_narrow_terminal_shows_all_when_it_is_to() {
+    let gateway = Gateway::mixed();
+    let piped = status(&gateway, &[]);
+    let wide = on_a_terminal(&gateway, 40, "NO_COLOR=1", "--wide");
+    // How long each is in its state may have changed.
+    let heads = |text: &str| text.lines().next().unwrap().trim_end().to_owned();
+    assert_eq!(heads(&wide), heads(&piped));
+    assert!(!wide.contains('…') && wide.contains("the server refused"), "{wide}");
+}
+
+#[test]
+fn a_thousand_nodes_are_a_table_that_begins_with_the_worst() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    let rows: Vec<String> =
+        (2..=1000).map(|id| format!("({id}, 'nowhere', 'admin', 'secret', 'speed_ok')")).collect();
+    let into = "INSERT INTO nodes (id, ip, login, password, status) VALUES ";
+    gateway.sql(&format!("{into}{}", rows.join(",")));
+    gateway.start().wait_state(1, "up");
+    let text = on_a_terminal(&gateway, 80, "NO_COLOR=1", "");
+    fits(&text, 80);
+    let order = ids(&text);
+    assert_eq!((order.len(), order[0], order[999]), (1000, 2, 1));
+    assert!(text.contains("1000 nodes: 999 invalid, 1 up; outage check: "), "{text}");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_gets_no_error() {
+    let gateway = Gateway::mixed();
+    let file = gateway.path("connexad.toml").display().to_string();
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["status", "1"],
+        &["explain", "3"],
+        &["plan"],
+        &["metrics"],
+        &["doctor", "--config", &file],
+        &["node", "list", "--config", &file],
+        &["completions", "bash"],
+        &["watch"],
+        &["--help"],
+    ] {
+        let (theirs, ours) = std::io::pipe().unwrap();
+        drop(theirs);
+        let mut command = gateway.connexactl(words);
+        let output = command.stdout(ours).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        // What the answer is, its exit code still says.
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{words:?}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
     }
 }
 
