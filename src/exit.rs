@@ -204,6 +204,7 @@ impl Fatal for ClientError {
             ClientError::Unreachable { .. }
             | ClientError::WentAway { .. }
             | ClientError::Late { .. }
+            | ClientError::NotKnown { .. }
             | ClientError::Garbled { .. } => Exit::Unreachable,
             ClientError::Permission { .. } | ClientError::NotRoot { .. } => Exit::Permission,
             ClientError::Refused { problem, .. } => match problem.status {
@@ -224,6 +225,7 @@ impl Fatal for ClientError {
             | ClientError::Unreachable { .. }
             | ClientError::WentAway { .. }
             | ClientError::Late { .. }
+            | ClientError::NotKnown { .. }
             | ClientError::Garbled { .. }
             | ClientError::Permission { .. }
             | ClientError::NotRoot { .. } => vec![self.to_string()],

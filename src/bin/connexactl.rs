@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use connexa::cli::{
-    Named, Terminal, arguments, complete, completions, fail, firewall, node, print, replay, report,
-    setup, show_change, show_diagnosis, show_explanation, show_node, show_plan, show_reload,
-    show_status, socket, status_as_json, top, watch,
+    Named, Terminal, arguments, compare_versions, complete, completions, fail, firewall, node,
+    print, replay, report, setup, show_change, show_diagnosis, show_explanation, show_node,
+    show_plan, show_reload, show_status, socket, status_as_json, top, watch,
 };
 use connexa::command_line::connexactl::{Arguments, Command};
 use connexa::config;
@@ -43,6 +43,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Refused> {
         }
         Command::Status { node: None, ref view } => {
             let status = runtime.block_on(client::status(&arguments.socket()?))?;
+            compare_versions(&status);
             let text = if arguments.json {
                 status_as_json(&status, view)?
             } else {

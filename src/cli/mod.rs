@@ -36,7 +36,7 @@ pub use plan::{show_plan, show_reload};
 pub use replay::{ReplayError, replay};
 pub use report::{ReportError, report};
 pub use setup::{SetupArguments, SetupError, setup};
-pub use status::{StatusView, show_node, show_status, status_as_json};
+pub use status::{StatusView, compare_versions, show_node, show_status, status_as_json};
 pub use terminal::Terminal;
 pub use top::top;
 pub use usage::{arguments, fail};

@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 use super::summary::summary;
 use super::table::table;
 use super::terminal::Terminal;
+use super::usage::warn;
 use super::{JsonError, json};
-use crate::control::api::{LastError, LastRestart, Node, Status};
+use crate::control::api::{LastError, LastRestart, Node, SCHEMA_VERSION, Status};
 use crate::core::State;
 use crate::printable::printable;
 
@@ -107,6 +108,17 @@ pub fn show_status(
         table(&nodes, terminal)
     };
     Ok(text + &terminal.wrapped(&below(status)))
+}
+
+/// Warns where the daemon is of another version than this program.
+pub fn compare_versions(status: &Status) {
+    let version = status.schema_version;
+    if version != SCHEMA_VERSION {
+        warn(&format!(
+            "connexad speaks version {version} of the API, and this connexactl version {SCHEMA_VERSION}: \
+             some may be missing or wrong here; use the connexactl that came with it"
+        ));
+    }
 }
 
 /// The same as JSON.

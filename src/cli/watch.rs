@@ -56,9 +56,11 @@ async fn again(socket: &Path) -> Result<Events, ClientError> {
         tokio::time::sleep(AGAIN).await;
         match client::follow(socket).await {
             Ok(events) => return Ok(events),
-            Err(error @ (ClientError::Permission { .. } | ClientError::NotRoot { .. })) => {
-                return Err(error);
-            }
+            Err(
+                error @ (ClientError::Permission { .. }
+                | ClientError::NotRoot { .. }
+                | ClientError::NotKnown { .. }),
+            ) => return Err(error),
             Err(
                 ClientError::Unreachable { .. }
                 | ClientError::WentAway { .. }

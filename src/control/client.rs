@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::api::{ChangedNode, NodeInFull, Plan, Problem, Reloaded, Status, Traffic, change_path};
+use super::problem::{NO_METHOD, NO_PATH};
 use crate::core::event::Ask;
 pub use follow::{Events, follow};
 
@@ -71,6 +72,17 @@ pub enum ClientError {
         socket: PathBuf,
         /// So long.
         waited: Duration,
+    },
+    /// The daemon has no such path, or takes no such request there.
+    #[error(
+        "connexad at {} does not know {path}: it is of another version; compare `connexad --version` with \
+         `connexactl --version`, and restart connexad after an upgrade", socket.display()
+    )]
+    NotKnown {
+        /// The socket.
+        socket: PathBuf,
+        /// What was asked for.
+        path: String,
     },
     /// What came back is no answer.
     #[error("connexad at {} gave an answer that can't be read: {what}; compare `connexad --version` with `connexactl --version`, and restart connexad after an upgrade", socket.display())]
@@ -161,6 +173,7 @@ async fn post<T: DeserializeOwned>(
         | ClientError::Refused { .. }
         | ClientError::WentAway { .. }
         | ClientError::Late { .. }
+        | ClientError::NotKnown { .. }
         | ClientError::Garbled { .. }) => error,
     })
 }
@@ -202,7 +215,7 @@ async fn ask_within(
     let answer = timeout(waited, exchange(stream, method, path, body)).await;
     let answer = answer.map_err(|_| ClientError::Late { socket: socket.to_owned(), waited })?;
     let (status, body) = answer.map_err(|error| of_hyper(socket, &error))?;
-    if status.is_success() { Ok(body) } else { Err(refused(socket, status, &body)) }
+    if status.is_success() { Ok(body) } else { Err(refused(socket, path, status, &body)) }
 }
 
 /// How long an answer may take. Under a path of a node, too, the database may be looked at.
@@ -221,11 +234,17 @@ fn of_hyper(socket: &Path, error: &hyper::Error) -> ClientError {
 }
 
 /// What the daemon said no by.
-fn refused(socket: &Path, status: StatusCode, body: &[u8]) -> ClientError {
-    let socket = socket.to_owned();
-    match serde_json::from_slice(body) {
-        Ok(problem) => ClientError::Refused { socket, problem },
-        Err(_) => ClientError::Garbled { socket, what: format!("HTTP {status}") },
+fn refused(socket: &Path, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
+    let (socket, path) = (socket.to_owned(), path.to_owned());
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let is_of_router = |problem: &Problem| [NO_PATH, NO_METHOD].contains(&problem.title.as_str());
+    let is_not_known = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status);
+    match problem {
+        problem if is_not_known && problem.as_ref().is_none_or(is_of_router) => {
+            ClientError::NotKnown { socket, path }
+        }
+        Some(problem) => ClientError::Refused { socket, problem },
+        None => ClientError::Garbled { socket, what: format!("HTTP {status}") },
     }
 }
 

@@ -7,6 +7,10 @@ use super::api::Problem;
 use super::question::Refusal;
 
 const KIND: &str = "application/problem+json";
+/// The title where there is no such path, unlike where there is no such node.
+pub(super) const NO_PATH: &str = "not found";
+/// The title where a path takes no such request.
+pub(super) const NO_METHOD: &str = "method not allowed";
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -36,12 +40,12 @@ impl IntoResponse for Refusal {
 
 pub(super) async fn no_such_path(uri: Uri) -> Response {
     let detail = format!("there is nothing at {}; try /v1/status", uri.path());
-    response(StatusCode::NOT_FOUND, "not found", detail, Vec::new())
+    response(StatusCode::NOT_FOUND, NO_PATH, detail, Vec::new())
 }
 
 pub(super) async fn no_such_method(uri: Uri) -> Response {
     let detail = format!("{} does not take this method; see /openapi.json", uri.path());
-    response(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail, Vec::new())
+    response(StatusCode::METHOD_NOT_ALLOWED, NO_METHOD, detail, Vec::new())
 }
 
 fn response(status: StatusCode, title: &str, detail: String, faults: Vec<String>) -> Response {

@@ -80,7 +80,7 @@ fn project(path: &str) -> PathBuf {
 }
 
 /// Status and body.
-fn answer(gateway: &Gateway, request: &str) -> (u64, Value) {
+pub(crate) fn answer(gateway: &Gateway, request: &str) -> (u64, Value) {
     let answer = http(gateway, &format!("{request} HTTP/1.1"));
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 use super::{ClientError, PATIENCE, connect, of_hyper, refused};
 
+const EVENTS: &str = "/v1/events";
+
 /// Events as they come, a line each.
 #[derive(Debug)]
 pub struct Events {
@@ -31,7 +33,7 @@ pub async fn follow(socket: &Path) -> Result<Events, ClientError> {
         // It ends when the answer has, or is dropped.
         tokio::spawn(connection);
         let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = hyper::Uri::from_static("/v1/events");
+        *request.uri_mut() = hyper::Uri::from_static(EVENTS);
         let host = header::HeaderValue::from_static("connexa");
         request.headers_mut().insert(header::HOST, host);
         sender.send_request(request).await
@@ -44,7 +46,7 @@ pub async fn follow(socket: &Path) -> Result<Events, ClientError> {
     }
     let body = timeout(PATIENCE, body.collect()).await.map_err(too_late)?;
     let body = body.map_err(|error| of_hyper(socket, &error))?.to_bytes();
-    Err(refused(socket, head.status, &body))
+    Err(refused(socket, EVENTS, head.status, &body))
 }
 
 impl Events {
