@@ -14,8 +14,8 @@ use crate::namespace::{Running, run};
 
 /// A host on which all is well, but for what a test does to it. systemctl and supervisorctl
 /// answer what stands in the files `is-enabled`, `is-active` and `status`.
-struct Host {
-    gateway: Gateway,
+pub(crate) struct Host {
+    pub(crate) gateway: Gateway,
     _backend: Option<Running>,
 }
 
@@ -28,7 +28,7 @@ impl Host {
         host
     }
 
-    fn without_backend() -> Self {
+    pub(crate) fn without_backend() -> Self {
         let gateway = Gateway::new();
         let host = Host { gateway, _backend: None };
         host.program("supervisord", SUPERVISORD);
@@ -57,7 +57,7 @@ impl Host {
         fs::write(self.gateway.path("answers").join(question), format!("{text}\n")).unwrap();
     }
 
-    fn configure(&self, toml: &str) {
+    pub(crate) fn configure(&self, toml: &str) {
         let restart = "backend.restart = [\"supervisorctl\", \"restart\", \"backend\"]";
         let toml = if toml.is_empty() { restart } else { toml };
         self.gateway.configure(toml);
@@ -78,7 +78,7 @@ impl Host {
         command
     }
 
-    fn doctor(&self) -> Output {
+    pub(crate) fn doctor(&self) -> Output {
         self.command("", "").output().unwrap()
     }
 

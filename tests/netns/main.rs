@@ -62,6 +62,7 @@ mod systemd;
 mod top;
 mod traffic;
 mod tunnels;
+mod untouched;
 mod versions;
 mod ways;
 mod when_down;

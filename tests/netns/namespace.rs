@@ -39,6 +39,10 @@ impl Namespace {
         namespace
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A command that will run inside, and not see what the host has of ours or of supervisord's, nor
     /// its name servers.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
