@@ -1,5 +1,7 @@
 //! `connexactl report FILE`: what a colleague needs to help, in one file without secrets.
 
+mod secrets;
+
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -7,13 +9,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrets::{Known, SHORTEST, known, without};
+
 use super::status::{StatusView, show_status};
 use super::terminal::Terminal;
 use super::{show_diagnosis, show_explanation};
 use crate::config::{self, Config};
 use crate::control::api::{Status, counted};
 use crate::control::client;
-use crate::desired::{self, Problem, Settings};
 use crate::exit::{Exit, Fatal};
 use crate::printable::printable;
 use crate::version::VERSION;
@@ -23,10 +26,6 @@ use crate::{command, doctor};
 const EXPLAINED: usize = 50;
 /// For one program of the host.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// What stands where a password stood.
-const REMOVED: &str = "[a password was here]";
-/// Shorter ones are parts of too many words.
-const SHORTEST: usize = 4;
 
 /// What the host's own programs tell, with a title each.
 const PROGRAMS: [(&str, &[&str]); 6] = [
@@ -94,23 +93,24 @@ pub async fn report(
         let _ = writeln!(text, "==== {title} ====\n{}\n", part.trim_end());
     }
     let found = match &read {
-        Ok(config) => passwords(config).await.map_err(|problem| problem.to_string()),
-        Err(error) => Err(error.lines().join("; ")),
+        Ok(config) => known(config).await,
+        Err(error) => Known { unread: error.lines(), ..Known::default() },
     };
-    let promise = match found {
-        Ok(passwords) => {
-            text = without(&text, &passwords);
-            format!(
-                "No password of the table is in it, but those shorter than {SHORTEST} characters are not \
-                 looked for; logins and addresses are."
-            )
-        }
-        Err(why) => {
-            format!("Passwords could not be looked for ({why}): read it before you give it away.")
-        }
+    text = without(&text, &found.secrets);
+    let promise = if found.unread.is_empty() {
+        format!(
+            "No password of the table, of chap-secrets or of pap-secrets is in it, but those shorter than \
+             {SHORTEST} characters are not looked for; logins and addresses are."
+        )
+    } else {
+        let why = found.unread.join("; ");
+        format!("Not all passwords could be looked for ({why}): read it before you give it away.")
     };
-    let unwritable = |source| ReportError::Unwritable { path: file.to_owned(), source };
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(unwritable)?;
+    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(|source| {
+        // It was made here, and half of it helps nobody.
+        let _ = std::fs::remove_file(file);
+        ReportError::Unwritable { path: file.to_owned(), source }
+    })?;
     let titles: Vec<&str> = parts.iter().map(|(title, _)| *title).collect();
     let shown = file.display();
     Ok(format!("{shown} holds: {}. {promise}\n", titles.join(", ")))
@@ -186,43 +186,5 @@ async fn answer(argv: &[&str]) -> String {
     match command::ask(&argv, ANSWER_WITHIN).await {
         Ok(answer) => answer.text,
         Err(error) => error.to_string(),
-    }
-}
-
-/// Passwords of all rows, as far as they can be read: a program of the operator's may have written
-/// one where none should be.
-async fn passwords(config: &Config) -> Result<Vec<String>, Problem> {
-    let found = desired::passwords(&Settings::from(config)).await?;
-    let mut passwords: Vec<String> = found
-        .iter()
-        .flat_map(|password| {
-            let password = String::from_utf8_lossy(password);
-            [printable(&password), password.into_owned()]
-        })
-        .filter(|password| password.chars().count() >= SHORTEST)
-        .collect();
-    passwords.sort_unstable_by_key(|password| std::cmp::Reverse(password.len()));
-    passwords.dedup();
-    Ok(passwords)
-}
-
-fn without(text: &str, passwords: &[String]) -> String {
-    passwords.iter().fold(text.to_owned(), |text, password| {
-        if text.contains(password.as_str()) {
-            text.replace(password.as_str(), REMOVED)
-        } else {
-            text
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_goes_wherever_it_stands() {
-        let text = without("a hunter2 b hunter22", &["hunter22".into(), "hunter2".into()]);
-        assert_eq!(text, format!("a {REMOVED} b {REMOVED}"));
     }
 }

@@ -46,6 +46,7 @@ use files::{Disk, Files};
 pub(crate) use found::LookError;
 use jobs::{Dial, Done, Jobs, Met};
 pub(crate) use options::Options;
+pub(crate) use secrets::all_secrets;
 use server_routes::Sweeps;
 use signal::Signal;
 use spawn::Programs;

@@ -5,6 +5,9 @@
 //! top: neither an old entry nor an open quote in somebody's line can come before ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -154,6 +157,46 @@ fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<u8> {
     }
     add(END.as_bytes());
     block
+}
+
+/// The secrets of all entries of pppd's files, whosever they are.
+///
+/// # Errors
+/// When a file that is there can't be read.
+pub(crate) fn all_secrets(ppp_dir: &Path) -> Result<Vec<Vec<u8>>, Unreadable> {
+    let mut secrets = Vec::new();
+    for file in [FILE, "pap-secrets"] {
+        let path = ppp_dir.join(file);
+        match fs::read(&path) {
+            Ok(bytes) => secrets.extend(of_all(&bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(Unreadable { path, source }),
+        }
+    }
+    Ok(secrets)
+}
+
+/// A file of secrets that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("can't read {}: {source}", path.display())]
+pub(crate) struct Unreadable {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The secret of every entry of a file, whosever it is.
+fn of_all(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut secrets = Vec::new();
+    let mut entry = Vec::new();
+    for line in file.split_inclusive(|&byte| byte == b'\n') {
+        entry.extend_from_slice(line);
+        // An entry whose quotes are open goes on in the next line.
+        if let Some(words) = words(&entry) {
+            secrets.extend(words.into_iter().nth(2));
+            entry.clear();
+        }
+    }
+    secrets
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ mod purge;
 mod recording;
 mod redirects;
 mod refused_address;
+mod report;
 mod routing;
 mod rows;
 mod server_routes;

@@ -1,10 +1,8 @@
-//! `connexactl` as an operator's surface: the table, figures, the report.
+//! `connexactl` as an operator's surface: the table, figures.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -206,54 +204,4 @@ fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
     second.nodes(1);
     second.start().wait_state(1, "up");
     second.assert_logged("metrics.listen: can't listen on 192.0.2.1:9723", 1);
-}
-
-fn report(gateway: &Gateway, file: &std::path::Path) -> Output {
-    let mut command = gateway.connexactl(&["report", file.to_str().unwrap()]);
-    command.arg("--config").arg(gateway.path("connexad.toml"));
-    command.stdout(Stdio::piped()).output().unwrap()
-}
-
-#[test]
-fn a_report_holds_what_a_colleague_needs_and_no_password_wherever_one_was_planted() {
-    let mut gateway = Gateway::configured(
-        "backend.restart = ['/bin/false', 'hunter2-planted']
-        hooks.up = ['/bin/true', 'hunter2-planted']
-        hooks.down = ['/bin/true', 'of-no-selected-row']",
-    );
-    gateway.sql(
-        "INSERT INTO nodes (id, ip, login, password, status) VALUES \
-         (9, '10.9.0.9', 'admin', 'of-no-selected-row', 'ping_failed')",
-    );
-    gateway.server("10.9.0.1", &json!({ "password": "another" }));
-    gateway.node(1, "10.9.0.1", "hunter2-planted");
-    gateway.start().wait_node(1, "refused", |node| node.last_error.is_some());
-    let file = gateway.path("report.txt");
-    let output = report(&gateway, &file);
-    assert!(output.status.success(), "{output:?}");
-    let text = fs::read_to_string(&file).unwrap();
-    for part in ["==== status", "Node 1 (admin at 10.9.0.1)", "==== doctor", "==== routes"] {
-        assert!(text.contains(part), "{part} in\n{text}");
-    }
-    assert!(!text.contains("hunter2-planted"), "{text}");
-    assert!(!text.contains("of-no-selected-row"), "{text}");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("holds: versions, status"), "{said}");
-}
-
-#[test]
-fn a_report_is_never_written_over_anything_and_needs_no_daemon() {
-    let gateway = Gateway::new();
-    let file = gateway.path("report.txt");
-    fs::write(&file, "precious").unwrap();
-    let refused = report(&gateway, &file);
-    assert_eq!(refused.status.code(), Some(1));
-    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
-    let link = gateway.path("link.txt");
-    std::os::unix::fs::symlink(gateway.path("nowhere.txt"), &link).unwrap();
-    assert_eq!(report(&gateway, &link).status.code(), Some(1));
-    let alone = report(&gateway, &gateway.path("alone.txt"));
-    assert!(alone.status.success(), "{alone:?}");
-    assert!(gateway.read("alone.txt").contains("can't reach connexad"));
 }

@@ -225,3 +225,12 @@ proptest! {
         prop_assert_eq!(getword::lines(&new), lines);
     }
 }
+
+#[test]
+fn the_secrets_of_all_are_those_that_pppd_would_use() {
+    let file =
+        "# a * comment *\nbob * pw1 *\n\"carol\" srv \"pw \\\"2\" *\nan entry\n* * 'pw\n3' *\n";
+    let found = of_all(file.as_bytes());
+    let found: Vec<&str> = found.iter().map(|secret| str::from_utf8(secret).unwrap()).collect();
+    assert_eq!(found, ["pw1", "pw \"2", "pw\n3"]);
+}
