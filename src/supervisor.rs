@@ -362,7 +362,7 @@ impl Supervisor {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Tell(notice) => telemetry::tell(&notice),
+            Effect::Tell(notice) => telemetry::tell(&notice, |id| self.core.state(id)),
             Effect::Change(change) => self.follow(&change),
             Effect::Way(way) => self.router.follow_way(&way),
             Effect::Order(order) if self.options.dry_run => self.pretend(&order),

@@ -259,6 +259,11 @@ impl Core {
         self.tunnels.iter().map(|(id, tunnel)| (*id, tunnel.phase.state()))
     }
 
+    /// The state of one node.
+    pub fn state(&self, id: NodeId) -> Option<State> {
+        self.tunnels.get(&id).map(|tunnel| tunnel.phase.state())
+    }
+
     /// Nodes whose row or shown state the last input has changed, or that it let go; some twice.
     pub fn take_moved(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.moved)

@@ -19,7 +19,9 @@ use journald::Journald;
 use queue::Queue;
 
 use crate::config::{self, LogFormat, LogLevel};
+use crate::core::State;
 use crate::core::notice::{Level, Notice};
+use crate::node::NodeId;
 use crate::printable::printable;
 
 /// How long the end of the program waits for what is not written yet.
@@ -133,7 +135,6 @@ struct Fields<'a> {
     node: Option<u32>,
     interface: Option<&'a str>,
     index: Option<u32>,
-    state: Option<&'static str>,
     reason: Option<String>,
     remedy: Option<&'static str>,
     pid: Option<u32>,
@@ -141,10 +142,11 @@ struct Fields<'a> {
     remote: Option<String>,
 }
 
-/// Writes a notice, with its fields.
-pub fn tell(notice: &Notice) {
+/// Writes a notice, with its fields; `state_of` tells in which state a node is.
+pub fn tell(notice: &Notice, state_of: impl Fn(NodeId) -> Option<State>) {
     let text = printable(&notice.to_string());
     let f = fields(notice);
+    let state = f.node.and_then(|id| state_of(NodeId(id))).map(State::name);
     let reason = f.reason.as_deref().map(printable);
     macro_rules! line {
         ($level:ident) => {
@@ -152,7 +154,7 @@ pub fn tell(notice: &Notice) {
                 NODE_ID = f.node,
                 INTERFACE = f.interface,
                 IFINDEX = f.index,
-                STATE = f.state,
+                STATE = state,
                 REASON = reason,
                 REMEDY = f.remedy,
                 PPPD_PID = f.pid,
@@ -176,7 +178,6 @@ fn fields(notice: &Notice) -> Fields<'_> {
             node: Some(node.0),
             interface: Some(interface),
             index: Some(index.0),
-            state: Some("up"),
             pid: *pid,
             local: Some(local.to_string()),
             remote: remote.map(|ip| ip.to_string()),
@@ -186,7 +187,6 @@ fn fields(notice: &Notice) -> Fields<'_> {
             node: Some(node.0),
             interface: Some(interface),
             index: Some(index.0),
-            state: Some("down"),
             reason: Some(reason.clone()),
             pid: *pid,
             ..Fields::default()
@@ -202,7 +202,6 @@ fn fields(notice: &Notice) -> Fields<'_> {
         }
         Notice::Retrying { node, failure, .. } => Fields {
             node: Some(node.0),
-            state: Some("backoff"),
             reason: Some(failure.message.clone()),
             remedy: Some(failure.kind.remedy()),
             ..Fields::default()
@@ -218,19 +217,15 @@ fn fields(notice: &Notice) -> Fields<'_> {
         }
         Notice::Quarantined { node, failure, .. } => Fields {
             node: Some(node.0),
-            state: Some("quarantined"),
             reason: Some(failure.message.clone()),
             remedy: Some(failure.kind.remedy()),
             ..Fields::default()
         },
-        Notice::HangingUp { node, why } => Fields {
-            node: Some(node.0),
-            state: Some("stopping"),
-            reason: Some(why.to_string()),
-            ..Fields::default()
-        },
+        Notice::HangingUp { node, why } => {
+            Fields { node: Some(node.0), reason: Some(why.to_string()), ..Fields::default() }
+        }
         Notice::Killing { node, pid } => {
-            Fields { node: Some(node.0), state: Some("stopping"), pid: *pid, ..Fields::default() }
+            Fields { node: Some(node.0), pid: *pid, ..Fields::default() }
         }
         Notice::SecondCall { node, pid, .. } => {
             Fields { node: Some(node.0), pid: *pid, ..Fields::default() }
@@ -251,7 +246,6 @@ fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Released { node } => Fields { node: Some(node.0), ..Fields::default() },
         Notice::Invalid(row) => Fields {
             node: Some(row.id.0),
-            state: Some("invalid"),
             reason: Some(row.reason.to_string()),
             ..Fields::default()
         },
@@ -307,7 +301,7 @@ mod tests {
     #[test]
     fn what_others_have_written_can_not_change_how_the_log_is_read() {
         let evil = "no\u{202e}\x1b[2J\nes".to_owned();
-        let told = logged(|| tell(&Notice::DatabaseUnavailable(evil.clone())));
+        let told = logged(|| tell(&Notice::DatabaseUnavailable(evil.clone()), |_| None));
         let said = logged(|| tracing::warn!("{evil}"));
         for line in [told, said] {
             assert!(line.contains("no\\u{202e}\\u{1b}[2J\\nes\n"), "{line:?}");

@@ -32,6 +32,7 @@ mod firewall;
 mod golden;
 mod holder;
 mod hooks;
+mod journal;
 mod judges;
 mod kernel_truth;
 mod kills;
