@@ -23,6 +23,7 @@ pub(crate) struct OnTerminal {
     line: OwnedFd,
     before: Termios,
     parser: Arc<Mutex<Parser>>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl OnTerminal {
@@ -54,8 +55,9 @@ impl OnTerminal {
             0,
         )));
         let keyboard = File::from(keyboard);
-        follow(keyboard.try_clone().unwrap(), parser.clone());
-        OnTerminal { program, keyboard, line, before, parser }
+        let written = Arc::default();
+        follow(keyboard.try_clone().unwrap(), parser.clone(), Arc::clone(&written));
+        OnTerminal { program, keyboard, line, before, parser, written }
     }
 
     /// Types a text, or the bytes of a key.
@@ -71,6 +73,11 @@ impl OnTerminal {
     /// Its text.
     pub(crate) fn text(&self) -> String {
         self.screen().contents()
+    }
+
+    /// All that the program has written since this was asked last.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        std::mem::take(&mut self.written.lock().unwrap())
     }
 
     /// Waits until the screen is as wished; gives its text then.
@@ -130,10 +137,11 @@ fn resize(line: &OwnedFd, columns: u16, rows: u16) {
 }
 
 /// Reads what the program writes until the terminal is gone.
-fn follow(mut from: File, parser: Arc<Mutex<Parser>>) {
+fn follow(mut from: File, parser: Arc<Mutex<Parser>>, written: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
+            written.lock().unwrap().extend_from_slice(&bytes[..length]);
             parser.lock().unwrap().process(&bytes[..length]);
         }
     });

@@ -238,8 +238,8 @@ fn what_stands_in_rows_does_not_reach_the_terminal_as_it_is() {
     top.wait_text(&gateway, "Node 4 (admin at \\u{1b}]0;owned\\u{7}x)");
 }
 
-#[test]
-fn a_thousand_nodes_are_scrolled_through() {
+/// A thousand nodes, of which the first is up.
+fn thousand() -> Gateway {
     let mut gateway = Gateway::new();
     gateway.nodes(1);
     let rows: Vec<String> =
@@ -247,6 +247,12 @@ fn a_thousand_nodes_are_scrolled_through() {
     let into = "INSERT INTO nodes (id, ip, login, password, status) VALUES ";
     gateway.sql(&format!("{into}{}", rows.join(",")));
     gateway.start().wait_state(1, "up");
+    gateway
+}
+
+#[test]
+fn a_thousand_nodes_are_scrolled_through() {
+    let gateway = thousand();
     let mut top = top(&gateway, 80, 24);
     assert!(top.text().starts_with("1000 nodes: 999 invalid, 1 up"), "{}", top.text());
     top.type_in("G");
@@ -255,6 +261,78 @@ fn a_thousand_nodes_are_scrolled_through() {
     top.wait(&gateway, "the beginning", |text| ids(text).first() == Some(&2));
     top.type_in("/777");
     top.wait(&gateway, "one", |text| ids(text) == [777]);
+}
+
+#[test]
+fn a_thousand_nodes_do_not_flicker_for_only_what_changed_is_written() {
+    let gateway = thousand();
+    let top = top(&gateway, 80, 24);
+    // How long the first of them is in its state.
+    let time = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("2 ")).unwrap_or_default().to_owned();
+        line.split_whitespace().nth(3).map(str::to_owned)
+    };
+    top.wait(&gateway, "a whole screen", |text| time(text).is_some());
+    let first = top.written();
+    let refreshes = 4;
+    for _ in 0..refreshes {
+        let before = time(&top.text());
+        top.wait(&gateway, "the next second", |text| time(text) != before);
+    }
+    let written = top.written();
+    // One more may be half drawn.
+    let of_one = written.len() / (refreshes + 1);
+    assert!(first.len() > 1000 && of_one < first.len() / 2, "{of_one} of {}", first.len());
+    let text = String::from_utf8_lossy(&written);
+    assert!(!text.contains("\u{1b}[2J") && !text.contains("\u{1b}[J"), "{text:?}");
+}
+
+#[test]
+fn a_key_has_a_quarantined_node_dialled_again() {
+    let gateway = Gateway::mixed();
+    let mut top = top(&gateway, 80, 24);
+    let before = gateway.dialled(3);
+    gateway.server("10.9.0.3", &json!({}));
+    // The worst is selected, which is node 3.
+    top.type_in("r");
+    gateway.wait_state(3, "up");
+    assert_eq!(gateway.dialled(3), before + 1);
+    top.wait(&gateway, "three up", |text| text.contains("3 up"));
+    gateway.assert_logged("Node 3: retry asked for by ", 1);
+}
+
+#[test]
+fn each_order_has_a_key_that_turns_it_round_the_second_time() {
+    let gateway = Gateway::mixed();
+    let mut top = top(&gateway, 80, 24);
+    for (key, order, name) in [
+        ("2", [1, 2, 3, 4], "by id"),
+        ("2", [4, 3, 2, 1], "by id, turned"),
+        // What is no address comes first.
+        ("3", [4, 1, 2, 3], "by server"),
+        ("1", [3, 4, 1, 2], "by state"),
+    ] {
+        top.type_in(key);
+        top.wait(&gateway, name, |text| ids(text) == order && text.trim_end().ends_with(name));
+    }
+}
+
+#[test]
+fn the_pane_draws_what_a_tunnel_carries_as_it_does() {
+    let gateway = Gateway::mixed();
+    gateway.server("10.9.0.1", &json!({ "carries": true }));
+    let mut top = top(&gateway, 80, 24);
+    top.type_in(&DOWN.repeat(2));
+    top.type_in(ENTER);
+    let node = gateway.wait_state(1, "up");
+    for way in ["in", "out"] {
+        top.wait(&gateway, way, |text| {
+            echo(&gateway, &node, 1);
+            let mut lines = text.lines().map(str::trim_start);
+            let line = lines.find(|line| line.starts_with(way) && line.contains("B/s"));
+            line.is_some_and(|line| line.contains(['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']))
+        });
+    }
 }
 
 #[test]
