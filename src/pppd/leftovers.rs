@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// From TERM to KILL.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// So many looks that fail, [`GRACE`] apart: a minute.
+const LOOKS: u32 = 20;
+
 /// Clears up some time after each call to `stirred` and after the end of each call manager, and
 /// does nothing else.
 pub(super) async fn keep_clear(paths: Paths, stirred: Arc<Notify>) {
@@ -42,10 +45,17 @@ pub(super) async fn keep_clear(paths: Paths, stirred: Arc<Notify>) {
             () = watch.managers.ended() => {}
         }
         sleep(GRACE).await;
-        if watch.clear_for_sure().await == Doubt::Some {
+        let mut cleared = watch.clear_for_sure().await;
+        if let Ok(Doubt::Some) = cleared {
             // A dial that has only begun is beyond doubt by then.
             sleep(GRACE).await;
-            watch.clear_for_sure().await;
+            cleared = watch.clear_for_sure().await;
+        }
+        if let Err(error) = cleared {
+            tracing::error!(
+                "left-over processes were looked for in vain for a minute: {error}; the next look is when \
+                 another call begins or ends"
+            );
         }
     }
 }
@@ -79,17 +89,15 @@ enum Doubt {
 }
 
 impl Watch {
-    /// Looks until a look succeeds: what was not seen is not there for that alone.
-    async fn clear_for_sure(&mut self) -> Doubt {
-        let mut told = false;
+    /// Looks until a look succeeds, for what was not seen is not there for that alone; an error that
+    /// lasts ends it.
+    async fn clear_for_sure(&mut self) -> io::Result<Doubt> {
+        let mut failures = Failures::default();
         loop {
             match self.clear().await {
-                Ok(doubt) => return doubt,
-                Err(error) if told => tracing::debug!("{error}"),
-                Err(error) => tell(&error),
+                Err(error) if failures.may_pass(&error) => sleep(GRACE).await,
+                cleared => return cleared,
             }
-            told = true;
-            sleep(GRACE).await;
         }
     }
 
@@ -104,6 +112,22 @@ impl Watch {
         }
         end(&held(findings.orphans), PATIENCE).await;
         Ok(if findings.doubt { Doubt::Some } else { Doubt::None })
+    }
+}
+
+/// Looks in a row that have failed.
+#[derive(Default)]
+struct Failures(u32);
+
+impl Failures {
+    /// Whether it is worth another look. The first is told.
+    fn may_pass(&mut self, error: &io::Error) -> bool {
+        self.0 += 1;
+        match self.0 {
+            1 => tell(error),
+            _ => tracing::debug!("{error}"),
+        }
+        self.0 < LOOKS
     }
 }
 
@@ -165,5 +189,18 @@ async fn end(orphans: &[Held], patience: Duration) {
     for Held { node, pid, process, .. } in orphans.iter().filter(|orphan| orphan.process.lives()) {
         tracing::warn!(NODE_ID = node.0, "pptp {pid} ignored SIGTERM; sending SIGKILL");
         process.signal(Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_fails_is_made_again_and_not_for_ever() {
+        let mut failures = Failures::default();
+        let error = io::Error::other("no file");
+        let more = (0..).take_while(|_| failures.may_pass(&error)).count();
+        assert_eq!(more, 19);
     }
 }

@@ -1,8 +1,9 @@
 //! Has the holder keep what is up, so that it outlives the daemon.
 //!
 //! One task speaks to the holder. It knows what is to be kept, and brings the holder to it: at each
-//! change, and when the holder was killed and another one is started. Tunnels never wait for it but
-//! at their end, when the holder has to let go first.
+//! change, when the holder was killed and another one is started, when one that was silent answers,
+//! and every few seconds while that fails. Tunnels never wait for it but at their end, when the holder
+//! has to let go first; one that is silent is not waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,14 +13,16 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::blocking::Threads;
 use crate::core::event::CallId;
 use crate::pptp::holder::{Connection, HolderError};
 
-/// A holder that ends so soon after its start is not started again before another tunnel is up.
+/// A holder that ends so soon after its start is not started again at once.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// While something is due that it does not take, or nobody is there.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// A tunnel that is to be kept.
 pub(super) struct Tunnel {
@@ -59,6 +62,8 @@ impl Keeping {
             found,
             tunnels: BTreeMap::new(),
             due: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            again: None,
         };
         (Keeping(requests_in), holder.work(requests))
     }
@@ -83,7 +88,7 @@ struct Holder {
     connection: Option<Connection>,
     /// When this daemon has started one last.
     started: Option<Instant>,
-    /// There is one that does not answer; nothing is asked of it any more.
+    /// It owes an answer: nothing more is asked of it until it says something or ends.
     is_silent: bool,
     /// That tunnels end with the daemon was told.
     warned: bool,
@@ -92,6 +97,10 @@ struct Holder {
     tunnels: BTreeMap<CallId, Tunnel>,
     /// Those that the holder does not have.
     due: BTreeSet<CallId>,
+    /// Numbers of those that have ended and that it may have still.
+    ended: BTreeSet<u32>,
+    /// When it is tried again.
+    again: Option<Instant>,
 }
 
 impl Holder {
@@ -103,7 +112,7 @@ impl Holder {
                         self.found.remove(&call);
                         self.tunnels.insert(call, tunnel);
                         self.due.insert(call);
-                        self.hand_over().await;
+                        self.bring().await;
                     }
                     Some(Request::LetGo(call, done)) => {
                         self.let_go(call).await;
@@ -112,26 +121,49 @@ impl Holder {
                     None => return,
                 },
                 () = gone(self.connection.as_ref()) => self.replace().await,
+                () = sleep_until(self.again.unwrap_or_else(Instant::now)), if self.again.is_some() => {
+                    self.bring().await;
+                }
             }
         }
     }
 
-    /// The holder was killed: the daemon has all descriptors itself, so that no tunnel is touched.
+    async fn let_go(&mut self, call: CallId) {
+        self.due.remove(&call);
+        let kept = self.tunnels.remove(&call).map(|tunnel| tunnel.number);
+        if let Some(number) = kept.or_else(|| self.found.remove(&call)) {
+            self.ended.insert(number);
+            self.bring().await;
+        }
+    }
+
+    /// The holder was killed, or answers at last: the daemon has all descriptors itself, so that no
+    /// tunnel is touched.
     async fn replace(&mut self) {
+        let before = self.connection.as_ref().map(|connection| connection.pid);
+        self.is_silent = false;
         self.lose();
-        if self.tunnels.is_empty() {
-            return;
+        if self.started.is_some_and(|started| started.elapsed() < SHORT_LIFE)
+            && !self.tunnels.is_empty()
+        {
+            return self.fail("it ends as soon as it is started");
         }
-        if self.started.is_some_and(|started| started.elapsed() < SHORT_LIFE) {
-            return self.warn("it ends as soon as it is started");
-        }
-        self.hand_over().await;
-        if let Some(Connection { pid, .. }) = &self.connection {
+        self.bring().await;
+        if let Some(Connection { pid, .. }) = &self.connection
+            && !self.is_silent
+        {
             let kept = self.tunnels.len() - self.due.len();
-            tracing::warn!(
-                "The process that keeps tunnels beyond the daemon's life has ended; tunnels go on, and \
-                 another one keeps {kept} of them now (connexad --hold, pid {pid})"
-            );
+            if before == Some(*pid) {
+                tracing::info!(
+                    "The process that keeps tunnels beyond the daemon's life answers again, and keeps {kept} \
+                     (connexad --hold, pid {pid})"
+                );
+            } else {
+                tracing::warn!(
+                    "The process that keeps tunnels beyond the daemon's life has ended; tunnels go on, and \
+                     another one keeps {kept} of them now (connexad --hold, pid {pid})"
+                );
+            }
         }
     }
 
@@ -140,46 +172,73 @@ impl Holder {
         self.due = self.tunnels.keys().copied().collect();
     }
 
-    /// Brings the holder to keep all that is to be kept; one that is gone is replaced once.
-    async fn hand_over(&mut self) {
+    /// Brings the holder to keep all that is to be kept and nothing else; one that is gone is
+    /// replaced once, and later it is tried again.
+    async fn bring(&mut self) {
+        if self.is_silent {
+            return;
+        }
+        self.again = None;
         let mut last = None;
         for _ in 0..2 {
-            if self.is_silent || self.due.is_empty() {
-                return;
-            }
-            if let Err(error) = self.connect().await {
-                return self.warn(&error.to_string());
-            }
-            match self.hand_over_what_is_due().await {
-                Ok(None) => return self.warned = false,
-                Ok(Some(why)) => return self.warn(&why),
+            match self.try_once().await {
+                Ok(None) => return self.works(),
+                Ok(Some(why)) => return self.fail(&why),
+                Err(HolderError::Silent) => return self.fall_silent(),
                 Err(error) => {
-                    self.failed(&error);
+                    tracing::debug!("The process that keeps tunnels is lost: {error}");
+                    self.lose();
                     last = Some(error);
                 }
             }
         }
-        if let Some(error) = last.filter(|_| !self.is_silent) {
-            self.warn(&error.to_string());
+        if let Some(error) = last {
+            self.fail(&error.to_string());
         }
     }
 
-    async fn connect(&mut self) -> Result<(), HolderError> {
+    /// Returns why the holder does not want something, where it does not.
+    async fn try_once(&mut self) -> Result<Option<String>, HolderError> {
+        if self.due.is_empty() && self.ended.is_empty() {
+            return Ok(None);
+        }
         if self.connection.is_none() {
             self.connection = Connection::open(&self.place)?;
         }
         if self.connection.is_none() {
-            let place = self.place.clone();
-            let connection = self.threads.run(move || Connection::start(&place)).await?;
-            self.started = Some(Instant::now());
-            tracing::debug!("Tunnels are kept by connexad --hold, pid {}", connection.pid);
-            self.connection = Some(connection);
+            self.ended.clear();
+            if self.due.is_empty() {
+                return Ok(None);
+            }
+            self.start().await?;
         }
+        let refused = self.take_back().await?;
+        Ok(self.hand_over().await?.or(refused))
+    }
+
+    async fn start(&mut self) -> Result<(), HolderError> {
+        let place = self.place.clone();
+        let connection = self.threads.run(move || Connection::start(&place)).await?;
+        self.started = Some(Instant::now());
+        tracing::debug!("Tunnels are kept by connexad --hold, pid {}", connection.pid);
+        self.connection = Some(connection);
         Ok(())
     }
 
-    /// Returns why the holder does not want one of them, where it does not.
-    async fn hand_over_what_is_due(&mut self) -> Result<Option<String>, HolderError> {
+    async fn take_back(&mut self) -> Result<Option<String>, HolderError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let mut refused = None;
+        for number in self.ended.clone() {
+            match connection.let_go(number).await {
+                Ok(()) => _ = self.ended.remove(&number),
+                Err(HolderError::Refused(why)) => refused = Some(why),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn hand_over(&mut self) -> Result<Option<String>, HolderError> {
         let Some(connection) = &self.connection else { return Ok(None) };
         let mut refused = None;
         for call in self.due.clone() {
@@ -199,51 +258,32 @@ impl Holder {
         Ok(refused)
     }
 
-    async fn let_go(&mut self, call: CallId) {
-        self.due.remove(&call);
-        let kept = self.tunnels.remove(&call).map(|tunnel| tunnel.number);
-        let Some(number) = kept.or_else(|| self.found.remove(&call)) else { return };
-        if self.connection.is_none() && !self.is_silent {
-            // One that was lost may keep it still.
-            self.connection = Connection::open(&self.place).unwrap_or_default();
-        }
-        let Some(connection) = &self.connection else { return };
-        if let Err(error) = connection.let_go(number).await {
-            self.failed(&error);
-            self.hand_over().await;
+    /// The connection stays: by it the holder's late answer, or its end, is heard.
+    fn fall_silent(&mut self) {
+        self.is_silent = true;
+        let pid = self.connection.as_ref().map_or(0, |connection| connection.pid);
+        tracing::error!(
+            "The process that keeps tunnels beyond the daemon's life (connexad --hold, pid {pid}) does not \
+             answer: tunnels go on, new ones will not outlive this daemon, and those that it keeps stay \
+             after their hang-up. Let it go on (kill -CONT {pid}) or end it (kill -KILL {pid}) while connexad \
+             runs, and no tunnel is lost: the daemon starts another one. Don't restart connexad before"
+        );
+    }
+
+    fn works(&mut self) {
+        if std::mem::take(&mut self.warned) && !self.tunnels.is_empty() {
+            tracing::info!("Tunnels of the kernel engine outlive this daemon again");
         }
     }
 
-    fn failed(&mut self, error: &HolderError) {
-        match error {
-            HolderError::Refused(why) => self.warn(why),
-            HolderError::Silent => {
-                self.is_silent = true;
-                let pid = self.connection.as_ref().map_or(0, |connection| connection.pid);
-                tracing::error!(
-                    "The process that keeps tunnels beyond the daemon's life (connexad --hold, pid {pid}) \
-                     does not answer: a tunnel that it keeps stays after its hang-up; end that process \
-                     and restart connexad"
-                );
-            }
-            HolderError::Start { .. }
-            | HolderError::Unseen(_)
-            | HolderError::Taken(_)
-            | HolderError::Stranger(_)
-            | HolderError::Elsewhere(_)
-            | HolderError::Wire(_) => {
-                tracing::debug!("The process that keeps tunnels is lost: {error}");
-            }
-        }
-        self.lose();
-    }
-
-    /// Once, until it works again.
-    fn warn(&mut self, why: &str) {
+    /// Told once, until it works again.
+    fn fail(&mut self, why: &str) {
+        self.again = Some(Instant::now() + TRY_AGAIN);
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!(
                 "Tunnels of the kernel engine work, and will not outlive this daemon: the process \
-                 that would keep them, connexad --hold: {why}; tried again with the next tunnel"
+                 that would keep them, connexad --hold: {why}; tried again every {} s",
+                TRY_AGAIN.as_secs()
             );
         }
     }
@@ -258,82 +298,4 @@ async fn gone(connection: Option<&Connection>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::path::Path;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::pptp::holder::testing::holder_at;
-
-    fn place() -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("socket");
-        (folder, place)
-    }
-
-    async fn tunnel(number: u32) -> Tunnel {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let control = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-        let other = || Arc::new(std::fs::File::open("/dev/null").unwrap().into());
-        let state = format!("state of {number}").into_bytes();
-        Tunnel { number, state, control, socket: other(), unit: other() }
-    }
-
-    async fn kept(place: &Path) -> Vec<u32> {
-        let connection = Connection::open(place).unwrap().unwrap();
-        connection.all().await.unwrap().iter().map(|(number, _)| *number).collect()
-    }
-
-    #[tokio::test]
-    async fn what_is_handed_over_is_kept_when_the_daemon_is_gone_and_until_it_is_let_go() {
-        let (_folder, place) = place();
-        let holder = holder_at(&place);
-        let (keeping, work) = Keeping::new(place.clone(), None, BTreeMap::new(), Threads::new());
-        let work = tokio::spawn(work);
-        keeping.keep(CallId::Dialled(1), tunnel(7).await);
-        keeping.keep(CallId::Dialled(2), tunnel(9).await);
-        keeping.let_go(CallId::Dialled(1)).await;
-        assert_eq!(kept(&place).await, [9]);
-        drop(keeping);
-        work.await.unwrap();
-        assert_eq!(kept(&place).await, [9]);
-        Connection::open(&place).unwrap().unwrap().let_go(9).await.unwrap();
-        holder.join().unwrap();
-        assert!(!place.exists(), "its socket is left");
-    }
-
-    #[tokio::test]
-    async fn a_hang_up_reaches_a_holder_that_this_daemon_has_no_connection_to() {
-        let (_folder, place) = place();
-        let holder = holder_at(&place);
-        let Tunnel { number, state, control, socket, unit } = tunnel(7).await;
-        let descriptors = [control.as_fd(), socket.as_fd(), unit.as_fd()];
-        let earlier = Connection::open(&place).unwrap().unwrap();
-        earlier.keep(number, &state, descriptors).await.unwrap();
-        drop(earlier);
-        let found = BTreeMap::from([(CallId::Found(0), number)]);
-        let (keeping, work) = Keeping::new(place.clone(), None, found, Threads::new());
-        let work = tokio::spawn(work);
-        keeping.let_go(CallId::Found(0)).await;
-        assert!(kept(&place).await.is_empty());
-        drop(keeping);
-        work.await.unwrap();
-        holder.join().unwrap();
-    }
-
-    #[tokio::test]
-    async fn where_none_can_be_had_tunnels_go_on_and_end_as_at_any_time() {
-        let place = PathBuf::from("/proc/nowhere/socket");
-        let (keeping, work) = Keeping::new(place, None, BTreeMap::new(), Threads::new());
-        let work = tokio::spawn(work);
-        let tunnel = tunnel(7).await;
-        let unit = tunnel.unit.clone();
-        keeping.keep(CallId::Dialled(1), tunnel);
-        keeping.let_go(CallId::Dialled(1)).await;
-        assert_eq!(Arc::strong_count(&unit), 1);
-        drop(keeping);
-        work.await.unwrap();
-    }
-}
+mod tests;

@@ -226,7 +226,7 @@ fn address(path: &Path) -> io::Result<SocketAddrUnix> {
 
 /// A listening socket that is root's alone from the moment its file exists: the file takes its mode
 /// from the socket (unix(7)).
-pub(super) fn listener(path: &Path) -> io::Result<OwnedFd> {
+pub(in crate::pptp) fn listener(path: &Path) -> io::Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;

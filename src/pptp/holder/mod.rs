@@ -71,12 +71,19 @@ mod tests {
 
 #[cfg(test)]
 pub(in crate::pptp) mod testing {
+    use std::os::fd::OwnedFd;
     use std::path::Path;
     use std::thread::JoinHandle;
 
+    pub(in crate::pptp) use super::client::listener;
+
     /// A holder in a thread; it ends when nobody needs it.
     pub(in crate::pptp) fn holder_at(place: &Path) -> JoinHandle<()> {
-        let listener = super::client::listener(place).unwrap();
+        keep_by(listener(place).unwrap())
+    }
+
+    /// The same, behind a socket that daemons may have connected to before.
+    pub(in crate::pptp) fn keep_by(listener: OwnedFd) -> JoinHandle<()> {
         std::thread::spawn(move || super::process::keep_by(listener).unwrap())
     }
 }
