@@ -104,7 +104,8 @@ pub struct Addresses {
     pub local: Ipv4Addr,
     /// The server's end, where it named one.
     pub peer: Option<Ipv4Addr>,
-    /// The smaller of the configured MTU and the server's MRU, bytes.
+    /// The smaller of the configured MTU and the server's MRU, less what encryption adds to a packet;
+    /// bytes.
     pub mtu: u16,
     /// Resolvers that the server named, where it was asked for some; at most two.
     pub resolvers: Vec<Ipv4Addr>,

@@ -207,6 +207,12 @@ impl Call {
         }
     }
 
+    /// So large that the server takes what is sent.
+    fn mtu(&self) -> u16 {
+        let frame = self.settings.mtu.min(self.lcp.options.peer_mru);
+        if self.is_encrypted() { frame.saturating_sub(MPPE_ADDS) } else { frame }
+    }
+
     fn on_addresses(&mut self, now: Monotonic) {
         let (local, peer) = (self.ipcp.options.local, self.ipcp.options.peer);
         if let Some(why) = unusable(local, peer, self.settings.server) {
@@ -215,11 +221,14 @@ impl Call {
         self.change(KernelOrder::Configure(Addresses {
             local,
             peer,
-            mtu: self.settings.mtu.min(self.lcp.options.peer_mru),
+            mtu: self.mtu(),
             resolvers: self.ipcp.options.resolvers(),
         }));
     }
 }
+
+/// What MPPE adds to a packet: its own header, and the protocol again (RFC 3078 section 3).
+const MPPE_ADDS: u16 = 4;
 
 /// Why an address can't be this end's, as far as the call itself can tell.
 fn unusable(local: Ipv4Addr, peer: Option<Ipv4Addr>, server: Ipv4Addr) -> Option<&'static str> {

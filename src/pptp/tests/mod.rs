@@ -69,7 +69,7 @@ fn a_call_comes_up_within_a_second_and_carries_packets_both_ways() {
     let addresses = world.addresses.unwrap();
     assert_eq!(addresses.local, Ipv4Addr::new(10, 0, 0, 2));
     assert_eq!(addresses.peer, Some(Ipv4Addr::new(10, 0, 0, 1)));
-    assert_eq!(addresses.mtu, 1400);
+    assert_eq!(addresses.mtu, 1396);
 }
 
 /// The order in which the kernel needs it.
@@ -98,9 +98,10 @@ fn keys_flags_and_packets_come_in_the_order_that_the_kernel_needs() {
 }
 
 #[test]
-fn without_mppe_a_call_comes_up_in_clear() {
+fn without_mppe_a_call_comes_up_in_clear_and_its_packets_may_be_as_large_as_configured() {
     let settings = Settings { encryption: Encryption::Off, ..settings() };
-    comes_up(dial_with(settings, Ways { mppe: None, ..Ways::default() }), false);
+    let world = comes_up(dial_with(settings, Ways { mppe: None, ..Ways::default() }), false);
+    assert_eq!(world.addresses.unwrap().mtu, 1400);
 }
 
 #[test]
@@ -150,10 +151,10 @@ fn callback_multilink_and_endpoint_options_are_rejected_and_the_call_comes_up() 
 }
 
 #[test]
-fn a_servers_smaller_mru_bounds_the_mtu() {
+fn a_servers_smaller_mru_bounds_the_mtu_and_encryption_takes_four_bytes_of_it() {
     let odd_lcp = vec![Opt::new(1, 1300_u16.to_be_bytes())];
     let world = comes_up(dial(Ways { odd_lcp, ..Ways::default() }), true);
-    assert_eq!(world.addresses.unwrap().mtu, 1300);
+    assert_eq!(world.addresses.unwrap().mtu, 1296);
 }
 
 #[test]
