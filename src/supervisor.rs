@@ -211,7 +211,7 @@ impl Supervisor {
         let (engines, [by_pppd, by_the_kernel]) = Engines::new(&config, &events_in, found);
         let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
-            Part::new("hears the kernel", hear_the_kernel(events_in.clone())),
+            Part::new("hears the kernel", hear_the_kernel(events_in.clone(), options.dry_run)),
             Part::new("keeps pppd", by_pppd),
             Part::new("makes calls by the kernel", by_the_kernel),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
@@ -459,8 +459,8 @@ impl Supervisor {
 }
 
 /// What the host has to reach is told before its links: tunnels are judged by it.
-async fn hear_the_kernel(events: mpsc::Sender<Event>) {
-    let mut surroundings = surroundings::Watcher::new();
+async fn hear_the_kernel(events: mpsc::Sender<Event>, dry_run: bool) {
+    let mut surroundings = surroundings::Watcher::new(!dry_run);
     surroundings.begin(&events).await;
     tokio::join!(kernel::listen(events.clone()), surroundings.follow(&events));
 }

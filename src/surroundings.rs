@@ -1,5 +1,5 @@
 //! Tells the core what the host has to reach beside its tunnels: the gateways of its routes, the
-//! subnets of its links, its name servers.
+//! subnets of its links, its name servers; and has routes to servers follow the gateway.
 //!
 //! Each look lists all of it; what is heard meanwhile makes for another look. A gateway or subnet that
 //! is new is looked for at once. One that went may have been the last of its kind or not, and nothing is
@@ -18,6 +18,7 @@ use kernel::{Ear, Heard};
 
 use crate::core::event::Event;
 use crate::core::surroundings::Surroundings;
+use crate::routing::server_route;
 
 /// Changes come in crowds; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -56,11 +57,13 @@ pub(crate) struct Watcher {
     problem: Option<String>,
     looked: Instant,
     took: Duration,
+    /// Whether routes to servers are to follow the host's gateway.
+    mends: bool,
 }
 
 impl Watcher {
     /// Starts to watch: what changes from here on is noticed.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(mends: bool) -> Self {
         Watcher {
             ear: None,
             resolvers: resolvers::Watcher::new(),
@@ -68,6 +71,7 @@ impl Watcher {
             problem: None,
             looked: Instant::now(),
             took: Duration::ZERO,
+            mends,
         }
     }
 
@@ -90,10 +94,19 @@ impl Watcher {
             // The first look was given up: there is time for it now.
             self.look(events).await;
         }
+        self.mend().await;
         while !events.is_closed() {
             let next = self.disturbed().await;
             sleep_until(next.max(self.looked + self.took * REST)).await;
             self.look(events).await;
+            self.mend().await;
+        }
+    }
+
+    /// Routes to servers that lead by a gateway which has gone lead by the one of now.
+    async fn mend(&self) {
+        if self.mends {
+            server_route::mend().await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! Routes to servers, which the peer file adds for a tunnel that may take the default route: without
 //! one, a server that is reached by another default route would be sought in its own tunnel.
 
+mod stale;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
@@ -14,7 +16,10 @@ use rustix::io::Errno;
 use tokio::time::timeout;
 
 use super::kernel::{LIMIT, OURS, RoutingError, but, is_ours, refused, table_of};
+use crate::core::event::IfIndex;
 use crate::netlink;
+
+pub(crate) use stale::mend;
 
 /// What marks such a route as ours, for `ip route add`.
 pub(crate) const PROTOCOL: u8 = OURS;
@@ -27,18 +32,44 @@ pub(crate) async fn keep(handle: &Handle, server: Ipv4Addr) -> Result<(), Error>
     let to_server = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(server, 32);
     let mut ways = handle.route().get(to_server.build()).execute();
     let Some(way) = ways.try_next().await? else { return Ok(()) };
+    let route = message(server, Hop::of(&way));
+    but(handle.route().add(route).execute().await, &[Errno::EXIST])
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Hop {
+    gateway: Option<Ipv4Addr>,
+    link: Option<IfIndex>,
+}
+
+impl Hop {
+    fn of(route: &RouteMessage) -> Self {
+        let mut hop = Hop::default();
+        for attribute in &route.attributes {
+            if let RouteAttribute::Gateway(RouteAddress::Inet(gateway)) = attribute {
+                hop.gateway = Some(*gateway);
+            } else if let RouteAttribute::Oif(index) = attribute {
+                hop.link = Some(IfIndex(*index));
+            }
+        }
+        hop
+    }
+}
+
+/// A route of ours to a server.
+fn message(server: Ipv4Addr, Hop { gateway, link }: Hop) -> RouteMessage {
     let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(server, 32)
         .protocol(RouteProtocol::Other(OURS))
         .scope(RouteScope::Link);
-    for attribute in &way.attributes {
-        if let RouteAttribute::Gateway(RouteAddress::Inet(gateway)) = attribute {
-            route = route.gateway(*gateway).scope(RouteScope::Universe);
-        } else if let RouteAttribute::Oif(index) = attribute {
-            route = route.output_interface(*index);
-        }
+    if let Some(gateway) = gateway {
+        route = route.gateway(gateway).scope(RouteScope::Universe);
     }
-    but(handle.route().add(route.build()).execute().await, &[Errno::EXIST])
+    if let Some(IfIndex(index)) = link {
+        route = route.output_interface(index);
+    }
+    route.build()
 }
 
 /// Removes those to other servers than these, each whatever became of the others.
@@ -58,13 +89,8 @@ pub(crate) async fn sweep(servers: BTreeSet<Ipv4Addr>) {
 /// Returns what could not be removed.
 async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<Vec<RoutingError>, RoutingError> {
     let (handle, _serving) = netlink::connect_strict().map_err(RoutingError::Socket)?;
-    let mut filter = RouteMessage::default();
-    filter.header.address_family = AddressFamily::Inet;
-    filter.header.protocol = RouteProtocol::Other(OURS);
-    let routes: Vec<RouteMessage> =
-        handle.route().get(filter).execute().try_collect().await.map_err(refused("list routes"))?;
     let mut failures = Vec::new();
-    for route in routes {
+    for route in list(&handle, RouteProtocol::Other(OURS)).await? {
         let Some(server) = to_server(&route).filter(|server| !servers.contains(server)) else {
             continue;
         };
@@ -74,6 +100,14 @@ async fn remove_others(servers: &BTreeSet<Ipv4Addr>) -> Result<Vec<RoutingError>
         failures.extend(removed.map_err(refused(format!("remove the one to {server}"))).err());
     }
     Ok(failures)
+}
+
+/// IPv4 routes of a protocol; of any, where it is unspecified.
+async fn list(handle: &Handle, protocol: RouteProtocol) -> Result<Vec<RouteMessage>, RoutingError> {
+    let mut filter = RouteMessage::default();
+    filter.header.address_family = AddressFamily::Inet;
+    filter.header.protocol = protocol;
+    handle.route().get(filter).execute().try_collect().await.map_err(refused("list routes"))
 }
 
 /// The server that a route of ours leads to, in the main table.
