@@ -303,7 +303,7 @@ reset() {
     /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
   cp /lab/root/etc/ppp/options "$host_options"
-  rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-*
+  rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-* /etc/ppp/ip-pre-up /root/.ppprc
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
   if [[ -d $unit_changes ]]; then
     rm -rf "$unit_changes"

@@ -36,6 +36,14 @@ printf 'auth\nfile /run/lab-more\n' >"$host_options"
 printf '# more\nnoip\n' >/run/lab-more
 wait_for 20 "the reason names the other file" because '/run/lab-more, line 2, has \"noip\"'
 
+# By root's own file.
+echo auth >"$host_options"
+printf 'nolog\nnoip\n' >/root/.ppprc
+wait_for 20 "the reason names root's file" because '/root/.ppprc, line 2, has \"noip\"'
+connexactl doctor >/run/lab-doctor || true
+expect "and so does doctor" grep -F '/root/.ppprc, line 2, has "noip"' /run/lab-doctor
+rm /root/.ppprc
+
 # refused OPTION WORDS
 refused() {
   printf 'auth\n%s\n' "$1" >"$host_options"

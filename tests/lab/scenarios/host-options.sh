@@ -1,5 +1,6 @@
-# Every line of the host's own /etc/ppp/options that would take a tunnel away and has an opposite, all at once: the
-# tunnels of two nodes come up as their rows say, encrypted, and stay up past every limit that the file sets.
+# Every line of the host's own /etc/ppp/options that would take a tunnel away and has an opposite, all at once, and more of
+# them in root's .ppprc, with a plug-in and variables for the programs: the tunnels of two nodes come up as their rows
+# say, encrypted, and stay up past every limit that the files set.
 server alpha 10.9.0.2 admin:secret second:secret2
 # It tells its clients a name server.
 echo 'ms-dns 10.9.0.99' >>/srv/alpha/ppp/pptpd-options
@@ -75,6 +76,18 @@ ipcp-no-addresses
 set PATH=/nowhere
 debug
 dump
+plugin minconn.so
+set LD_PRELOAD=/nowhere/lab.so
+set LAB_STRANGER=1
+unset HOME
+END
+# The server's pppd reads it, too: nothing that ends its calls.
+cat >/root/.ppprc <<'END'
+nologfd
+user another
+holdoff 7
+lcp-echo-failure 1
+usepeerdns
 END
 resolver=$(cat /etc/resolv.conf)
 printf '#!/bin/sh\nsleep 100\n' >/etc/ppp/ip-up.d/lab-stranger
@@ -100,6 +113,10 @@ expect "pppd has been told of a name server" grep 10.9.0.99 /etc/ppp/resolv.conf
 expect_equal "the host's resolver" "$resolver" "$(cat /etc/resolv.conf)"
 connexactl doctor >/run/lab-doctor || true
 expect "doctor warns of what is left of it" grep -F "$host_options, line 25, has \"usepeerdns\"" /run/lab-doctor
+for seen in '"plugin minconn.so"' '"set LD_PRELOAD=/nowhere/lab.so"'; do
+  expect "doctor warns of $seen" grep -F "has $seen" /run/lab-doctor
+done
+expect "it reads root's file as well" grep -F '/root/.ppprc, line 5, has "usepeerdns"' /run/lab-doctor
 expect "and knows what else runs for each tunnel" grep -F /etc/ppp/ip-up.d/lab-stranger /run/lab-doctor
 
 past_every_limit() { ((SECONDS > up_since + 8)); }
