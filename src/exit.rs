@@ -119,6 +119,7 @@ impl Fatal for Problem {
             What::Rights(_) => Exit::Permission,
             What::Missing
             | What::NotAFile
+            | What::SideFile(_)
             | What::Empty { .. }
             | What::NotSqlite
             | What::Schema(_)

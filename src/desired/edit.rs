@@ -317,6 +317,7 @@ fn of(what: What, path: &std::path::Path) -> EditError {
         What::Other(why) => EditError::Refused { path: path.to_owned(), why },
         What::Missing
         | What::NotAFile
+        | What::SideFile(_)
         | What::Rights(_)
         | What::Empty { .. }
         | What::NotSqlite

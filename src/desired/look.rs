@@ -1,6 +1,7 @@
 //! A connection for one look at the database.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
@@ -73,7 +74,24 @@ fn check_now(path: &Path) -> Result<u64, What> {
         return Err(What::NotAFile);
     }
     access(path, Access::READ_OK).map_err(|error| What::of_io(&error.into()))?;
-    Ok(about.len())
+    match stranger_beside(path).map_err(|error| What::of_io(&error))? {
+        Some(stranger) => Err(What::SideFile(stranger)),
+        None => Ok(about.len()),
+    }
+}
+
+/// What stands where SQLite keeps a file of its own beside this one, and is no plain file: SQLite would
+/// wait for a pipe for ever, and write into what a link leads to.
+fn stranger_beside(path: &Path) -> io::Result<Option<PathBuf>> {
+    let real = std::fs::canonicalize(path)?;
+    let beside = |suffix: &&str| {
+        let mut name = real.clone().into_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let is_stranger =
+        |file: &PathBuf| std::fs::symlink_metadata(file).is_ok_and(|metadata| !metadata.is_file());
+    Ok(["-journal", "-wal", "-shm"].iter().map(beside).find(is_stranger))
 }
 
 /// Where in the table everything stands, in a file of `size` bytes.

@@ -29,6 +29,9 @@ pub enum What {
     /// A folder or a device.
     #[error("is not a file; set database.path to the database's file")]
     NotAFile,
+    /// Something that SQLite has not made where it keeps a file of its own.
+    #[error("can't be used with {} beside it: it is no plain file, and SQLite keeps one of its own there; move it away", .0.display())]
+    SideFile(PathBuf),
     /// No right to read or write it.
     #[error("no right to it ({0}); run as root, or have the right to file and folder given")]
     Rights(String),
@@ -109,6 +112,7 @@ impl What {
     pub(super) fn may_end_unseen(&self) -> bool {
         match self {
             What::Missing
+            | What::SideFile(_)
             | What::Rights(_)
             | What::Locked
             | What::Unfinished

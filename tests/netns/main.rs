@@ -38,6 +38,7 @@ mod kernel_truth;
 mod kills;
 mod names;
 mod node_commands;
+mod obstacles;
 mod operator;
 mod operator_socket;
 mod outage;

@@ -5,16 +5,17 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use connexa::control::api::Node;
+use serde_json::json;
 
 use crate::gateway::{CONNEXACTL, Gateway};
-use crate::namespace::{Mount, run};
+use crate::namespace::{Mount, Running, run};
 
 /// What is no plain file.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Folder,
     Fifo,
     Socket,
@@ -22,10 +23,11 @@ enum Kind {
     Dangling,
 }
 
-const KINDS: [Kind; 5] = [Kind::Folder, Kind::Fifo, Kind::Socket, Kind::Link, Kind::Dangling];
+pub(crate) const KINDS: [Kind; 5] =
+    [Kind::Folder, Kind::Fifo, Kind::Socket, Kind::Link, Kind::Dangling];
 
 /// Something of others.
-struct Stranger {
+pub(crate) struct Stranger {
     kind: Kind,
     path: PathBuf,
     inode: u64,
@@ -33,7 +35,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn put(kind: Kind, path: PathBuf) -> Self {
+    pub(crate) fn put(kind: Kind, path: PathBuf) -> Self {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let theirs = Stranger::theirs(&path);
         let mut listener = None;
@@ -64,7 +66,7 @@ impl Stranger {
         path.with_file_name(format!("theirs-{}", path.file_name().unwrap().to_str().unwrap()))
     }
 
-    fn assert_untouched(&self) {
+    pub(crate) fn assert_untouched(&self) {
         let Stranger { kind, path, inode, .. } = self;
         let there = fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
         let theirs = Stranger::theirs(path);
@@ -82,10 +84,10 @@ impl Stranger {
 }
 
 /// A file that can't be changed (chattr(1)), until the test ends.
-struct Immutable(PathBuf);
+pub(crate) struct Immutable(PathBuf);
 
 impl Immutable {
-    fn make(path: PathBuf) -> Self {
+    pub(crate) fn make(path: PathBuf) -> Self {
         run(Command::new("chattr").arg("+i").arg(&path));
         Immutable(path)
     }
@@ -166,8 +168,25 @@ fn what_has_the_name_of_a_removed_node_s_file_and_is_none_stays() {
     gateway.start().wait_state(1, "up");
     let gone = || (!gateway.path("ppp/peers/connexa-node-99").exists()).then_some(());
     gateway.wait_for("the file of a removed node to go", gone);
-    gateway.assert_logged("which connexad has not made; move it away", strangers.len());
+    gateway.assert_logged(
+        "which connexad has not made; move it away; no node has this file any more",
+        strangers.len(),
+    );
     strangers.iter().for_each(Stranger::assert_untouched);
+}
+
+#[test]
+fn a_password_that_can_not_be_taken_away_with_its_node_is_told_with_where_and_what_to_do() {
+    let mut gateway = gateway();
+    gateway.start().wait_state(1, "up");
+    let secrets = gateway.path("ppp/chap-secrets");
+    let immutable = Immutable::make(secrets.clone());
+    gateway.sql("DELETE FROM nodes");
+    gateway.wait_log(&format!("can't write {}: ", secrets.display()));
+    gateway.wait_log("chattr -i); until then the login and password of a node whose row is gone");
+    drop(immutable);
+    gateway.nodes(1);
+    gateway.wait_state(1, "up");
 }
 
 #[test]
@@ -330,5 +349,65 @@ fn what_stands_where_a_database_is_to_be_made_stays() {
         let output = init.env_remove("CONNEXA_DB").output().unwrap();
         assert!(!output.status.success(), "{kind:?}");
         stranger.assert_untouched();
+    }
+}
+
+/// Another program that adds lines to the file of secrets, each under the lock of the file that has the
+/// name: at its end, or in a new file that takes the name.
+const ADDS: &str = "
+import fcntl, os, sys, time
+path, how = sys.argv[1:]
+for number in range(300):
+    while True:
+        file = open(path, 'r+b')
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_ino == os.stat(path).st_ino:
+            break
+        file.close()
+    text = file.read()
+    line = b'bob%d * pw *\\n' % number
+    if how == 'append':
+        file.write(line)
+        file.flush()
+    else:
+        with open(path + '.theirs', 'wb') as new:
+            new.write(text + line)
+        os.rename(path + '.theirs', path)
+    file.close()
+    time.sleep(0.002)
+";
+
+#[test]
+fn no_line_of_another_program_that_writes_secrets_all_the_time_is_lost() {
+    for how in ["append", "replace"] {
+        let mut gateway = gateway();
+        gateway.nodes(2);
+        gateway.start().wait_state(1, "up");
+        let secrets = gateway.path("ppp/chap-secrets");
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-IS", "-c", ADDS]).arg(&secrets).arg(how);
+        let mut writer = Running(python.stdin(Stdio::null()).spawn().unwrap());
+        let mut rounds = 0;
+        let status = loop {
+            if let Some(status) = writer.0.try_wait().unwrap() {
+                break status;
+            }
+            rounds += 1;
+            let password = format!("secret-{rounds}");
+            gateway.server("10.9.0.2", &json!({ "password": password }));
+            gateway.node(2, "10.9.0.2", &password);
+            let is_written = || {
+                gateway.read("ppp/chap-secrets").contains(&format!("\"{password}\"")).then_some(())
+            };
+            gateway.wait_for("the new password in the file", is_written);
+        };
+        assert!(status.success() && rounds > 3, "{how}: {status}, {rounds} rounds");
+        gateway.wait_state(2, "up");
+        let text = fs::read_to_string(&secrets).unwrap();
+        let lost: Vec<u32> =
+            (0..300).filter(|n| !text.contains(&format!("\nbob{n} * pw *\n"))).collect();
+        assert_eq!(lost, [0; 0], "{how}, after {rounds} changes of ours");
+        assert_eq!(text.matches("# BEGIN connexad").count(), 1, "{text}");
+        assert!(text.contains(OTHERS), "{how}");
     }
 }
