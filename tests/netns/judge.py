@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Judges answers by the daemon's own description, with python3-jsonschema.
+"""Judges answers by the daemon's own description, or by a JSON schema with `$defs`, with python3-jsonschema.
 
-judge.py OPENAPI: each line of standard input is {"what": …, "answer": …} with either "schema", the name of one, or
+judge.py DESCRIPTION: each line of standard input is {"what": …, "answer": …} with either "schema", the name of one, or
 "operation", its method and its path, and "status". Prints what is wrong, a line each, and ends with 1 where something is. A field that is
 not described is wrong, too.
 """
@@ -11,6 +11,14 @@ import sys
 from jsonschema import Draft202012Validator
 
 
+def shapes(document):
+    return document["$defs"] if "$defs" in document else document["components"]["schemas"]
+
+
+def name_of(reference):
+    return reference.rsplit("/", 1)[1]
+
+
 def inlined(document, schema, is_closed=True):
     """The schema with what it refers to in its place, and no other fields than those that it names."""
     if isinstance(schema, list):
@@ -18,8 +26,7 @@ def inlined(document, schema, is_closed=True):
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/components/schemas/")
-        return inlined(document, document["components"]["schemas"][name], is_closed)
+        return inlined(document, shapes(document)[name_of(schema["$ref"])], is_closed)
     # The members of a whole see each other's fields.
     is_whole = "allOf" in schema
     made = {}
@@ -41,7 +48,7 @@ def inlined(document, schema, is_closed=True):
 
 def schema_of(document, asked):
     if "schema" in asked:
-        return document["components"]["schemas"][asked["schema"]]
+        return shapes(document)[asked["schema"]]
     method, path = asked["operation"].split(" ")
     responses = document["paths"][path][method]["responses"]
     described = responses.get(asked["status"]) or responses[f"{asked['status'][0]}XX"]
@@ -53,7 +60,7 @@ def named(part):
     """Every schema that the description refers to."""
     inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
     if isinstance(part, dict) and "$ref" in part:
-        yield part["$ref"].removeprefix("#/components/schemas/")
+        yield name_of(part["$ref"])
     for one in inner:
         yield from named(one)
 
@@ -61,7 +68,7 @@ def named(part):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         document = json.load(file)
-    missing = set(named(document)) - set(document["components"]["schemas"])
+    missing = set(named(document)) - set(shapes(document))
     problems = [f"the description refers to {name}, and has none" for name in missing]
     for line in sys.stdin:
         asked = json.loads(line)

@@ -59,23 +59,28 @@ impl Court {
 
     /// What is wrong with the answers.
     fn verdict(&self) -> String {
-        let mut judge = Command::new("/usr/bin/python3");
-        judge.arg("-I").arg(project("tests/netns/judge.py")).arg(self.gateway.path("openapi.json"));
-        judge.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut judge = judge.spawn().unwrap();
-        let mut stdin = judge.stdin.take().unwrap();
-        self.cases.iter().for_each(|case| writeln!(stdin, "{case}").unwrap());
-        drop(stdin);
-        let output = judge.wait_with_output().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        let hint = "tests/lab/need /usr/bin/jsonschema=python3-jsonschema installs what it needs";
-        assert!(!said.contains("ModuleNotFoundError"), "{said}{hint}");
-        assert_eq!(output.status.success(), said.trim().is_empty(), "{said}");
-        said
+        judged(&self.gateway.path("openapi.json"), &self.cases)
     }
 }
 
-fn project(path: &str) -> PathBuf {
+/// What is wrong with these cases, by a description.
+pub(crate) fn judged(description: &Path, cases: &[Value]) -> String {
+    let mut judge = Command::new("/usr/bin/python3");
+    judge.arg("-I").arg(project("tests/netns/judge.py")).arg(description);
+    judge.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut judge = judge.spawn().unwrap();
+    let mut stdin = judge.stdin.take().unwrap();
+    cases.iter().for_each(|case| writeln!(stdin, "{case}").unwrap());
+    drop(stdin);
+    let output = judge.wait_with_output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let hint = "tests/lab/need /usr/bin/jsonschema=python3-jsonschema installs what it needs";
+    assert!(!said.contains("ModuleNotFoundError"), "{said}{hint}");
+    assert_eq!(output.status.success(), said.trim().is_empty(), "{said}");
+    said
+}
+
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 

@@ -33,6 +33,7 @@ mod golden;
 mod holder;
 mod hooks;
 mod journal;
+mod json_schemas;
 mod judges;
 mod kernel_truth;
 mod kills;
