@@ -22,7 +22,7 @@ const CALLED: [&str; 4] = [
     // The same with its value in quotes of its own: token="…"
     r#"(?i)([\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|credentials?)=\\?["'])([^"'\\]+)"#,
     // A head of HTTP.
-    r#"(?i)(\b(?:bearer|basic)\s+)([^\s"',]+)"#,
+    r#"(?i)(\b(?:authorization:\s*\w+|bearer)\s+)([^\s"',]+)"#,
     // https://user:…@host
     r#"(://[^\s/:@"']*:)([^\s/@"']+)(?:@)"#,
 ];
@@ -97,7 +97,8 @@ mod tests {
             (r#"up = ["/bin/notify", "--password=s3cr3t", "ops"]"#, r#"", "ops"]"#),
             ("WEBHOOK_SECRET=s3cr3t notify", " notify"),
             ("token=\"s3cr3t and more\" notify", "\" notify"),
-            ("Authorization: Bearer s3cr3t\n", "\n"),
+            ("Authorization: Basic s3cr3t\n", "\n"),
+            ("curl -H 'x: bearer s3cr3t' ops", "' ops"),
             ("https://ops:s3cr3t@example.org/hook", "@example.org/hook"),
             ("file:/app/nodes.db?key=1&passphrase=s3cr3t\n", "\n"),
         ] {
@@ -113,6 +114,7 @@ mod tests {
             "the server refused the login or password 3 times; correct the row",
             "password = \"pass\"",
             "use --password-stdin",
+            "a basic check",
             "10.9.0.2:1723 to admin@10.9.0.3",
         ] {
             assert_eq!(without(text, &[]), text);
