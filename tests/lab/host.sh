@@ -149,6 +149,13 @@ probe_kvm() {
   [[ $serial == *lab-probe-ok* ]]
 }
 
+# The cheapest that show most of what kernel-engine and kernel-outlives don't: that whole packets cross a tunnel, what is said
+# of encryption, that two of one server are told apart, that a link may go, names and hooks, and that nothing is left.
+also_by_kernel=(full-size-packets mppe equal-addresses link-deleted hooks-and-names taken-away)
+
+# Too long for what they add to each `make test`: `make soak` plays them.
+for_soak=(kernel-under-supervisord)
+
 # A scenario mostly waits, or keeps one processor busy with starting programs.
 guest_count() {
   local count=1
@@ -188,6 +195,11 @@ run_in_host() {
 }
 
 scenario_names() { (cd "$here/scenarios" && printf '%s\n' *.sh | sed 's/\.sh$//'); }
+
+# Those that are played when none is named.
+usual_scenarios() { scenario_names | grep -vxF "$(printf '%s\n' "${for_soak[@]}")"; }
+
+scenarios_of_any_engine() { (cd "$here/scenarios" && grep -Lx one_engine -- *.sh | sed 's/\.sh$//'); }
 
 # This host's own kernel, where it has PPP and systemd can hand out a container; else an emulated machine.
 choose_mode() {
@@ -258,6 +270,7 @@ LAB_SCENARIOS='${scenarios[*]}'
 LAB_SCENARIO_LIMIT=$((200 * (1 + patience) + 5 * ${ROUNDS:-0}))
 LAB_PATIENCE=$patience
 LAB_ROUNDS=${ROUNDS:-3}
+LAB_ENGINE=$engine
 LAB_PLAY=$play
 LAB_TERMINAL=$terminal
 LAB_COLUMNS=$columns
@@ -268,7 +281,7 @@ ENV
 # and packing them half a minute more. Only where a scenario installs one.
 stage_packages() {
   local name played=()
-  for name in "${scenarios[@]/#/scenarios/}" $play; do played+=("$lab/$name.sh"); done
+  for name in "${scenarios[@]/#/scenarios/}" $play; do played+=("$lab/${name%@*}.sh"); done
   grep -qsx 'source /lab/package.sh' "${played[@]}" || return 0
   "$here/need" dpkg-deb=dpkg strip=binutils
   CONNEXA_BIN=$binaries COMPRESSION=none "$project/systemd/deb/build" "$lab/deb" >/dev/null

@@ -19,7 +19,7 @@ network_up() {
   ip link set lab0 up
 }
 
-# server NAME IP [mppe=off] [subnet=A.B.C] [address=same] [end=A.B.C.D] [gives=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network
+# server NAME IP [mppe=off|OPTION] [subnet=A.B.C] [address=same] [end=A.B.C.D] [gives=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network
 # namespace of its own. Its clients get 10.50.x.100 and up, or with address=same that one each, or what gives= says, and at the other end
 # 10.50.x.1, or what end= says; x is the last part of IP; subnet= gives another 10.50.x.
 server() {
@@ -30,6 +30,7 @@ server() {
   while [[ ${1:-} == *=* ]]; do
     case $1 in
       mppe=off) mppe=nomppe ;;
+      mppe=*) mppe=${1#*=} ;;
       subnet=*) subnet=${1#*=} addresses=("localip $subnet.1" "remoteip $subnet.100-199") ;;
       end=*) addresses=("localip ${1#*=}" "remoteip $subnet.100-199") ;;
       gives=*) addresses=("localip $subnet.1" "remoteip ${1#*=}") ;;
@@ -103,9 +104,18 @@ sql() { sqlite3 -cmd '.timeout 5000' "$database_file" "$1"; }
 # node ID IP LOGIN PASSWORD STATUS
 node() { sql "INSERT OR REPLACE INTO nodes VALUES ($1, '$2', '$3', '$4', '$5')"; }
 
+# config TEXT: with the engine that the lab plays
 config() {
+  local text=$1
+  if [[ $LAB_ENGINE != pppd ]]; then
+    # No key of a table may follow its values between braces.
+    case $text in
+      *'tunnel = { '*) text=${text/'tunnel = { '/"tunnel = { engine = \"$LAB_ENGINE\", "} ;;
+      *) text="tunnel.engine = \"$LAB_ENGINE\""$'\n'$text ;;
+    esac
+  fi
   mkdir -p "${config_file%/*}"
-  printf '%s\n' "$1" >"$config_file"
+  printf '%s\n' "$text" >"$config_file"
 }
 
 daemon_start() {
@@ -185,8 +195,7 @@ tunnel() { field "$1" ifindex; }
 # other_tunnel ID TUNNEL: the node is up, by another tunnel than that
 other_tunnel() { node_is "$1" up && [[ $(tunnel "$1") != "$2" ]]; }
 
-# Of pppd alone, also while no daemon runs; for scenarios about pppd and pptp themselves, which are bare-pppd, by-hand,
-# daemon-killed, first-light, left-over-pptp, no-ppp-device, pppd-killed and pptp-killed. All others serve any engine.
+# Of pppd alone, also while no daemon runs; for scenarios with `one_engine`. All others serve any engine.
 tunnel_pid() { head -n1 "/run/ppp-connexa-node-$1.pid"; }
 
 # The two processes of pptp of a node: one carries its packets, one holds its control connection.
@@ -231,6 +240,17 @@ skip() {
   exit "$skip_code"
 }
 
+# A scenario about one engine, which it names or which is pppd, or about no tunnel at all: played with no other one.
+one_engine() { [[ $LAB_ENGINE == pppd ]] || skip "it is not about tunnels of any engine"; }
+
+# by_engine WORD=VALUE...: the value for the engine that the lab plays
+by_engine() {
+  local choice
+  for choice in "$@"; do
+    [[ $choice != "$LAB_ENGINE"=* ]] || echo "${choice#*=}"
+  done
+}
+
 not() { ! "$@"; }
 
 # wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds; in plain emulation there is a multiple of the time
@@ -273,6 +293,7 @@ begin() {
   [[ -p $never ]] || mkfifo "$never"
   install -m 600 /usr/share/ppp/chap-secrets "$secrets"
   date +%s.%6N >"$scenario_start"
+  [[ $LAB_ENGINE == pppd ]] || config ''
 }
 
 reset() {
@@ -303,7 +324,7 @@ reset() {
     /run/backend-mode /run/backend-child
   find "$peers" -type f -delete
   cp /lab/root/etc/ppp/options "$host_options"
-  rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-* /etc/ppp/ip-pre-up /root/.ppprc
+  rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-* /etc/ppp/ip-pre-up /root/.ppprc /etc/supervisor/conf.d/connexad.conf
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
   if [[ -d $unit_changes ]]; then
     rm -rf "$unit_changes"

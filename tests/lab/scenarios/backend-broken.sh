@@ -1,4 +1,5 @@
 # The backend crashes soon after each start: told once, and restarted at ever longer intervals only.
+one_engine
 config '
 outage = { interval = "1s", windows = 1, startup_delay = "1s" }
 backend = { restart_timeout = "60s", ready_timeout = "1s" }'

@@ -1,4 +1,5 @@
 # systemd alone keeps the backend, as docs/systemd-supervisor-conflict.md has it.
+one_engine
 config '
 outage = { interval = "3s", startup_delay = "1s" }
 backend = { restart = ["systemctl", "restart", "connexa-backend"], restart_timeout = "60s", ready_timeout = "60s" }'

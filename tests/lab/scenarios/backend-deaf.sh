@@ -1,4 +1,5 @@
 # The backend does not listen to TERM: supervisord kills it after its own patience, and the restart takes that long.
+one_engine
 config '
 outage = { interval = "2s", startup_delay = "1s" }
 backend = { restart_timeout = "60s", ready_timeout = "60s" }'

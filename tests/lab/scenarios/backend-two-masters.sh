@@ -1,5 +1,6 @@
 # The port is a systemd unit's, and supervisord is to be restarted: that could only end in Errno 98, so it is held back,
 # with both owners and the way out in one line. Once the unit is gone the restart comes by itself.
+one_engine
 config '
 outage = { interval = "3s", startup_delay = "1s" }
 backend = { restart_timeout = "60s", ready_timeout = "60s" }'

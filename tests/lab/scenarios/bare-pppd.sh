@@ -1,5 +1,6 @@
 # The lab proves itself, with no daemon: a peer file written by hand brings up a call with MS-CHAPv2 and MPPE,
 # and an account's wrong password does not.
+one_engine
 server alpha 10.9.0.2 admin:secret
 
 peer() { # NAME LOGIN

@@ -1,5 +1,6 @@
 # The daemon's files are honest ones: an operator dials with them by hand. The daemon takes such a call over,
 # at its start or while it runs, and hangs up one too many and one that nobody wants.
+one_engine
 server alpha 10.9.0.2 admin:secret
 config 'tunnel.backoff = { min = "90s", max = "90s", jitter = 0.0 }'
 database

@@ -1,6 +1,7 @@
 # The daemon is killed with nodes in every state. systemd starts another one: the tunnel that is up never
 # notices, each call is taken over and none made twice, a removed node's pppd is ended, what the operator has
 # stopped stays so, what can't be dialled is told anew, and what waited for its server is dialled in its turn.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret2
 server silent 10.9.0.3 admin:secret second:secret2
 server beta 10.9.0.4 admin:secret third:secret3

@@ -7,8 +7,7 @@ database
 node 2 10.9.0.2 admin secret speed_ok
 daemon_start
 node_up 2
-wait_journal 10 'Gateway warning: not replacing'
-said 'Gateway warning: not replacing'
+wait_journal 10 "$(by_engine pppd='Gateway warning: not replacing' kernel='The default route is not taken by the tunnel')"
 expect_equal "the default route" "default via 10.9.255.253 dev lab0" "$(ip route show default | xargs)"
 ip route show proto 201
 sql 'DELETE FROM nodes'

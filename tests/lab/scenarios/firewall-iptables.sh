@@ -13,7 +13,7 @@ tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database
 node 2 10.9.0.2 admin secret speed_ok
 daemon_start
-comes_to_nothing() { [[ $(of_node 2 .last_error.kind) == timeout ]]; }
+comes_to_nothing() { [[ $(of_node 2 .last_error.kind) == "$(by_engine pppd=timeout kernel=unreachable)" ]]; }
 wait_for 40 "no tunnel comes up" comes_to_nothing
 
 found=$(connexactl firewall check --of-nodes 2>&1) && fail "check finds nothing wrong: $found"

@@ -1,4 +1,5 @@
 # One row, no configuration: the tunnel comes up over a real call, and everybody who may ask is told.
+one_engine
 server alpha 10.9.0.2 admin:secret
 database
 node 2 10.9.0.2 admin secret speed_ok

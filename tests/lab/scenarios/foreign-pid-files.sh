@@ -1,5 +1,6 @@
 # A server on this very machine shares /run, as pppds in containers do, so that its pppds have written their numbers over
 # the pid files of the daemon's links. The daemon is killed: the next one takes every tunnel over all the same.
+one_engine
 mkdir -p /run/systemd/system/pptpd@shared.service.d
 printf '[Service]\nTemporaryFileSystem=\n' >/run/systemd/system/pptpd@shared.service.d/run.conf
 systemctl daemon-reload

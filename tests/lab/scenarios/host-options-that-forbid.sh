@@ -1,5 +1,6 @@
 # What no peer file can take back from /etc/ppp/options: no call is made, and the reason and doctor name the line. What
 # pppd itself refuses is told in its words. Once the line is gone, the node comes up by itself.
+one_engine
 server alpha 10.9.0.2 admin:secret
 config 'tunnel.backoff = { min = "300ms", max = "300ms", jitter = 0.0 }'
 database

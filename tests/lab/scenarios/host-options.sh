@@ -1,6 +1,7 @@
 # Every line of the host's own /etc/ppp/options that would take a tunnel away and has an opposite, all at once, and more of
 # them in root's .ppprc, with a plug-in and variables for the programs: the tunnels of two nodes come up as their rows
 # say, encrypted, and stay up past every limit that the files set.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret2
 # It tells its clients a name server.
 echo 'ms-dns 10.9.0.99' >>/srv/alpha/ppp/pptpd-options

@@ -1,5 +1,6 @@
 # Tunnels without a process: the daemon speaks PPTP and PPP itself and the kernel carries the data. They come up with
 # encryption and carry packets; why one does not, or falls, is told as it is; a hang-up leaves nothing.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret
 server beta 10.9.0.3 admin:secret
 config 'tunnel.engine = "kernel"

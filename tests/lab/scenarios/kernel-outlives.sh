@@ -1,6 +1,7 @@
 # Tunnels of the kernel engine outlive the daemon: it is killed, restarted, stopped and started again, and replaced by
 # another build, under traffic, and each time the next one takes the same tunnels over. So it is when what keeps them is
 # killed; only when both die at once, the tunnels are lost and dialled anew. A hang-up leaves nothing.
+one_engine
 server alpha 10.9.0.2 admin:secret
 server beta 10.9.0.3 admin:secret
 ways='tunnel.engine = "kernel"

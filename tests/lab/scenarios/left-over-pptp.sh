@@ -1,6 +1,7 @@
 # A pptp of a node that no pppd has started, and that is stopped so that it can't end by itself: it is ended by
 # the next daemon, at the latest after the next call that ends. The node's own call, whose call manager has no parent
 # either, is left alone.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret2
 config 'tunnel.backoff = { min = "2s", max = "5s", jitter = 0.0 }'
 database

@@ -1,5 +1,6 @@
 # Limits of idle and of connected time in the host's pppd options end no tunnel of the daemon's; a pppd that is started by
 # hand with them says and ends with what the kinds idle_limit and session_limit go by.
+one_engine
 server alpha 10.9.0.2 admin:secret
 database
 node 2 10.9.0.2 admin secret speed_ok

@@ -34,7 +34,7 @@ node_up 2
 wait_for 30 "its hook has run" test -e "$log.2"
 expect_equal "what a hook may without the unit" 'usr yes' "$(grep ^usr "$log.2")"
 rm -f "$log".* /etc/lab-hook /tmp/lab-hook /usr/lab-hook /usr/lab-outside
-first=$(tunnel 2) pppd=$(tunnel_pid 2)
+first=$(tunnel 2) link=$(tunnel_link 2)
 kill -KILL "$outside"
 wait "$outside" || true
 
@@ -70,7 +70,8 @@ done
 expect "what a hook leaves in /tmp others see" test -e /tmp/lab-hook
 
 connexactl stop 2
-wait_for 20 "a pppd with more rights than the daemon's is ended" ended "$pppd"
+wait_for 20 "a call with more rights than the daemon's is ended" node_is 2 stopped
+expect "its link is gone" gone "/sys/class/net/$link"
 connexactl start 2
 node_up 2
 
@@ -86,9 +87,10 @@ expect_equal "both tunnels under the drop-in" "$first $second" "$(tunnel 2) $(tu
 expect "/dev/ppp is there and opens" jq -e '.findings[] | select(.check == "ppp_device") | .verdict == "ok"' \
   <(curl -sS --unix-socket /run/connexa/connexad.sock http://connexa/v1/doctor)
 expect "the drop-in is in force" grep -qx yes <(systemctl show -p NoNewPrivileges --value connexad)
-second=$(tunnel_pid 3)
+link=$(tunnel_link 3)
 connexactl stop 3
-wait_for 20 "a tunnel from before can be ended under it" ended "$second"
+wait_for 20 "a tunnel from before can be ended under it" node_is 3 stopped
+expect "its link is gone, too" gone "/sys/class/net/$link"
 kill -INT "$ping"
 wait "$ping" || true
 expect "no packet was lost: $(tail -n2 /run/lab-ping)" nothing_lost /run/lab-ping

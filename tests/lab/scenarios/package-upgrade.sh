@@ -1,5 +1,6 @@
 # An upgrade of the package loses no tunnel, not even a call that is being dialled, and keeps what was edited by hand. Cut
 # packages, a package that was unpacked only, and a kernel without PPP are told and mended.
+one_engine
 source /lab/package.sh
 server alpha 10.9.0.2 admin:secret
 server silent 10.9.0.3 admin:secret

@@ -1,5 +1,6 @@
 # A host that has never seen connexad, the package, and the README's own commands: two tunnels come up and the third says
 # why it does not. Removed, it leaves the tunnels up; purged, it leaves database and configuration, and the host as it was.
+one_engine
 source /lab/package.sh
 server alpha 10.9.0.2 admin:secret office:secret2
 bare_host

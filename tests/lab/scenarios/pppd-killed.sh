@@ -1,5 +1,6 @@
 # pppd is killed: it is told with the signal, the node is dialled again after its wait, nothing of the old
 # call stays, and the neighbour on the same server does not notice.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret2
 config 'tunnel.backoff = { min = "2s", max = "5s", jitter = 0.0 }'
 database

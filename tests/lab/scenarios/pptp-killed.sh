@@ -1,5 +1,6 @@
 # Either half of pptp dies: it is told, the node is dialled again, nothing of the old call stays, and the
 # neighbour on the same server does not notice.
+one_engine
 server alpha 10.9.0.2 admin:secret second:secret2
 config 'tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database

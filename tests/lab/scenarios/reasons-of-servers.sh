@@ -40,7 +40,7 @@ wait_for 90 "a server without MS-CHAPv2" node_is 3 backoff auth_unsupported
 wait_for 90 "a server that refuses the call" node_is 5 backoff call_refused
 wait_for 90 "a server that says nothing" node_is 6 backoff unreachable
 echo "told: $(status '.nodes[] | select(.last_error) | "\(.id) \(.last_error.kind): \(.last_error.message) -> \(.last_error.remedy)"')"
-expect "the cause of the refusal" grep "Busy Signal" <(of_node 5 .last_error.message)
+expect "the cause of the refusal" grep -i busy <(of_node 5 .last_error.message)
 expect "the remedy stands beside the reason" grep "remedy: .*MS-CHAPv2" <(connexactl status 3)
 expect "and in the journal" grep -q "^REMEDY=.*MS-CHAPv2" <(journal -o export NODE_ID=3)
 expect "what pptp says is told by the daemon alone" not grep -q "Result code" <(journalctl -t pptp -o cat --since "@$(cat "$scenario_start")")

@@ -15,7 +15,7 @@ server_unplug beta
 wait_journal 10 'Tunnel for node 2 is DOWN on '
 wait_for 20 "the dead server's port is closed" node_is 2 backoff refused
 wait_journal 20 'Tunnel for node 3 is DOWN on '
-expect "the silent host is told by its missing echoes" grep 'No response to 3 echo-requests' <(said 'node 3 is DOWN')
+expect "the silent host is told by its missing echoes" grep "$(by_engine pppd='No response to 3 echo-requests' kernel='LCP echo')" <(said 'node 3 is DOWN')
 
 server_start alpha
 server_plug beta

@@ -1,5 +1,6 @@
 # supervisord itself does not run: the restart fails, told once, with what supervisorctl said; the status says it too,
 # and counts no restart.
+one_engine
 config '
 outage = { interval = "1s", windows = 1, startup_delay = "1s" }
 backend = { restart_timeout = "60s", ready_timeout = "2s" }'

@@ -7,19 +7,19 @@ node 2 10.9.0.2 admin secret speed_ok
 echo '"other" "elsewhere" "secret" *' >/etc/ppp/chap-secrets
 daemon_start
 node_up 2
-pppd=$(tunnel_pid 2)
+link=$(tunnel_link 2)
 expect "a rule leads into the tunnel" grep -q 1002 <(ip rule)
 expect "a purge is refused while the daemon runs" not connexad --purge
 
 daemon_stop
-expect "the tunnel stays up" test -d "/proc/$pppd"
+expect "the tunnel stays up" has_address "$link" 'inet 10.50.2.'
 listed=$(connexad --purge --dry-run)
 expect "the list names the tunnel: $listed" grep -q "tunnel of node 2" <<<"$listed"
-expect "a dry run ends nothing" test -d "/proc/$pppd"
+expect "a dry run ends nothing" has_address "$link" 'inet 10.50.2.'
 
 connexad --purge
-expect "the pppd has ended" ended "$pppd"
-expect "no pptp is left" no_process pptp
+expect "the tunnel is gone" gone "/sys/class/net/$link"
+for name in connexad-hold pppd pptp; do expect "no $name is left" no_process "$name"; done
 expect "no peer file is left" not ls /etc/ppp/peers/connexa-node-2
 expect_equal "what others have in chap-secrets stays" "$(cat /etc/ppp/chap-secrets)" '"other" "elsewhere" "secret" *'
 expect "no rule is left: $(ip rule)" not grep -q 1002 <(ip rule)

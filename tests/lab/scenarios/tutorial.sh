@@ -1,4 +1,5 @@
 # Every command of docs/tutorial.md, from nothing to an outage survived and back, in its order and as it stands there.
+one_engine
 source /lab/package.sh
 bare_host
 touch /etc/group /etc/gshadow

@@ -53,7 +53,7 @@ carried
 
 # The daemon is killed, and then the tunnel falls.
 kill -STOP "$(daemon_pid)"
-kill -KILL "$(tunnel_pid 2)"
+ip link del "$(ip -o link show type ppp | grep -oE 'ppp[0-9]+' | head -n 1)"
 wait_for 10 "nothing leaves while nobody looks" guarded
 kill -KILL "$(daemon_pid)"
 wait_for 30 "another daemon has dialled" node_is 2 up
