@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::change::Way;
 use super::notice::Notice;
 use super::time::Monotonic;
 use super::tunnel::{Phase, Tunnel, Want};
@@ -27,6 +28,11 @@ impl Tunnel {
     /// When it is given up because its row stays away.
     pub(super) fn leaves_at(&self) -> Option<Monotonic> {
         self.away.as_ref()?.leaves_at
+    }
+
+    /// Whether its row is gone and may be back in time.
+    pub(super) fn may_be_back(&self) -> bool {
+        matches!(&self.away, Some(Away { then: Want::Nothing, .. }))
     }
 
     fn is_calling(&self) -> bool {
@@ -55,19 +61,26 @@ impl Core {
         match &mut tunnel.away {
             Some(away) => away.then = then,
             None => {
+                // Of a call that was found nobody has said yet that it is wanted.
+                if tunnel.want == Want::Unknown {
+                    turn.way(Way::Wanted { node: id });
+                }
                 tunnel.away = Some(Away { leaves_at, then });
                 self.away.insert(id);
             }
         }
-        self.note(id, turn);
+        match tunnel.phase {
+            // It may have waited for a row that could be dialled.
+            Phase::Resting(_) => self.reconcile(id, turn),
+            Phase::Calling(_) | Phase::Stopping(_) => self.note(id, turn),
+        }
     }
 
     /// Its row has stayed away for the grace, or is left out by the configuration.
     pub(super) fn part(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        if let Some(Away { then, .. }) = tunnel.away.take() {
-            self.away.remove(&id);
-            let rank = tunnel.rank;
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        if let Some(Away { then, .. }) = &tunnel.away {
+            let (then, rank) = (then.clone(), tunnel.rank);
             self.want(id, then, rank, turn);
         }
     }

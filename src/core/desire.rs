@@ -145,7 +145,9 @@ impl Core {
         }
         self.moved.push(id);
         let old = std::mem::replace(&mut tunnel.want, want);
-        match (old.is_wanted(), tunnel.want.is_wanted()) {
+        // What was found and is missed is told to be wanted as long as its row is away.
+        let was_wanted = old.is_wanted() || (was_away && old == Want::Unknown);
+        match (was_wanted, tunnel.want.is_wanted()) {
             (false, true) => turn.way(Way::Wanted { node: id }),
             (true, false) => turn.way(Way::Unwanted { node: id }),
             (true, true) | (false, false) => {}
@@ -257,7 +259,10 @@ impl Core {
             *rest = rest.follow(wanted);
             return;
         }
-        // It was found, and had nothing to lose but its call.
+        // It was found. Nothing that is marked for it leaves by another way until its row is given up.
+        if tunnel.may_be_back() && !self.stopped.contains(&id) {
+            return;
+        }
         if tunnel.is_away() {
             return self.part(id, turn);
         }
@@ -316,6 +321,30 @@ mod tests {
         assert!(!stage.ways.contains(&Way::Wanted { node: NODE }), "{:?}", stage.ways);
         stage.desire(Some(candidate("secret")));
         assert!(stage.ways.contains(&Way::Wanted { node: NODE }), "{:?}", stage.ways);
+    }
+
+    #[test]
+    fn a_found_call_whose_row_is_away_at_the_start_is_wanted_until_it_has_stayed_away() {
+        let mut stage = Stage::adopting_before_the_rows(Some("secret"));
+        stage.desire(None);
+        assert!(stage.ways.contains(&Way::Wanted { node: NODE }), "{:?}", stage.ways);
+        assert!(!stage.ways.contains(&Way::Unwanted { node: NODE }), "{:?}", stage.ways);
+        stage.exit(FailureKind::Hangup);
+        assert!(!stage.ways.contains(&Way::Unwanted { node: NODE }), "{:?}", stage.ways);
+        stage.wait(GRACE);
+        assert_eq!(stage.ways.last(), Some(&Way::Unwanted { node: NODE }));
+        let told = |way| stage.ways.iter().filter(|told| **told == way).count();
+        let [wanted, unwanted] = [Way::Wanted { node: NODE }, Way::Unwanted { node: NODE }];
+        assert_eq!([told(wanted), told(unwanted)], [1, 1], "{:?}", stage.ways);
+    }
+
+    #[test]
+    fn a_found_call_whose_row_is_back_in_time_stays_wanted() {
+        let mut stage = Stage::adopting_before_the_rows(Some("secret"));
+        stage.desire(None);
+        stage.desire(Some(candidate("secret")));
+        stage.wait(GRACE);
+        assert!(!stage.ways.contains(&Way::Unwanted { node: NODE }), "{:?}", stage.ways);
     }
 
     #[test]

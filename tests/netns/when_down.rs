@@ -132,6 +132,56 @@ fn nothing_that_is_marked_for_a_node_leaves_by_another_way_whatever_becomes_of_i
 }
 
 #[test]
+fn what_was_sent_before_its_node_was_wanted_leaves_no_more_from_then_on() {
+    let mut gateway = watched(GUARDED);
+    gateway.nodes(1);
+    gateway.sql("DELETE FROM nodes");
+    gateway.start().wait_until("the rows read", |status| status.database.was_read);
+    let sender = send(&gateway);
+    let leaks = || counted(&gateway, "leaked");
+    gateway.wait_for("what nobody wants on the uplink", || (leaks() > 0).then_some(()));
+
+    gateway.server("10.9.0.1", &json!({ "answer": "silent" }));
+    gateway.node(1, "10.9.0.1", "secret");
+    wait_guarded(&gateway, "1001");
+    // What was on its way through the kernel before the guard stood is counted before.
+    let sender = sender.0.id();
+    kill(sender, Signal::STOP);
+    let stat = || std::fs::read_to_string(format!("/proc/{sender}/stat")).unwrap();
+    gateway.wait_for("the sender to rest", || stat().contains(") T ").then_some(()));
+    let before = leaks();
+    kill(sender, Signal::CONT);
+    gateway.wait_state(1, "dialing");
+    gateway.server("10.9.0.1", &json!({}));
+    wait_carried(&gateway);
+    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
+    gateway.wait_state(1, "backoff");
+    gateway.server("10.9.0.1", &json!({}));
+    wait_carried(&gateway);
+    assert_eq!(leaks(), before);
+}
+
+#[test]
+fn a_found_tunnel_whose_row_is_away_for_a_moment_is_guarded_meanwhile() {
+    let mut gateway = watched(&format!("{GUARDED}\nselection.absence_grace = \"1h\""));
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    let _sender = send(&gateway);
+    wait_carried(&gateway);
+    gateway.end(Signal::KILL);
+    gateway.sql("DELETE FROM nodes");
+    gateway.start().wait_node(1, "away", |node| node.leaves_at.is_some());
+    gateway.wait_node(1, "up", |node| node.state == "up");
+    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
+    wait_guarded(&gateway, "1001");
+    gateway.server("10.9.0.1", &json!({}));
+    gateway.node(1, "10.9.0.1", "secret");
+    gateway.wait_state(1, "up");
+    wait_carried(&gateway);
+    assert_eq!(counted(&gateway, "leaked"), 0);
+}
+
+#[test]
 fn by_default_what_is_marked_takes_the_main_routes_while_the_tunnel_is_not_up() {
     let mut gateway = watched("routing.table_base = 1000");
     gateway.nodes(1);

@@ -209,6 +209,16 @@ fn an_invalid_row_is_shown_once_the_tunnel_that_was_found_has_ended() {
 }
 
 #[test]
+fn an_invalid_row_is_shown_at_once_where_the_tunnel_that_was_found_had_ended_before() {
+    let mut stage = Stage::adopting_before_the_rows(Some("secret"));
+    stage.desire(None);
+    stage.exit(FailureKind::Hangup);
+    assert_eq!(stage.state(), "waiting");
+    stage.desire(Some(invalid()));
+    assert_eq!(stage.state(), "invalid");
+}
+
+#[test]
 fn a_row_that_can_not_be_dialled_stays_known_while_its_tunnel_is_told_of_again() {
     let mut stage = Stage::adopting_before_the_rows(Some("secret"));
     stage.desire(Some(invalid()));

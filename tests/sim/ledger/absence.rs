@@ -71,14 +71,17 @@ impl Ledger {
         self.away.values_mut().for_each(|away| away.until = None);
     }
 
-    /// Rows that are away for good are gone, and so are those of which nothing is left.
+    /// Rows that are away for good are gone, and so are those of which nothing is left but a row that
+    /// can't be dialled, or a stop.
     pub(super) fn end_absences(&mut self) {
         if self.away.is_empty() {
             return;
         }
         let Some(mut rows) = self.rows.clone() else { return };
         let is_over = |id: &NodeId, away: &Away| {
-            let has_ended = !rows.contains_key(id) && self.calls_of(*id).next().is_none();
+            let is_decided = away.then.is_some() || self.stopped.contains(id);
+            let has_ended =
+                is_decided && !rows.contains_key(id) && self.calls_of(*id).next().is_none();
             has_ended || away.until.is_some_and(|until| until <= self.now)
         };
         let over: Vec<NodeId> =

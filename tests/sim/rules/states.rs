@@ -20,7 +20,8 @@ pub(super) fn check(ledger: &Ledger, after: &View) -> Verdict {
             continue;
         }
         let is_right = match ledger.row(id) {
-            None => false,
+            // It was found, and its row may be back in time.
+            None => state == "waiting" && ledger.is_away(id),
             Some(Candidate::Invalid(_)) => state == "invalid",
             Some(Candidate::Node(_)) if ledger.stopped.contains(&id) => state == "stopped",
             Some(Candidate::Node(_)) => ["waiting", "backoff", "quarantined"].contains(&state),
