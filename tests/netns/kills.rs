@@ -12,7 +12,7 @@ use crate::gateway::{CONNEXAD, Gateway};
 use crate::namespace::Mount;
 
 /// System calls that change a file, or after which one is changed.
-const CHANGES: [&str; 13] = [
+pub(crate) const CHANGES: [&str; 13] = [
     "openat",
     "write",
     "pwrite64",
@@ -27,19 +27,19 @@ const CHANGES: [&str; 13] = [
     "unlink",
     "unlinkat",
 ];
-/// The files that are changed, in the folder of pppd's files.
+/// The files of pppd that are changed, in the sandbox.
 const FILES: [&str; 8] = [
-    "peers/connexa-node-2",
-    "peers/.connexa-node-2.connexad-new",
-    "peers/connexa-node-3",
-    "peers/.connexa-node-3.connexad-new",
-    "chap-secrets",
-    ".chap-secrets.connexad-new",
-    ".chap-secrets.connexad-half",
-    ".chap-secrets.connexad-old",
+    "ppp/peers/connexa-node-2",
+    "ppp/peers/.connexa-node-2.connexad-new",
+    "ppp/peers/connexa-node-3",
+    "ppp/peers/.connexa-node-3.connexad-new",
+    "ppp/chap-secrets",
+    "ppp/.chap-secrets.connexad-new",
+    "ppp/.chap-secrets.connexad-half",
+    "ppp/.chap-secrets.connexad-old",
 ];
 /// No thread of a daemon makes one of these calls on one of these files so often here.
-const MOST: u32 = 10;
+pub(crate) const MOST: u32 = 10;
 
 const OTHERS: &str = "# theirs\nbob * pw *\n";
 
@@ -58,17 +58,17 @@ fn gateway() -> Gateway {
 
 /// Where the daemon is to be killed: a thread of it makes this call on this file for the `nth` time.
 #[derive(Clone, Copy, Debug)]
-struct At {
-    file: &'static str,
-    call: &'static str,
-    nth: u32,
+pub(crate) struct At {
+    pub(crate) file: &'static str,
+    pub(crate) call: &'static str,
+    pub(crate) nth: u32,
 }
 
 /// A daemon that is killed there. The programs that it starts are let go.
-fn killed_at(gateway: &Gateway, At { file, call, nth }: At) -> Command {
+pub(crate) fn killed_at(gateway: &Gateway, At { file, call, nth }: At) -> Command {
     let mut strace = gateway.namespace.command("strace");
     strace.args(["-D", "-f", "-b", "execve", "-o", "/dev/null", "-P"]);
-    strace.arg(gateway.path("ppp").join(file)).arg("-e").arg(format!("trace={call}"));
+    strace.arg(gateway.path(file)).arg("-e").arg(format!("trace={call}"));
     strace.arg("-e").arg(format!("inject={call}:signal=KILL:when={nth}"));
     strace.arg(CONNEXAD).arg("--config").arg(gateway.path("connexad.toml"));
     for name in ["CONNEXA_DB", "NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC"] {

@@ -61,6 +61,7 @@ mod rows;
 mod server_routes;
 mod setup;
 mod signals;
+mod state_kills;
 mod surface;
 mod systemd;
 mod top;
