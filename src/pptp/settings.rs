@@ -1,6 +1,7 @@
 //! What a call is made with.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::node::Secret;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub mru: u16,
     /// Whether the server is asked for resolvers.
     pub ask_resolvers: bool,
+    /// How long the server's first PPP frame is waited for.
+    pub first_frame_within: Duration,
     /// After how many echoes without any answer the call ends; 0 sends no echo.
     pub echo_failures: u32,
 }

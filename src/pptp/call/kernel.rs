@@ -9,9 +9,6 @@ use crate::pptp::order::{Flags, KernelOrder};
 
 use super::{Call, Phase, Wait};
 
-/// How long the first PPP frame is waited for: long enough for a server that starts pppd under
-/// load, and less than LCP's own tries take, so that the reason gets its own name.
-const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(20);
 /// How long the server's own CCP request is waited for: ours would be lost before its CCP is up.
 const THEIR_CCP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -20,7 +17,7 @@ impl Call {
         match step {
             Step::ConnectData if self.phase == Phase::Calling => {
                 self.phase = Phase::Link;
-                self.wait(Wait::FirstFrame, FIRST_FRAME_PATIENCE, now);
+                self.wait(Wait::FirstFrame, self.settings.first_frame_within, now);
                 let outputs = self.lcp.start(now);
                 self.on_lcp_outputs(outputs, now);
             }
@@ -48,6 +45,6 @@ impl Call {
     }
 
     pub(super) fn nothing_heard(&mut self, now: Monotonic) {
-        self.fail(Failure::GreBlocked { seconds: FIRST_FRAME_PATIENCE.as_secs() }, now);
+        self.fail(Failure::GreBlocked { seconds: self.settings.first_frame_within.as_secs() }, now);
     }
 }

@@ -108,8 +108,14 @@ impl Call {
             words if words.is_empty() => "LCP Terminate-Request".to_owned(),
             words => format!("LCP Terminate-Request, it says {words:?}"),
         };
-        let failure = if self.ccp_refused && self.phase != Phase::Up {
+        let failure = if self.phase == Phase::Up {
+            Failure::PeerClosed(words)
+        } else if self.ccp_refused {
             Failure::Mppe(format!("the server wants MPPE, and tunnel.mppe is \"off\" ({words})"))
+        } else if self.phase == Phase::Encrypting
+            && let Some(failure) = self.ccp.options.not_taken()
+        {
+            failure
         } else {
             Failure::PeerClosed(words)
         };
@@ -193,6 +199,9 @@ impl Call {
                     self.orders.push(Order::Frame(Via::Unit, frame));
                 }
                 Output::Up => self.on_addresses(now),
+                // A request of before its end that comes late begins IPCP anew; where the same comes
+                // of it, nothing has changed.
+                Output::Down if self.addresses.is_some() => {}
                 Output::Down => {
                     let words = "it ended IPCP or began it anew".to_owned();
                     self.fail(Failure::PeerClosed(words), now);
@@ -218,12 +227,19 @@ impl Call {
         if let Some(why) = unusable(local, peer, self.settings.server) {
             return self.fail(Failure::AddressRefused { address: local, why }, now);
         }
-        self.change(KernelOrder::Configure(Addresses {
-            local,
-            peer,
-            mtu: self.mtu(),
-            resolvers: self.ipcp.options.resolvers(),
-        }));
+        let resolvers = self.ipcp.options.resolvers();
+        let addresses = Addresses { local, peer, mtu: self.mtu(), resolvers };
+        match &self.addresses {
+            None => {
+                self.addresses = Some(addresses.clone());
+                self.change(KernelOrder::Configure(addresses));
+            }
+            Some(before) if *before == addresses => {}
+            Some(_) => {
+                let words = "it began IPCP anew and gave other addresses".to_owned();
+                self.fail(Failure::PeerClosed(words), now);
+            }
+        }
     }
 }
 

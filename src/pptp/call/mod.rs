@@ -17,7 +17,7 @@ use super::control::{Cutter, Message};
 use super::dice::Dice;
 use super::event::Event;
 use super::failure::Failure;
-use super::order::{KernelOrder, Order};
+use super::order::{Addresses, KernelOrder, Order};
 use super::ppp::ccp::Ccp;
 use super::ppp::ipcp::Ipcp;
 use super::ppp::lcp::Lcp;
@@ -92,6 +92,8 @@ pub struct Call {
     /// The latest packets of CCP and IPCP that came before their turn.
     early_ccp: Option<Vec<u8>>,
     early_ipcp: Option<Vec<u8>>,
+    /// What the interface was given.
+    addresses: Option<Addresses>,
     unit_is_made: bool,
     /// A PPP frame came.
     heard: bool,
@@ -125,6 +127,7 @@ impl Call {
             ipcp: Negotiation::new(Ipcp::new(settings.ask_resolvers), Manner::Plain),
             early_ccp: None,
             early_ipcp: None,
+            addresses: None,
             unit_is_made: false,
             heard: false,
             ccp_refused: false,

@@ -9,6 +9,10 @@ use crate::config::{Config, InterfaceName};
 use crate::node::{Mppe, Node};
 use crate::pptp::{Encryption, Settings};
 
+/// How long the first PPP frame is waited for: long enough for a server that starts pppd under load,
+/// less than LCP's own tries take, and less than a dial may, so that the reason gets its own name.
+const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What later dials go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -50,6 +54,7 @@ impl Options {
             mtu: self.mtu,
             mru: self.mru,
             ask_resolvers: self.use_peer_dns,
+            first_frame_within: FIRST_FRAME_PATIENCE.min(self.dial_timeout * 2 / 3),
             echo_failures: self.echo_failures,
         }
     }

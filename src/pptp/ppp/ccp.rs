@@ -21,6 +21,8 @@ pub(in crate::pptp) struct Ccp {
     ours: u32,
     /// Whether the server was asked to take the stateless mode.
     stateless_asked: bool,
+    /// What the server offered last, where it can't be taken.
+    not_taken: Option<u32>,
 }
 
 impl Ccp {
@@ -30,7 +32,13 @@ impl Ccp {
             short_key_allowed,
             ours: STATELESS | BITS_128,
             stateless_asked: false,
+            not_taken: None,
         }
+    }
+
+    /// What is wrong with the server's last offer, where it can't be taken.
+    pub(in crate::pptp) fn not_taken(&self) -> Option<Failure> {
+        self.not_taken.map(wrong)
     }
 
     /// The best of `bits` that is allowed here; where none of it is, what should be offered.
@@ -91,6 +99,7 @@ impl Options for Ccp {
             };
         };
         let chosen = self.choose(bits, self.stateful_allowed && self.stateless_asked);
+        self.not_taken = (chosen != bits).then_some(bits);
         if chosen == bits {
             return Judgement::Ack;
         }
@@ -112,7 +121,8 @@ impl Options for Ccp {
     }
 
     fn rejected(&mut self, _options: &[Opt]) -> Result<(), Failure> {
-        Err(Failure::Mppe("the server rejects MPPE".to_owned()))
+        let rejects = || Failure::Mppe("the server rejects MPPE".to_owned());
+        Err(self.not_taken().unwrap_or_else(rejects))
     }
 
     fn unanswered(&self) -> Failure {
@@ -166,6 +176,17 @@ mod tests {
         assert_eq!(ccp.judge(&[option(STATELESS | BITS_40)], true), Judgement::Ack);
         ccp.naked(&[option(STATELESS | BITS_40)]).unwrap();
         assert_eq!(ccp.wanted(), [option(STATELESS | BITS_40)]);
+    }
+
+    #[test]
+    fn a_server_that_rejects_ours_after_an_offer_that_can_not_be_taken_is_told_by_its_offer() {
+        let mut ccp = Ccp::new(false, false);
+        let told = |ccp: &mut Ccp| ccp.rejected(&[]).unwrap_err().to_string();
+        assert!(told(&mut ccp).contains("the server rejects MPPE"));
+        assert_eq!(ccp.judge(&[option(STATELESS | BITS_40)], true), nak(H_S));
+        assert!(told(&mut ccp).contains("40 bit only"));
+        assert_eq!(ccp.judge(&[option(H_S)], true), Judgement::Ack);
+        assert!(ccp.not_taken().is_none());
     }
 
     #[test]

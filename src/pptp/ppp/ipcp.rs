@@ -33,7 +33,10 @@ impl Ipcp {
 
     /// The resolvers that the server named.
     pub(in crate::pptp) fn resolvers(&self) -> Vec<Ipv4Addr> {
-        self.resolvers.iter().map(|(_, address)| *address).filter(|a| !a.is_unspecified()).collect()
+        let named = self.resolvers.iter().map(|(_, address)| *address);
+        let mut named: Vec<_> = named.filter(|address| !address.is_unspecified()).collect();
+        named.dedup();
+        named
     }
 }
 

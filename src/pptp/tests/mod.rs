@@ -260,6 +260,10 @@ fn a_way_that_lets_no_gre_through_has_its_own_kind() {
     world.run(29);
     assert_eq!(failure(&world).kind(), FailureKind::GreBlocked);
     assert!(world.server.heard_clear && world.server.heard_stop);
+    let sooner = Settings { first_frame_within: Duration::from_secs(5), ..settings() };
+    let mut world = World::new(sooner, Ways::default(), line, 1);
+    world.run(8);
+    assert_eq!(failure(&world).kind(), FailureKind::GreBlocked);
 }
 
 #[test]
@@ -557,6 +561,18 @@ fn a_server_that_asks_a_call_that_was_gone_on_with_again_is_answered_once_the_pa
     let orders = world.call.handle(Event::Frame(&challenge), world.now);
     assert!(matches!(orders.as_slice(), [Order::Frame(Via::Channel, _)]), "{orders:?}");
     assert!(world.is_up());
+}
+
+/// The server's first request of IPCP, with an option that was rejected: it sent a second copy before it
+/// heard of that.
+#[test]
+fn a_request_of_before_that_comes_late_costs_a_call_that_is_up_nothing() {
+    let mut world = comes_up(dial(Ways::default()), true);
+    let late = [1, 1, 0, 16, 2, 6, 0, 0x2D, 0x0F, 1, 3, 6, 10, 0, 0, 1];
+    world.tell(Event::Frame(&frame(Protocol::Ipcp, &late)));
+    world.run(10);
+    let world = comes_up(world, true);
+    assert_eq!(world.done.iter().filter(|done| *done == "Configure").count(), 1);
 }
 
 #[test]

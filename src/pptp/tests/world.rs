@@ -46,6 +46,7 @@ pub(super) fn settings() -> Settings {
         mtu: 1400,
         mru: 1400,
         ask_resolvers: false,
+        first_frame_within: Duration::from_secs(20),
         echo_failures: 3,
     }
 }
