@@ -7,7 +7,6 @@
 mod requests;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -28,42 +27,46 @@ pub(crate) struct Engines {
     kernel: driver::Engine,
     /// What dials rows that say nothing.
     default: Engine,
-    nodes: BTreeMap<NodeId, Kept>,
-    /// Of the nodes that the kernel's engine keeps.
-    servers_by_kernel: watch::Sender<BTreeMap<NodeId, Ipv4Addr>>,
+    nodes: watch::Sender<Nodes>,
 }
+
+/// All nodes.
+pub(crate) type Nodes = BTreeMap<NodeId, Kept>;
 
 /// A node, and the engine that keeps what a dial of it needs.
-struct Kept {
-    node: Arc<Node>,
-    by: Engine,
+pub(crate) struct Kept {
+    pub(crate) node: Arc<Node>,
+    pub(crate) by: Engine,
 }
 
-/// What an engine does until it is dropped.
-type Work = BoxFuture<'static, ()>;
+/// What an engine does until it is dropped, after its name: "the part that … has failed".
+type Work = (&'static str, BoxFuture<'static, ()>);
 
 impl Engines {
-    /// All engines, and the work of each: pppd's, then the kernel's. The first event is
-    /// [`Event::Found`] with the calls of all that run already.
+    /// All engines, and the work of each. The first event is [`Event::Found`] with the calls of all
+    /// that run already.
     pub(crate) fn new(
         config: &Config,
         events: &mpsc::Sender<Event>,
         found: Found,
-    ) -> (Self, [Work; 2]) {
+    ) -> (Self, Vec<Work>) {
         let (found_in, found_by_kernel) = oneshot::channel();
         let options = driver::Options::from(config);
         let found = (found, found_in);
         let (kernel, by_kernel) = driver::engine(&config.paths, options, events.clone(), found);
         // One that has ended before it could tell ends the daemon.
         let found = async { found_by_kernel.await.unwrap_or_default() };
-        let servers_by_kernel = watch::Sender::default();
-        let others = Others { found, servers: servers_by_kernel.subscribe() };
+        let nodes = watch::Sender::default();
+        let others = Others { found, nodes: nodes.subscribe() };
         let options = pppd::Options::from(config);
         let (pppd, by_pppd) = pppd::engine(config.paths.clone(), options, events.clone(), others);
         let default = config.tunnel.engine;
-        let nodes = BTreeMap::new();
-        let engines = Engines { pppd, kernel, default, nodes, servers_by_kernel };
-        (engines, [Box::pin(by_pppd), Box::pin(by_kernel)])
+        let engines = Engines { pppd, kernel, default, nodes };
+        let works: Vec<Work> = vec![
+            ("keeps pppd", Box::pin(by_pppd)),
+            ("makes calls by the kernel", Box::pin(by_kernel)),
+        ];
+        (engines, works)
     }
 
     /// Has an order carried out.
@@ -74,34 +77,27 @@ impl Engines {
                 self.keep(node, by);
             }
             Order::Forget(id) => {
-                self.nodes.remove(&id);
-                self.servers_by_kernel.send_modify(|servers| _ = servers.remove(&id));
-                self.both(Order::Forget(id));
+                self.nodes.send_modify(|nodes| _ = nodes.remove(&id));
+                self.ask_all(&Order::Forget(id));
             }
             Order::KeepOnly(ids) => {
-                self.nodes.retain(|id, _| ids.contains(id));
-                self.servers_by_kernel.send_modify(|of| of.retain(|id, _| ids.contains(id)));
-                // A node that is not known may have a pppd that was found.
-                let is_of_pppd = |id: &NodeId| self.kept_by(*id) != Some(Engine::Kernel);
-                let of_pppd = ids.iter().copied().filter(is_of_pppd).collect();
-                self.pppd.order(Order::KeepOnly(of_pppd));
-                self.kernel.order(Order::KeepOnly(ids));
+                self.nodes.send_modify(|nodes| nodes.retain(|id, _| ids.contains(id)));
+                for engine in Engine::ALL {
+                    // A node that is not known may have a call that was found.
+                    let is_its = |id: &NodeId| self.kept_by(*id).is_none_or(|by| by == engine);
+                    let its = ids.iter().copied().filter(is_its).collect();
+                    self.ask(engine, Order::KeepOnly(its));
+                }
             }
             Order::Dial { call, node: id, engine } => {
-                if let Some(Kept { node, by }) = self.nodes.get(&id)
-                    && *by != engine
-                {
-                    self.keep(node.clone(), engine);
+                if let Some(node) = self.kept_by_another(id, engine) {
+                    self.keep(node, engine);
                 }
-                let dial = Order::Dial { call, node: id, engine };
-                match engine {
-                    Engine::Pppd => self.pppd.order(dial),
-                    Engine::Kernel => self.kernel.order(dial),
-                }
+                self.ask(engine, Order::Dial { call, node: id, engine });
             }
             // Each knows its own calls.
-            Order::HangUp { call } => self.both(Order::HangUp { call }),
-            Order::End { call } => self.both(Order::End { call }),
+            Order::HangUp { call } => self.ask_all(&Order::HangUp { call }),
+            Order::End { call } => self.ask_all(&Order::End { call }),
         }
     }
 
@@ -113,33 +109,35 @@ impl Engines {
     }
 
     fn kept_by(&self, id: NodeId) -> Option<Engine> {
-        self.nodes.get(&id).map(|kept| kept.by)
+        self.nodes.borrow().get(&id).map(|kept| kept.by)
     }
 
-    /// What a dial of a node by this engine needs, and nothing for the other.
+    fn kept_by_another(&self, id: NodeId, engine: Engine) -> Option<Arc<Node>> {
+        self.nodes.borrow().get(&id).filter(|kept| kept.by != engine).map(|kept| kept.node.clone())
+    }
+
+    /// What a dial of a node by this engine needs, and nothing for others.
     fn keep(&mut self, node: Arc<Node>, by: Engine) {
         let id = node.id;
-        self.nodes.insert(id, Kept { node: node.clone(), by });
         // Before pppd's engine forgets the node, which then looks whose routes may go.
-        self.servers_by_kernel.send_modify(|servers| match by {
-            Engine::Kernel => _ = servers.insert(id, node.server.ip()),
-            Engine::Pppd => _ = servers.remove(&id),
-        });
-        match by {
-            Engine::Pppd => {
-                self.kernel.order(Order::Forget(id));
-                self.pppd.order(Order::Keep(node));
-            }
-            Engine::Kernel => {
-                self.pppd.order(Order::Forget(id));
-                self.kernel.order(Order::Keep(node));
-            }
+        self.nodes.send_modify(|nodes| _ = nodes.insert(id, Kept { node: node.clone(), by }));
+        for other in Engine::ALL.into_iter().filter(|other| *other != by) {
+            self.ask(other, Order::Forget(id));
+        }
+        self.ask(by, Order::Keep(node));
+    }
+
+    fn ask(&self, engine: Engine, order: Order) {
+        match engine {
+            Engine::Pppd => self.pppd.order(order),
+            Engine::Kernel => self.kernel.order(order),
         }
     }
 
-    fn both(&self, order: Order) {
-        self.pppd.order(order.clone());
-        self.kernel.order(order);
+    fn ask_all(&self, order: &Order) {
+        for engine in Engine::ALL {
+            self.ask(engine, order.clone());
+        }
     }
 }
 

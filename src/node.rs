@@ -315,12 +315,22 @@ pub enum Engine {
     Kernel,
 }
 
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Engine {
+    /// All of them.
+    pub const ALL: [Engine; 2] = [Engine::Pppd, Engine::Kernel];
+
+    /// What it is called everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
             Engine::Pppd => "pppd",
             Engine::Kernel => "kernel",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -328,11 +338,8 @@ impl FromStr for Engine {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "pppd" => Ok(Engine::Pppd),
-            "kernel" => Ok(Engine::Kernel),
-            other => Err(Invalid::Engine(other.to_owned())),
-        }
+        let named = Engine::ALL.into_iter().find(|engine| engine.name() == text);
+        named.ok_or_else(|| Invalid::Engine(text.to_owned()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,7 +17,7 @@ use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::engines::{self, Engines};
 use crate::firewall;
-use crate::node::{Engine, NodeId};
+use crate::node::NodeId;
 use crate::pppd::{self, LookError};
 use crate::pptp::driver::Found;
 use crate::pptp::holder;
@@ -87,11 +88,10 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
 /// What there is to be taken away.
 fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
     let mut told = Vec::new();
-    for FoundCall { node, engine, pid, .. } in calls {
-        let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-        told.push(match engine {
-            Engine::Pppd => format!("tunnel of node {node}: its pppd{pid} is ended"),
-            Engine::Kernel => format!("tunnel of node {node}: it is hung up"),
+    for FoundCall { node, pid, .. } in calls {
+        told.push(match pid {
+            Some(pid) => format!("tunnel of node {node}: its pppd (pid {pid}) is ended"),
+            None => format!("tunnel of node {node}: it is hung up"),
         });
     }
     let peers = config.paths.ppp_dir.join("peers");
@@ -110,7 +110,7 @@ fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
 /// Ends every call of our nodes, and has their files and passwords removed. What is left.
 async fn end_calls(config: &Config) -> Vec<String> {
     let (events_in, events) = mpsc::channel(EVENTS);
-    let (engines, [by_pppd, by_kernel]) = Engines::new(config, &events_in, Found::TakeOver);
+    let (engines, works) = Engines::new(config, &events_in, Found::TakeOver);
     drop(events_in);
     let orders = async move {
         let mut calls = Calls { engines, events, found: false, running: BTreeMap::new() };
@@ -123,7 +123,8 @@ async fn end_calls(config: &Config) -> Vec<String> {
         calls.running
     };
     // An engine's work ends once it is gone and its files are done.
-    let (running, (), ()) = tokio::join!(orders, by_pppd, by_kernel);
+    let works = join_all(works.into_iter().map(|(_, work)| work));
+    let (running, _) = tokio::join!(orders, works);
     running.values().map(|node| format!("the call of node {node} goes on")).collect()
 }
 

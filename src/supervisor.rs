@@ -208,17 +208,16 @@ impl Supervisor {
         let (router, route) = Router::new(&config.routing);
         let (prober, probe) = Prober::new(config.probe.clone(), events_in.clone());
         let found = if options.dry_run { Found::Tell } else { Found::TakeOver };
-        let (engines, [by_pppd, by_the_kernel]) = Engines::new(&config, &events_in, found);
+        let (engines, works) = Engines::new(&config, &events_in, found);
         let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
             Part::new("hears the kernel", hear_the_kernel(events_in.clone(), options.dry_run)),
-            Part::new("keeps pppd", by_pppd),
-            Part::new("makes calls by the kernel", by_the_kernel),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
             Part::new("remembers stopped nodes", keep_stopped),
             Part::new("runs hooks", run_hooks),
         ];
+        parts.extend(works.into_iter().map(|(name, work)| Part { name, work }));
         if !options.dry_run {
             parts.push(Part::new("sets routes", route));
             parts.push(Part::new("writes to the database", write_back));

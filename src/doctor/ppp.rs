@@ -23,10 +23,15 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         let pppd = program("pppd", &paths.pppd, "ppp");
         let pptp = program("pptp", &paths.pptp, "pptp-linux");
         let device = device(Path::new(PPP_DEVICE));
-        match engine {
-            Engine::Pppd => vec![pppd, pptp, device],
-            Engine::Kernel => vec![only_for_some(pppd), only_for_some(pptp), device, in_kernel()],
+        let mut found = if engine == Engine::Pppd {
+            vec![pppd, pptp, device]
+        } else {
+            vec![only_for_some(pppd), only_for_some(pptp), device]
+        };
+        if engine == Engine::Kernel {
+            found.push(in_kernel());
         }
+        found
     });
     let look = async {
         told.extend(timeout(ANSWER_WITHIN, look).await.ok()?.ok()?);

@@ -32,7 +32,7 @@ mod stale;
 mod wanted;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,9 +56,9 @@ use crate::config::Paths;
 use crate::core::effect::Order;
 use crate::core::event::{CallId, Event, FoundCall};
 use crate::core::failure::{Failure, FailureKind};
-use crate::engines::{Request, Requests};
+use crate::engines::{Nodes, Request, Requests};
 use crate::link_name;
-use crate::node::{self, NodeId};
+use crate::node;
 use crate::watch::{Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
@@ -76,8 +76,8 @@ pub(crate) type Engine = Requests<Options>;
 pub(crate) struct Others<F> {
     /// The calls that they have found, which are told with its own.
     pub(crate) found: F,
-    /// The servers of nodes that they dial. Routes to them stay.
-    pub(crate) servers: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
+    /// All nodes. Routes to the servers of those that they dial stay.
+    pub(crate) nodes: watch::Receiver<Nodes>,
 }
 
 /// An engine, and its work: that goes on until the engine is dropped and all is done.
@@ -98,7 +98,7 @@ fn engine_on(
     others: Others<impl Future<Output = Vec<FoundCall>>>,
 ) -> (Engine, impl Future<Output = ()>) {
     let (engine, requests) = Requests::channel();
-    let keeper = Keeper::new(paths, options, events, disk, others.servers);
+    let keeper = Keeper::new(paths, options, events, disk, others.nodes);
     (engine, keep(keeper, requests, others.found))
 }
 
@@ -187,7 +187,7 @@ struct Keeper {
     /// The last look has failed.
     look_again: bool,
     sweeps: Sweeps,
-    servers_of_others: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
+    nodes: watch::Receiver<Nodes>,
     /// Clears up what calls leave behind; ends with this.
     clearing: JoinSet<()>,
 }
@@ -198,7 +198,7 @@ impl Keeper {
         options: Options,
         events: mpsc::Sender<Event>,
         disk: Disk,
-        servers_of_others: watch::Receiver<BTreeMap<NodeId, Ipv4Addr>>,
+        nodes: watch::Receiver<Nodes>,
     ) -> Self {
         let stirred = Arc::new(Notify::new());
         let mut clearing = JoinSet::new();
@@ -216,7 +216,7 @@ impl Keeper {
             asked: false,
             look_again: false,
             sweeps,
-            servers_of_others,
+            nodes,
             clearing,
         }
     }
@@ -224,7 +224,9 @@ impl Keeper {
     /// The servers that routes of ours may lead to; `None` where that of a call is not known.
     fn servers(&self) -> Option<BTreeSet<Ipv4Addr>> {
         let mut servers = &self.files.wanted.servers() | &self.calls.servers()?;
-        servers.extend(self.servers_of_others.borrow().values());
+        let nodes = self.nodes.borrow();
+        let of_others = nodes.values().filter(|kept| kept.by != node::Engine::Pppd);
+        servers.extend(of_others.map(|kept| kept.node.server.ip()));
         Some(servers)
     }
 

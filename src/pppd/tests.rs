@@ -20,7 +20,7 @@ use crate::process::Ending;
 
 /// There is no other engine.
 fn alone() -> Others<impl Future<Output = Vec<FoundCall>>> {
-    Others { found: async { Vec::new() }, servers: watch::channel(BTreeMap::new()).1 }
+    Others { found: async { Vec::new() }, nodes: watch::channel(Nodes::new()).1 }
 }
 
 mod adoption;
