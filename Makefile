@@ -26,15 +26,15 @@ help: ## this list
 build: compiler ## the two programs, in target/debug
 	@cargo build --quiet --bins
 
-demo: compiler ## five nodes, real PPTP servers, an outage and the backend restart; under three minutes once built
+demo: compiler ## five nodes, real PPTP servers, an outage and the backend restart; under three minutes once built; ENGINE=kernel for tunnels without a process
 	@echo "demo: building, which takes four minutes the first time and seconds after that"
 	@cargo build --bins
-	@tests/lab/run --demo
+	@ENGINE=$(ENGINE) tests/lab/run --demo
 
 test: compiler ## lint, unit, simulation, netns and lab tests; ends with a line that counts them
 	@tests/all
 
-soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; the daemon killed at each change of a file, and each fault of tests/netns/faults 200 times; then the mutations, or M="NAME..." or M=all alone
+soak: compiler ## fresh schedules for SOAK=600 seconds, or the one of SIM_SEED=n; the daemon killed at each change of a file, and each fault of tests/netns/faults 200 times, too; the lab by the kernel engine, whose daemon is killed 200 times; then the mutations, or M="NAME..." or M=all alone
 ifeq ($(M),)
 	@SOAK=$(or $(SOAK),600) cargo test --quiet --test sim -- --exact --nocapture \
 	  whatever_happens_every_wanted_and_reachable_node_comes_up_again
@@ -43,6 +43,9 @@ ifeq ($(M)$(SIM_SEED),)
 	@$(need) strace=strace
 	@cargo test --quiet --test netns kills:: -- --ignored
 	@FAULT_ROUNDS=200 cargo test --quiet --test netns faults::
+	@cargo build --quiet --bins
+	@ENGINE=kernel LAB_TIMEOUT=3600 tests/lab/run
+	@ROUNDS=200 LAB_TIMEOUT=3600 tests/lab/run kernel-outlives kernel-interop kernel-under-supervisord
 endif
 ifeq ($(SIM_SEED),)
 	@tests/sim/mutate $(filter-out all,$(M))

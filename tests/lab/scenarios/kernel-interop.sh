@@ -1,0 +1,36 @@
+# The kernel engine and what pptpd can be told of encryption: 128 bit where the server offers to keep state, and agrees to do
+# without; none at all; and 40 bit alone, which is refused by its name. Name servers that a server tells are told in the
+# journal, and no file is changed.
+one_engine
+server plain 10.9.0.2 mppe=off admin:secret
+server stateful 10.9.0.3 admin:secret
+server short 10.9.0.4 mppe=require-mppe-40 admin:secret
+printf '%s\n' mppe-stateful 'ms-dns 10.9.0.99' >>/srv/stateful/ppp/pptpd-options
+config 'tunnel.engine = "kernel"
+tunnel.mppe_stateful = true
+tunnel.use_peer_dns = true
+tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
+mkdir -p "${database_file%/*}"
+sql 'CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip TEXT, login TEXT, password TEXT, status TEXT, mppe TEXT)'
+sql "INSERT INTO nodes VALUES (2, '10.9.0.2', 'admin', 'secret', 'speed_ok', 'off'),
+  (3, '10.9.0.3', 'admin', 'secret', 'speed_ok', NULL), (4, '10.9.0.4', 'admin', 'secret', 'speed_ok', NULL)"
+resolver=$(cat /etc/resolv.conf)
+daemon_start
+node_up 2
+node_up 3
+
+# More than 256, at which keys with state change.
+answers() { ping -n -q -c 300 -f -W 5 -I "$(tunnel_link "$1")" "10.50.$1.1" | grep ' 0% packet loss'; }
+expect "packets pass without encryption" answers 2
+expect "it is not encrypted" not grep 'MPPE' <(journalctl -u pptpd@plain -o cat | grep enabled)
+expect "packets pass with encryption" answers 3
+encryption() { journalctl -u pptpd@stateful -o cat | grep -o 'MPPE 128-bit state[a-z]*' | tail -n 1; }
+expect_equal "the encryption" "MPPE 128-bit stateless" "$(encryption)"
+wait_journal 10 10.9.0.99
+expect_equal "the host's resolver" "$resolver" "$(cat /etc/resolv.conf)"
+
+wait_for 40 "40 bit alone is refused" node_is 4 backoff mppe
+expect "by its name" grep '40 bit only' <(of_node 4 .last_error.message)
+sql "UPDATE nodes SET mppe = NULL WHERE id = 2"
+wait_for 40 "no encryption where it is required" node_is 2 backoff mppe
+expect_equal "the tunnel beside them" "1 up" "$(of_node 3 '"\(.attempts) \(.state)"')"
