@@ -13,7 +13,7 @@ use crate::core::effect::Effect;
 use crate::core::reason::Reason;
 use crate::core::report::Report;
 use crate::core::time::Now;
-use crate::node::NodeId;
+use crate::node::{Engine, NodeId};
 
 /// Events that the slowest reader may be behind.
 const QUEUE: usize = 1024;
@@ -67,7 +67,8 @@ impl Supervisor {
             let change = self.history.follow(id, report.as_ref(), now);
             let change = change.map(|change| (change.state, change.reason.clone()));
             if let Some((Some(state), reason)) = change {
-                self.count(id, state, reason.as_deref(), now);
+                let engine = report.as_ref().map(|report| report.engine);
+                self.count(id, state, engine.unwrap_or_default(), reason.as_deref(), now);
             }
             if self.teller.is_followed() {
                 let what = match report {
@@ -85,12 +86,12 @@ impl Supervisor {
     }
 
     /// A node has come to another state.
-    fn count(&self, id: NodeId, state: State, reason: Option<&Reason>, now: Now) {
+    fn count(&self, id: NodeId, state: State, engine: Engine, reason: Option<&Reason>, now: Now) {
         match state {
-            State::Dialing => self.metrics.dialled(),
+            State::Dialing => self.metrics.dialled(engine),
             State::Up => {
                 if let Some(after) = self.history.dialled_for(id, now) {
-                    self.metrics.rose(after);
+                    self.metrics.rose(engine, after);
                 }
             }
             State::Waiting | State::Backoff | State::Quarantined => {

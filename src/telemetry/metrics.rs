@@ -17,6 +17,7 @@ use crate::core::State;
 use crate::core::event::Hearing;
 use crate::core::failure::FailureKind;
 use crate::core::report::Report;
+use crate::node::Engine;
 
 /// From a dial to its tunnel, seconds.
 const TIMES_TO_UP: [f64; 9] = [0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0];
@@ -31,6 +32,17 @@ struct OfState {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEngine {
+    engine: &'static str,
+}
+
+impl From<Engine> for OfEngine {
+    fn from(engine: Engine) -> Self {
+        OfEngine { engine: engine.name() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,9 +66,9 @@ pub(crate) struct Metrics {
     ppp_interfaces: Gauge,
     backend_up: Gauge,
     nodes: Family<OfState, Gauge>,
-    dials: Counter,
+    dials: Family<OfEngine, Counter>,
     failures: Family<OfKind, Counter>,
-    time_to_up: Histogram,
+    time_to_up: Family<OfEngine, Histogram, fn() -> Histogram>,
     turns: Histogram,
     overruns: Counter,
     resyncs: Counter,
@@ -70,14 +82,19 @@ impl Metrics {
             ppp_interfaces: Gauge::default(),
             backend_up: Gauge::default(),
             nodes: Family::default(),
-            dials: Counter::default(),
+            dials: Family::default(),
             failures: Family::default(),
-            time_to_up: Histogram::new(TIMES_TO_UP),
+            time_to_up: Family::new_with_constructor(|| Histogram::new(TIMES_TO_UP)),
             turns: Histogram::new(TURNS),
             overruns: Counter::default(),
             resyncs: Counter::default(),
             restarts: Counter::default(),
         };
+        // A series that is there from the start shows its first rise.
+        for engine in Engine::ALL {
+            drop(metrics.dials.get_or_create(&engine.into()));
+            drop(metrics.time_to_up.get_or_create(&engine.into()));
+        }
         metrics.registered()
     }
 
@@ -94,11 +111,11 @@ impl Metrics {
             self.backend_up.clone(),
         );
         all.register("connexa_nodes", "Nodes in each state", self.nodes.clone());
-        all.register("connexa_dials", "Dials that were begun", self.dials.clone());
+        all.register("connexa_dials", "Dials that were begun, by engine", self.dials.clone());
         all.register("connexa_failures", "Calls that failed, by kind", self.failures.clone());
         all.register_with_unit(
             "connexa_time_to_up",
-            "From a dial to its tunnel",
+            "From a dial to its tunnel, by engine",
             Unit::Seconds,
             self.time_to_up.clone(),
         );
@@ -127,8 +144,8 @@ impl Metrics {
     }
 
     /// A dial was begun.
-    pub(crate) fn dialled(&self) {
-        self.dials.inc();
+    pub(crate) fn dialled(&self, engine: Engine) {
+        self.dials.get_or_create(&engine.into()).inc();
     }
 
     /// A call has failed.
@@ -137,8 +154,8 @@ impl Metrics {
     }
 
     /// A dial became a tunnel, after so long.
-    pub(crate) fn rose(&self, after: Duration) {
-        self.time_to_up.observe(after.as_secs_f64());
+    pub(crate) fn rose(&self, engine: Engine, after: Duration) {
+        self.time_to_up.get_or_create(&engine.into()).observe(after.as_secs_f64());
     }
 
     /// A turn of the loop has taken so long.
@@ -225,9 +242,11 @@ mod tests {
 
     fn text() -> String {
         let metrics = Metrics::new();
-        metrics.dialled();
+        metrics.dialled(Engine::Pppd);
+        metrics.dialled(Engine::Kernel);
+        metrics.dialled(Engine::Kernel);
         metrics.failed(FailureKind::Unreachable);
-        metrics.rose(Duration::from_millis(700));
+        metrics.rose(Engine::Kernel, Duration::from_millis(700));
         let core = Core::new(Policy::from(&Config::default()));
         metrics.read([State::Up, State::Up].into_iter(), &core.report_whole());
         metrics.text(true, Form::OpenMetrics, None)
@@ -240,10 +259,11 @@ mod tests {
             "connexa_backend_up 1",
             "connexa_nodes{state=\"up\"} 2",
             "connexa_nodes{state=\"invalid\"} 0",
-            "connexa_dials_total 1",
+            "connexa_dials_total{engine=\"pppd\"} 1",
+            "connexa_dials_total{engine=\"kernel\"} 2",
             "connexa_failures_total{kind=\"unreachable\"} 1",
-            "connexa_time_to_up_seconds_bucket{le=\"0.5\"} 0",
-            "connexa_time_to_up_seconds_bucket{le=\"1.0\"} 1",
+            "connexa_time_to_up_seconds_bucket{le=\"0.5\",engine=\"kernel\"} 0",
+            "connexa_time_to_up_seconds_bucket{le=\"1.0\",engine=\"kernel\"} 1",
         ] {
             assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
         }

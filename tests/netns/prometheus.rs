@@ -155,7 +155,7 @@ fn a_real_prometheus_scrapes_the_figures_and_goes_by_the_alerts() {
     is("up{job=\"connexad\"}", "1");
     is("connexa_ppp_interfaces", "2");
     is("connexa_nodes{state=\"up\"}", "2");
-    is("connexa_time_to_up_seconds_count", "2");
+    is("sum(connexa_time_to_up_seconds_count)", "2");
     // That no backend listens is soon an alert that waits for its two minutes.
     gateway.wait_for("the alerts", || {
         let groups = asked(&gateway, "rules")?;
