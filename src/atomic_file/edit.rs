@@ -88,6 +88,8 @@ fn once(
         if old.is_some() {
             right_mode(target)?;
         }
+        // A crash may have left one that nothing is written over; what is none of ours stays.
+        let _ = remove_plain(&draft);
         return Ok(Some(Edited::Whole));
     }
     fs::create_dir_all(folder)?;

@@ -107,6 +107,16 @@ fn what_has_a_drafts_name_and_is_no_plain_file_stays() {
 }
 
 #[test]
+fn a_draft_left_by_a_crash_goes_though_nothing_is_to_be_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    fs::write(&path, "one").unwrap();
+    fs::write(dir.path().join(draft_name("a")), "half").unwrap();
+    edit(&path, dir.path(), <[u8]>::to_vec).unwrap();
+    assert_eq!(listing(dir.path()), ["a"]);
+}
+
+#[test]
 fn a_draft_left_by_a_crash_is_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(draft_name("a")), "half").unwrap();
