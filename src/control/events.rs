@@ -1,11 +1,13 @@
 //! `GET /v1/events`: each reader's stream, a line of JSON for each event.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::Body;
 use futures::stream::{self, Stream};
 use hyper::body::Bytes;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio::time::{Instant, sleep_until};
 
 use super::api::{Event, What};
 use super::question::Following;
@@ -13,8 +15,11 @@ use super::server::Follower;
 use super::shown::rfc3339;
 use crate::core::time::Wall;
 
-/// Events that are handed over at once to a reader that is behind.
-const AT_ONCE: usize = 64;
+/// Events that are handed over at once.
+const AT_ONCE: usize = 256;
+/// Between two handings-over to one reader. Where thousands of events come a second, what a reader costs
+/// goes by how often it is written to, and others wait meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An event in the form that every reader gets.
 #[derive(Clone, Debug)]
@@ -34,7 +39,7 @@ pub(crate) fn line(event: &Event) -> Bytes {
 /// A stream that ends with the daemon, or when its reader goes.
 pub(super) fn body(following: Following, follower: Follower) -> Body {
     let Following { snapshot, events } = following;
-    let reader = Reader { events, lost: 0, _follower: follower };
+    let reader = Reader { events, lost: 0, rests_until: Instant::now(), _follower: follower };
     let first = stream::iter([Ok::<_, Infallible>(line(&snapshot))]);
     Body::from_stream(stream::StreamExt::chain(first, lines(reader)))
 }
@@ -43,6 +48,8 @@ struct Reader {
     events: broadcast::Receiver<Line>,
     /// Events lost to it that it was not told of yet.
     lost: u64,
+    /// Before then nothing is handed over.
+    rests_until: Instant,
     _follower: Follower,
 }
 
@@ -56,6 +63,7 @@ fn lines(reader: Reader) -> impl Stream<Item = Result<Bytes, Infallible>> {
 impl Reader {
     /// The events that are there, or the next one; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
+        sleep_until(self.rests_until).await;
         let first = loop {
             match self.events.recv().await {
                 Ok(line) => break line,
@@ -68,7 +76,11 @@ impl Reader {
             match self.events.try_recv() {
                 Ok(line) => chunk.extend_from_slice(&self.take(line)),
                 Err(TryRecvError::Lagged(lost)) => self.lost += lost,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => {
+                    // One that is behind has the next ones at once.
+                    self.rests_until = Instant::now() + PAUSE;
+                    break;
+                }
             }
         }
         Some(chunk.into())
@@ -98,7 +110,8 @@ mod tests {
     use super::*;
 
     fn reader(events: broadcast::Receiver<Line>) -> Reader {
-        Reader { events, lost: 0, _follower: Follower::of_a_test() }
+        let rests_until = Instant::now();
+        Reader { events, lost: 0, rests_until, _follower: Follower::of_a_test() }
     }
 
     fn event(seq: u64) -> Line {
@@ -122,6 +135,20 @@ mod tests {
         assert!(matches!(events[0].what, What::Lagged { lost: 6 }), "{events:?}");
         let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, [6, 7, 8, 9, 10]);
+    }
+
+    #[tokio::test]
+    async fn events_that_come_soon_after_others_are_handed_over_together() {
+        let sender = broadcast::Sender::new(AT_ONCE);
+        let mut reader = reader(sender.subscribe());
+        let begun = Instant::now();
+        let mut handed = Vec::new();
+        for seqs in [1..=1, 2..=100] {
+            seqs.for_each(|seq| drop(sender.send(event(seq))));
+            handed.push(parsed(&reader.next().await.unwrap()).len());
+        }
+        assert_eq!(handed, [1, 99]);
+        assert!(begun.elapsed() >= PAUSE);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import selectors
 import signal
@@ -27,8 +28,11 @@ ALL, BAD, QUERIES, ROUNDS = 1000, 1000, 300, 5
 RATE, FOLLOWERS, DEAF, SAMPLES, TOP_S = 4000, 100, 10, 60, 5
 # One that the storm leaves alone.
 WATCHED = f"ppp{NODES + 10}"
-SILENT, HALF, GARBAGE, UNREAD = b"", b"GET /v1/status HT", b"\x16\x03\x01\0\xff" * 40 + b"\r\n\r\n", b"GET /v1/nodes HTTP/1.1\r\nHost: c\r\n\r\n"
+SILENT, HALF, GARBAGE = b"", b"GET /v1/status HT", b"\x16\x03\x01\0\xff" * 40 + b"\r\n\r\n"
+# More than the kernel holds for who does not read.
+UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: c\r\n\r\n" * 100
 HUGE = b"GET / HTTP/1.1\r\n" + b"X: " + b"a" * 200_000
+LAGGED = re.compile(rb'"lagged","lost":(\d+)')
 KINDS = (SILENT, HALF, GARBAGE, UNREAD, HUGE)
 
 
@@ -128,29 +132,51 @@ def queries(fleet):
     return {"us": times, "failed": failed}
 
 
-def followers(fleet, count_to):
-    """Most read all that they are sent, some read nothing; `count_to` gets how often one was told that it lagged."""
+@contextlib.contextmanager
+def followers(fleet):
+    """Most read all that they are sent, some read nothing until they are asked how many events they were told to have
+    lost: gives what asks them."""
+    asked, ask = os.pipe()
+    answer, answers = os.pipe()
 
     def work(begun):
         selector = selectors.DefaultSelector()
-        deaf = []
-        for number in range(FOLLOWERS):
-            sock = fleet.connected()
+        selector.register(asked, selectors.EVENT_READ)
+        socks = [fleet.connected() for _ in range(FOLLOWERS)]
+        for sock in socks:
             sock.send(b"GET /v1/events HTTP/1.1\r\nHost: c\r\n\r\n")
-            if number < DEAF:
-                deaf.append(sock)
-            else:
-                selector.register(sock, selectors.EVENT_READ)
+        for sock in socks[DEAF:]:
+            selector.register(sock, selectors.EVENT_READ)
         begun()
-        lagged = 0
+        heard, lost = [], []
         while True:
             for key, _ in selector.select():
-                found = key.fileobj.recv(1 << 18).count(b'"lagged"')
-                if found:
-                    lagged += found
-                    os.pwrite(count_to, b"%d" % lagged, 0)
+                if key.fileobj == asked:
+                    selector.unregister(asked)
+                    for sock in socks[:DEAF]:
+                        selector.register(sock, selectors.EVENT_READ, bytearray())
+                elif key.data is None:
+                    heard += LAGGED.findall(key.fileobj.recv(1 << 18))
+                else:
+                    # With the end of what came before, where the line is torn.
+                    key.data[:] = key.data[-100:] + key.fileobj.recv(1 << 18)
+                    if found := LAGGED.search(key.data):
+                        selector.unregister(key.fileobj)
+                        lost.append(int(found[1]))
+                        if len(lost) == DEAF:
+                            told = {"lagged": DEAF, "lost": sum(lost), "lagged_of_readers": len(heard)}
+                            os.write(answers, json.dumps(told).encode())
 
-    return beside(work)
+    def tell():
+        os.write(ask, b".")
+        if not select.select([answer], [], [], 10)[0]:
+            raise SystemExit("followers that read nothing were not told that they lost events")
+        return json.loads(os.read(answer, 200))
+
+    with beside(work):
+        yield tell
+    for end in asked, ask, answer, answers:
+        os.close(end)
 
 
 def storm(fleet):
@@ -218,7 +244,6 @@ def main():
     try:
         fleet.start()
         fleet.settle()
-        count_to = os.open(f"{folder}/lagged", os.O_RDWR | os.O_CREAT)
         for _ in range(ROUNDS):
             top(fleet, f"{os.path.dirname(connexad)}/connexactl")
             tell("query", who="alone", **queries(fleet))
@@ -228,8 +253,8 @@ def main():
             with storm(fleet):
                 tell("event", followers=0, us=event_to_state(fleet))
             fleet.settle()
-            with followers(fleet, count_to), storm(fleet):
-                tell("event", followers=FOLLOWERS, us=event_to_state(fleet), lagged=int(os.pread(count_to, 20, 0) or 0))
+            with followers(fleet) as lagged, storm(fleet):
+                tell("event", followers=FOLLOWERS, us=event_to_state(fleet), **lagged())
             fleet.settle()
             fleet.output.forget()
     finally:

@@ -35,8 +35,9 @@ def text(results):
     yield ""
     yield ("*Bad clients*: as many of each that say nothing, half a request, bytes that are no HTTP, a header of 200 kB, "
            "and that read no answer; whoever is hung up on comes again at once. *Followers*: of `GET /v1/events`, ten of "
-           f"which read nothing; followers were told {count(max(results.of('event', 'lagged', followers=100), default=0))} "
-           "times in all that they had lagged. The storm, its followers and the daemon share the machine's processors.")
+           f"which read nothing until the end: each of these was told then how many it had lost, at least "
+           f"{count(min(results.of('event', 'lost', followers=100)))} in all; of the others one was told so "
+           f"{count(max(results.of('event', 'lagged_of_readers', followers=100)))} times at most in a run. The storm, its followers and the daemon share the machine's processors.")
 
 
 print("\n".join(text(Results(sys.argv[1]))))
