@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""The results of sections/engines as Markdown.
+
+engines_report.py FILE: a JSON object a line.
+"""
+import json
+import statistics
+import sys
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    rows = [json.loads(line) for line in file]
+
+
+def of(measure, key, engine, **more):
+    """The values of an engine."""
+    wanted = {"measure": measure, "engine": engine} | more
+    return [row[key] for row in rows if wanted.items() <= row.items()]
+
+
+def share(measure, key, **more):
+    """The kernel engine's median as a share of pppd's."""
+    ours, theirs = (statistics.median(of(measure, key, engine, **more)) for engine in ("kernel", "pppd"))
+    return ours / theirs if theirs else 0.0
+
+
+def shown(values, unit, digits):
+    middle = f"{statistics.median(values):.{digits}f} {unit}".strip()
+    return middle if len(values) < 2 else f"{middle} [{min(values):.{digits}f} … {max(values):.{digits}f}]"
+
+
+def target(what, measured, limit, met):
+    print(f"| {what} | {measured} | {limit} | {'yes' if met else '**missed**'} |")
+
+
+nodes = of("many", "nodes", "kernel")[0]
+print(f"MS-CHAPv2 and MPPE of 128 bit, six pptpds, {nodes} nodes, in the emulated lab, where every step takes about ten "
+      "times as long: figures of the two engines compare with each other only. pptpd carries packets in user space, "
+      "and both ends share the machine's processors.")
+print()
+print("| target | measured | limit | met |")
+print("| --- | --- | --- | --- |")
+times = share("one", "to_up_ms")
+target("row to tunnel up, as a share of pppd's", f"{times:.2f}", "at most 0.5", times <= 0.5)
+private, in_kernel = (of("memory", key, "kernel")[0] for key in ("private_kb", "kernel_kb"))
+target("memory a tunnel, private and in the kernel, there with the server's end",
+       f"{private:.1f} kB and {in_kernel:.0f} kB", "at most 100 kB", max(private, 0) + in_kernel <= 100)
+user = statistics.median(of("carry", "user_ms_mib", "kernel"))
+target("computed in user space a MiB", f"{user:.1f} ms", "none", user == 0)
+for way in ("up", "down"):
+    rate = share("carry", "mib_s", way=way)
+    target(f"throughput, {way}, as a share of pppd's", f"{rate:.2f}", "at least 0.75", rate >= 0.75)
+failed = sum(of("many", "failed", "kernel"))
+target("nodes whose dial failed", failed, "none", failed == 0)
+print()
+print("| measure | pppd and pptp | kernel engine |")
+print("| --- | --- | --- |")
+lines = [
+    ("row committed to tunnel up", ("one", "to_up_ms"), {}, "ms", 0),
+    (f"{nodes} rows committed to all up", ("many", "to_all_up_ms"), {}, "ms", 0),
+    ("nodes whose dial failed meanwhile", ("many", "failed"), {}, "", 0),
+    ("private memory a tunnel", ("memory", "private_kb"), {}, "kB", 1),
+    ("kernel's memory a tunnel, both ends, and what the server's process needs of it", ("memory", "kernel_kb"), {}, "kB", 0),
+    (f"processes of this end, {nodes} tunnels", ("memory", "processes"), {}, "", 0),
+    ("throughput, up", ("carry", "mib_s"), {"way": "up"}, "MiB/s", 2),
+    ("throughput, down", ("carry", "mib_s"), {"way": "down"}, "MiB/s", 2),
+    ("computed in user space a MiB, up", ("carry", "user_ms_mib"), {"way": "up"}, "ms", 0),
+    ("computed in user space a MiB, down", ("carry", "user_ms_mib"), {"way": "down"}, "ms", 0),
+    ("computed a MiB, up, kernel and server and all", ("carry", "all_ms_mib"), {"way": "up"}, "ms", 0),
+    ("computed a MiB, down, kernel and server and all", ("carry", "all_ms_mib"), {"way": "down"}, "ms", 0),
+    (f"wake-ups of this end's processes in an idle minute, {nodes} tunnels", ("idle", "wake_ups"), {}, "", 0),
+    (f"{nodes} rows gone to all links gone", ("hang_up", "all_gone_ms"), {}, "ms", 0),
+]
+for what, (measure, key), more, unit, digits in lines:
+    cells = [shown(of(measure, key, engine, **more), unit, digits) for engine in ("pppd", "kernel")]
+    print(f"| {what} | {' | '.join(cells)} |")
+print()
+print("*Private memory*: what of the processes' memory no other one shares (`smaps_rollup`), of the daemon, what keeps "
+      "its tunnels, pppd and pptp, less what it was with no node. *The kernel's*: SUnreclaim, KernelStack, PageTables and "
+      "Percpu of `/proc/meminfo`. *Wake-ups*: voluntary context switches of all their threads; LCP echoes go every ten "
+      "seconds.")

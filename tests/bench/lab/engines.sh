@@ -1,0 +1,25 @@
+# The lab's part of sections/engines, played by `tests/lab/run --bench engines` with lib.sh loaded.
+# A result is a line of JSON.
+set -euo pipefail
+export PYTHONPATH=/lab/bench PYTHONDONTWRITEBYTECODE=1
+
+# with ENGINE MEASURE
+with() {
+  config "tunnel = { engine = \"$1\", dial_timeout = \"90s\" }
+selection.absence_grace = \"0s\"
+outage.interval = \"1h\""
+  echo "bench: $2 by $1, $(cut -d. -f1 /proc/uptime) s after power-on"
+  /usr/bin/python3 /lab/bench/lab/engines.py "$@"
+}
+
+database
+for n in {1..6}; do server "many$n" "10.9.1.$n" a:secret b:secret c:secret d:secret e:secret & done
+wait
+ip netns exec srv-many1 /usr/bin/python3 /lab/bench/lab/sink.py &
+for round in 1 2; do
+  with pppd one
+  with kernel one
+done
+with pppd many
+with kernel many
+echo "bench: done"
