@@ -3,7 +3,6 @@
 mod asking;
 pub(crate) mod filter;
 pub(crate) mod numbers;
-mod pace;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -16,12 +15,9 @@ use netlink_packet_core::{
     NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
-use pace::Pace;
 use rustix::io::Errno;
-use rustix::net::sockopt;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until};
 
 pub(crate) use asking::{connect, connect_strict};
 
@@ -52,27 +48,14 @@ pub(crate) fn send(
     socket.send_to(&bytes, &kernel(), 0).map(drop)
 }
 
-/// Forces the receive buffer to twice `bytes` (socket(7), SO_RCVBUFFORCE), or as much of it as
-/// net.core.rmem_max allows to those without CAP_NET_ADMIN. Returns its size.
-pub(crate) fn make_room(socket: &Socket, bytes: usize) -> io::Result<usize> {
-    if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {
-        sockopt::set_socket_recv_buffer_size(socket, bytes)?;
-    }
-    Ok(sockopt::socket_recv_buffer_size(socket)?)
-}
-
-/// Half the receive buffer of a socket whose losses cost a look at everything: some hundred times what the quickest storm
-/// makes in a breath. The kernel uses it only as needed.
-pub(crate) const ROOM: usize = 1 << 20;
-
-/// A socket that is read without a wait in the system call, and in a storm of messages at a pace.
+/// A socket that is read without a wait in the system call. While it is [muted](Inbox::mute), what
+/// arrives waits in the kernel's buffer and wakes nobody.
 pub(crate) struct Inbox {
     socket: Arc<Socket>,
-    /// What wakes who waits; none while arrivals should wake nobody.
+    /// What wakes who waits; none while it is muted.
     arrivals: Option<AsyncFd<Arc<Socket>>>,
     /// Nothing was there when it was read last.
     is_empty: bool,
-    pace: Pace,
 }
 
 /// What came of a look into the inbox.
@@ -86,24 +69,22 @@ pub(crate) enum Received {
 impl Inbox {
     pub(crate) fn new(socket: Socket) -> io::Result<Self> {
         socket.set_non_blocking(true)?;
-        let (socket, pace) = (Arc::new(socket), Pace::default());
-        Ok(Inbox { socket, arrivals: None, is_empty: false, pace })
+        Ok(Inbox { socket: Arc::new(socket), arrivals: None, is_empty: false })
     }
 
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
+    /// Arrivals wake nobody until the next [`Inbox::wait`] finds nothing to be read.
+    pub(crate) fn mute(&mut self) {
+        self.arrivals = None;
+        self.is_empty = false;
+    }
+
     /// Waits until there may be something to be read. Dropping the future loses nothing.
     pub(crate) async fn wait(&mut self) -> io::Result<()> {
         if !self.is_empty {
-            return Ok(());
-        }
-        if let Some(rests) = self.pace.rests() {
-            self.arrivals = None;
-            sleep_until(rests).await;
-            self.pace.rested();
-            self.is_empty = false;
             return Ok(());
         }
         let arrivals = match &mut self.arrivals {
@@ -132,14 +113,10 @@ impl Inbox {
     pub(crate) fn receive(&mut self, datagram: &mut Datagram) -> io::Result<Received> {
         loop {
             match self.socket.recv_from(datagram.buffer(), 0) {
-                Ok((_, sender)) if is_kernel(&sender) => {
-                    self.pace.read();
-                    return Ok(Received::Datagram);
-                }
+                Ok((_, sender)) if is_kernel(&sender) => return Ok(Received::Datagram),
                 Ok(_) => datagram.clear(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_empty = true;
-                    self.pace.is_empty(Instant::now());
                     return Ok(Received::Nothing);
                 }
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {

@@ -11,6 +11,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
+use rustix::net::sockopt;
 
 use super::message::News;
 use super::{KernelError, filter};
@@ -63,7 +64,7 @@ impl Session {
     pub(super) fn open(receive_buffer: usize) -> Result<Self, KernelError> {
         let failed = |what| move |source| KernelError::Socket { what, source };
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
-        let receive_buffer = netlink::make_room(&socket, receive_buffer)
+        let receive_buffer = enlarge(&socket, receive_buffer)
             .map_err(failed("set the receive buffer of a netlink socket"))?;
         // Without it all is heard, which costs more and harms nothing.
         if let Err(error) = filter::attach(&socket) {
@@ -73,7 +74,6 @@ impl Session {
             .bind(&SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
             .map_err(failed("subscribe to link and address changes"))?;
         let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
-        let receive_buffer = u32::try_from(receive_buffer).unwrap_or(u32::MAX);
         Ok(Session { inbox, datagram: Datagram::new(), sequence: 0, receive_buffer })
     }
 
@@ -121,6 +121,11 @@ impl Session {
         }
     }
 
+    /// Until there is nothing to be read, what the kernel says wakes nobody.
+    pub(super) fn mute(&mut self) {
+        self.inbox.mute();
+    }
+
     fn understand(&self, message: NetlinkMessage<News>) -> Result<Option<Heard>, KernelError> {
         let (header, payload) = message.into_parts();
         // Changes carry the sequence number of whoever made them, which may equal ours; but only
@@ -166,6 +171,16 @@ impl List {
             }
         }
     }
+}
+
+/// Forces the receive buffer to twice `size` bytes (socket(7), SO_RCVBUFFORCE), or as much of it
+/// as net.core.rmem_max allows to those without CAP_NET_ADMIN.
+fn enlarge(socket: &Socket, size: usize) -> io::Result<u32> {
+    if sockopt::set_socket_recv_buffer_size_force(socket, size).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, size)?;
+    }
+    let achieved = sockopt::socket_recv_buffer_size(socket)?;
+    Ok(u32::try_from(achieved).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_LINK};
 use super::kernel::{RoutingError, is_ours, table_of};
 use super::plan::{Plan, Route};
 use crate::core::event::IfIndex;
-use crate::netlink::{self, Datagram, Inbox, Received};
+use crate::netlink::{Datagram, Inbox, Received};
 
 /// The bit of the group `RTNLGRP_IPV6_RULE` (linux/rtnetlink.h).
 const IPV6_RULE: u32 = 1 << 18;
@@ -80,7 +80,6 @@ impl Listener {
         let groups = RTMGRP_IPV4_RULE | RTMGRP_IPV4_ROUTE | RTMGRP_LINK | IPV6_RULE;
         let groups = SocketAddr::new(0, groups);
         socket.bind(&groups).map_err(RoutingError::Socket)?;
-        let _ = netlink::make_room(&socket, netlink::ROOM);
         let inbox = Inbox::new(socket).map_err(RoutingError::Socket)?;
         Ok(Listener { inbox, datagram: Datagram::new() })
     }

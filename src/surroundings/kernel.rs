@@ -46,7 +46,6 @@ impl Ear {
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
         let groups = SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE);
         socket.bind(&groups).map_err(failed("subscribe to routes"))?;
-        let _ = netlink::make_room(&socket, netlink::ROOM);
         let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
         Ok(Ear { inbox, datagram: Datagram::new(), ppp: BTreeSet::new() })
     }

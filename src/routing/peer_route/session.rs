@@ -50,7 +50,6 @@ impl Session {
         }
         let groups = SocketAddr::new(0, RTMGRP_IPV4_ROUTE | RTMGRP_LINK);
         socket.bind(&groups).map_err(failed("subscribe to routes"))?;
-        let _ = netlink::make_room(&socket, netlink::ROOM);
         let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
         Ok(Session { inbox, datagram: Datagram::new(), listing: false, again: false })
     }
