@@ -55,10 +55,15 @@ pub async fn restart(backend: &Backend) -> RestartOutcome {
 async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
     let mut child = start(argv).map_err(failed)?;
     let output = (child.stdout.take(), child.stderr.take());
-    let (said, last) = watch::channel(String::new());
+    let (said, last_said) = watch::channel(String::new());
+    let (complained, last_complaint) = watch::channel(String::new());
     let mut logging = tokio::spawn(async move {
         let hear = |line: &str| drop(said.send_replace(line.to_owned()));
-        tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear));
+        let hear_complaint = |line: &str| drop(complained.send_replace(line.to_owned()));
+        tokio::join!(
+            log_lines(ABOUT, output.0, hear),
+            log_lines(ABOUT, output.1, hear_complaint)
+        );
     });
     let ended = end_within(&mut child, argv, limit).await;
     // What the command left running may hold its output open; its own last words are there by now.
@@ -69,7 +74,10 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
     if status.success() {
         return Ok(());
     }
-    let message = message(argv, status, &last.borrow());
+    // Of two pipes nobody knows which was written to last.
+    let complaint = last_complaint.borrow().clone();
+    let last = if complaint.is_empty() { last_said.borrow().clone() } else { complaint };
+    let message = message(argv, status, &last);
     Err(RestartOutcome::Failed { kind: RestartFault::Exit, message })
 }
 
