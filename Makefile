@@ -18,7 +18,7 @@ pages := $(foreach page,$(notdir $(wildcard docs/man/*.[1-8])),$(share)/man/man$
 need := tests/lab/need
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak fuzz attempts deny changes golden lab bench docs explained judge deb tarball reproducible clean-host install uninstall lint compiler
+.PHONY: help build demo test soak fuzz attempts deny changes golden lab bench docs explained judge deb lintian tarball reproducible clean-host install uninstall lint compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,10 @@ deb: compiler ## a Debian package of the release programs, in target/deb
 	@systemd/release >/dev/null
 	@$(need) dpkg-deb=dpkg strip=binutils /usr/bin/python3=python3
 	@systemd/deb/build target/deb
+
+lintian: deb ## what Debian's own judge says of the package; an error or a warning fails
+	@$(need) lintian=lintian
+	@lintian --allow-root --fail-on error,warning target/deb/*.deb
 
 tarball: compiler ## the files of `make install` for hosts without dpkg, in target/tarball; statically linked where the toolchain can
 	@systemd/tarball target/tarball
