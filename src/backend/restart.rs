@@ -60,10 +60,7 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
     let mut logging = tokio::spawn(async move {
         let hear = |line: &str| drop(said.send_replace(line.to_owned()));
         let hear_complaint = |line: &str| drop(complained.send_replace(line.to_owned()));
-        tokio::join!(
-            log_lines(ABOUT, output.0, hear),
-            log_lines(ABOUT, output.1, hear_complaint)
-        );
+        tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear_complaint));
     });
     let ended = end_within(&mut child, argv, limit).await;
     // What the command left running may hold its output open; its own last words are there by now.
