@@ -1,7 +1,7 @@
 //! What the daemon writes into the backend's file.
 
 use super::super::{Fact, Reporter, write_back};
-use super::quiet::reading_rests;
+use super::quiet::{reading_rests, reads};
 use super::*;
 use crate::core::time::Wall;
 use crate::node::NodeId;
@@ -315,6 +315,8 @@ async fn what_it_writes_is_no_news_and_reading_comes_to_rest() {
         told(&reporter, [fact(7, true)]).await;
         bench.silence(Duration::from_millis(700)).await;
         reading_rests().await;
+        let all = reads();
+        assert!(all <= 12, "{all}");
         READS.with(|reads| reads.set(0));
     }
 }
