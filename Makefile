@@ -45,7 +45,7 @@ ifeq ($(M)$(SIM_SEED),)
 	@FAULT_ROUNDS=200 cargo test --quiet --test netns faults::
 	@cargo build --quiet --bins
 	@ENGINE=kernel LAB_TIMEOUT=3600 tests/lab/run
-	@ROUNDS=200 LAB_TIMEOUT=3600 tests/lab/run kernel-outlives kernel-interop kernel-under-supervisord words-of-servers-kernel stalled host-scripts-that-hang
+	@ROUNDS=200 LAB_TIMEOUT=3600 tests/lab/run --soak
 endif
 ifeq ($(SIM_SEED),)
 	@tests/sim/mutate $(filter-out all,$(M))

@@ -81,8 +81,8 @@ impl WatchedFile {
     }
 }
 
-/// The name of a file that SQLite keeps beside the database of this name.
-fn beside(database: &OsStr, suffix: &str) -> OsString {
+/// The name, or the path, of a file that SQLite keeps beside the database of this name.
+pub(crate) fn beside(database: &OsStr, suffix: &str) -> OsString {
     let mut name = database.to_owned();
     name.push(suffix);
     name

@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 
+use super::file::beside;
 use super::problem::What;
 use super::schema::{self, Columns, SchemaError};
 use crate::config::Database;
@@ -84,14 +85,11 @@ fn check_now(path: &Path) -> Result<u64, What> {
 /// wait for a pipe for ever, and write into what a link leads to.
 fn stranger_beside(path: &Path) -> io::Result<Option<PathBuf>> {
     let real = std::fs::canonicalize(path)?;
-    let beside = |suffix: &&str| {
-        let mut name = real.clone().into_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
+    let files =
+        ["-journal", "-wal", "-shm"].map(|end| PathBuf::from(beside(real.as_os_str(), end)));
     let is_stranger =
         |file: &PathBuf| std::fs::symlink_metadata(file).is_ok_and(|metadata| !metadata.is_file());
-    Ok(["-journal", "-wal", "-shm"].iter().map(beside).find(is_stranger))
+    Ok(files.into_iter().find(is_stranger))
 }
 
 /// Where in the table everything stands, in a file of `size` bytes.

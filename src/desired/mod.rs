@@ -33,6 +33,7 @@ pub(crate) use columns::Value;
 pub(crate) use columns::{COLUMNS, Choice, Column, Edited, LOGIN, OfNew, PASSWORD, STATUS};
 pub(crate) use create::{CreateError, create};
 pub(crate) use edit::{EditError, Editor, Fields};
+pub(crate) use file::beside;
 pub(crate) use follow::follow;
 pub(crate) use list::{Listed, ListedId};
 pub(crate) use problem::{Problem, What};

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Config;
+use crate::desired::beside;
 
 const CHECK: &str = "secret_files";
 
@@ -35,12 +36,9 @@ fn look(ppp_dir: &Path, database: &Path) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ours.iter().filter_map(|file| of_root(file)).collect();
     findings.extend([ppp_dir, &peers].into_iter().filter_map(folder));
     // The backend may be of a user and a group of its own.
-    let beside = ["", "-wal", "-journal"].map(|end| {
-        let mut path = database.as_os_str().to_owned();
-        path.push(end);
-        PathBuf::from(path)
-    });
-    findings.extend(beside.iter().filter_map(|file| of_backend(file)));
+    let database_files =
+        ["", "-wal", "-journal"].map(|end| PathBuf::from(beside(database.as_os_str(), end)));
+    findings.extend(database_files.iter().filter_map(|file| of_backend(file)));
     if findings.is_empty() {
         let message = format!(
             "no other user can read the passwords in {} and {}",

@@ -191,6 +191,18 @@ impl Gateway {
         gateway
     }
 
+    /// A thousand nodes, of which the first is up and no other can be dialled.
+    pub(crate) fn thousand() -> Self {
+        let mut gateway = Self::new();
+        gateway.nodes(1);
+        let row = |id: u32| format!("({id}, 'nowhere', 'admin', 'secret', 'speed_ok')");
+        let rows: Vec<String> = (2..=1000).map(row).collect();
+        let into = "INSERT INTO nodes (id, ip, login, password, status) VALUES ";
+        gateway.sql(&format!("{into}{}", rows.join(",")));
+        gateway.start().wait_state(1, "up");
+        gateway
+    }
+
     /// A command line of the daemon, in the namespace, on this sandbox's configuration.
     pub(crate) fn connexad(&self, arguments: &[&str]) -> Command {
         let mut command = self.namespace.command(CONNEXAD);

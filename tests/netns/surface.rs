@@ -116,13 +116,7 @@ fn a_narrow_terminal_shows_all_when_it_is_to() {
 
 #[test]
 fn a_thousand_nodes_are_a_table_that_begins_with_the_worst() {
-    let mut gateway = Gateway::new();
-    gateway.nodes(1);
-    let rows: Vec<String> =
-        (2..=1000).map(|id| format!("({id}, 'nowhere', 'admin', 'secret', 'speed_ok')")).collect();
-    let into = "INSERT INTO nodes (id, ip, login, password, status) VALUES ";
-    gateway.sql(&format!("{into}{}", rows.join(",")));
-    gateway.start().wait_state(1, "up");
+    let gateway = Gateway::thousand();
     let text = on_a_terminal(&gateway, 80, "NO_COLOR=1", "");
     fits(&text, 80);
     let order = ids(&text);

@@ -238,21 +238,9 @@ fn what_stands_in_rows_does_not_reach_the_terminal_as_it_is() {
     top.wait_text(&gateway, "Node 4 (admin at \\u{1b}]0;owned\\u{7}x)");
 }
 
-/// A thousand nodes, of which the first is up.
-fn thousand() -> Gateway {
-    let mut gateway = Gateway::new();
-    gateway.nodes(1);
-    let rows: Vec<String> =
-        (2..=1000).map(|id| format!("({id}, 'nowhere', 'admin', 'secret', 'speed_ok')")).collect();
-    let into = "INSERT INTO nodes (id, ip, login, password, status) VALUES ";
-    gateway.sql(&format!("{into}{}", rows.join(",")));
-    gateway.start().wait_state(1, "up");
-    gateway
-}
-
 #[test]
 fn a_thousand_nodes_are_scrolled_through() {
-    let gateway = thousand();
+    let gateway = Gateway::thousand();
     let mut top = top(&gateway, 80, 24);
     assert!(top.text().starts_with("1000 nodes: 999 invalid, 1 up"), "{}", top.text());
     top.type_in("G");
@@ -265,7 +253,7 @@ fn a_thousand_nodes_are_scrolled_through() {
 
 #[test]
 fn a_thousand_nodes_do_not_flicker_for_only_what_changed_is_written() {
-    let gateway = thousand();
+    let gateway = Gateway::thousand();
     let top = top(&gateway, 80, 24);
     // How long the first of them is in its state.
     let time = |text: &str| {

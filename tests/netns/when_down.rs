@@ -68,6 +68,16 @@ fn wait_guarded(gateway: &Gateway, mark: &str) {
     });
 }
 
+/// Its server answers, goes, and answers again.
+fn rises_falls_and_rises(gateway: &Gateway) {
+    gateway.server("10.9.0.1", &json!({}));
+    wait_carried(gateway);
+    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
+    gateway.wait_state(1, "backoff");
+    gateway.server("10.9.0.1", &json!({}));
+    wait_carried(gateway);
+}
+
 fn wait_carried(gateway: &Gateway) {
     let before = counted(gateway, "carried");
     gateway
@@ -96,13 +106,7 @@ fn nothing_that_is_marked_for_a_node_leaves_by_another_way_whatever_becomes_of_i
     wait_guarded(&gateway, "1001");
     let _sender = send(&gateway);
 
-    gateway.server("10.9.0.1", &json!({}));
-    wait_carried(&gateway);
-
-    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
-    gateway.wait_state(1, "backoff");
-    gateway.server("10.9.0.1", &json!({}));
-    wait_carried(&gateway);
+    rises_falls_and_rises(&gateway);
 
     let link = gateway.wait_state(1, "up").interface.unwrap();
     gateway.namespace.ip(&["link", "set", &link, "down"]);
@@ -152,12 +156,7 @@ fn what_was_sent_before_its_node_was_wanted_leaves_no_more_from_then_on() {
     let before = leaks();
     kill(sender, Signal::CONT);
     gateway.wait_state(1, "dialing");
-    gateway.server("10.9.0.1", &json!({}));
-    wait_carried(&gateway);
-    gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
-    gateway.wait_state(1, "backoff");
-    gateway.server("10.9.0.1", &json!({}));
-    wait_carried(&gateway);
+    rises_falls_and_rises(&gateway);
     assert_eq!(leaks(), before);
 }
 
