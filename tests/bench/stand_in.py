@@ -41,6 +41,7 @@ class Sandbox:
 database.path = "{folder}/nodes.db"
 tunnel.backoff = {{ min = "{BACKOFF_MS}ms", max = "{BACKOFF_MS}ms", jitter = 0.0 }}
 outage.interval = "1h"
+selection.absence_grace = "0s"
 control.socket = "{folder}/control/connexad.sock"
 [paths]
 ppp_dir = "{folder}/ppp"
