@@ -158,8 +158,11 @@ def followers(fleet):
                 elif key.data is None:
                     heard += LAGGED.findall(key.fileobj.recv(1 << 18))
                 else:
+                    if not (more := key.fileobj.recv(1 << 18)):
+                        os.write(answers, b'"hung up on"')
+                        return
                     # With the end of what came before, where the line is torn.
-                    key.data[:] = key.data[-100:] + key.fileobj.recv(1 << 18)
+                    key.data[:] = key.data[-100:] + more
                     if found := LAGGED.search(key.data):
                         selector.unregister(key.fileobj)
                         lost.append(int(found[1]))
@@ -171,7 +174,10 @@ def followers(fleet):
         os.write(ask, b".")
         if not select.select([answer], [], [], 10)[0]:
             raise SystemExit("followers that read nothing were not told that they lost events")
-        return json.loads(os.read(answer, 200))
+        told = json.loads(os.read(answer, 200))
+        if told == "hung up on":
+            raise SystemExit("a follower that read nothing was hung up on")
+        return told
 
     with beside(work):
         yield tell
