@@ -5,6 +5,7 @@
 //! is new is looked for at once. One that went may have been the last of its kind or not, and nothing is
 //! lost by a refusal too many: so that a routing daemon's changes cost little, it is looked for late.
 
+mod filter;
 mod kernel;
 mod message;
 mod resolvers;

@@ -18,10 +18,13 @@ const LOW_OF_4: u32 = if cfg!(target_endian = "big") { 3 } else { 0 };
 /// `nlmsg_type` and `nlmsg_flags` of `struct nlmsghdr` (linux/netlink.h).
 pub(crate) const TYPE: u32 = 4 + LOW_OF_2;
 pub(crate) const FLAGS: u32 = 6 + LOW_OF_2;
-/// Behind it, `ifi_flags` of `struct ifinfomsg` or `rtm_protocol` of `struct rtmsg`
-/// (linux/rtnetlink.h).
+/// Behind it, both bytes of `ifi_type` and the low one of `ifi_flags` of `struct ifinfomsg`, or
+/// `rtm_table` and `rtm_protocol` of `struct rtmsg` (linux/rtnetlink.h).
+pub(crate) const LINK_TYPE: [u32; 2] = [16 + 2, 16 + 3];
 pub(crate) const LINK_FLAGS: u32 = 16 + 8 + LOW_OF_4;
+pub(crate) const ROUTE_TABLE: u32 = 16 + 4;
 pub(crate) const ROUTE_PROTOCOL: u32 = 16 + 5;
 
-/// `IFF_POINTOPOINT` (linux/if.h).
+/// `IFF_UP` and `IFF_POINTOPOINT` (linux/if.h).
+pub(crate) const UP: u32 = 1;
 pub(crate) const POINT_TO_POINT: u32 = 0x10;

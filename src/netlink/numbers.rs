@@ -19,3 +19,7 @@ pub(crate) const ROUTE_HEADER: usize = 12;
 pub(crate) const IFLA_IFNAME: u16 = 3;
 pub(crate) const IFA_ADDRESS: u16 = 1;
 pub(crate) const IFA_LOCAL: u16 = 2;
+
+/// `ARPHRD_PPP` (linux/if_arp.h) and `RTPROT_KERNEL` (linux/rtnetlink.h).
+pub(crate) const ARPHRD_PPP: u16 = 512;
+pub(crate) const RTPROT_KERNEL: u8 = 2;

@@ -11,7 +11,6 @@
 //! An address that our end may not have is taken off the link at once: its call takes a while to end, and
 //! until then packets of the host to that address would stay here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use futures::TryStreamExt as _;
@@ -21,45 +20,14 @@ use rtnetlink::{Error, Handle};
 use rustix::io::Errno;
 use tokio::sync::watch;
 
-use super::Wanted;
 use super::kernel::is_one_of;
-use crate::core::event::{CallId, IfIndex};
+use super::links::Links;
+use crate::core::event::IfIndex;
 use crate::netlink;
-use crate::node::NodeId;
 
 /// Keeps the place. Its scope says that it is no address to be seen by others; the daemon itself takes no
 /// address of that scope for a tunnel's.
 const KEEPER: Ipv4Addr = Ipv4Addr::new(127, 201, 0, 1);
-
-/// What was wanted at a look.
-#[derive(Clone, Debug, Default)]
-struct Looked {
-    /// Links of calls.
-    links: BTreeSet<(IfIndex, CallId)>,
-    /// Those whose tunnels are up.
-    up: BTreeSet<IfIndex>,
-    refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
-}
-
-impl Looked {
-    fn at(wanted: &Wanted) -> Self {
-        // Where the route may stand, nothing keeps a place.
-        let links = wanted.links.values().filter(|_| !wanted.peer_route).copied().collect();
-        let up = wanted.tunnels.values().map(|tunnel| tunnel.index).collect();
-        Looked { links, up, refused: wanted.refused.clone() }
-    }
-
-    /// What is to be done, where it was like this before.
-    fn since(&self, before: &Looked) -> Vec<Deed> {
-        let new = self.links.difference(&before.links).map(|(index, _)| *index);
-        let bare = new.filter(|index| !self.up.contains(index)).map(Deed::Keep);
-        let risen = self.up.difference(&before.up).copied().map(Deed::Free);
-        let refused =
-            self.refused.iter().filter(|(node, ends)| before.refused.get(node) != Some(ends));
-        let refused = refused.map(|(_, (index, local))| Deed::Remove(*index, *local));
-        bare.chain(risen).chain(refused).collect()
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
@@ -72,25 +40,39 @@ enum Deed {
 }
 
 /// Does each of these once.
-pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
-    let mut before = Looked::default();
+pub(super) async fn run(mut links: watch::Receiver<Links>) {
+    let mut before = Links::none(links.borrow().peer_route);
     loop {
-        let now = {
-            let wanted = wanted.borrow_and_update();
-            if wanted.ending {
-                return;
-            }
-            Looked::at(&wanted)
-        };
-        let deeds = now.since(&before);
+        let now = links.borrow_and_update().clone();
+        if now.ending {
+            return;
+        }
+        let deeds = deeds(&before, &now);
         if !deeds.is_empty() {
             carry_out(deeds).await;
         }
         before = now;
-        if wanted.changed().await.is_err() {
+        if links.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// What is to be done, where it was like this before.
+fn deeds(before: &Links, now: &Links) -> Vec<Deed> {
+    let of_links = now.last.iter().filter_map(|(node, link)| {
+        let known = before.last.get(node).filter(|known| known.call == link.call);
+        match (link.risen, known) {
+            (true, Some(known)) if known.risen => None,
+            (true, _) => Some(Deed::Free(link.index)),
+            // Where the route may stand, nothing keeps a place.
+            (false, None) if !now.peer_route => Some(Deed::Keep(link.index)),
+            (false, _) => None,
+        }
+    });
+    let refused = now.refused.iter().filter(|(node, ends)| before.refused.get(node) != Some(ends));
+    let refused = refused.map(|(_, (index, local))| Deed::Remove(*index, *local));
+    of_links.chain(refused).collect()
 }
 
 /// What fails is done without: routes to peers are removed, and a refused address goes with its link.

@@ -9,6 +9,7 @@
 
 mod address;
 mod kernel;
+mod links;
 mod listen;
 mod peer_route;
 mod plan;
@@ -24,11 +25,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(crate) use address::Ends;
 pub(crate) use kernel::{RoutingError, is_one_of, rules_before_ours, tables_of_ours};
+use links::Links;
 use listen::{Interest, Listener};
 
 use crate::config::{self, WhenDown};
 use crate::core::change::{Change, UpTunnel, Way};
-use crate::core::event::{CallId, IfIndex};
 use crate::node::NodeId;
 
 /// Changes come in crowds; they are looked at together.
@@ -45,8 +46,6 @@ struct Wanted {
     table_base: Option<u32>,
     /// `routing.when_down`.
     when_down: WhenDown,
-    /// `routing.peer_route`.
-    peer_route: bool,
     /// Whether running tunnels were looked for: before that, routes may be those of a tunnel that
     /// is up.
     known: bool,
@@ -57,33 +56,27 @@ struct Wanted {
     /// Whether every wanted node is among them.
     all_told: bool,
     tunnels: BTreeMap<NodeId, UpTunnel>,
-    /// The link of its last call, from when it is known.
-    links: BTreeMap<NodeId, (IfIndex, CallId)>,
-    /// The address of our end that was refused last, of a call that is being hung up.
-    refused: BTreeMap<NodeId, (IfIndex, Ipv4Addr)>,
 }
 
 impl Wanted {
     /// Nothing yet, by these settings.
     fn by(routing: &config::Routing) -> Self {
-        let config::Routing { table_base, when_down, peer_route } = *routing;
         Wanted {
-            table_base,
-            when_down,
-            peer_route,
+            table_base: routing.table_base,
+            when_down: routing.when_down,
             known: false,
             ending: false,
             nodes: BTreeMap::new(),
             all_told: false,
             tunnels: BTreeMap::new(),
-            links: BTreeMap::new(),
-            refused: BTreeMap::new(),
         }
     }
 
-    fn routing(&self) -> config::Routing {
-        let Wanted { table_base, when_down, peer_route, .. } = *self;
-        config::Routing { table_base, when_down, peer_route }
+    /// Goes by these settings from now on. Whether they are others.
+    fn configure(&mut self, routing: &config::Routing) -> bool {
+        let before = (self.table_base, self.when_down);
+        (self.table_base, self.when_down) = (routing.table_base, routing.when_down);
+        before != (self.table_base, self.when_down)
     }
 
     /// A tunnel is up no more. Whether it was.
@@ -94,72 +87,64 @@ impl Wanted {
         }
         true
     }
-
-    /// A call is over, and its link with it. Whether anything was kept of it.
-    fn ended(&mut self, node: NodeId, call: CallId) -> bool {
-        let is_its = self.links.get(&node).is_some_and(|(_, last)| *last == call);
-        if is_its {
-            self.links.remove(&node);
-            self.refused.remove(&node);
-        }
-        is_its
-    }
 }
 
-/// Tells the routing task which tunnels are up. Never waits, and only the newest counts.
+/// Tells the tasks of routing which tunnels are up. Never waits, and only the newest counts.
 #[derive(Debug)]
-pub(crate) struct Router(watch::Sender<Wanted>);
+pub(crate) struct Router {
+    wanted: watch::Sender<Wanted>,
+    links: watch::Sender<Links>,
+}
 
 impl Router {
     /// A router, and the task that does its work.
     pub(crate) fn new(
         routing: &config::Routing,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (router, wanted) = watch::channel(Wanted::by(routing));
-        let (addresses, peer_routes, settings) = (
-            address::run(wanted.clone()),
-            peer_route::run(wanted.clone()),
-            settings::run(wanted.clone()),
-        );
+        let (wanted_in, wanted) = watch::channel(Wanted::by(routing));
+        let (links_in, links) = watch::channel(Links::none(routing.peer_route));
+        let (addresses, peer_routes, settings) =
+            (address::run(links.clone()), peer_route::run(links.clone()), settings::run(links));
         let route = run(wanted);
-        (Router(router), async { _ = tokio::join!(addresses, peer_routes, settings, route) })
+        let router = Router { wanted: wanted_in, links: links_in };
+        (router, async { _ = tokio::join!(addresses, peer_routes, settings, route) })
     }
 
     /// The configuration was read again.
     pub(crate) fn configure(&self, routing: &config::Routing) {
-        self.0.send_if_modified(|wanted| {
-            let old = wanted.routing();
-            let config::Routing { table_base, when_down, peer_route } = *routing;
-            (wanted.table_base, wanted.when_down, wanted.peer_route) =
-                (table_base, when_down, peer_route);
-            old != *routing
+        self.wanted.send_if_modified(|wanted| wanted.configure(routing));
+        self.links.send_if_modified(|links| {
+            std::mem::replace(&mut links.peer_route, routing.peer_route) != routing.peer_route
         });
     }
 
     /// Running tunnels are known from here on.
     pub(crate) fn begin(&self) {
-        self.0.send_modify(|wanted| wanted.known = true);
+        self.wanted.send_modify(|wanted| wanted.known = true);
     }
 
     /// Returns once the kernel has what was wanted last, or a look has failed, within `limit`.
     pub(crate) async fn finish(&self, limit: Duration) {
-        self.0.send_modify(|wanted| wanted.ending = true);
-        let _ = timeout(limit, self.0.closed()).await;
+        self.wanted.send_modify(|wanted| wanted.ending = true);
+        self.links.send_modify(|links| links.ending = true);
+        let closed = async { tokio::join!(self.wanted.closed(), self.links.closed()) };
+        let _ = timeout(limit, closed).await;
     }
 
     /// Follows what became of a tunnel.
     pub(crate) fn follow(&self, change: &Change) {
         match change {
             Change::Rose(up) | Change::Readdressed(up) => {
-                self.0.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
+                self.links.send_if_modified(|links| links.rose(up));
+                self.wanted.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
             }
-            Change::Renamed { node, interface } => self.0.send_modify(|wanted| {
+            Change::Renamed { node, interface } => self.wanted.send_modify(|wanted| {
                 if let Some(up) = wanted.tunnels.get_mut(node) {
                     up.interface.clone_from(interface);
                 }
             }),
             Change::Fell { node } => {
-                self.0.send_if_modified(|wanted| wanted.fell(*node));
+                self.wanted.send_if_modified(|wanted| wanted.fell(*node));
             }
             Change::Explained { .. } => {}
         }
@@ -169,20 +154,20 @@ impl Router {
     pub(crate) fn follow_way(&self, way: &Way) {
         match *way {
             Way::Wanted { node } => {
-                self.0.send_modify(|wanted| _ = wanted.nodes.insert(node, None));
+                self.wanted.send_modify(|wanted| _ = wanted.nodes.insert(node, None));
             }
             Way::Unwanted { node } => {
-                self.0.send_modify(|wanted| _ = wanted.nodes.remove(&node));
+                self.wanted.send_modify(|wanted| _ = wanted.nodes.remove(&node));
             }
-            Way::AllTold => self.0.send_modify(|wanted| wanted.all_told = true),
+            Way::AllTold => self.wanted.send_modify(|wanted| wanted.all_told = true),
             Way::Linked { node, call, index } => {
-                self.0.send_modify(|wanted| _ = wanted.links.insert(node, (index, call)));
+                self.links.send_modify(|links| links.linked(node, index, call));
             }
             Way::Unlinked { node, call } => {
-                self.0.send_if_modified(|wanted| wanted.ended(node, call));
+                self.links.send_if_modified(|links| links.ended(node, call));
             }
             Way::Refused { node, index, local } => {
-                self.0.send_modify(|wanted| _ = wanted.refused.insert(node, (index, local)));
+                self.links.send_modify(|links| _ = links.refused.insert(node, (index, local)));
             }
         }
     }
@@ -301,25 +286,5 @@ impl Problems {
         if self.failures.is_empty() && std::mem::take(&mut self.told) {
             tracing::info!("Routes of tunnels are as wanted again");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_calls_that_are_over_nothing_is_kept() {
-        let (router, _task) = Router::new(&config::Routing::default());
-        let (node, index) = (NodeId(2), IfIndex(7));
-        let [old, new] = [1, 2].map(CallId::Dialled);
-        router.follow_way(&Way::Linked { node, call: old, index });
-        router.follow_way(&Way::Refused { node, index, local: [10, 9, 0, 2].into() });
-        router.follow_way(&Way::Unlinked { node, call: old });
-        assert!(router.0.borrow().links.is_empty() && router.0.borrow().refused.is_empty());
-        // The next call has taken the link before the last one was over.
-        router.follow_way(&Way::Linked { node, call: new, index });
-        router.follow_way(&Way::Unlinked { node, call: old });
-        assert_eq!(router.0.borrow().links.get(&node), Some(&(index, new)));
     }
 }

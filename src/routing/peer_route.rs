@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use message::News;
 use session::{Heard, Session};
 
-use super::Wanted;
+use super::links::Links;
 use crate::core::event::{CallId, IfIndex};
 use crate::node::NodeId;
 
@@ -54,69 +54,70 @@ pub(super) enum PeerRouteError {
 }
 
 /// Removes routes to peers for as long as that is wanted, until the end.
-pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
+pub(super) async fn run(mut links: watch::Receiver<Links>) {
     let mut told = None;
     loop {
-        let due = wanted.wait_for(|wanted| wanted.ending || is_due(wanted)).await;
-        if due.map_or(true, |wanted| wanted.ending) {
+        let due = links.wait_for(|links| links.ending || is_due(links)).await;
+        if due.map_or(true, |links| links.ending) {
             return;
         }
-        if let Err(error) = follow(&mut wanted).await {
+        if let Err(error) = follow(&mut links).await {
             let text = error.to_string();
             if told.as_ref() != Some(&text) {
                 tracing::error!("{text}");
                 told = Some(text);
             }
-            let _ = timeout(PAUSE, wanted.wait_for(|wanted| wanted.ending)).await;
+            let _ = timeout(PAUSE, links.wait_for(|links| links.ending)).await;
         }
     }
 }
 
-fn is_due(wanted: &Wanted) -> bool {
-    !wanted.peer_route && !wanted.links.is_empty()
+fn is_due(links: &Links) -> bool {
+    !links.peer_route && !links.last.is_empty()
 }
 
 /// Removes them until they may stand, or the daemon ends.
-async fn follow(wanted: &mut watch::Receiver<Wanted>) -> Result<(), PeerRouteError> {
+async fn follow(links: &mut watch::Receiver<Links>) -> Result<(), PeerRouteError> {
     let mut session = Session::open()?;
-    let mut links = Links::default();
+    let mut followed = Followed::default();
     loop {
         let has_new = {
-            let wanted = wanted.borrow_and_update();
-            if wanted.peer_route || wanted.ending {
+            let links = links.borrow_and_update();
+            if links.peer_route || links.ending {
                 return Ok(());
             }
-            links.take(&wanted)
+            followed.take(&links)
         };
         if has_new {
             session.list()?;
         }
         tokio::select! {
             biased;
-            changed = wanted.changed() => if changed.is_err() { return Ok(()) },
-            heard = session.hear() => links.mend(&mut session, heard?)?,
+            changed = links.changed() => if changed.is_err() { return Ok(()) },
+            heard = session.hear() => followed.mend(&mut session, heard?)?,
         }
     }
 }
 
 /// The links of our own calls.
 #[derive(Debug, Default)]
-struct Links {
+struct Followed {
     /// Until the kernel says that there is no such link.
     ours: BTreeMap<IfIndex, NodeId>,
     /// Those of the last calls at the last look.
     seen: BTreeSet<(IfIndex, CallId)>,
 }
 
-impl Links {
+impl Followed {
     /// Whether there is one that was not followed before.
-    fn take(&mut self, wanted: &Wanted) -> bool {
+    fn take(&mut self, links: &Links) -> bool {
         let before = std::mem::take(&mut self.seen);
-        for (node, link) in &wanted.links {
-            if !before.contains(link) {
-                self.ours.insert(link.0, *node);
+        for (node, link) in &links.last {
+            let seen = (link.index, link.call);
+            if !before.contains(&seen) {
+                self.ours.insert(link.index, *node);
             }
-            self.seen.insert(*link);
+            self.seen.insert(seen);
         }
         !self.seen.is_subset(&before)
     }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use tokio::sync::watch;
 
-use super::Wanted;
+use super::links::Links;
 use crate::core::event::{CallId, IfIndex};
 
 /// Folders of a link's settings (ip-sysctl.rst in the kernel's documentation).
@@ -31,19 +31,19 @@ const FORWARDING: &str = "forwarding";
 const NO_LINKS: [&str; 2] = ["all", "default"];
 
 /// Switches them off on each link when it is known to be that of a call, until the end.
-pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
+pub(super) async fn run(mut links: watch::Receiver<Links>) {
     let mut done: BTreeSet<(IfIndex, CallId)> = BTreeSet::new();
     let mut told = BTreeSet::new();
     loop {
-        let links: BTreeSet<_> = {
-            let wanted = wanted.borrow_and_update();
-            if wanted.ending {
+        let now: BTreeSet<_> = {
+            let links = links.borrow_and_update();
+            if links.ending {
                 return;
             }
-            wanted.links.values().copied().collect()
+            links.last.values().map(|link| (link.index, link.call)).collect()
         };
-        for link in links.difference(&done) {
-            let ours = links.iter().map(|(index, _)| *index).collect();
+        for link in now.difference(&done) {
+            let ours = now.iter().map(|(index, _)| *index).collect();
             if let Err(error) = switch_off(link.0, ours).await {
                 let text = error.to_string();
                 if !told.contains(&text) {
@@ -58,8 +58,8 @@ pub(super) async fn run(mut wanted: watch::Receiver<Wanted>) {
             }
         }
         // Those that failed, too: what a host refuses once it refuses again, and there may be thousands.
-        done = links;
-        if wanted.changed().await.is_err() {
+        done = now;
+        if links.changed().await.is_err() {
             return;
         }
     }

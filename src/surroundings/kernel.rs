@@ -9,16 +9,20 @@ use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_LINK};
-use tokio::time::timeout;
+use socket2::SockRef;
+use tokio::time::{sleep, timeout};
 
-use super::SurroundingsError;
 use super::message::{Address, List, News};
+use super::{SurroundingsError, filter};
 use crate::core::event::IfIndex;
 use crate::core::surroundings::Subnet;
-use crate::netlink::{self, Datagram, Inbox};
+use crate::netlink::{self, Datagram, Inbox, Received};
 
 /// For one list. A million routes take some seconds.
 const LIMIT: Duration = Duration::from_secs(60);
+/// From one change to the next that is looked at: links that flicker wake nobody for each of their
+/// changes. The kernel's usual buffer holds more than come in this time.
+const REST: Duration = Duration::from_millis(20);
 
 fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> SurroundingsError {
     move |source| SurroundingsError::Socket { what, source }
@@ -37,6 +41,8 @@ pub(super) enum Heard {
 pub(super) struct Ear {
     inbox: Inbox,
     datagram: Datagram,
+    /// Nothing came since the last rest.
+    is_quiet: bool,
     /// PPP links, whose addresses matter to nobody here.
     ppp: BTreeSet<IfIndex>,
 }
@@ -44,10 +50,14 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn open() -> Result<Self, SurroundingsError> {
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
+        // Without it all is heard, which costs more and harms nothing.
+        if let Err(error) = SockRef::from(&socket).attach_filter(&filter::program()) {
+            tracing::debug!("The host's surroundings: changes of tunnels are heard too: {error}");
+        }
         let groups = SocketAddr::new(0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE);
         socket.bind(&groups).map_err(failed("subscribe to routes"))?;
         let inbox = Inbox::new(socket).map_err(failed("open a netlink socket"))?;
-        Ok(Ear { inbox, datagram: Datagram::new(), ppp: BTreeSet::new() })
+        Ok(Ear { inbox, datagram: Datagram::new(), is_quiet: true, ppp: BTreeSet::new() })
     }
 
     /// The next change that matters. Dropping the future loses nothing.
@@ -65,8 +75,15 @@ impl Ear {
                     return Ok(heard);
                 }
             }
-            if !self.inbox.next(&mut self.datagram).await? {
-                return Ok(Heard::New);
+            match self.inbox.receive(&mut self.datagram)? {
+                Received::Datagram => self.is_quiet = false,
+                Received::Lost => return Ok(Heard::New),
+                Received::Nothing if self.is_quiet => self.inbox.wait().await?,
+                Received::Nothing => {
+                    self.inbox.mute();
+                    sleep(REST).await;
+                    self.is_quiet = true;
+                }
             }
         }
     }

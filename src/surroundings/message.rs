@@ -10,8 +10,8 @@ use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializa
 
 use crate::core::event::IfIndex;
 use crate::netlink::numbers::{
-    ADDRESS_HEADER, IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, LINK_HEADER, ROUTE_HEADER, RTM_DELADDR,
-    RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
+    ADDRESS_HEADER, ARPHRD_PPP, IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, LINK_HEADER, ROUTE_HEADER,
+    RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
 };
 use crate::netlink::{attribute, ipv4};
 
@@ -26,8 +26,7 @@ const RTA_MULTIPATH: u16 = 9;
 const NEXT_HOP: usize = 8;
 
 const AF_INET: u8 = 2;
-/// Hardware type (linux/if_arp.h) and flag (linux/if.h).
-const ARPHRD_PPP: u16 = 512;
+/// A flag (linux/if.h).
 const IFF_UP: u32 = 1;
 
 /// What one message tells.

@@ -10,13 +10,12 @@ use netlink_packet_core::{
 use crate::core::event::IfIndex;
 use crate::netlink;
 use crate::netlink::numbers::{
-    ROUTE_HEADER, RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE,
+    ROUTE_HEADER, RTM_DELLINK, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, RTPROT_KERNEL,
 };
 
-/// `AF_INET`, `RT_TABLE_MAIN`, `RTPROT_KERNEL`, `RT_SCOPE_LINK`, `RTN_UNICAST`.
+/// `AF_INET`, `RT_TABLE_MAIN`, `RT_SCOPE_LINK`, `RTN_UNICAST`.
 const INET: u8 = 2;
-const MAIN: u8 = 254;
-pub(super) const KERNEL: u8 = 2;
+pub(super) const MAIN: u8 = 254;
 const LINK: u8 = 253;
 const UNICAST: u8 = 1;
 
@@ -61,7 +60,7 @@ impl NetlinkDeserializable for News {
 
 fn route(payload: &[u8]) -> Option<AddressRoute> {
     let (header, attributes) = payload.split_at_checked(ROUTE_HEADER)?;
-    let [INET, _, _, _, MAIN, KERNEL, LINK, UNICAST, ..] = *header else { return None };
+    let [INET, _, _, _, MAIN, RTPROT_KERNEL, LINK, UNICAST, ..] = *header else { return None };
     let index = netlink::attribute(attributes, RTA_OIF)?;
     Some(AddressRoute {
         index: IfIndex(u32::from_ne_bytes(index.try_into().ok()?)),
@@ -111,7 +110,7 @@ impl NetlinkSerializable for Request {
     }
 
     fn serialize(&self, buffer: &mut [u8]) {
-        let list = [INET, 0, 0, 0, MAIN, KERNEL, 0, 0, 0, 0, 0, 0];
+        let list = [INET, 0, 0, 0, MAIN, RTPROT_KERNEL, 0, 0, 0, 0, 0, 0];
         let from = match self {
             Request::List => &list[..],
             Request::Remove(route) => &route.whole,
