@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -107,7 +108,7 @@ fn once(
         }
         Err(fault) => return Err(fault),
     }
-    match replace(&draft, target, old.as_deref()) {
+    match replace(&draft, target, old.as_deref(), &new) {
         Ok(true) => Ok(Some(Edited::Whole)),
         Err(fault) if is_fixed(&fault) => {
             in_place::write(target, &draft, old.as_deref().unwrap_or_default(), &new)
@@ -150,28 +151,42 @@ fn lock(path: &Path) -> Result<Option<File>, Fault> {
     Err(Fault::Locked)
 }
 
-/// Gives the file's name to the draft; `false` where the file is not as it was, and then it stays.
-fn replace(draft: &Path, target: &Path, old: Option<&[u8]>) -> Result<bool, Fault> {
+/// Gives the file's name to the draft, which holds `new`; `false` where the file is not as it was, and
+/// then it stays.
+fn replace(draft: &Path, target: &Path, old: Option<&[u8]>, new: &[u8]) -> Result<bool, Fault> {
     let flags = if old.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-    match renameat_with(CWD, draft, CWD, target, flags) {
-        Ok(()) => {}
-        Err(Errno::EXIST | Errno::NOENT) => return Ok(false),
+    let renamed = || renameat_with(CWD, draft, CWD, target, flags);
+    match (renamed(), old) {
+        (Ok(()), Some(old)) => settle(draft, old, new, renamed),
+        (Ok(()), None) => Ok(true),
+        (Err(Errno::EXIST | Errno::NOENT), _) => Ok(false),
         // Not every file system can (renameat2(2)): then the last look was the one before.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+        (Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP), _) => {
             fs::rename(draft, target)?;
-            return Ok(true);
+            Ok(true)
         }
-        Err(errno) => return Err(io::Error::from(errno).into()),
+        (Err(errno), _) => Err(io::Error::from(errno).into()),
     }
-    if old.is_none() {
-        return Ok(true);
+}
+
+/// After file and draft were exchanged: the draft's name is now that of what the file was. Where that is
+/// not `old`, somebody has written it, and it is exchanged back; so is what somebody has put there in
+/// between, until what comes out is what went in: whoever was last, his file stays.
+pub(super) fn settle(
+    draft: &Path,
+    old: &[u8],
+    new: &[u8],
+    exchange: impl Fn() -> rustix::io::Result<()>,
+) -> Result<bool, Fault> {
+    let (mut expected, mut put) = (old.to_vec(), new.to_vec());
+    loop {
+        let came_out = read(draft).inspect_err(|_| _ = exchange())?.unwrap_or_default();
+        if came_out == expected {
+            break;
+        }
+        expected = mem::replace(&mut put, came_out);
+        exchange().map_err(io::Error::from)?;
     }
-    // The draft's name is the former file's now.
-    let same = read(draft)?.as_deref() == old;
-    if same {
-        fs::remove_file(draft)?;
-    } else {
-        renameat_with(CWD, draft, CWD, target, RenameFlags::EXCHANGE).map_err(io::Error::from)?;
-    }
-    Ok(same)
+    fs::remove_file(draft)?;
+    Ok(put == new)
 }

@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use rustix::fs::{CWD, FlockOperation, Mode, flock, mknodat};
+use rustix::fs::{CWD, FlockOperation, Mode, RenameFlags, flock, mknodat, renameat_with};
 
+use super::edit::settle;
 use super::*;
 
 fn mode(path: &Path) -> u32 {
@@ -231,6 +232,30 @@ fn a_file_that_others_change_all_the_time_is_left_to_them() {
     assert!(message.contains("others change it all the time"), "{message}");
     assert_eq!(fs::read_to_string(&path).unwrap(), count.get().to_string());
     assert_eq!(listing(dir.path()), ["a"]);
+}
+
+#[test]
+fn a_file_that_is_replaced_while_another_s_is_given_back_is_kept() {
+    for times in 0..4_u32 {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, draft] = ["a", "draft"].map(|name| dir.path().join(name));
+        fs::write(&path, "new").unwrap();
+        // It came out of the first exchange: somebody has replaced the file since it was looked at.
+        fs::write(&draft, "theirs 0").unwrap();
+        let exchanges = Cell::new(0);
+        let is_ours = settle(&draft, b"old", b"new", || {
+            let number = exchanges.replace(exchanges.get() + 1);
+            if number < times {
+                let next = dir.path().join("next");
+                fs::write(&next, format!("theirs {}", number + 1)).unwrap();
+                fs::rename(next, &path).unwrap();
+            }
+            renameat_with(CWD, &draft, CWD, &path, RenameFlags::EXCHANGE)
+        });
+        assert!(!is_ours.unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("theirs {times}"));
+        assert_eq!(listing(dir.path()), ["a"]);
+    }
 }
 
 #[test]
