@@ -8,7 +8,7 @@ use super::lines::Lines;
 use super::secrets::{self, Entry, Strangers};
 use super::words::{Reader, Word};
 use super::{found, host_options, peer_file};
-use crate::fuzz::{fuzz, is_shown_safely};
+use crate::fuzz::{self, fuzz, is_shown_safely};
 use crate::node::{Login, NodeId, Secret};
 
 #[test]
@@ -76,7 +76,7 @@ fn mounts_are_read_whatever_they_are_called() {
 
 #[test]
 fn pid_files_are_read_whatever_they_hold() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = fuzz::folder();
     let file = folder.path().join("ppp-connexa-node-2.pid");
     fuzz("tests/fuzz/corpus/pid-file", |bytes| {
         fs::write(&file, bytes).unwrap();
@@ -88,7 +88,7 @@ fn pid_files_are_read_whatever_they_hold() {
 
 #[test]
 fn options_of_the_host_are_judged_whatever_they_are() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = fuzz::folder();
     fs::create_dir(folder.path().join("peers")).unwrap();
     fuzz("tests/fuzz/corpus/host-options", |bytes| {
         fs::write(folder.path().join("options"), bytes).unwrap();
