@@ -31,6 +31,7 @@ mod faults;
 mod firewall;
 mod golden;
 mod holder;
+mod holder_place;
 mod hooks;
 mod journal;
 mod json_schemas;

@@ -116,9 +116,8 @@ async fn look_until_seen(place: &Path, threads: &Threads) -> (Option<Connection>
 fn nothing_seen(place: &Path, error: &HolderError) -> (Option<Connection>, Vec<Whole>) {
     let place = place.display();
     let remedy = match error {
-        HolderError::Elsewhere(_) => "",
+        HolderError::Elsewhere(_) | HolderError::Taken(_) => "",
         HolderError::Start { .. }
-        | HolderError::Taken(_)
         | HolderError::Stranger(_)
         | HolderError::Silent
         | HolderError::Wire(_)

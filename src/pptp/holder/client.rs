@@ -34,10 +34,10 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub(in crate::pptp) enum HolderError {
     /// It can't be started.
-    #[error("it can't be started: {what}: {source}")]
+    #[error("it can't be started: can't {what}: {source}")]
     Start {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// Why not.
         source: io::Error,
     },
@@ -101,6 +101,8 @@ impl Connection {
         match connect(&socket, &address(path)?) {
             Ok(()) => {}
             Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
+            // A socket of another kind is none of a holder.
+            Err(Errno::PROTOTYPE) => return Err(HolderError::Taken(path.to_owned())),
             Err(error) => return Err(io::Error::from(error).into()),
         }
         let peer = socket_peercred(&socket).map_err(io::Error::from)?;
@@ -116,8 +118,11 @@ impl Connection {
 
     /// Starts a holder and connects to it.
     pub(in crate::pptp) fn start(path: &Path) -> Result<Self, HolderError> {
-        let failed = |what| move |source| HolderError::Start { what, source };
-        clear_the_place(path).map_err(failed("remove the socket of the last one"))?;
+        let failed = |verb: &str| {
+            let what = format!("{verb} {}", path.display());
+            move |source| HolderError::Start { what, source }
+        };
+        clear_the_place(path).map_err(failed("remove the last one's socket"))?;
         if std::fs::symlink_metadata(path).is_ok() {
             return Err(HolderError::Taken(path.to_owned()));
         }
@@ -129,13 +134,14 @@ impl Connection {
             Ok(child) => child,
             Err(error) => {
                 drop(std::fs::remove_file(path));
-                return Err(failed("run connexad --hold")(error));
+                let what = "run connexad --hold".to_owned();
+                return Err(HolderError::Start { what, source: error });
             }
         };
         // It is waited for by the runtime, where it ends before the daemon.
         let pid = child.id().unwrap_or_default();
-        let socket = seqpacket().map_err(failed("make a socket"))?;
-        connect(&socket, &address(path)?).map_err(|e| failed("connect to it")(e.into()))?;
+        let socket = seqpacket()?;
+        connect(&socket, &address(path)?).map_err(|error| failed("connect to")(error.into()))?;
         Connection::new(socket, pid)
     }
 
@@ -248,3 +254,6 @@ pub(super) fn clear_the_place(path: &Path) -> io::Result<()> {
     };
     if is_ours && is_dead()? { std::fs::remove_file(path) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;
