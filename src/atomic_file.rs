@@ -9,6 +9,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::process::is_want;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -19,6 +21,9 @@ const MODE: u32 = 0o600;
 
 /// Files larger than this are nobody's secrets or options, in bytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Room beside what a file is said to hold.
+const SPARE: usize = 64;
 
 /// Why a file is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -183,12 +188,12 @@ fn parts(path: &Path) -> Result<(&Path, &str), Fault> {
 }
 
 /// What a plain file holds; `None` where there is none.
-fn plain(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+fn plain(path: &Path) -> Result<Option<Content>, Fault> {
     if is_plain(path)? { Ok(read(path)?) } else { Ok(None) }
 }
 
 fn put(path: &Path, content: &[u8]) -> Result<(), Fault> {
-    if plain(path)?.is_some_and(|old| old == content) {
+    if plain(path)?.is_some_and(|old| *old == content) {
         return Ok(right_mode(path)?);
     }
     let (folder, name) = parts(path)?;
@@ -223,9 +228,12 @@ fn right_mode(path: &Path) -> io::Result<()> {
     if mode == MODE { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(MODE)) }
 }
 
+/// What a file holds, which may be passwords: it is wiped when it is dropped.
+pub(crate) type Content = Zeroizing<Vec<u8>>;
+
 /// The content of a plain file; `None` when there is none.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    read_at_most(path, LARGEST)
+pub(crate) fn read(path: &Path) -> io::Result<Option<Content>> {
+    Ok(read_at_most(path, LARGEST)?.map(Content::new))
 }
 
 /// The same, and a file of more bytes than `most` is an error.
@@ -236,10 +244,13 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    if !file.metadata()?.is_file() {
+    let there = file.metadata()?;
+    if !there.is_file() {
         return Err(io::Error::other("not a plain file"));
     }
-    let mut content = Vec::new();
+    // As much room as it needs from the start: content that grows leaves its former place unwiped.
+    let room = usize::try_from(there.len().min(most)).unwrap_or_default();
+    let mut content = Vec::with_capacity(room + SPARE);
     file.take(most + 1).read_to_end(&mut content)?;
     if u64::try_from(content.len()).is_ok_and(|len| len <= most) {
         Ok(Some(content))

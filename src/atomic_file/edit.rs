@@ -12,8 +12,8 @@ use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with}
 use rustix::io::Errno;
 
 use super::{
-    Fault, FileError, draft_name, failed, in_place, parts, plain, read, remove_plain, right_mode,
-    write_draft,
+    Content, Fault, FileError, draft_name, failed, in_place, parts, plain, read, remove_plain,
+    right_mode, write_draft,
 };
 
 /// How often a change is begun anew because somebody else has changed the file meanwhile.
@@ -49,7 +49,7 @@ pub(crate) enum Edited {
 pub(crate) fn edit(
     path: &Path,
     spare: &Path,
-    change: impl Fn(&[u8]) -> Vec<u8>,
+    change: impl Fn(&[u8]) -> Content,
 ) -> Result<Edited, FileError> {
     let target = follow(path)?;
     let changed = || {
@@ -79,12 +79,13 @@ fn follow(path: &Path) -> Result<PathBuf, FileError> {
 fn once(
     target: &Path,
     spare: &Path,
-    change: &impl Fn(&[u8]) -> Vec<u8>,
+    change: &impl Fn(&[u8]) -> Content,
 ) -> Result<Option<Edited>, Fault> {
     let (folder, name) = parts(target)?;
     let draft = folder.join(draft_name(name));
     let old = plain(target)?;
-    let new = change(old.as_deref().unwrap_or_default());
+    let former = old.as_ref().map_or(&[][..], |old| old);
+    let new = change(former);
     if old.as_ref().map_or(new.is_empty(), |old| *old == new) {
         if old.is_some() {
             right_mode(target)?;
@@ -104,15 +105,13 @@ fn once(
             fs::create_dir_all(spare)?;
             let draft = spare.join(draft_name(name));
             write_draft(&draft, &new)?;
-            return in_place::write(target, &draft, old.as_deref().unwrap_or_default(), &new);
+            return in_place::write(target, &draft, former, &new);
         }
         Err(fault) => return Err(fault),
     }
-    match replace(&draft, target, old.as_deref(), &new) {
+    match replace(&draft, target, old.as_ref().map(|_| former), &new) {
         Ok(true) => Ok(Some(Edited::Whole)),
-        Err(fault) if is_fixed(&fault) => {
-            in_place::write(target, &draft, old.as_deref().unwrap_or_default(), &new)
-        }
+        Err(fault) if is_fixed(&fault) => in_place::write(target, &draft, former, &new),
         not_replaced => {
             let _ = remove_plain(&draft);
             not_replaced.map(|_| None)
@@ -178,7 +177,7 @@ pub(super) fn settle(
     new: &[u8],
     exchange: impl Fn() -> rustix::io::Result<()>,
 ) -> Result<bool, Fault> {
-    let (mut expected, mut put) = (old.to_vec(), new.to_vec());
+    let (mut expected, mut put) = (Content::new(old.to_vec()), Content::new(new.to_vec()));
     loop {
         let came_out = read(draft).inspect_err(|_| _ = exchange())?.unwrap_or_default();
         if came_out == expected {
@@ -188,5 +187,5 @@ pub(super) fn settle(
         exchange().map_err(io::Error::from)?;
     }
     fs::remove_file(draft)?;
-    Ok(put == new)
+    Ok(*put == new)
 }

@@ -77,7 +77,7 @@ pub(super) fn write(
     remove_plain(&former)?;
     fs::rename(&half, &former)?;
     sync_folder(&former)?;
-    if read(target)?.as_deref() != Some(old) {
+    if read(target)?.is_none_or(|now| *now != old) {
         remove_all(draft)?;
         return Ok(None);
     }

@@ -113,7 +113,7 @@ fn a_draft_left_by_a_crash_goes_though_nothing_is_to_be_changed() {
     let path = dir.path().join("a");
     fs::write(&path, "one").unwrap();
     fs::write(dir.path().join(draft_name("a")), "half").unwrap();
-    edit(&path, dir.path(), <[u8]>::to_vec).unwrap();
+    edit(&path, dir.path(), |old| old.to_vec().into()).unwrap();
     assert_eq!(listing(dir.path()), ["a"]);
 }
 
@@ -141,7 +141,7 @@ fn a_failed_write_leaves_nothing_behind_and_names_path_cause_and_remedy() {
 
 /// Edits without anything beside.
 fn edit_with(path: &Path, change: impl Fn(&[u8]) -> Vec<u8>) -> Result<Edited, FileError> {
-    edit(path, &path.with_extension("spare"), change)
+    edit(path, &path.with_extension("spare"), |old| change(old).into())
 }
 
 fn edit_as(path: &Path, new: &[u8]) -> Result<Edited, FileError> {
@@ -302,7 +302,7 @@ fn a_write_in_place_that_was_cut_short_is_undone() {
         let seen = Cell::new(Vec::new());
         edit(&path, &spare, |old| {
             seen.set(old.to_vec());
-            old.to_vec()
+            old.to_vec().into()
         })
         .unwrap();
         assert_eq!(seen.take(), b"theirs\n");
@@ -316,7 +316,7 @@ fn a_spare_place_that_is_none_is_no_hindrance() {
     let dir = tempfile::tempdir().unwrap();
     let [path, spare] = ["a", "spare"].map(|name| dir.path().join(name));
     fs::write(&spare, "no folder").unwrap();
-    edit(&path, &spare, |_| b"one".to_vec()).unwrap();
+    edit(&path, &spare, |_| b"one".to_vec().into()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"one");
 }
 

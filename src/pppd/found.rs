@@ -239,7 +239,7 @@ fn told_link(run_dir: &Path, pid: Pid) -> io::Result<Option<String>> {
 /// What the node's files say that a call is dialled with.
 fn dialled(paths: &Paths, node: NodeId, secrets: &[u8]) -> io::Result<Option<Dialled>> {
     let file = there(atomic_file::read(&paths.ppp_dir.join("peers").join(node.peer_name())))?;
-    let text = file.flatten().and_then(|file| String::from_utf8(file).ok());
+    let text = file.flatten().and_then(|file| String::from_utf8(file.to_vec()).ok());
     let dialled = text.and_then(|text| peer_file::dialled(&text));
     Ok(dialled.map(|dialled| {
         let password = secrets::password(secrets, node, &dialled.login);

@@ -1,9 +1,12 @@
 //! Words as pppd reads them in its option and secrets files (`getword` in pppd/options.c).
 
+use zeroize::Zeroizing;
+
 /// The text as one word, whatever it holds: in double quotes only `"` and `\` are special, and
 /// line breaks never get this far.
 pub(super) fn quote(text: &str) -> String {
-    let mut word = String::with_capacity(text.len() + 2);
+    // Room for the worst: a password that grows leaves its former place unwiped.
+    let mut word = String::with_capacity(2 * text.len() + 2);
     word.push('"');
     for c in text.chars() {
         if matches!(c, '"' | '\\') {
@@ -19,36 +22,41 @@ pub(super) fn quote(text: &str) -> String {
 /// none, and where the line alone does not tell: it ends within quotes or by a backslash, so
 /// that the next line belongs to it.
 pub(super) fn second_word(line: &[u8]) -> Option<Vec<u8>> {
-    words(line)?.into_iter().nth(1)
+    words(line)?.get(1).map(|word| word.to_vec())
 }
 
+/// A word that may be a password.
+pub(super) type Word = Zeroizing<Vec<u8>>;
+
 /// The words of a line, or of lines that belong together; `None` where the next belongs to them too.
-pub(super) fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(super) fn words(line: &[u8]) -> Option<Vec<Word>> {
     let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
+    let mut word: Option<Word> = None;
+    let empty = || Word::new(Vec::with_capacity(line.len()));
     let mut quoted: Option<u8> = None;
     let mut bytes = line.strip_suffix(b"\n").unwrap_or(line).iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match (byte, quoted) {
             // A line that goes on in the next.
             (b'\\', _) if bytes.next_if_eq(&b'\n').is_some() => {}
-            (b'\\', _) => word.get_or_insert_default().push(escaped(&mut bytes)?),
+            (b'\\', _) => word.get_or_insert_with(empty).push(escaped(&mut bytes)?),
             (_, Some(quote)) if byte == quote => quoted = None,
-            (_, Some(_)) => word.get_or_insert_default().push(byte),
+            (_, Some(_)) => word.get_or_insert_with(empty).push(byte),
             (b'"' | b'\'', None) => {
                 quoted = Some(byte);
-                word.get_or_insert_default();
+                word.get_or_insert_with(empty);
             }
             (b'#', None) => break,
             // C's isspace, which counts the vertical tab too.
             (b' ' | b'\t'..=b'\r', None) => words.extend(word.take()),
-            (_, None) => word.get_or_insert_default().push(byte),
+            (_, None) => word.get_or_insert_with(empty).push(byte),
         }
     }
     words.extend(word);
     // As C sees it, a word ends at its first NUL.
     for word in &mut words {
-        word.truncate(word.iter().position(|&byte| byte == 0).unwrap_or(word.len()));
+        let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len());
+        word.truncate(end);
     }
     quoted.is_none().then_some(words)
 }

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::quoting::{quote, second_word, words};
+use crate::atomic_file::Content;
 use crate::node::{Login, Node, NodeId, PEER_PREFIX, Secret};
 
 /// Its name, in the folder of pppd's files.
@@ -73,8 +75,8 @@ pub(super) fn rewrite(
     old: &[u8],
     entries: &BTreeMap<NodeId, Entry>,
     strangers: &Strangers,
-) -> Vec<u8> {
-    let mut others = Vec::with_capacity(old.len());
+) -> Content {
+    let mut others = Content::new(Vec::with_capacity(old.len()));
     let mut kept = Vec::new();
     for line in old.split_inclusive(|&byte| byte == b'\n') {
         match Line::of(line) {
@@ -88,8 +90,15 @@ pub(super) fn rewrite(
             }
         }
     }
-    let mut new = block(entries, &kept);
-    new.extend(others);
+    let block = block(entries, &kept);
+    // Room for all of it from the start: content that grows leaves its former place unwiped.
+    let lengths = block.iter().map(|line| line.len() + 1);
+    let mut new = Content::new(Vec::with_capacity(lengths.sum::<usize>() + others.len()));
+    for line in block {
+        new.extend_from_slice(&line);
+        new.push(b'\n');
+    }
+    new.extend_from_slice(&others);
     new
 }
 
@@ -101,10 +110,10 @@ pub(super) fn password(file: &[u8], node: NodeId, login: &str) -> Option<Secret>
     for line in file.split(|&byte| byte == b'\n') {
         let Some(words) = words(line) else { break };
         let [client, server, secret, ..] = words.as_slice() else { continue };
-        if client != login.as_bytes() || server != name.as_bytes() {
+        if **client != login.as_bytes() || **server != name.as_bytes() {
             continue;
         }
-        if found.replace(Zeroizing::new(secret.clone())).is_some() {
+        if found.replace(secret.clone()).is_some() {
             return None;
         }
     }
@@ -136,27 +145,30 @@ impl Line {
     }
 }
 
-fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<u8> {
-    let mut block = Vec::new();
+/// Its lines, without their ends.
+fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<Content> {
     if entries.is_empty() && kept.is_empty() {
-        return block;
+        return Vec::new();
     }
-    let mut add = |line: &[u8]| {
-        block.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-        block.push(b'\n');
-    };
-    add(BEGIN.as_bytes());
-    for (id, Entry { login, password }) in entries {
-        let login = quote(login.as_str());
+    let ours = entries.iter().map(|(id, Entry { login, password })| {
+        let (login, name) = (quote(login.as_str()), id.peer_name());
         let password = Zeroizing::new(quote(password.reveal()));
-        let line = format!("{login} \"{}\" {} *", id.peer_name(), *password);
-        add(Zeroizing::new(line).as_bytes());
-    }
-    for line in kept {
-        add(line);
-    }
-    add(END.as_bytes());
-    block
+        let mut line = Content::new(Vec::with_capacity(
+            login.len() + name.len() + password.len() + " \"\"  *".len(),
+        ));
+        for part in [&login, " \"", &name, "\" ", &password, " *"] {
+            line.extend_from_slice(part.as_bytes());
+        }
+        line
+    });
+    let as_they_are = kept.iter().map(|line| line.strip_suffix(b"\n").unwrap_or(line));
+    let marked = |mark: &str| Content::new(mark.as_bytes().to_vec());
+    let as_they_are = as_they_are.map(|line| Content::new(line.to_vec()));
+    iter::once(marked(BEGIN))
+        .chain(ours)
+        .chain(as_they_are)
+        .chain(iter::once(marked(END)))
+        .collect()
 }
 
 /// The secrets of all entries of pppd's files, whosever they are.
@@ -192,7 +204,7 @@ fn of_all(file: &[u8]) -> Vec<Vec<u8>> {
         entry.extend_from_slice(line);
         // An entry whose quotes are open goes on in the next line.
         if let Some(words) = words(&entry) {
-            secrets.extend(words.into_iter().nth(2));
+            secrets.extend(words.get(2).map(|word| word.to_vec()));
             entry.clear();
         }
     }

@@ -38,6 +38,7 @@ mod json_schemas;
 mod judges;
 mod kernel_truth;
 mod kills;
+mod memory;
 mod names;
 mod node_commands;
 mod obstacles;
