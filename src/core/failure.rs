@@ -16,7 +16,7 @@ pub enum FailureKind {
     Refused,
     /// The server took the control connection, and no call by it.
     CallRefused,
-    /// The server took the call, and nothing of PPP ever came from it.
+    /// The server took the call, and of PPP nothing came from it, or nothing that answers ours.
     GreBlocked,
     /// The server does not ask for MS-CHAPv2, the only way that is answered.
     AuthUnsupported,

@@ -30,7 +30,15 @@ pub enum Failure {
     #[error(
         "the server took the call, and in {seconds} s no PPP frame came from it: GRE (IP protocol 47) is blocked on the way"
     )]
-    GreBlocked {
+    NothingHeard {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// PPP frames come from the server, and none that answers ours.
+    #[error(
+        "the server took the call and its PPP frames come, and in {seconds} s none of them answered ours: GRE (IP protocol 47) is blocked on the way to it"
+    )]
+    NothingAnswered {
         /// How long it was waited for.
         seconds: u64,
     },
@@ -106,7 +114,9 @@ impl Failure {
             Failure::Unreachable { .. } => FailureKind::Unreachable,
             Failure::Refused(_) => FailureKind::Refused,
             Failure::CallRefused { .. } => FailureKind::CallRefused,
-            Failure::GreBlocked { .. } => FailureKind::GreBlocked,
+            Failure::NothingHeard { .. } | Failure::NothingAnswered { .. } => {
+                FailureKind::GreBlocked
+            }
             Failure::Negotiation { .. } => FailureKind::Negotiation,
             Failure::AuthUnsupported { .. } => FailureKind::AuthUnsupported,
             Failure::AuthRefused { .. } | Failure::ServerNotProven(_) => FailureKind::AuthRefused,

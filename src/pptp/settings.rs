@@ -24,8 +24,8 @@ pub struct Settings {
     pub mru: u16,
     /// Whether the server is asked for resolvers.
     pub ask_resolvers: bool,
-    /// How long the server's first PPP frame is waited for.
-    pub first_frame_within: Duration,
+    /// How long a PPP frame that answers one of ours is waited for.
+    pub answered_within: Duration,
     /// After how many echoes without any answer the call ends; 0 sends no echo.
     pub echo_failures: u32,
 }

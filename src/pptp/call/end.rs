@@ -52,8 +52,8 @@ impl Call {
         }
         self.phase = Phase::Ending;
         self.wait = None;
-        // Nobody hears an LCP packet where none was ever heard, or where echoes stay unanswered.
-        let deaf = !self.heard || matches!(ending, Ending::Failed(Failure::EchoTimeout { .. }));
+        // Nobody hears an LCP packet where none was ever answered, or where echoes stay unanswered.
+        let deaf = !self.answered || matches!(ending, Ending::Failed(Failure::EchoTimeout { .. }));
         self.parting = Some(Parting { ending, step: PartingStep::Link });
         if !deaf && self.lcp.is_started() && !self.lcp.is_ending() {
             let outputs = self.lcp.close(now);

@@ -13,7 +13,11 @@ use super::{Call, Phase, Wait};
 impl Call {
     pub(super) fn on_frame(&mut self, frame: &[u8], now: Monotonic) {
         let Some((protocol, bytes)) = split_frame(frame) else { return };
-        self.first_heard();
+        self.heard = true;
+        self.liveness.heard();
+        if answers_ours(protocol, bytes) {
+            self.first_answer();
+        }
         match protocol {
             Protocol::Lcp => self.on_lcp(bytes, now),
             Protocol::Chap => self.on_chap(bytes, now),
@@ -24,10 +28,9 @@ impl Call {
         }
     }
 
-    fn first_heard(&mut self) {
-        self.heard = true;
-        self.liveness.heard();
-        if matches!(self.wait, Some((_, Wait::FirstFrame))) {
+    fn first_answer(&mut self) {
+        self.answered = true;
+        if matches!(self.wait, Some((_, Wait::Answer))) {
             self.wait = None;
         }
     }
@@ -215,5 +218,29 @@ impl Call {
             }
         };
         self.fail(failure, now);
+    }
+}
+
+/// Whether only a side that has heard ours sends it: an answer, or what comes once LCP is agreed.
+fn answers_ours(protocol: Protocol, bytes: &[u8]) -> bool {
+    match protocol {
+        Protocol::Lcp => Packet::parse(bytes).is_some_and(|packet| match packet.code {
+            Code::ConfigureAck
+            | Code::ConfigureNak
+            | Code::ConfigureReject
+            | Code::TerminateAck
+            | Code::CodeReject
+            | Code::ProtocolReject
+            | Code::EchoReply => true,
+            Code::ConfigureRequest
+            | Code::TerminateRequest
+            | Code::EchoRequest
+            | Code::DiscardRequest
+            | Code::ResetRequest
+            | Code::ResetAck
+            | Code::Other(_) => false,
+        }),
+        Protocol::Chap | Protocol::Ccp | Protocol::Ipcp => true,
+        Protocol::Encrypted | Protocol::Other(_) => false,
     }
 }

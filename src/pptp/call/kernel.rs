@@ -17,7 +17,7 @@ impl Call {
         match step {
             Step::ConnectData if self.phase == Phase::Calling => {
                 self.phase = Phase::Link;
-                self.wait(Wait::FirstFrame, self.settings.first_frame_within, now);
+                self.wait(Wait::Answer, self.settings.answered_within, now);
                 let outputs = self.lcp.start(now);
                 self.on_lcp_outputs(outputs, now);
             }
@@ -44,7 +44,13 @@ impl Call {
         }
     }
 
-    pub(super) fn nothing_heard(&mut self, now: Monotonic) {
-        self.fail(Failure::GreBlocked { seconds: self.settings.first_frame_within.as_secs() }, now);
+    pub(super) fn nothing_answered(&mut self, now: Monotonic) {
+        let seconds = self.settings.answered_within.as_secs();
+        let failure = if self.heard {
+            Failure::NothingAnswered { seconds }
+        } else {
+            Failure::NothingHeard { seconds }
+        };
+        self.fail(failure, now);
     }
 }

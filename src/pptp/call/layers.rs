@@ -76,6 +76,8 @@ impl Call {
             }
             match output {
                 Output::Send(packet) => self.send_lcp(&packet),
+                // The server has agreed before it heard of the end.
+                Output::Up if self.phase == Phase::Ending => {}
                 Output::Up => {
                     self.phase = Phase::Authenticating;
                     self.wait(Wait::Proof { again: PROOF_TRIES }, PROOF_PATIENCE, now);
@@ -98,6 +100,8 @@ impl Call {
                 Output::Terminated(words) => self.on_lcp_terminated(&words, now),
                 Output::Finished => self.link_is_down(now),
                 Output::EchoDue => {}
+                // What asks for the same again and again may not have heard our wish.
+                Output::Failed(Failure::AuthUnsupported { .. }) if !self.answered => {}
                 Output::Failed(failure) => self.fail(failure, now),
             }
         }

@@ -61,8 +61,8 @@ enum Wait {
     Start,
     /// The reply to Outgoing-Call-Request.
     Call,
-    /// The first PPP frame.
-    FirstFrame,
+    /// The first PPP frame that answers one of ours.
+    Answer,
     /// The next step of authentication; so many more times.
     Proof { again: u32 },
     /// The server's own CCP request.
@@ -97,6 +97,8 @@ pub struct Call {
     unit_is_made: bool,
     /// A PPP frame came.
     heard: bool,
+    /// One came that answers ours: the server hears us.
+    answered: bool,
     /// The server's wish for encryption was refused: `tunnel.mppe` is off.
     ccp_refused: bool,
     /// Id of the latest packet that no negotiation sends.
@@ -130,6 +132,7 @@ impl Call {
             addresses: None,
             unit_is_made: false,
             heard: false,
+            answered: false,
             ccp_refused: false,
             packet_id: 0,
             liveness: Liveness::default(),
@@ -202,7 +205,7 @@ impl Call {
                 self.fail(Failure::Unreachable { seconds: START_PATIENCE.as_secs() }, now);
             }
             Wait::Call => self.call_unanswered(now),
-            Wait::FirstFrame => self.nothing_heard(now),
+            Wait::Answer => self.nothing_answered(now),
             Wait::Proof { again } => self.unproven(again, now),
             Wait::TheirCcp => self.start_ccp(now),
             Wait::Parting => self.part_further(now),

@@ -49,6 +49,7 @@ impl Call {
         call.server_call = Some(standing.server_call_id);
         call.unit_is_made = true;
         call.heard = true;
+        call.answered = true;
         call.lcp = Negotiation::agreed(call.lcp.options);
         call.lcp.options.magic = standing.magic;
         call.ipcp = Negotiation::agreed(call.ipcp.options);

@@ -19,7 +19,7 @@ use super::found::Whole;
 use super::hold::{Held, Over};
 use super::keeping::Keeping;
 use super::link::LinkError;
-use super::options::Options;
+use super::options::{Options, answered_within};
 use super::state::Made;
 use crate::core::event::{CallId, Event};
 use crate::core::failure::{Failure, FailureKind};
@@ -114,9 +114,10 @@ async fn to_its_end(
 
 impl Dial {
     async fn hold(mut self) -> Failure {
+        let begun = Instant::now();
         self.reins.tell(Event::Started { call: self.reins.call, pid: None }).await;
         for _ in 0..MOST_TRIES {
-            match self.once().await {
+            match self.once(begun).await {
                 Ok(Over::Ended(failure)) | Err(failure) => return failure,
                 Ok(Over::IdTaken) => {}
             }
@@ -125,7 +126,7 @@ impl Dial {
         Failure::new(FailureKind::Unexplained, message)
     }
 
-    async fn once(&mut self) -> Result<Over, Failure> {
+    async fn once(&mut self, begun: Instant) -> Result<Over, Failure> {
         let server = self.node.server.ip();
         let within = connect::within(self.options.dial_timeout);
         let control = tokio::select! {
@@ -135,7 +136,7 @@ impl Dial {
         };
         let data = self.open(&control).await.map_err(|fault| failure(&fault))?;
         let made = self.made(&data);
-        let (settings, dice) = (self.settings(&made), dice()?);
+        let (settings, dice) = (self.settings(&made, begun), dice()?);
         Ok(Held::dialled(&mut self.reins, made, control, data, settings, dice).run().await)
     }
 
@@ -161,8 +162,13 @@ impl Dial {
         }
     }
 
-    fn settings(&self, made: &Made) -> Settings {
-        Settings { password: Some(self.node.password.clone()), ..self.options.settings(made) }
+    fn settings(&self, made: &Made, begun: Instant) -> Settings {
+        let left = self.options.dial_timeout.saturating_sub(begun.elapsed());
+        Settings {
+            password: Some(self.node.password.clone()),
+            answered_within: answered_within(left),
+            ..self.options.settings(made)
+        }
     }
 }
 

@@ -9,9 +9,15 @@ use crate::config::{Config, InterfaceName};
 use crate::node::{Mppe, Node};
 use crate::pptp::{Encryption, Settings};
 
-/// How long the first PPP frame is waited for: long enough for a server that starts pppd under load,
-/// less than LCP's own tries take, and less than a dial may, so that the reason gets its own name.
-const FIRST_FRAME_PATIENCE: Duration = Duration::from_secs(20);
+/// How long an answer to our first PPP frames is waited for: long enough for a server that starts
+/// pppd under load, and less than LCP's own tries take.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// That, in a dial which may take so long yet: a call that nobody answers is parted from before its
+/// time is over, so that the reason gets its own name.
+pub(super) fn answered_within(left: Duration) -> Duration {
+    ANSWER_PATIENCE.min(left * 7 / 10)
+}
 
 /// What later dials go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +60,7 @@ impl Options {
             mtu: self.mtu,
             mru: self.mru,
             ask_resolvers: self.use_peer_dns,
-            first_frame_within: FIRST_FRAME_PATIENCE.min(self.dial_timeout * 2 / 3),
+            answered_within: answered_within(self.dial_timeout),
             echo_failures: self.echo_failures,
         }
     }
@@ -90,6 +96,21 @@ impl From<&Config> for Options {
             echo_interval,
             echo_failures: if is_asked { tunnel.lcp_echo_failure.into() } else { 0 },
             dial_timeout: tunnel.dial_timeout.get(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_nobody_answers_is_over_before_its_dial_is() {
+        // The longest that parting takes where the control connection is silent, too.
+        let parting = Duration::from_millis(2_300);
+        for seconds in [10, 20, 30, 300] {
+            let dial_timeout = Duration::from_secs(seconds);
+            assert!(answered_within(dial_timeout) + parting < dial_timeout);
         }
     }
 }

@@ -153,10 +153,7 @@ impl Options for Lcp {
     fn unanswered(&self) -> Failure {
         match &self.authentication {
             Some(asked) => Failure::AuthUnsupported { asked: asked.clone() },
-            None => self.disagreement(
-                "packets come from the server, and none answers ours: GRE may be blocked towards it"
-                    .to_owned(),
-            ),
+            None => self.without_answer(),
         }
     }
 }

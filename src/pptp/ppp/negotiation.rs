@@ -56,6 +56,11 @@ pub(in crate::pptp) trait Options: Debug {
 
     /// What it means that all tries stay unanswered.
     fn unanswered(&self) -> Failure {
+        self.without_answer()
+    }
+
+    /// That, where nothing more is known of it.
+    fn without_answer(&self) -> Failure {
         self.disagreement(format!("{MAX_CONFIGURE} requests stayed without an answer that counts"))
     }
 

@@ -253,17 +253,52 @@ fn refusals_on_the_control_connection_have_their_kinds() {
     assert_eq!((kind, words.contains("4711")), (FailureKind::CallRefused, true), "{words}");
 }
 
+/// Why a call ends where GRE is cut off; within `seconds` and what parting takes.
+fn cut_off(ways: Ways, line: Line, seconds: u64) -> Failure {
+    let settings = Settings { answered_within: Duration::from_secs(seconds), ..settings() };
+    let mut world = World::new(settings, ways, line, 1);
+    world.run(seconds + 1);
+    assert!(world.server.heard_clear && world.server.heard_stop);
+    failure(&world).clone()
+}
+
 #[test]
 fn a_way_that_lets_no_gre_through_has_its_own_kind() {
-    let line = Line { blocked: true, ..Line::default() };
-    let mut world = World::new(settings(), Ways::default(), line, 1);
-    world.run(29);
-    assert_eq!(failure(&world).kind(), FailureKind::GreBlocked);
-    assert!(world.server.heard_clear && world.server.heard_stop);
-    let sooner = Settings { first_frame_within: Duration::from_secs(5), ..settings() };
-    let mut world = World::new(sooner, Ways::default(), line, 1);
-    world.run(8);
-    assert_eq!(failure(&world).kind(), FailureKind::GreBlocked);
+    let from_server = Line { client_cut_off: true, ..Line::default() };
+    let both_ways = Line { server_cut_off: true, ..from_server };
+    for line in [from_server, both_ways] {
+        for seconds in [5, 20] {
+            let failure = cut_off(Ways::default(), line, seconds);
+            assert_eq!(failure, Failure::NothingHeard { seconds });
+            assert_eq!(failure.kind(), FailureKind::GreBlocked);
+        }
+    }
+}
+
+/// The server is heard, and does not hear.
+#[test]
+fn a_way_that_lets_gre_through_from_the_server_only_has_the_same_kind_and_its_own_words() {
+    let line = Line { server_cut_off: true, ..Line::default() };
+    // One that could be asked for MS-CHAPv2, if it heard.
+    let eap = Ways { authentication: Some(vec![0xC2, 0x27]), ..Ways::default() };
+    for ways in [Ways::default(), eap] {
+        for seconds in [5, 20] {
+            let failure = cut_off(ways.clone(), line, seconds);
+            assert_eq!(failure, Failure::NothingAnswered { seconds });
+            assert_eq!(failure.kind(), FailureKind::GreBlocked);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_answers_lcp_and_then_falls_silent_is_no_way_that_blocks_gre() {
+    let mut world = World::new(settings(), Ways::default(), Line::default(), 1);
+    while world.call.phase() < Phase::Authenticating {
+        world.step(world.now + Duration::from_secs(1));
+    }
+    world.line = Line { server_cut_off: true, client_cut_off: true, ..Line::default() };
+    world.run(30);
+    assert_eq!(failure(&world).kind(), FailureKind::Negotiation);
 }
 
 #[test]

@@ -17,7 +17,9 @@ use crate::pptp::{
 /// What the way of GRE does to packets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Line {
-    pub(super) blocked: bool,
+    /// Nothing comes through to the server, or to the client.
+    pub(super) server_cut_off: bool,
+    pub(super) client_cut_off: bool,
     /// In percent.
     pub(super) lost: u64,
     pub(super) doubled: u64,
@@ -46,7 +48,7 @@ pub(super) fn settings() -> Settings {
         mtu: 1400,
         mru: 1400,
         ask_resolvers: false,
-        first_frame_within: Duration::from_secs(20),
+        answered_within: Duration::from_secs(20),
         echo_failures: 3,
     }
 }
@@ -119,6 +121,12 @@ impl World {
         self.agenda.insert((self.now + Duration::from_millis(millis), self.number), happening);
     }
 
+    fn send_to_server(&mut self, frame: &[u8]) {
+        if !self.line.server_cut_off {
+            self.over_gre(frame, Happening::ServerGets);
+        }
+    }
+
     fn over_gre(&mut self, bytes: &[u8], happening: fn(u64, Vec<u8>) -> Happening) {
         self.number += 1;
         let sequence = self.number;
@@ -126,7 +134,7 @@ impl World {
         for _ in 0..copies {
             let lost = self.roll(100) < self.line.lost;
             let delay = 5 + self.roll(self.line.jitter + 1);
-            if !lost && !self.line.blocked {
+            if !lost {
                 self.plan(delay, happening(sequence, bytes.to_vec()));
             }
         }
@@ -149,7 +157,7 @@ impl World {
                         crate::pptp::Via::Unit => self.unit.send(&frame),
                     };
                     if let Some(out) = out {
-                        self.over_gre(&out, Happening::ServerGets);
+                        self.send_to_server(&out);
                     }
                 }
                 Order::Kernel(order) => {
@@ -188,6 +196,7 @@ impl World {
             match sent {
                 Sent::Control(bytes) => self.plan(5, Happening::ClientHears(bytes)),
                 Sent::ControlEnd => self.plan(6, Happening::ClientHearsEnd),
+                Sent::Frame(_) if self.line.client_cut_off => {}
                 Sent::Frame(frame) => self.over_gre(&frame, Happening::ClientGets),
             }
         }
@@ -286,7 +295,7 @@ impl World {
         let line = std::mem::take(&mut self.line);
         let packet = frame(Protocol::Other(0x0021), b"ping");
         if let Some(out) = self.unit.send(&packet) {
-            self.over_gre(&out, Happening::ServerGets);
+            self.send_to_server(&out);
         }
         self.server.frame(Protocol::Other(0x0021), b"ping");
         self.run(1);

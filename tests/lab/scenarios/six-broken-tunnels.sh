@@ -1,7 +1,5 @@
 # Six tunnels that can't come up: one command each shows the cause and the remedy, and they cost the good one nothing.
-# What it prints stands in docs/operations.md, which `make explained` writes anew. The kernel engine tells a server that
-# lets GRE out and not in as `timeout` yet, for it hears that server.
-one_engine
+# What it prints by pppd stands in docs/operations.md, which `make explained` writes anew.
 server alpha 10.9.0.2 admin:secret second:secret2 late:secret3 last:secret4
 server beta 10.9.0.5 admin:secret
 ip netns exec srv-beta nft 'table ip lab { chain in { type filter hook input priority 0; ip protocol 47 drop; }; }'
