@@ -1,7 +1,7 @@
 //! What the kernel does with the frames of a unit (`ppp_ccp_peek`, `ppp_send_frame` and
 //! `ppp_receive_nonmp_frame` in drivers/net/ppp/ppp_generic.c), keys and counters in clear.
 
-use crate::pptp::order::{Compressor, Direction, Flags};
+use crate::pptp::order::{Compressor, Direction, Flags, KernelOrder};
 use crate::pptp::ppp::{Code, Packet, Protocol, frame, split_frame};
 
 /// The keys and the mode of one direction.
@@ -9,7 +9,7 @@ type Cipher = ([u8; 16], [u8; 6]);
 
 #[derive(Debug, Default)]
 pub(super) struct Unit {
-    pub(super) flags: Option<Flags>,
+    flags: Option<Flags>,
     set_receive: Option<Cipher>,
     set_transmit: Option<Cipher>,
     /// Running, and how many packets have gone through.
@@ -18,7 +18,16 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    pub(super) fn set(&mut self, compressor: &Compressor) {
+    pub(super) fn carry_out(&mut self, order: &KernelOrder) {
+        match order {
+            KernelOrder::SetCompressor(compressor) => self.set(compressor),
+            KernelOrder::SetFlags(flags) => self.flags = Some(*flags),
+            KernelOrder::ConnectData { .. } | KernelOrder::MakeUnit | KernelOrder::Configure(_) => {
+            }
+        }
+    }
+
+    fn set(&mut self, compressor: &Compressor) {
         let cipher = Some((*compressor.key.reveal(), compressor.option));
         match compressor.direction {
             Direction::Receive => self.set_receive = cipher,

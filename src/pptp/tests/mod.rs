@@ -7,7 +7,7 @@
 
 mod fuzz;
 mod kernel;
-mod server;
+pub(in crate::pptp) mod server;
 mod world;
 
 use std::net::Ipv4Addr;
@@ -322,6 +322,19 @@ fn an_address_that_can_not_be_ours_is_refused() {
         assert_eq!(kind, FailureKind::AddressRefused, "{words}");
         assert!(words.contains(&address.to_string()), "{words}");
     }
+}
+
+#[test]
+fn name_servers_are_asked_for_where_they_are_wanted_and_only_there() {
+    let has = [10, 0, 0, 53];
+    let ways = Ways { name_servers: vec![Opt::new(129, has)], ..Ways::default() };
+    let wanted = Settings { ask_resolvers: true, ..settings() };
+    let world = comes_up(dial_with(wanted.clone(), ways.clone()), true);
+    assert_eq!(world.addresses.unwrap().resolvers, [Ipv4Addr::from(has)]);
+    let world = comes_up(dial_with(wanted, Ways::default()), true);
+    assert_eq!(world.addresses.unwrap().resolvers, [Ipv4Addr::UNSPECIFIED; 0]);
+    let world = comes_up(dial(ways), true);
+    assert_eq!(world.addresses.unwrap().resolvers, [Ipv4Addr::UNSPECIFIED; 0]);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::kernel::Unit;
 use crate::core::time::Monotonic;
 use crate::pptp::auth::{
     Code as ChapCode, Packet as ChapPacket, Side, StartKeys, authenticator_response, nt_response,
@@ -11,20 +10,22 @@ use crate::pptp::auth::{
 };
 use crate::pptp::control::{CallReply, Cutter, Message, StartReply};
 use crate::pptp::failure::Failure;
-use crate::pptp::order::{Compressor, Direction, Flags};
+use crate::pptp::order::{Addresses, Compressor, Direction, Flags, KernelOrder, Via};
 use crate::pptp::ppp::{
     Code, Judgement, Manner, Negotiation, Opt, Options, Output, Packet, Protocol, frame,
     parse_options, split_frame,
 };
 
+/// Of its interface; what any client of the tests takes, encrypted or not.
+const MTU: u16 = 1396;
 const CHALLENGE: [u8; 16] = [0xA5; 16];
-pub(super) const STATELESS: u32 = 0x0100_0000;
-pub(super) const BITS_128: u32 = 0x40;
-pub(super) const BITS_40: u32 = 0x20;
+pub(in crate::pptp) const STATELESS: u32 = 0x0100_0000;
+pub(in crate::pptp) const BITS_128: u32 = 0x40;
+pub(in crate::pptp) const BITS_40: u32 = 0x20;
 
 /// How it calls the end of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Clearing {
+pub(in crate::pptp) enum Clearing {
     #[default]
     Notify,
     Request,
@@ -32,39 +33,43 @@ pub(super) enum Clearing {
 
 /// A server's ways.
 #[derive(Clone, Debug)]
-pub(super) struct Ways {
-    pub(super) call_id: u16,
-    pub(super) start_result: u8,
-    pub(super) starts_twice: bool,
-    pub(super) silent: bool,
-    pub(super) call_result: (u8, u16),
-    pub(super) answers_other_call: bool,
-    pub(super) sets_link_info: bool,
-    pub(super) clearing: Clearing,
+pub(in crate::pptp) struct Ways {
+    pub(in crate::pptp) call_id: u16,
+    pub(in crate::pptp) start_result: u8,
+    pub(in crate::pptp) starts_twice: bool,
+    pub(in crate::pptp) silent: bool,
+    pub(in crate::pptp) call_result: (u8, u16),
+    pub(in crate::pptp) answers_other_call: bool,
+    pub(in crate::pptp) sets_link_info: bool,
+    pub(in crate::pptp) clearing: Clearing,
     /// The authentication option, insisted on.
-    pub(super) authentication: Option<Vec<u8>>,
-    pub(super) odd_lcp: Vec<Opt>,
+    pub(in crate::pptp) authentication: Option<Vec<u8>>,
+    pub(in crate::pptp) odd_lcp: Vec<Opt>,
     /// How long it takes from the call to its PPP.
-    pub(super) lcp_after: Duration,
+    pub(in crate::pptp) lcp_after: Duration,
     /// A new request for whatever is answered.
-    pub(super) asks_for_ever: bool,
+    pub(in crate::pptp) asks_for_ever: bool,
     /// Every LCP request of the client is refused.
-    pub(super) naks_for_ever: bool,
-    pub(super) acks_with_other_ids: bool,
-    pub(super) password: &'static str,
-    pub(super) proves_itself: bool,
+    pub(in crate::pptp) naks_for_ever: bool,
+    pub(in crate::pptp) acks_with_other_ids: bool,
+    pub(in crate::pptp) password: &'static str,
+    pub(in crate::pptp) proves_itself: bool,
     /// Its first word of success does not come through.
-    pub(super) loses_success: bool,
+    pub(in crate::pptp) loses_success: bool,
     /// Bits that are asked for, and those that are taken; no CCP at all without.
-    pub(super) mppe: Option<(u32, u32)>,
+    pub(in crate::pptp) mppe: Option<(u32, u32)>,
     /// MPPE bits that are repeated whatever is answered.
-    pub(super) stubborn: bool,
-    pub(super) wrong_keys: bool,
+    pub(in crate::pptp) stubborn: bool,
+    pub(in crate::pptp) wrong_keys: bool,
     /// accel-ppp: CCP and IPCP at once, and the kernel is told that late.
-    pub(super) ipcp_at_once: bool,
-    pub(super) ccp_flag_after: Duration,
-    pub(super) vj_and_ipv6: bool,
-    pub(super) hands_out: Ipv4Addr,
+    pub(in crate::pptp) ipcp_at_once: bool,
+    pub(in crate::pptp) ccp_flag_after: Duration,
+    pub(in crate::pptp) vj_and_ipv6: bool,
+    /// Its own end of the tunnel, and the client's.
+    pub(in crate::pptp) own_end: Ipv4Addr,
+    pub(in crate::pptp) hands_out: Ipv4Addr,
+    /// Options of IPCP that it has values for.
+    pub(in crate::pptp) name_servers: Vec<Opt>,
 }
 
 impl Default for Ways {
@@ -94,7 +99,9 @@ impl Default for Ways {
             ipcp_at_once: false,
             ccp_flag_after: Duration::ZERO,
             vj_and_ipv6: true,
+            own_end: Ipv4Addr::new(10, 0, 0, 1),
             hands_out: Ipv4Addr::new(10, 0, 0, 2),
+            name_servers: Vec::new(),
         }
     }
 }
@@ -156,28 +163,29 @@ impl Options for Ccp {
 #[derive(Debug)]
 struct Ipcp {
     vj: bool,
-    hands_out: Ipv4Addr,
+    own_end: Ipv4Addr,
+    /// Its values.
+    hands_out: Vec<Opt>,
 }
 
 impl Options for Ipcp {
     const NAME: &'static str = "IPCP";
     fn wanted(&self) -> Vec<Opt> {
-        let mut wanted = vec![Opt::new(3, [10, 0, 0, 1])];
+        let mut wanted = vec![Opt::new(3, self.own_end.octets())];
         if self.vj {
             wanted.push(Opt::new(2, [0, 0x2D, 15, 1]));
         }
         wanted
     }
     fn judge(&mut self, asked: &[Opt], _patience: bool) -> Judgement {
-        let hands_out = Opt::new(3, self.hands_out.octets());
-        let rejected: Vec<_> = asked.iter().filter(|option| option.kind != 3).cloned().collect();
+        let has = |option: &Opt| self.hands_out.iter().find(|has| has.kind == option.kind);
+        let rejected: Vec<_> =
+            asked.iter().filter(|option| has(option).is_none()).cloned().collect();
         if !rejected.is_empty() {
-            Judgement::Reject(rejected)
-        } else if asked == [hands_out.clone()] {
-            Judgement::Ack
-        } else {
-            Judgement::Nak(vec![hands_out])
+            return Judgement::Reject(rejected);
         }
+        let naks: Vec<_> = asked.iter().filter_map(has).cloned().collect();
+        if naks == asked { Judgement::Ack } else { Judgement::Nak(naks) }
     }
     fn naked(&mut self, _options: &[Opt]) -> Result<(), Failure> {
         Ok(())
@@ -190,13 +198,14 @@ impl Options for Ipcp {
 
 /// What it sends.
 #[derive(Debug)]
-pub(super) enum Sent {
+pub(in crate::pptp) enum Sent {
     Control(Vec<u8>),
     ControlEnd,
-    Frame(Vec<u8>),
+    Frame(Via, Vec<u8>),
+    Kernel(KernelOrder),
 }
 
-pub(super) struct Server {
+pub(in crate::pptp) struct Server {
     ways: Ways,
     cutter: Cutter,
     client_call: u16,
@@ -209,22 +218,23 @@ pub(super) struct Server {
     challenge_at: Option<Monotonic>,
     lcp_at: Option<Monotonic>,
     flag_at: Option<Monotonic>,
+    /// What its unit is told.
+    flags: Option<Flags>,
     unread: Vec<(Vec<u8>, bool)>,
-    pub(super) unit: Unit,
-    pub(super) sent: Vec<Sent>,
+    pub(in crate::pptp) sent: Vec<Sent>,
     /// Whether the client parted in order.
-    pub(super) heard_terminate: bool,
-    pub(super) heard_clear: bool,
-    pub(super) heard_stop: bool,
+    pub(in crate::pptp) heard_terminate: bool,
+    pub(in crate::pptp) heard_clear: bool,
+    pub(in crate::pptp) heard_stop: bool,
     /// IP packets that came through, and whether they were encrypted.
-    pub(super) data: Vec<bool>,
-    pub(super) answers_echo: bool,
-    pub(super) echoes: u32,
-    pub(super) protocols_rejected: u32,
+    pub(in crate::pptp) data: Vec<bool>,
+    pub(in crate::pptp) answers_echo: bool,
+    pub(in crate::pptp) echoes: u32,
+    pub(in crate::pptp) protocols_rejected: u32,
 }
 
 impl Server {
-    pub(super) fn new(ways: Ways) -> Self {
+    pub(in crate::pptp) fn new(ways: Ways) -> Self {
         let lcp = Lcp {
             authentication: ways.authentication.clone(),
             odd: ways.odd_lcp.clone(),
@@ -232,7 +242,8 @@ impl Server {
         };
         let (asked, taken) = ways.mppe.unwrap_or_default();
         let ccp = Ccp { asked, taken, stubborn: ways.stubborn };
-        let ipcp = Ipcp { vj: ways.vj_and_ipv6, hands_out: ways.hands_out };
+        let hands_out = [&[Opt::new(3, ways.hands_out.octets())], &ways.name_servers[..]].concat();
+        let ipcp = Ipcp { vj: ways.vj_and_ipv6, own_end: ways.own_end, hands_out };
         Server {
             cutter: Cutter::default(),
             client_call: 0,
@@ -245,7 +256,7 @@ impl Server {
             lcp_at: None,
             flag_at: None,
             unread: Vec::new(),
-            unit: Unit::default(),
+            flags: None,
             sent: Vec::new(),
             heard_terminate: false,
             heard_clear: false,
@@ -262,7 +273,12 @@ impl Server {
         self.sent.push(Sent::Control(message.bytes()));
     }
 
-    pub(super) fn deadline(&self) -> Option<Monotonic> {
+    fn set(&mut self, flags: Flags) {
+        self.flags = Some(flags);
+        self.sent.push(Sent::Kernel(KernelOrder::SetFlags(flags)));
+    }
+
+    pub(in crate::pptp) fn deadline(&self) -> Option<Monotonic> {
         [
             self.lcp_at,
             self.lcp.deadline(),
@@ -276,10 +292,10 @@ impl Server {
         .min()
     }
 
-    pub(super) fn on_deadline(&mut self, now: Monotonic) {
+    pub(in crate::pptp) fn on_deadline(&mut self, now: Monotonic) {
         if self.flag_at.is_some_and(|at| at <= now) {
             self.flag_at = None;
-            self.unit.flags = Some(Flags::CcpOpen);
+            self.set(Flags::CcpOpen);
             for (plain, encrypted) in std::mem::take(&mut self.unread) {
                 self.read(&plain, encrypted, now);
             }
@@ -302,7 +318,7 @@ impl Server {
         self.on_ipcp(outputs);
     }
 
-    pub(super) fn on_control(&mut self, bytes: &[u8], now: Monotonic) {
+    pub(in crate::pptp) fn on_control(&mut self, bytes: &[u8], now: Monotonic) {
         if self.ways.silent {
             return;
         }
@@ -320,6 +336,8 @@ impl Server {
                     self.client_call = call;
                     let (result, cause) = self.ways.call_result;
                     let peer_call = if self.ways.answers_other_call { call ^ 1 } else { call };
+                    let connect = KernelOrder::ConnectData { server_call_id: self.client_call };
+                    self.sent.push(Sent::Kernel(connect));
                     let call = self.ways.call_id;
                     self.say(Message::CallReply(CallReply {
                         call,
@@ -344,13 +362,16 @@ impl Server {
                     self.say(Message::StopReply);
                     self.sent.push(Sent::ControlEnd);
                 }
+                Message::EchoRequest { id } => self.say(Message::EchoReply { id }),
+                // Of pptp.
+                Message::SetLinkInfo => {}
                 other => panic!("{other:?}"),
             }
         }
     }
 
     /// Tells that the call is over.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::pptp) fn clear(&mut self) {
         let call = self.ways.call_id;
         let message = match self.ways.clearing {
             Clearing::Request => Message::CallClear { call },
@@ -366,33 +387,31 @@ impl Server {
     }
 
     /// Ends LCP with words.
-    pub(super) fn terminate(&mut self, words: &str) {
+    pub(in crate::pptp) fn terminate(&mut self, words: &str) {
         let packet = Packet::new(Code::TerminateRequest, 77, words.as_bytes().to_vec());
         self.frame(Protocol::Lcp, &packet.bytes());
     }
 
-    pub(super) fn frame(&mut self, protocol: Protocol, packet: &[u8]) {
-        let bytes = frame(protocol, packet);
-        let out = if matches!(protocol, Protocol::Lcp | Protocol::Chap) {
-            Some(bytes)
-        } else {
-            self.unit.send(&bytes)
+    pub(in crate::pptp) fn frame(&mut self, protocol: Protocol, packet: &[u8]) {
+        let via = match protocol {
+            Protocol::Lcp | Protocol::Chap => Via::Channel,
+            Protocol::Ccp | Protocol::Ipcp | Protocol::Encrypted | Protocol::Other(_) => Via::Unit,
         };
-        self.sent.extend(out.map(Sent::Frame));
+        self.sent.push(Sent::Frame(via, frame(protocol, packet)));
     }
 
     fn chap(&mut self, packet: ChapPacket) {
         self.frame(Protocol::Chap, &packet.bytes());
     }
 
-    pub(super) fn on_frame(&mut self, bytes: &[u8], now: Monotonic) {
+    /// A frame as the kernel hands it out, and whether it came encrypted.
+    pub(in crate::pptp) fn on_frame(&mut self, plain: &[u8], encrypted: bool, now: Monotonic) {
         // The kernel looks at a packet when it comes; the server, which does one thing after the
         // other, reads it only when it has set its flag.
-        let (plain, encrypted) = self.unit.receive(bytes);
         if self.flag_at.is_some() {
-            self.unread.push((plain, encrypted));
+            self.unread.push((plain.to_vec(), encrypted));
         } else {
-            self.read(&plain, encrypted, now);
+            self.read(plain, encrypted, now);
         }
     }
 
@@ -508,13 +527,14 @@ impl Server {
     }
 
     fn start_network(&mut self, now: Monotonic) {
+        self.sent.push(Sent::Kernel(KernelOrder::MakeUnit));
         if self.ways.vj_and_ipv6 {
             let request = Packet::new(Code::ConfigureRequest, 1, Vec::new());
             self.frame(Protocol::Other(0x8057), &request.bytes());
         }
         if self.ways.mppe.is_some() {
             if self.ways.ccp_flag_after.is_zero() {
-                self.unit.flags = Some(Flags::CcpOpen);
+                self.set(Flags::CcpOpen);
             } else {
                 self.flag_at = Some(now + self.ways.ccp_flag_after);
             }
@@ -540,29 +560,30 @@ impl Server {
                             _ => None,
                         };
                         if let Some((direction, key)) = set {
-                            self.unit.set(&Compressor { direction, option, key });
+                            let set = Compressor { direction, option, key };
+                            self.sent.push(Sent::Kernel(KernelOrder::SetCompressor(set)));
                         }
                     }
                     // One that is repeated: as our own side does it.
-                    let again = packet.code == Code::ConfigureAck
-                        && self.unit.flags == Some(Flags::Encrypting);
+                    let again =
+                        packet.code == Code::ConfigureAck && self.flags == Some(Flags::Encrypting);
                     if again {
-                        self.unit.flags = Some(Flags::CcpOpen);
+                        self.set(Flags::CcpOpen);
                     }
                     self.frame(Protocol::Ccp, &packet.bytes());
                     if again {
-                        self.unit.flags = Some(Flags::Encrypting);
+                        self.set(Flags::Encrypting);
                     }
                 }
                 Output::Up => {
-                    self.unit.flags = Some(Flags::Encrypting);
+                    self.set(Flags::Encrypting);
                     self.flag_at = None;
                     if !self.ipcp.is_started() {
                         let outputs = self.ipcp.start(now);
                         self.on_ipcp(outputs);
                     }
                 }
-                Output::Down => self.unit.flags = Some(Flags::CcpOpen),
+                Output::Down => self.set(Flags::CcpOpen),
                 _ => {}
             }
         }
@@ -570,8 +591,14 @@ impl Server {
 
     fn on_ipcp(&mut self, outputs: Vec<Output>) {
         for output in outputs {
-            if let Output::Send(packet) = output {
-                self.frame(Protocol::Ipcp, &packet.bytes());
+            match output {
+                Output::Send(packet) => self.frame(Protocol::Ipcp, &packet.bytes()),
+                Output::Up => {
+                    let (local, peer) = (self.ways.own_end, Some(self.ways.hands_out));
+                    let addresses = Addresses { local, peer, mtu: MTU, resolvers: Vec::new() };
+                    self.sent.push(Sent::Kernel(KernelOrder::Configure(addresses)));
+                }
+                _ => {}
             }
         }
     }

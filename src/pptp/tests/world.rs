@@ -11,7 +11,7 @@ use crate::core::time::Monotonic;
 use crate::node::Secret;
 use crate::pptp::ppp::{Protocol, frame, split_frame};
 use crate::pptp::{
-    Addresses, Call, Dice, Encryption, Ending, Event, KernelOrder, Order, Phase, Settings,
+    Addresses, Call, Dice, Encryption, Ending, Event, KernelOrder, Order, Phase, Settings, Via,
 };
 
 /// What the way of GRE does to packets.
@@ -72,6 +72,7 @@ pub(super) struct World {
     busy: bool,
     connected: bool,
     pub(super) unit: Unit,
+    servers_unit: Unit,
     pub(super) addresses: Option<Addresses>,
     pub(super) ended: Option<Ending>,
     /// IP packets that came to the client, and whether they were encrypted.
@@ -99,6 +100,7 @@ impl World {
             busy: false,
             connected: false,
             unit: Unit::default(),
+            servers_unit: Unit::default(),
             addresses: None,
             ended: None,
             data: Vec::new(),
@@ -153,8 +155,8 @@ impl World {
                     let (protocol, packet) = split_frame(&frame).unwrap();
                     self.done.push(format!("{via:?} {:04x} {}", protocol.number(), packet[0]));
                     let out = match via {
-                        crate::pptp::Via::Channel => Some(frame),
-                        crate::pptp::Via::Unit => self.unit.send(&frame),
+                        Via::Channel => Some(frame),
+                        Via::Unit => self.unit.send(&frame),
                     };
                     if let Some(out) = out {
                         self.send_to_server(&out);
@@ -196,8 +198,16 @@ impl World {
             match sent {
                 Sent::Control(bytes) => self.plan(5, Happening::ClientHears(bytes)),
                 Sent::ControlEnd => self.plan(6, Happening::ClientHearsEnd),
-                Sent::Frame(_) if self.line.client_cut_off => {}
-                Sent::Frame(frame) => self.over_gre(&frame, Happening::ClientGets),
+                Sent::Frame(via, frame) => {
+                    let out = match via {
+                        Via::Channel => Some(frame),
+                        Via::Unit => self.servers_unit.send(&frame),
+                    };
+                    if let Some(out) = out.filter(|_| !self.line.client_cut_off) {
+                        self.over_gre(&out, Happening::ClientGets);
+                    }
+                }
+                Sent::Kernel(order) => self.servers_unit.carry_out(&order),
             }
         }
     }
@@ -220,7 +230,8 @@ impl World {
             Happening::ClientHearsEnd => self.tell(Event::ControlEnded(None)),
             Happening::ServerGets(sequence, frame) => {
                 if !self.is_late(0, sequence) {
-                    self.server.on_frame(&frame, self.now);
+                    let (plain, encrypted) = self.servers_unit.receive(&frame);
+                    self.server.on_frame(&plain, encrypted, self.now);
                 }
             }
             Happening::ClientGets(sequence, frame) => {
@@ -235,12 +246,13 @@ impl World {
                 }
             }
             Happening::OrderDone(order) => {
+                self.unit.carry_out(&order);
                 match &order {
-                    KernelOrder::SetCompressor(set) => self.unit.set(set),
-                    KernelOrder::SetFlags(flags) => self.unit.flags = Some(*flags),
                     KernelOrder::Configure(addresses) => self.addresses = Some(addresses.clone()),
                     KernelOrder::ConnectData { .. } => self.connected = true,
-                    KernelOrder::MakeUnit => {}
+                    KernelOrder::MakeUnit
+                    | KernelOrder::SetCompressor(_)
+                    | KernelOrder::SetFlags(_) => {}
                 }
                 self.busy = false;
                 self.tell(Event::Done(order.step()));
