@@ -201,6 +201,16 @@ usual_scenarios() { scenario_names | grep -vxF "$(printf '%s\n' "${for_soak[@]}"
 
 scenarios_of_any_engine() { (cd "$here/scenarios" && grep -Lx one_engine -- *.sh | sed 's/\.sh$//'); }
 
+# The file of each scenario or play that is played.
+played_files() {
+  local name folder
+  for name in "${scenarios[@]/#/scenarios/}" "$play"; do
+    for folder in "$here" "${here%/lab}"; do
+      [[ ! -f $folder/${name%@*}.sh ]] || echo "$folder/${name%@*}.sh"
+    done
+  done
+}
+
 # This host's own kernel, where it has PPP and systemd can hand out a container; else an emulated machine.
 choose_mode() {
   case ${LAB:-auto} in
@@ -222,6 +232,9 @@ prepare() {
   else
     tools+=(systemd-nspawn=systemd-container)
   fi
+  local played
+  mapfile -t played < <(played_files)
+  mapfile -t -O "${#tools[@]}" tools < <(sed -n 's/^needs //p' "${played[@]}" </dev/null)
   "$here/need" "${tools[@]}"
   prepare_layer
   [[ $1 != qemu ]] || prepare_kernel
@@ -240,7 +253,7 @@ stage_run() {
   mkdir -p "$root/usr/local/"{bin,sbin}
   mkdir "$run/claims" "$lab/claims" "$lab/upper"
   cp -a "$here/." "$lab/"
-  cp -a "$project/tests/bench" "$project/README.md" "$project/docs/"*.md "$lab/"
+  cp -a "$project/tests/bench" "$project/README.md" "$project/docs/"*.md "$project/docs/alerts.yml" "$lab/"
   cp -a "$cache/ppp/etc/ppp" "$root/etc/"
   mkdir -p "$root/etc/ppp/peers"
   cp -a "$here/units" "$root/etc/systemd/system"
@@ -280,8 +293,8 @@ ENV
 # Two packages, each made as by `make deb`, but of the programs under test and not packed: a release build takes minutes,
 # and packing them half a minute more. Only where a scenario installs one.
 stage_packages() {
-  local name played=()
-  for name in "${scenarios[@]/#/scenarios/}" $play; do played+=("$lab/${name%@*}.sh"); done
+  local played
+  mapfile -t played < <(played_files)
   grep -qsx 'source /lab/package.sh' "${played[@]}" || return 0
   "$here/need" dpkg-deb=dpkg strip=binutils
   CONNEXA_BIN=$binaries COMPRESSION=none "$project/systemd/deb/build" "$lab/deb" >/dev/null

@@ -251,6 +251,9 @@ by_engine() {
   done
 }
 
+# needs COMMAND=PACKAGE: what this scenario alone runs; the host installs it before the machine starts
+needs() { command -v "${1%%=*}" >/dev/null || fail "lacking: ${1#*=}"; }
+
 not() { ! "$@"; }
 
 # wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds; in plain emulation there is a multiple of the time
