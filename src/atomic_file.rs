@@ -1,5 +1,5 @@
-//! Files that exist whole or not at all, with mode 0600 from their first byte, in place of plain files
-//! alone: what has a name of ours and is of another kind is not ours.
+//! Files that exist whole or not at all, with their mode, 0600 but where it is said, from their first
+//! byte, in place of plain files alone: what has a name of ours and is of another kind is not ours.
 
 mod edit;
 mod in_place;
@@ -18,6 +18,8 @@ use rustix::io::Errno;
 pub(crate) use edit::{Edited, edit};
 
 const MODE: u32 = 0o600;
+/// Of what everybody may read.
+const MODE_FOR_ALL: u32 = 0o644;
 
 /// Files larger than this are nobody's secrets or options, in bytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -89,7 +91,7 @@ impl FileError {
 /// When it can't be written, or what stands there is no plain file; then it is as it was.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let synced = |()| sync_folder(path).map_err(Fault::from);
-    put(path, content).and_then(synced).map_err(failed("write", path))
+    put(path, content, MODE).and_then(synced).map_err(failed("write", path))
 }
 
 /// The same for a file that is written anew from the database at every start: a power failure may
@@ -98,7 +100,15 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// When it can't be written, or what stands there is no plain file; then it is as it was.
 pub(crate) fn write_for_now(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    put(path, content).map_err(failed("write", path))
+    put(path, content, MODE).map_err(failed("write", path))
+}
+
+/// The same for a file that everybody may read, mode 0644.
+///
+/// # Errors
+/// When it can't be written, or what stands there is no plain file; then it is as it was.
+pub(crate) fn write_for_all(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    put(path, content, MODE_FOR_ALL).map_err(failed("write", path))
 }
 
 /// Removes the file; a missing one is fine.
@@ -192,14 +202,14 @@ fn plain(path: &Path) -> Result<Option<Content>, Fault> {
     if is_plain(path)? { Ok(read(path)?) } else { Ok(None) }
 }
 
-fn put(path: &Path, content: &[u8]) -> Result<(), Fault> {
+fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), Fault> {
     if plain(path)?.is_some_and(|old| *old == content) {
-        return Ok(right_mode(path)?);
+        return Ok(right_mode(path, mode)?);
     }
     let (folder, name) = parts(path)?;
     fs::create_dir_all(folder)?;
     let draft = folder.join(draft_name(name));
-    write_draft(&draft, content)?;
+    write_draft(&draft, content, mode)?;
     let renamed = fs::rename(&draft, path);
     if renamed.is_err() {
         let _ = fs::remove_file(&draft);
@@ -213,19 +223,21 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a new file, in place of one of this name that a crash has left.
-fn write_draft(draft: &Path, content: &[u8]) -> Result<(), Fault> {
+fn write_draft(draft: &Path, content: &[u8], mode: u32) -> Result<(), Fault> {
     remove_plain(draft)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(draft)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    // What this process masks does not decide who may read it.
+    let written = right_mode(draft, mode).and_then(|()| file.write_all(content));
+    let written = written.and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = fs::remove_file(draft);
     }
     Ok(written?)
 }
 
-fn right_mode(path: &Path) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
-    if mode == MODE { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(MODE)) }
+fn right_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let has = fs::metadata(path)?.permissions().mode() & 0o7777;
+    if has == mode { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(mode)) }
 }
 
 /// What a file holds, which may be passwords: it is wiped when it is dropped.

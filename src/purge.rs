@@ -19,7 +19,7 @@ use crate::engines::{self, Engines};
 use crate::firewall;
 use crate::node::NodeId;
 use crate::pppd::{self, LookError};
-use crate::pptp::driver::Found;
+use crate::pptp::driver::{Found, resolver};
 use crate::pptp::holder;
 use crate::routing::Router;
 use crate::stopped;
@@ -75,6 +75,8 @@ pub async fn purge(config: &Config, dry_run: bool) -> Result<Vec<String>, PurgeE
     let list = stopped::remove(&stopped::file(&config.paths));
     left.extend(list.err().map(|error| error.to_string()));
     left.extend(socket::remove_own(&config.control, &only).err().map(|error| error.to_string()));
+    let resolver = resolver::remove(&resolver::file(&config.paths));
+    left.extend(resolver.err().map(|error| error.to_string()));
     let lock = atomic_file::remove(&lock::file(&config.paths));
     left.extend(lock.err().map(|error| error.to_string()));
     if left.is_empty() {
@@ -97,6 +99,8 @@ fn list(config: &Config, calls: &[FoundCall]) -> Vec<String> {
     let peers = config.paths.ppp_dir.join("peers");
     let files = own_names(&peers).into_iter().map(|name| peers.join(name));
     let files = files.chain([stopped::file(&config.paths)]).filter(|file| file.exists());
+    let resolver = Some(resolver::file(&config.paths)).filter(|file| resolver::is_there(file));
+    let files = files.chain(resolver);
     told.extend(files.map(|file| format!("file {}", file.display())));
     told.push(format!(
         "connexad's block in {}, where it is there; other lines stay",

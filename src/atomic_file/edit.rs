@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with}
 use rustix::io::Errno;
 
 use super::{
-    Content, Fault, FileError, draft_name, failed, in_place, parts, plain, read, remove_plain,
+    Content, Fault, FileError, MODE, draft_name, failed, in_place, parts, plain, read, remove_plain,
     right_mode, write_draft,
 };
 
@@ -88,7 +88,7 @@ fn once(
     let new = change(former);
     if old.as_ref().map_or(new.is_empty(), |old| *old == new) {
         if old.is_some() {
-            right_mode(target)?;
+            right_mode(target, MODE)?;
         }
         // A crash may have left one that nothing is written over; what is none of ours stays.
         let _ = remove_plain(&draft);
@@ -99,12 +99,12 @@ fn once(
     if lock.is_some() != old.is_some() || plain(target)? != old {
         return Ok(None);
     }
-    match write_draft(&draft, &new) {
+    match write_draft(&draft, &new, MODE) {
         Ok(()) => {}
         Err(Fault::Io { source }) if old.is_some() && no_new_files(&source) => {
             fs::create_dir_all(spare)?;
             let draft = spare.join(draft_name(name));
-            write_draft(&draft, &new)?;
+            write_draft(&draft, &new, MODE)?;
             return in_place::write(target, &draft, former, &new);
         }
         Err(fault) => return Err(fault),

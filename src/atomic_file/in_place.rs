@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::edit::Edited;
 use super::{
-    Fault, draft_name, parts, plain, read, remove_plain, right_mode, sync_folder, write_draft,
+    Fault, MODE, draft_name, parts, plain, read, remove_plain, right_mode, sync_folder, write_draft,
 };
 
 /// Puts back what the file held, where an earlier daemon was ended while it wrote it, and removes
@@ -73,7 +73,7 @@ pub(super) fn write(
     new: &[u8],
 ) -> Result<Option<Edited>, Fault> {
     let (half, former) = (half(draft), former(draft));
-    write_draft(&half, old)?;
+    write_draft(&half, old, MODE)?;
     remove_plain(&former)?;
     fs::rename(&half, &former)?;
     sync_folder(&former)?;
@@ -88,7 +88,7 @@ pub(super) fn write(
         }
         return Err(error.into());
     }
-    right_mode(target)?;
+    right_mode(target, MODE)?;
     remove_all(draft)?;
     Ok(Some(Edited::InPlace))
 }

@@ -157,8 +157,10 @@ pub struct Tunnel {
     pub mppe_stateful: bool,
     /// Let the tunnel take the host's default route.
     pub default_route: bool,
-    /// Let the tunnel rewrite the host's resolver. With the engine `"kernel"` the server's name
-    /// servers are told in the journal, and no file is changed.
+    /// Let the tunnel change the host's resolver: the server is asked for name servers, and
+    /// `resolv.conf` in `paths.ppp_dir` gets them, of the last tunnel to come up. Programs go by them
+    /// where `/etc/resolv.conf` is a link to it, or, with the engine `"pppd"`, where a script in
+    /// `ip-up.d` copies them.
     pub use_peer_dns: bool,
     /// How often the peer is asked whether it is there; whole seconds.
     pub lcp_echo_interval: Span,

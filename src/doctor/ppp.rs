@@ -15,9 +15,11 @@ use crate::node::Engine;
 use crate::pptp::driver;
 
 const PPP_DEVICE: &str = "/dev/ppp";
+const RESOLVER: &str = "/etc/resolv.conf";
 
 pub(super) async fn check(config: &Config) -> Vec<Finding> {
     let (paths, engine) = (config.paths.clone(), config.tunnel.engine);
+    let use_peer_dns = config.tunnel.use_peer_dns;
     let mut told = unheeded(config);
     let look = spawn_blocking(move || {
         let pppd = program("pppd", &paths.pppd, "ppp");
@@ -30,6 +32,9 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         };
         if engine == Engine::Kernel {
             found.push(in_kernel());
+        }
+        if engine == Engine::Kernel && use_peer_dns {
+            found.push(resolver(&driver::resolver::file(&paths), Path::new(RESOLVER)));
         }
         found
     });
@@ -82,21 +87,31 @@ fn unheeded(config: &Config) -> Vec<Finding> {
     if tunnel.engine != Engine::Kernel {
         return Vec::new();
     }
-    let told = [
-        (
-            !tunnel.extra_options.is_empty(),
-            "tunnel.extra_options are pppd's and don't apply with tunnel.engine = \"kernel\"",
-            "leave them out, or set tunnel.engine to \"pppd\"",
-        ),
-        (
-            tunnel.use_peer_dns,
-            "with tunnel.engine = \"kernel\" the name servers of tunnel.use_peer_dns are told in the journal, and \
-             no file is changed",
-            "set the resolver yourself, or set tunnel.engine to \"pppd\"",
-        ),
-    ];
+    let told = [(
+        !tunnel.extra_options.is_empty(),
+        "tunnel.extra_options are pppd's and don't apply with tunnel.engine = \"kernel\"",
+        "leave them out, or set tunnel.engine to \"pppd\"",
+    )];
     let told = told.into_iter().filter(|(applies, ..)| *applies);
     told.map(|(_, message, remedy)| Finding::warning("engine", message, remedy)).collect()
+}
+
+/// Whether the host goes by the name servers that tunnels bring. With pppd, scripts of the host may
+/// see to it.
+fn resolver(file: &Path, hosts: &Path) -> Finding {
+    let leads = std::fs::read_link(hosts).ok();
+    let leads = leads.and_then(|leads| Some(hosts.parent()?.join(leads)));
+    let [file_shown, hosts_shown] = [file.display(), hosts.display()];
+    if leads.as_deref() == Some(file) {
+        return Finding::ok("resolver", format!("{hosts_shown} leads to {file_shown}"));
+    }
+    Finding::warning(
+        "resolver",
+        format!(
+            "the name servers of tunnel.use_peer_dns are in {file_shown}, and {hosts_shown} does not lead there"
+        ),
+        format!("ln -sf {file_shown} {hosts_shown}, or have hooks.up copy it"),
+    )
 }
 
 /// To open the device makes the kernel load its module, as pppd does.
@@ -160,10 +175,22 @@ mod tests {
     fn what_the_kernel_engine_takes_no_heed_of_is_told() {
         let mut config = Config::default();
         config.tunnel.extra_options = vec!["debug".to_owned()];
-        config.tunnel.use_peer_dns = true;
         assert_eq!(unheeded(&config), []);
         config.tunnel.engine = Engine::Kernel;
-        assert_eq!(unheeded(&config).len(), 2);
+        assert_eq!(unheeded(&config).len(), 1);
+    }
+
+    #[test]
+    fn name_servers_of_tunnels_that_the_host_does_not_go_by_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let [hosts, file] = ["resolv.conf", "ppp/resolv.conf"].map(|name| folder.path().join(name));
+        std::fs::write(&hosts, "nameserver 10.9.0.99\n").unwrap();
+        assert_eq!(resolver(&file, &hosts).verdict, Verdict::Warning);
+        for leads in [file.as_path(), Path::new("ppp/resolv.conf")] {
+            std::fs::remove_file(&hosts).unwrap();
+            std::os::unix::fs::symlink(leads, &hosts).unwrap();
+            assert_eq!(resolver(&file, &hosts).verdict, Verdict::Ok);
+        }
     }
 
     /// What helps on a kernel with these modules.

@@ -21,6 +21,9 @@ fn orphaned() -> Gateway {
         Gateway::configured("[routing]\ntable_base = 1000\n[tunnel]\nstop_grace = \"5s\"");
     fs::write(gateway.path("ppp/chap-secrets"), "\"other\" \"server\" \"secret\" *\n").unwrap();
     fs::write(gateway.path("ppp/peers/other"), "nodetach\n").unwrap();
+    // As the kernel engine writes it (tunnel.use_peer_dns).
+    let named = "# Written by connexad: by the tunnel to 10.9.0.2\nnameserver 10.9.0.99\n";
+    fs::write(gateway.path("ppp/resolv.conf"), named).unwrap();
     gateway.nodes(2);
     gateway.start();
     for id in 1..=2 {
@@ -43,6 +46,7 @@ fn what_connexad_wrote_goes_and_what_others_wrote_stays() {
     let left: Vec<_> = [
         "ppp/peers/connexa-node-1",
         "ppp/peers/connexa-node-2",
+        "ppp/resolv.conf",
         "run/connexad.lock",
         "control/connexad.sock",
         "run/connexa-node-1.log",

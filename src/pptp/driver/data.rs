@@ -162,8 +162,8 @@ impl Data {
 
     async fn configure(&mut self, addresses: Addresses) -> Result<(), Fault> {
         let index = self.link.as_ref().ok_or(Fault::TooEarly("interface"))?.index;
-        let ways = self.ways;
-        Ok(self.threads.run(move || link::configure(index, &addresses, ways)).await?)
+        let ways = self.ways.clone();
+        Ok(self.threads.run(move || link::configure(index, &addresses, &ways)).await?)
     }
 
     fn unit(&self) -> Result<Arc<OwnedFd>, Fault> {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::route::RouteScope;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use tokio::runtime::Builder;
 
 use super::super::order::Addresses;
+use super::resolver;
 use crate::core::event::IfIndex;
 use crate::netlink;
 use crate::routing::{Ends, is_one_of, server_route};
@@ -30,7 +32,7 @@ pub(super) enum LinkError {
 }
 
 /// How the interface of a call is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ways {
     /// The kernel may make a route to the peer.
     pub(super) peer_route: bool,
@@ -38,6 +40,8 @@ pub(super) struct Ways {
     pub(super) default_route: bool,
     /// Whom the call goes to.
     pub(super) server: Ipv4Addr,
+    /// Where the name servers that the server names are written to, if they are.
+    pub(super) resolver: Option<PathBuf>,
 }
 
 /// Names a link that is down.
@@ -53,17 +57,16 @@ pub(super) fn rename(index: u32, name: &str) -> Result<(), LinkError> {
 }
 
 /// Gives a link its MTU and its addresses and sets it up.
-pub(super) fn configure(index: u32, addresses: &Addresses, ways: Ways) -> Result<(), LinkError> {
+pub(super) fn configure(index: u32, addresses: &Addresses, ways: &Ways) -> Result<(), LinkError> {
+    // Before the tunnel is up: whoever hears of that finds them.
+    if let Some(file) = &ways.resolver {
+        resolver::keep(file, ways.server, &addresses.resolvers);
+    }
     let link = LinkUnspec::new_with_index(index).mtu(addresses.mtu.into()).up().build();
     ask(async |handle| {
         let mut request = handle.address().add(index, addresses.local.into(), 32);
         *request.message_mut() = address(index, addresses, ways.peer_route);
         request.execute().await?;
-        if !addresses.resolvers.is_empty() {
-            let servers: Vec<String> =
-                addresses.resolvers.iter().map(ToString::to_string).collect();
-            tracing::info!("Name servers by the tunnel to {}: {}", ways.server, servers.join(", "));
-        }
         if ways.default_route {
             keep_way_to(&handle, ways.server).await;
         }
@@ -121,8 +124,12 @@ mod tests {
     use crate::kernel::traffic;
     use crate::netlink::testing::{in_namespace, ip};
 
-    const WAYS: Ways =
-        Ways { peer_route: false, default_route: false, server: Ipv4Addr::new(10, 9, 0, 2) };
+    const WAYS: Ways = Ways {
+        peer_route: false,
+        default_route: false,
+        server: Ipv4Addr::new(10, 9, 0, 2),
+        resolver: None,
+    };
 
     fn addresses() -> Addresses {
         let peer = Some([10, 50, 0, 1].into());
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn a_link_gets_its_addresses_without_a_route_to_the_peer() {
         with_link(|index| {
-            configure(index, &addresses(), WAYS).unwrap();
+            configure(index, &addresses(), &WAYS).unwrap();
             let text = shown(&["-4", "-oneline", "address", "show", "dev", "ppp0"]);
             assert!(text.contains("10.50.0.100 peer 10.50.0.1/32"), "{text}");
             let text = shown(&["link", "show", "dev", "ppp0"]);
@@ -160,7 +167,7 @@ mod tests {
     #[test]
     fn a_route_to_the_peer_stands_where_it_may() {
         with_link(|index| {
-            configure(index, &addresses(), Ways { peer_route: true, ..WAYS }).unwrap();
+            configure(index, &addresses(), &Ways { peer_route: true, ..WAYS }).unwrap();
             assert!(shown(&["route"]).starts_with("10.50.0.1 dev ppp0"), "{}", shown(&["route"]));
         });
     }
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn a_tunnel_that_may_takes_the_default_route() {
         with_link(|index| {
-            configure(index, &addresses(), Ways { default_route: true, ..WAYS }).unwrap();
+            configure(index, &addresses(), &Ways { default_route: true, ..WAYS }).unwrap();
             assert!(shown(&["route"]).contains("default dev ppp0"), "{}", shown(&["route"]));
         });
     }

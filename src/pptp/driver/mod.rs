@@ -17,6 +17,7 @@ mod hold;
 mod keeping;
 mod link;
 mod options;
+pub(crate) mod resolver;
 mod state;
 
 use std::collections::BTreeMap;

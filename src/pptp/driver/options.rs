@@ -1,9 +1,11 @@
 //! What the configuration means to calls of this engine.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::link::Ways;
+use super::resolver;
 use super::state::Made;
 use crate::config::{Config, InterfaceName};
 use crate::node::{Mppe, Node};
@@ -29,7 +31,8 @@ pub(crate) struct Options {
     mppe_stateful: bool,
     pub(super) interface_name: InterfaceName,
     default_route: bool,
-    use_peer_dns: bool,
+    /// `tunnel.use_peer_dns`: where name servers are written to.
+    resolver: Option<PathBuf>,
     peer_route: bool,
     /// Zero is never.
     pub(super) echo_interval: Duration,
@@ -59,7 +62,7 @@ impl Options {
             encryption,
             mtu: self.mtu,
             mru: self.mru,
-            ask_resolvers: self.use_peer_dns,
+            ask_resolvers: self.resolver.is_some(),
             answered_within: answered_within(self.dial_timeout),
             echo_failures: self.echo_failures,
         }
@@ -67,7 +70,12 @@ impl Options {
 
     /// How the interface of a call to this server is to be.
     pub(super) fn ways(&self, server: Ipv4Addr) -> Ways {
-        Ways { peer_route: self.peer_route, default_route: self.default_route, server }
+        Ways {
+            peer_route: self.peer_route,
+            default_route: self.default_route,
+            server,
+            resolver: self.resolver.clone(),
+        }
     }
 
     /// The name that a node's link is to have, where it is named after its node.
@@ -91,7 +99,7 @@ impl From<&Config> for Options {
             mppe_stateful: tunnel.mppe_stateful,
             interface_name: tunnel.interface_name,
             default_route: tunnel.default_route,
-            use_peer_dns: tunnel.use_peer_dns,
+            resolver: tunnel.use_peer_dns.then(|| resolver::file(&config.paths)),
             peer_route: config.routing.peer_route,
             echo_interval,
             echo_failures: if is_asked { tunnel.lcp_echo_failure.into() } else { 0 },

@@ -1,11 +1,12 @@
 # The kernel engine and what pptpd can be told of encryption: 128 bit where the server offers to keep state, and agrees to do
-# without; none at all; and 40 bit alone, which is refused by its name. Name servers that a server tells are told in the
-# journal, and no file is changed.
+# without; none at all; and 40 bit alone, which is refused by its name. Name servers that servers name are where pppd puts
+# them, those of the last tunnel to come up, and a file of others stays.
 one_engine
 server plain 10.9.0.2 mppe=off admin:secret
 server stateful 10.9.0.3 admin:secret
 server short 10.9.0.4 mppe=require-mppe-40 admin:secret
 printf '%s\n' mppe-stateful 'ms-dns 10.9.0.99' >>/srv/stateful/ppp/pptpd-options
+echo 'ms-dns 10.9.0.98' >>/srv/plain/ppp/pptpd-options
 config 'tunnel.engine = "kernel"
 tunnel.mppe_stateful = true
 tunnel.use_peer_dns = true
@@ -15,6 +16,7 @@ sql 'CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip TEXT, login TEXT, password T
 sql "INSERT INTO nodes VALUES (2, '10.9.0.2', 'admin', 'secret', 'speed_ok', 'off'),
   (3, '10.9.0.3', 'admin', 'secret', 'speed_ok', NULL), (4, '10.9.0.4', 'admin', 'secret', 'speed_ok', NULL)"
 resolver=$(cat /etc/resolv.conf)
+named() { grep -x "nameserver $1" /etc/ppp/resolv.conf && [[ $(grep -c nameserver /etc/ppp/resolv.conf) == 1 ]]; }
 daemon_start
 node_up 2
 node_up 3
@@ -26,11 +28,38 @@ expect "it is not encrypted" not grep 'MPPE' <(journalctl -u pptpd@plain -o cat 
 expect "packets pass with encryption" answers 3
 encryption() { journalctl -u pptpd@stateful -o cat | grep -o 'MPPE 128-bit state[a-z]*' | tail -n 1; }
 expect_equal "the encryption" "MPPE 128-bit stateless" "$(encryption)"
-wait_journal 10 10.9.0.99
+wait_journal 10 'Name servers by the tunnel to 10.9.0.3: 10.9.0.99; /etc/ppp/resolv.conf has them'
+# redial ID: by another tunnel
+redial() {
+  local before
+  before=$(tunnel "$1")
+  connexactl stop "$1"
+  wait_for 10 "node $1 is stopped" node_is "$1" stopped
+  connexactl start "$1"
+  wait_for 40 "node $1 is up by another tunnel" other_tunnel "$1" "$before"
+}
+redial 2
+expect "the name server of the last one, node 2" named 10.9.0.98
+redial 3
+expect "the name server of the last one, node 3" named 10.9.0.99
+expect_equal "who may read it" 644 "$(stat -c %a /etc/ppp/resolv.conf)"
+doctor_tells() { { connexactl doctor || true; } | grep -F '/etc/resolv.conf does not lead there'; }
+expect "doctor tells that the host does not go by it" doctor_tells
+echo '# of others' >/etc/ppp/resolv.conf
+redial 2
+wait_journal 10 "10.9.0.98; no file has them: /etc/ppp/resolv.conf is neither connexad's"
+expect_equal "a file of others" '# of others' "$(cat /etc/ppp/resolv.conf)"
+rm /etc/ppp/resolv.conf
+redial 3
+expect "it is there again" named 10.9.0.99
 expect_equal "the host's resolver" "$resolver" "$(cat /etc/resolv.conf)"
 
+beside=$(tunnel 3)
 wait_for 40 "40 bit alone is refused" node_is 4 backoff mppe
 expect "by its name" grep '40 bit only' <(of_node 4 .last_error.message)
 sql "UPDATE nodes SET mppe = NULL WHERE id = 2"
 wait_for 40 "no encryption where it is required" node_is 2 backoff mppe
-expect_equal "the tunnel beside them" "1 up" "$(of_node 3 '"\(.attempts) \(.state)"')"
+expect_equal "the tunnel beside them" "$beside up" "$(tunnel 3) $(field 3 state)"
+daemon_stop
+connexad --purge >/run/lab-purge
+expect "a purge removes it" gone /etc/ppp/resolv.conf
