@@ -272,6 +272,7 @@ stage_run() {
   done
   cp "$project/systemd/connexad.service" "$root/etc/systemd/system/"
   stage_packages
+  stage_kernel_server
   cp "$project/systemd/kernel-engine.conf" "$lab/"
 
   local out='/dev/vport*p1' result='/dev/vport*p2'
@@ -290,12 +291,26 @@ LAB_COLUMNS=$columns
 ENV
 }
 
+# whether_played LINE: whether a scenario that is played has such a line
+whether_played() {
+  local played
+  mapfile -t played < <(played_files)
+  grep -qsx "$1" "${played[@]}"
+}
+
+# The program of the unit tests, which has a server in it.
+stage_kernel_server() {
+  local program
+  whether_played 'source /lab/kernel_server.sh' || return 0
+  program=$(cd "$project" && cargo test --quiet --lib --no-run --message-format=json | grep -oP '"executable":"\K[^"]+') ||
+    die "the unit tests, which have the server, can't be built (cargo test --lib --no-run)"
+  strip --strip-debug -o "$lab/lab-pptp-server" "$program"
+}
+
 # Two packages, each made as by `make deb`, but of the programs under test and not packed: a release build takes minutes,
 # and packing them half a minute more. Only where a scenario installs one.
 stage_packages() {
-  local played
-  mapfile -t played < <(played_files)
-  grep -qsx 'source /lab/package.sh' "${played[@]}" || return 0
+  whether_played 'source /lab/package.sh' || return 0
   "$here/need" dpkg-deb=dpkg strip=binutils
   CONNEXA_BIN=$binaries COMPRESSION=none "$project/systemd/deb/build" "$lab/deb" >/dev/null
   CONNEXA_BIN=$binaries COMPRESSION=none REVISION=2 "$project/systemd/deb/build" "$lab/deb/next" >/dev/null

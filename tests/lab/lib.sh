@@ -40,12 +40,7 @@ server() {
     esac
     shift
   done
-  ip netns add "srv-$name"
-  ip link add "v-$name" type veth peer name eth0 netns "srv-$name"
-  ip link set "v-$name" master lab0 up
-  ip -n "srv-$name" link set lo up
-  ip -n "srv-$name" addr add "$ip/16" dev eth0
-  ip -n "srv-$name" link set eth0 up
+  server_host "$name" "$ip"
 
   mkdir -p "$folder/ppp"
   printf '%s\n' 'option '"$folder/ppp/pptpd-options" "${addresses[@]}" 'connections 100' >"$folder/pptpd.conf"
@@ -60,6 +55,16 @@ server() {
   done >"$folder/ppp/chap-secrets"
   chmod 600 "$folder/ppp/chap-secrets"
   server_start "$name"
+}
+
+# server_host NAME IP: a host in a network namespace of its own
+server_host() {
+  ip netns add "srv-$1"
+  ip link add "v-$1" type veth peer name eth0 netns "srv-$1"
+  ip link set "v-$1" master lab0 up
+  ip -n "srv-$1" link set lo up
+  ip -n "srv-$1" addr add "$2/16" dev eth0
+  ip -n "srv-$1" link set eth0 up
 }
 
 server_start() {
@@ -309,10 +314,10 @@ reset() {
   systemctl stop connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   # This process table holds the lab and nothing else.
-  for name in connexad connexad-hold pppd pptp pptpgw pptpcm; do
+  for name in connexad connexad-hold pppd pptp pptpgw pptpcm lab-pptp-server; do
     pkill -KILL -x "$name"
   done
-  for name in connexad connexad-hold pppd pptp pptpgw pptpcm; do
+  for name in connexad connexad-hold pppd pptp pptpgw pptpcm lab-pptp-server; do
     wait_for 10 "no $name is left" no_process "$name"
   done
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do

@@ -18,6 +18,8 @@ mod keeping;
 mod link;
 mod options;
 pub(crate) mod resolver;
+#[cfg(test)]
+mod serving;
 mod state;
 
 use std::collections::BTreeMap;
