@@ -69,6 +69,7 @@ mod systemd;
 mod top;
 mod traffic;
 mod tunnels;
+mod unguarded;
 mod untouched;
 mod versions;
 mod ways;
