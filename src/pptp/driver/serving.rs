@@ -39,7 +39,10 @@ fn serves_calls_until_it_is_killed() {
             let (control, client) = listener.accept().await.unwrap();
             let std::net::IpAddr::V4(client) = client.ip() else { continue };
             let hands_out = Ipv4Addr::from_bits(own_end.to_bits() + number);
-            let ways = server::Ways { own_end, hands_out, mppe, ..server::Ways::default() };
+            // No compression of headers, which pppd would take: this side's kernel is told of none.
+            let vj_and_ipv6 = false;
+            let asked = server::Ways { vj_and_ipv6, ..server::Ways::default() };
+            let ways = server::Ways { own_end, hands_out, mppe, ..asked };
             tokio::task::spawn_local(serve(control, client, ways, threads.clone()));
         }
     });
