@@ -152,9 +152,13 @@ impl Victim {
         let (pid, secrets) = (gateway.wait_state(1, "up").pid, gateway.read(self.secrets));
         assert_eq!(pid, self.pid, "{at:?}: the first tunnel was lost");
         assert!(is_whole(&secrets) && secrets.contains(&password), "{at:?}: {secrets}");
-        let is_clean = || (names(gateway, "ppp/peers") == peers).then_some(());
-        gateway.wait_for("the files of these nodes alone", is_clean);
-        assert_eq!(names(gateway, "ppp"), ["chap-secrets", "peers"], "{at:?}");
+        let is_clean = || {
+            let has_only = |folder, wanted: &[&str]| names(gateway, folder) == wanted;
+            let clean =
+                has_only("ppp/peers", &peers) && has_only("ppp", &["chap-secrets", "peers"]);
+            clean.then_some(())
+        };
+        gateway.wait_for(&format!("the files of these nodes alone, {at:?}"), is_clean);
         gateway.end(Signal::TERM);
         was_killed
     }
