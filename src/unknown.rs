@@ -30,11 +30,11 @@ impl UnknownNode {
 impl fmt::Display for UnknownNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let UnknownNode { id, nearest, nodes, database } = self;
-        let held = counted(*nodes, "node");
+        let (nearest, held) = (Nearest(nearest), counted(*nodes, "node"));
         write!(
             f,
-            "no node {id}{} ({held} held by connexad); is its row selected in {database}?",
-            Nearest(nearest)
+            "no node {id}{nearest} (connexad holds {held}); `connexactl node list` shows the rows of \
+             {database}"
         )
     }
 }
@@ -88,7 +88,7 @@ pub(crate) fn no_id<'a>(text: &str, nodes: impl Iterator<Item = Known<'a>> + Clo
     };
     let found = of("address", ids(|node| node.ip)).or_else(|| of("login", ids(|node| node.login)));
     format!(
-        "{text:?} is no node id: a node's id is a number of 0 to {}{}",
+        "{text:?} is no node id: a node's id is a number from 0 to {}{}",
         u32::MAX,
         found.unwrap_or_default()
     )
@@ -119,12 +119,12 @@ mod tests {
     fn a_node_that_is_not_there_is_told_with_those_next_to_it() {
         assert_eq!(
             told(12, &[1, 2, 13, 20]),
-            "no node 12: the nearest are 2 and 13 (4 nodes held by connexad); is its row selected in \
-             /nodes.db?"
+            "no node 12: the nearest are 2 and 13 (connexad holds 4 nodes); `connexactl node list` \
+             shows the rows of /nodes.db"
         );
-        assert!(told(0, &[7]).starts_with("no node 0: the nearest is 7 (1 node held"));
-        assert!(told(8, &[7]).starts_with("no node 8: the nearest is 7 (1 node held"));
-        assert!(told(8, &[]).starts_with("no node 8 (0 nodes held"));
+        assert!(told(0, &[7]).starts_with("no node 0: the nearest is 7 (connexad holds 1 node);"));
+        assert!(told(8, &[7]).starts_with("no node 8: the nearest is 7 (connexad holds 1 node);"));
+        assert!(told(8, &[]).starts_with("no node 8 (connexad holds 0 nodes);"));
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         let node = |id, ip, login| Known { id, ip: Some(ip), login: Some(login) };
         let nodes = [node(2, "10.9.0.2", "admin"), node(5, "10.9.0.5", "admin"), node(6, "", "")];
         let told = |text: &str| no_id(text, nodes.into_iter());
-        let what = "is no node id: a node's id is a number of 0 to 4294967295";
+        let what = "is no node id: a node's id is a number from 0 to 4294967295";
         assert_eq!(told("10.9.0.5"), format!("\"10.9.0.5\" {what}; node 5 has this address"));
         assert_eq!(told("admin"), format!("\"admin\" {what}; nodes 2 and 5 have this login"));
         for text in ["x", "", "-1"] {

@@ -40,8 +40,7 @@ fn conflict(port: u16, target: &Target, owner: &Owner) -> Conflict {
     let Owner { pid, command, .. } = owner;
     Conflict {
         problem: format!(
-            "port {port} is held by pid {pid} ({command}){whose}, but backend.restart speaks to \
-             {target}: a restart could only end in \"[Errno 98] address already in use\""
+            "port {port} is held by pid {pid} ({command}){whose}, but backend.restart restarts {target}: a restart could only end in \"[Errno 98] address already in use\""
         ),
         remedy: format!("{remedy}: {}", owner.way_out()),
     }
@@ -85,7 +84,7 @@ mod tests {
         assert_eq!(
             held(SUPERVISORD, Some(unit("connexa-backend.service"))),
             "port 8001 is held by pid 812 (python3 app.py) of connexa-backend.service (systemd), \
-             but backend.restart speaks to supervisord's program backend: a restart could only \
+             but backend.restart restarts supervisord's program backend: a restart could only \
              end in \"[Errno 98] address already in use\"; keep one of them: systemctl disable \
              --now connexa-backend.service"
         );
@@ -96,7 +95,7 @@ mod tests {
         assert_eq!(
             held(SYSTEMD, Some(program("web:backend"))),
             "port 8001 is held by pid 812 (python3 app.py) of program web:backend (supervisord), \
-             but backend.restart speaks to systemd's connexa-backend.service: a restart could only \
+             but backend.restart restarts systemd's connexa-backend.service: a restart could only \
              end in \"[Errno 98] address already in use\"; keep one of them: supervisorctl stop \
              web:backend, and autostart=false in its section"
         );
@@ -108,7 +107,7 @@ mod tests {
             held(SUPERVISORD, None),
             format!(
                 "port 8001 is held by pid 812 (python3 app.py), which neither {} runs, but \
-                 backend.restart speaks to supervisord's program backend: a restart could only \
+                 backend.restart restarts supervisord's program backend: a restart could only \
                  end in \"[Errno 98] address already in use\"; end it: kill 812",
                 managers::listed(" nor ")
             )

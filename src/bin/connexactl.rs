@@ -124,7 +124,7 @@ fn change(
     let socket = arguments.socket()?;
     let id = runtime.block_on(node.id(&socket))?;
     let node = runtime.block_on(client::change(&socket, id, ask))?;
-    Ok(show_change(&node, arguments.json)?)
+    Ok(show_change(&node, ask, arguments.json)?)
 }
 
 fn examine(runtime: &Runtime, arguments: &Arguments) -> Result<(String, Exit), Refused> {

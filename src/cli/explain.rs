@@ -50,7 +50,11 @@ pub(super) fn present(node: &Node) -> String {
 }
 
 fn headline(node: &Node) -> String {
-    let word = |value: &Option<String>| value.as_deref().map_or("?".to_owned(), printable);
+    let word = |value: &Option<String>| match value.as_deref() {
+        None => "?".to_owned(),
+        Some("") => "(empty)".to_owned(),
+        Some(value) => printable(value),
+    };
     let (ip, login) = (word(&node.ip), word(&node.login));
     let state = match node.state.as_str() {
         "not_selected" => "not selected".to_owned(),
@@ -99,6 +103,13 @@ fn plain(kind: &str) -> Option<&'static str> {
 }
 
 fn next(node: &Node) -> String {
+    if let Some(at) = node.leaves_in.map(short) {
+        let verb = if node.ifindex.is_some() { "hung up" } else { "given up" };
+        return format!(
+            "it is {verb} in {at}, for its row is gone, not selected any more or wrong, unless the \
+             row is good again by then"
+        );
+    }
     let at = node.next_attempt_in.map(short);
     match (node.state.as_str(), at) {
         ("waiting", _) if node.waits_for_place => {
@@ -128,6 +139,9 @@ fn next(node: &Node) -> String {
 
 fn command(node: &Node) -> String {
     let id = node.id;
+    if node.leaves_in.is_some() {
+        return "`connexactl node list` shows its row, or that it is gone".to_owned();
+    }
     match node.state.as_str() {
         "backoff" | "quarantined" if is(node, FailureKind::AuthRefused) => format!(
             "`connexactl node set {id} --password-stdin` corrects the password, and that dials it; \

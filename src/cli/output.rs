@@ -6,9 +6,7 @@ use serde::Serialize;
 
 /// Why an answer did not reach who asked.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the answer can't be written to standard output: {0}; see where that leads, to a full disk perhaps"
-)]
+#[error("the answer can't be written to standard output: {0}; see whether a disk is full")]
 pub struct OutputError(#[from] io::Error);
 
 /// Why an answer has no form as JSON.

@@ -67,7 +67,7 @@ fn line_of_node(text: &mut String, step: &Step) {
         "dial" => ("+", "is dialled"),
         "hang_up" => ("-", "is hung up"),
         "refuse" => ("!", "can't be dialled"),
-        _ => ("-", "is let go"),
+        _ => ("-", "is no longer dialled"),
     };
     let when = step.in_seconds.map_or(String::new(), |seconds| format!(" in {}", short(seconds)));
     let _ = writeln!(text, "{sign} node {} {what}{when}: {}", step.node, printable(&step.why));

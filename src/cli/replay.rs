@@ -37,7 +37,7 @@ pub enum ReplayError {
     CutStart,
     /// It is older than numbers of formats.
     #[error(
-        "it bears no format number and this is format {FORMAT}; replay it by the build that recorded it (connexad {version})"
+        "it has no format number and this is format {FORMAT}; replay it by the build that recorded it (connexad {version})"
     )]
     NoFormat {
         /// The version of the daemon that recorded it.

@@ -44,7 +44,7 @@ pub enum ReportError {
     #[error("{} exists already, and nothing is written over; name another file", .0.display())]
     Exists(PathBuf),
     /// It can't be written.
-    #[error("can't write {}: {source}; name a file in a folder that takes one", path.display())]
+    #[error("can't write {}: {source}; name a file in a folder that exists and can be written", path.display())]
     Unwritable {
         /// Where.
         path: PathBuf,
@@ -83,7 +83,10 @@ pub async fn report(
     let read = config::load(used.as_deref(), |_| ());
     match &read {
         Ok(config) => host(config, used.as_deref(), &mut parts).await,
-        Err(error) => parts.push(("configuration", error.lines().join("\n"))),
+        Err(error) => {
+            parts.push(("configuration", error.lines().join("\n")));
+            parts.push(("doctor", by_daemon(socket).await));
+        }
     }
     for (title, argv) in PROGRAMS {
         parts.push((title, answer(argv).await));
@@ -179,6 +182,15 @@ async fn host(config: &Config, file: Option<&Path>, parts: &mut Vec<(&'static st
     parts.push(("doctor", shown));
     let text = toml::to_string(config).unwrap_or_else(|error| error.to_string());
     parts.push(("configuration of the file, with all defaults", text));
+}
+
+/// Where the file is wrong, the daemon goes by the configuration before.
+async fn by_daemon(socket: &Path) -> String {
+    let diagnosis = match client::doctor(socket).await {
+        Ok(diagnosis) => diagnosis,
+        Err(error) => return error.to_string(),
+    };
+    show_diagnosis(&diagnosis, false).unwrap_or_else(|error| error.to_string())
 }
 
 async fn answer(argv: &[&str]) -> String {

@@ -165,9 +165,14 @@ pub(super) fn with_remedy(error: &LastError) -> String {
 
 fn in_full(node: &Node) -> String {
     let show = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), printable);
+    // A row that is none of the daemon's is in no state of a time.
+    let state = match node.state.as_str() {
+        state @ "not_selected" => state.to_owned(),
+        state => format!("{state} for {}", short(node.state_seconds)),
+    };
     let mut lines = vec![
         ("node", node.id.to_string()),
-        ("state", format!("{} for {}", node.state, short(node.state_seconds))),
+        ("state", state),
         ("server", show(&node.ip)),
         ("login", show(&node.login)),
         ("status", show(&node.status)),

@@ -36,7 +36,7 @@ pub fn arguments<A: Parser>(program: &str) -> Result<A, ExitCode> {
 /// # Errors
 /// With what clap is to print, where it is none.
 pub(super) fn node_id(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("a node's id is a number of 0 to {}", u32::MAX))
+    text.parse().map_err(|_| format!("a node's id is a number from 0 to {}", u32::MAX))
 }
 
 /// Tells why the program does not do what was asked, and gives what it ends with.

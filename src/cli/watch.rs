@@ -29,9 +29,14 @@ struct Lost {
 /// When the daemon can't be reached at first, or the lines can't be written.
 pub async fn watch(socket: &Path, as_json: bool, mut out: impl Write) -> Result<(), Refused> {
     let mut events = client::follow(socket).await?;
+    let mut outage_told = String::new();
     loop {
         while let Some(line) = events.next().await {
-            if !put(&mut out, &told(&line?, as_json))? {
+            let line = line?;
+            let told = if as_json { Some(line) } else { told(&line, &mut outage_told) };
+            if let Some(told) = told
+                && !put(&mut out, &told)?
+            {
                 return Ok(());
             }
         }
@@ -82,15 +87,28 @@ fn put(out: &mut impl Write, line: &str) -> Result<bool, OutputError> {
     }
 }
 
-fn told(line: &str, as_json: bool) -> String {
-    if as_json {
-        return line.to_owned();
-    }
-    match serde_json::from_str::<Event>(line) {
-        Ok(event) => in_words(&event),
+/// An event in words; none where they are those that were told last of the outage rule: each tunnel
+/// that comes or goes is an event of it, too.
+fn told(line: &str, outage_told: &mut String) -> Option<String> {
+    let Ok(event) = serde_json::from_str::<Event>(line) else {
         // Of another version: shown as it is.
-        Err(_) => printable(line),
+        return Some(printable(line));
+    };
+    let outage_now = match &event.what {
+        What::Snapshot { status } => Some(outage(&status.outage)),
+        What::Outage { outage: now } => Some(outage(now)),
+        What::Node { .. }
+        | What::Gone { .. }
+        | What::Database { .. }
+        | What::HostFault { .. }
+        | What::Lagged { .. } => None,
+    };
+    let is_told =
+        matches!(event.what, What::Outage { .. }) && outage_now.as_ref() == Some(outage_told);
+    if let Some(now) = outage_now {
+        *outage_told = now;
     }
+    (!is_told).then(|| in_words(&event))
 }
 
 fn in_words(event: &Event) -> String {
@@ -139,6 +157,24 @@ mod tests {
     use super::super::testing;
     use super::*;
     use crate::control::api::LastError;
+
+    #[test]
+    fn the_outage_rule_is_told_when_its_words_change() {
+        let line = |what| {
+            let event = Event { seq: 1, at: "2026-11-24T12:40:45.762Z".to_owned(), what };
+            serde_json::to_string(&event).unwrap()
+        };
+        let status = testing::status(Vec::new());
+        let mut outage = Box::new(status.outage.clone());
+        let mut before = String::new();
+        assert!(told(&line(What::Snapshot { status: Box::new(status) }), &mut before).is_some());
+        // A second tunnel is up.
+        outage.ppp_interfaces += 1;
+        assert_eq!(told(&line(What::Outage { outage: outage.clone() }), &mut before), None);
+        outage.zero_ppp_count = 1;
+        let words = told(&line(What::Outage { outage }), &mut before);
+        assert!(words.unwrap().starts_with("12:40:45 outage check: 1 of 3 windows"));
+    }
 
     #[test]
     fn a_node_s_reason_is_told_with_its_remedy() {

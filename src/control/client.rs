@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::api::{ChangedNode, NodeInFull, Plan, Problem, Reloaded, Status, Traffic, change_path};
 use super::problem::{NO_METHOD, NO_PATH};
 use crate::core::event::Ask;
+use crate::doctor::Diagnosis;
 pub use follow::{Events, follow};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -129,6 +130,14 @@ pub async fn plan(socket: &Path, other: Option<String>) -> Result<Plan, ClientEr
     }
 }
 
+/// Asks for the checks of its host, by the configuration in force.
+///
+/// # Errors
+/// When the daemon can't be reached, refuses, or answers something else.
+pub async fn doctor(socket: &Path) -> Result<Diagnosis, ClientError> {
+    get(socket, "/v1/doctor").await
+}
+
 /// Asks what the tunnels that are up have carried.
 ///
 /// # Errors
@@ -220,7 +229,7 @@ async fn ask_within(
 
 /// How long an answer may take. Under a path of a node, too, the database may be looked at.
 fn patience(path: &str) -> Duration {
-    let is_of_files = ["/v1/plan", "/v1/reload", "/v1/nodes/"];
+    let is_of_files = ["/v1/plan", "/v1/reload", "/v1/nodes/", "/v1/doctor"];
     if is_of_files.iter().any(|begin| path.starts_with(begin)) { OF_FILES } else { PATIENCE }
 }
 

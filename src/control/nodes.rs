@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::answers::ask;
 use super::api::{LastError, Node, NodeInFull};
 use super::question::{Question, Refusal, Unheld};
-use crate::desired::{self, Settings, Why};
+use crate::desired::{self, Settings};
 use crate::node::NodeId;
 
 /// The node in full.
@@ -28,7 +28,11 @@ async fn not_selected(
     // A database that can't be read is told by the status, and says nothing of the row.
     let row = desired::unselected(&Settings::from(&config), id).await.ok().flatten();
     let row = row.ok_or_else(|| Refusal::Unknown(unheld.unknown.to_string()))?;
-    let reason = reason(&row.status, row.why);
+    let reason = LastError {
+        kind: "not_selected".to_owned(),
+        message: row.message(),
+        remedy: Some(row.remedy().to_owned()),
+    };
     Ok(NodeInFull {
         node: Node {
             leaves_at: None,
@@ -56,22 +60,4 @@ async fn not_selected(
         },
         history: unheld.history,
     })
-}
-
-fn reason(status: &str, why: Why) -> LastError {
-    let (message, remedy) = match why {
-        Why::Excluded(pattern) => (
-            format!("its status {status:?} matches {pattern:?} of selection.exclude"),
-            "set another status in its row, or change selection.exclude",
-        ),
-        Why::NotListed => (
-            format!("its status {status:?} matches none of selection.statuses"),
-            "set another status in its row, or change selection.statuses",
-        ),
-        Why::NoAddress => ("it has no address".to_owned(), "set one in its row"),
-        Why::Selected => {
-            ("it was not selected at the last read".to_owned(), "ask again in a few seconds")
-        }
-    };
-    LastError { kind: "not_selected".to_owned(), message, remedy: Some(remedy.to_owned()) }
 }

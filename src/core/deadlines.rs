@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn that_the_disk_keeps_a_dial_waiting_is_told_once() {
         let told = not_started().told;
-        let told = told.iter().filter(|told| told.contains("its files wait for the disk")).count();
+        let told =
+            told.iter().filter(|told| told.contains("its files are not yet written")).count();
         assert_eq!(told, 1);
     }
 
@@ -165,7 +166,7 @@ mod tests {
     fn a_found_call_whose_link_has_another_name_is_left_alone_until_it_has_its_own_again() {
         let mut stage = out_of_sight();
         assert_eq!((stage.state().as_str(), stage.state_of_rival()), ("dialing", "dialing"));
-        assert!(stage.was_told("no link has the name"), "{:?}", stage.told);
+        assert!(stage.was_told("its link was renamed"), "{:?}", stage.told);
         stage.link(true, true);
         assert_eq!(stage.state(), "up");
     }
@@ -197,7 +198,7 @@ mod tests {
     fn that_a_found_call_is_left_alone_is_told_once() {
         let mut stage = out_of_sight();
         stage.wait(Duration::from_secs(60));
-        let told = stage.told.iter().filter(|told| told.contains("no link has the name")).count();
+        let told = stage.told.iter().filter(|told| told.contains("its link was renamed")).count();
         assert_eq!((stage.state().as_str(), told), ("dialing", 1));
     }
 

@@ -286,7 +286,7 @@ mod tests {
     fn stopped_nodes_are_not_counted_as_held_up() {
         let stage = Stage::in_state(State::Stopped);
         assert!(
-            stage.was_told("read: 0 to hold up, 1 stopped by the operator"),
+            stage.was_told("read: 0 nodes wanted, 1 stopped by the operator"),
             "{:?}",
             stage.told
         );
@@ -401,6 +401,6 @@ mod tests {
         stage.feed(Event::DesiredUnavailable("locked".into()));
         stage.told.clear();
         changes(&mut stage, vec![], vec![], 0);
-        assert!(stage.was_told("read: 1 to hold up"), "{:?}", stage.told);
+        assert!(stage.was_told("read: 1 node wanted"), "{:?}", stage.told);
     }
 }

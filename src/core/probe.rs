@@ -177,7 +177,8 @@ mod tests {
         lose(&mut stage, call, true);
         lose(&mut stage, call, true);
         assert_eq!(stage.state(), "up");
-        let told = stage.told.iter().filter(|told| told.contains("it has never answered")).count();
+        let told =
+            stage.told.iter().filter(|told| told.contains("the target has never answered")).count();
         assert_eq!(told, 1, "{:?}", stage.told);
     }
 
@@ -209,7 +210,7 @@ mod tests {
     fn where_the_target_answers_nowhere_one_call_is_given_up_and_the_next_one_is_kept() {
         let mut stage = after_a_trial();
         let second = stage.call;
-        assert!(stage.was_told("it answers through no tunnel"), "{:?}", stage.told);
+        assert!(stage.was_told("the target answers through no tunnel"), "{:?}", stage.told);
         answer(&mut stage, second);
         assert!(stage.was_told("10.0.0.1 answers again through ppp0"), "{:?}", stage.told);
         lose_after(&mut stage, second, false, true);

@@ -58,7 +58,7 @@ impl Reason {
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Reason::Failure(failure) => Some(failure.kind.remedy()),
-            Reason::NoPlace => Some("raise selection.max_tunnels to hold up more tunnels at once"),
+            Reason::NoPlace => Some("raise selection.max_tunnels to have more tunnels up at once"),
             Reason::HangUp(_) | Reason::Stopped | Reason::Invalid(_) => None,
         }
     }

@@ -20,7 +20,7 @@ pub enum CreateError {
     #[error("{}: is there already and stays as it is; name another file by database.path", .0.display())]
     Exists(PathBuf),
     /// Its folder is no folder.
-    #[error("{}: what should be its folder is none; move that away, or set database.path", .0.display())]
+    #[error("{}: a part of its path is no folder; move that away, or set database.path", .0.display())]
     NoFolder(PathBuf),
     /// No right to write there.
     #[error("{}: no right to make it; run as root, or set database.path", .0.display())]

@@ -33,7 +33,9 @@ pub enum What {
     #[error("can't be used with {} beside it: it is no plain file, and SQLite keeps one of its own there; move it away", .0.display())]
     SideFile(PathBuf),
     /// No right to read or write it.
-    #[error("no right to it ({0}); run as root, or have the right to file and folder given")]
+    #[error(
+        "no permission to read it ({0}); run as root, or give this user the right to file and folder"
+    )]
     Rights(String),
     /// A file of 0 bytes, which SQLite takes for a database without tables.
     #[error(
@@ -64,7 +66,7 @@ pub enum What {
     },
     /// More rows are selected than the configuration lets be.
     #[error(
-        "{rows} rows of table {table:?} are selected, more than selection.max_rows = {most}, so that none of them counts and what was wanted before stays; select fewer by selection.statuses, or raise selection.max_rows"
+        "{rows} rows of table {table:?} are selected, more than selection.max_rows = {most}, so this read counts for nothing, and the nodes stay as they were; select fewer by selection.statuses, or raise selection.max_rows"
     )]
     TooMany {
         /// The table.
@@ -86,14 +88,14 @@ pub enum What {
     Unfinished,
     /// SQLite keeps a log and its index beside a database in WAL mode, also to read it.
     #[error(
-        "is in WAL mode, which needs a folder that can be written even to read it, and this one can't (a read-only mount?); mount it writable, or have the backend set another journal_mode"
+        "is in WAL mode: even to read it, SQLite must write into its folder, and it can't (a read-only mount?); mount it writable, or have the backend set another journal_mode"
     )]
     WalWithoutPlace,
     /// Its content makes no sense.
-    #[error("is damaged or half written ({0}); restore it from a copy if this stays")]
+    #[error("is damaged or half written ({0}); if it stays so, restore it from a copy")]
     Damaged(String),
     /// Anything else.
-    #[error("can't be read: {0}; see the disk and the system's log if this stays")]
+    #[error("can't be read: {0}; if it stays so, check the disk and the system's log")]
     Other(String),
 }
 

@@ -37,6 +37,31 @@ pub(crate) enum Why {
     Selected,
 }
 
+impl Unselected {
+    /// What decides, for people.
+    pub(crate) fn message(&self) -> String {
+        let status = &self.status;
+        match &self.why {
+            Why::Excluded(pattern) => {
+                format!("its status {status:?} matches {pattern:?} of selection.exclude")
+            }
+            Why::NotListed => format!("its status {status:?} matches none of selection.statuses"),
+            Why::NoAddress => "it has no address".to_owned(),
+            Why::Selected => "it was not selected at the last read".to_owned(),
+        }
+    }
+
+    /// What changes that.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self.why {
+            Why::Excluded(_) => "set another status in its row, or change selection.exclude",
+            Why::NotListed => "set another status in its row, or change selection.statuses",
+            Why::NoAddress => "set one in its row",
+            Why::Selected => "ask again in a few seconds",
+        }
+    }
+}
+
 /// Looks up one row; `None` where there is none with this id.
 ///
 /// # Errors

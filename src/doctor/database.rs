@@ -5,6 +5,7 @@ use tokio::time::timeout;
 
 use super::{ANSWER_WITHIN, Finding};
 use crate::config::Config;
+use crate::control::api::counted;
 use crate::core::event::{Candidate, Ranked};
 use crate::desired::{self, Problem, Settings};
 use crate::node::Node;
@@ -35,7 +36,7 @@ pub(super) fn check(config: &Config, read: &Read) -> Finding {
         Ok(Err(problem)) => Finding::failed(
             CHECK,
             format!("the node database can't be used: {problem}"),
-            format!("see that the backend works and that database.path, {path}, is its file"),
+            format!("check that the backend works and that database.path, {path}, is its file"),
         ),
         Err(_) => Finding::failed(
             CHECK,
@@ -53,15 +54,12 @@ fn judge(path: &str, candidates: &[Ranked]) -> Finding {
             Candidate::Invalid(row) => Some(format!("node {}: {}", row.id, row.reason)),
         })
         .collect();
-    let count = candidates.len() - invalid.len();
+    let count = counted(candidates.len() - invalid.len(), "node");
     match invalid.first() {
-        None => Finding::ok(CHECK, format!("{path} holds {count} nodes to dial")),
+        None => Finding::ok(CHECK, format!("{path} holds {count} to dial")),
         Some(first) => Finding::warning(
             CHECK,
-            format!(
-                "{path} holds {count} nodes to dial, and {} that can't be: {first}",
-                invalid.len()
-            ),
+            format!("{path} holds {count} to dial, and {} that can't be: {first}", invalid.len()),
             "correct these rows; connexactl status tells what is wrong with each",
         ),
     }

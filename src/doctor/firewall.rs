@@ -62,21 +62,23 @@ fn judge(troubles: &[Trouble]) -> Finding {
 /// folder are `sys` and `proc`.
 fn helper(system: &Path, drops_gre: bool) -> Finding {
     if system.join("sys/module/nf_conntrack_pptp").exists() {
-        return Finding::ok(HELPER, "the kernel can follow PPTP calls (nf_conntrack_pptp)");
+        return Finding::ok(HELPER, "the conntrack helper for PPTP is loaded (nf_conntrack_pptp)");
     }
     let forwards = std::fs::read_to_string(system.join("proc/sys/net/ipv4/ip_forward"));
     let rest = if forwards.is_ok_and(|text| text.trim() == "1") {
-        "; only PPTP clients behind this host would (connexactl firewall apply --conntrack-helper)"
+        "; only PPTP clients behind this host do (connexactl firewall apply --conntrack-helper)"
     } else {
         ""
     };
     if drops_gre {
-        let message = "GRE is dropped, and the kernel does not follow PPTP calls, so it is never related to one";
+        let message = "GRE is dropped, and no conntrack helper for PPTP is loaded, so a rule for RELATED packets lets no GRE in";
         return Finding::warning(HELPER, message, "let GRE through by connexactl firewall apply");
     }
     Finding::ok(
         HELPER,
-        format!("nothing follows PPTP calls, and this host's own need no such help{rest}"),
+        format!(
+            "no conntrack helper for PPTP is loaded, and this host's own tunnels need none{rest}"
+        ),
     )
 }
 

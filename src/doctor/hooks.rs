@@ -35,10 +35,7 @@ fn look(hooks: &Hooks, path: &OsStr) -> Vec<Finding> {
         })
         .collect();
     if findings.is_empty() {
-        findings.push(Finding::ok(
-            CHECK,
-            "no program is to be run for a tunnel (hooks.up, hooks.down)",
-        ));
+        findings.push(Finding::ok(CHECK, "no hooks are set (hooks.up, hooks.down)"));
     }
     findings
 }

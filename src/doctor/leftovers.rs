@@ -40,7 +40,7 @@ fn judge(
     let left: Vec<String> =
         tables.iter().filter(|table| !is_there(table)).map(u32::to_string).collect();
     if left.is_empty() {
-        return Finding::ok(CHECK, "every route and rule of connexad's is of a node that is there");
+        return Finding::ok(CHECK, "no routes or rules are left over from nodes that are gone");
     }
     let named: Vec<&str> = left.iter().take(NAMED).map(String::as_str).collect();
     let more = match left.len().saturating_sub(NAMED) {
@@ -50,10 +50,10 @@ fn judge(
     Finding::warning(
         CHECK,
         format!(
-            "tables {}{more} have routes or rules of connexad's (protocol 201), and no node is theirs",
+            "tables {}{more} hold routes or rules of connexad (protocol 201) for nodes that are gone",
             named.join(", ")
         ),
-        "a connexad that runs removes them: systemctl start connexad; where it is to run no more, connexad --purge",
+        "systemctl start connexad removes them; where it is not to run any more: connexad --purge",
     )
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let tables = (1..=7).collect();
         let finding = judge(Ok(tables), None, None);
         assert!(
-            finding.message.starts_with("tables 1, 2, 3, 4, 5 and 2 more have"),
+            finding.message.starts_with("tables 1, 2, 3, 4, 5 and 2 more hold"),
             "{}",
             finding.message
         );

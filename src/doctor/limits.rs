@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Finding;
+use crate::control::api::counted;
 use crate::core::event::Pid;
 use crate::process::Proc;
 
@@ -60,7 +61,10 @@ fn judge(proc: &Path, daemon: Option<Pid>, tunnels: u64) -> Vec<Finding> {
     );
     look(daemon.and_then(|pid| open_files(proc, pid)), needed, "open files of connexad", &remedy);
     if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, format!("there is room for {tunnels} tunnels")));
+        let all = counted(usize::try_from(tunnels).unwrap_or(usize::MAX), "tunnel");
+        let message =
+            format!("the limits of open files, terminals and processes suffice for {all}");
+        findings.push(Finding::ok(CHECK, message));
     }
     findings
 }
@@ -103,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_host_with_room_is_well() {
-        assert_eq!(found(4096), [(Verdict::Ok, "there is room for 4096 tunnels".to_owned())]);
+        let enough = "the limits of open files, terminals and processes suffice for 4096 tunnels";
+        assert_eq!(found(4096), [(Verdict::Ok, enough.to_owned())]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn by_one(target: Option<&Target>, service: &Wanted) -> Finding {
             Finding::failed(
                 CHECK,
                 format!(
-                    "only {manager} runs the backend, as {}, but backend.restart speaks to {target}",
+                    "only {manager} runs the backend, as {}, but backend.restart restarts {target}",
                     service.shown()
                 ),
                 format!("set backend.restart = {restart:?}"),
@@ -110,7 +110,7 @@ fn by_none(target: Option<&Target>) -> Finding {
         Some(target) => Finding::warning(
             CHECK,
             format!(
-                "{target}, which backend.restart speaks to, neither runs nor will at the next boot"
+                "the backend does not run, and will not at the next boot: {target}, which backend.restart restarts"
             ),
             target.manager.start(&target.named),
         ),

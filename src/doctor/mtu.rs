@@ -35,7 +35,7 @@ fn judge(mtu: u16, servers: &[Server], links: &Path) -> Finding {
     };
     let told: Vec<String> = narrow.iter().map(|(link, mtu)| format!("{link} has {mtu}")).collect();
     let message = format!(
-        "tunnel.mtu is {mtu}, which takes {} on the link to a server, and {}: full packets are cut in two",
+        "tunnel.mtu is {mtu}, so a full packet has {} bytes on the link to a server, but {}: it is cut in two",
         u32::from(mtu) + AROUND,
         told.join(", ")
     );
@@ -68,7 +68,8 @@ mod tests {
         let finding = finding(1400, "1443\n");
         assert_eq!(finding.verdict, Verdict::Warning);
         assert!(
-            finding.message.contains("takes 1444") && finding.message.contains("eth0 has 1443"),
+            finding.message.contains("packet has 1444 bytes")
+                && finding.message.contains("eth0 has 1443"),
             "{finding:?}"
         );
         assert_eq!(finding.remedy.unwrap(), "set tunnel.mtu and tunnel.mru to 1399 or less");

@@ -62,7 +62,7 @@ fn judge(running: &[(&'static str, Owner)]) -> Vec<Finding> {
     if running.is_empty() {
         return vec![Finding::ok(
             CHECK,
-            "the manager of v7.4.6 does not run as a program of its own",
+            "no manager or watchdog of v7.4.6 runs (inside the backend it would not be seen)",
         )];
     }
     let told = running.iter().map(|(what, owner)| {

@@ -49,7 +49,8 @@ fn owner(port: u16, listening: &[Listening]) -> Finding {
     const CHECK: &str = "port_owner";
     if let Some(unseen) = listening.iter().find(|socket| socket.owners.is_empty()) {
         let address = unseen.listener.address;
-        let message = format!("port {port} is open on {address}, and it can't be seen by whom");
+        let message =
+            format!("port {port} is open on {address}, and which program listens can't be seen");
         let remedy = if rustix::process::geteuid().is_root() {
             "it may be in a container: look there, and have one backend only"
         } else {
@@ -113,12 +114,15 @@ async fn conflict(
 ) -> Finding {
     const CHECK: &str = "restart_conflict";
     let Some(target) = target else {
-        return Finding::ok(CHECK, "whom backend.restart restarts can't be told from its words");
+        return Finding::ok(
+            CHECK,
+            "which program backend.restart restarts can't be told from its command",
+        );
     };
     let shown = target.to_string();
     match backend::conflict_over(port, target, listening, until).await {
         Some(conflict) => Finding::failed(CHECK, conflict.problem, conflict.remedy),
-        None => Finding::ok(CHECK, format!("nobody is in the way of a restart of {shown}")),
+        None => Finding::ok(CHECK, format!("nothing stands in the way of a restart of {shown}")),
     }
 }
 

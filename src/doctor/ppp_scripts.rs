@@ -37,7 +37,7 @@ fn tell(scripts: &[PathBuf], packaged: Option<&[PathBuf]>) -> Finding {
     let strangers: Vec<String> =
         scripts.iter().filter(is_stranger).map(|script| script.display().to_string()).collect();
     if strangers.is_empty() {
-        return Finding::ok(CHECK, "pppd runs no scripts of others for its tunnels");
+        return Finding::ok(CHECK, "no scripts of others run when a tunnel comes or goes");
     }
     let origin = if packaged.is_some() { ", which no package has brought" } else { "" };
     Finding::ok(CHECK, format!("pppd runs for every tunnel{origin}: {}", strangers.join(", ")))
@@ -114,6 +114,6 @@ mod tests {
     #[tokio::test]
     async fn a_host_without_scripts_is_well() {
         let finding = check(Path::new("/nowhere")).await;
-        assert_eq!(finding.message, "pppd runs no scripts of others for its tunnels");
+        assert_eq!(finding.message, "no scripts of others run when a tunnel comes or goes");
     }
 }

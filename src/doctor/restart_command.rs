@@ -19,7 +19,8 @@ pub(super) async fn check(backend: &Backend) -> Finding {
     if let Ok(Ok(true)) = timeout(ANSWER_WITHIN, look).await {
         Finding::ok(CHECK, format!("{program} is there to restart the backend"))
     } else {
-        let message = format!("{program}, which is to restart the backend, is not there");
+        let message =
+            format!("{program} is not there, so the backend can't be restarted (backend.restart)");
         Finding::failed(CHECK, message, "install it, or set backend.restart")
     }
 }

@@ -10,11 +10,9 @@ const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
 
 /// The filter looks the way back up with the answer's own address as source, so the rule by source
 /// address lets it pass. Of tunnels that share a local address, only the first one's rule is found.
-const SHARED: &str =
-    "of tunnels with one local address, all but one lose what comes back (routing.table_base)";
+const SHARED: &str = "where several tunnels have the same local address, all but one lose their answers (routing.table_base)";
 /// The main table has no route into a tunnel: not even to its peer (routing.peer_route).
-const UNROUTED: &str = "what comes back through a tunnel is dropped where no route of the host leads to the sender by \
-                        it (routing.table_base makes one for each)";
+const UNROUTED: &str = "answers that come through a tunnel are dropped, unless a route of this host leads back by the same tunnel (routing.table_base makes one for each)";
 
 /// Looks always: answers through a tunnel come against the main routes.
 pub(super) async fn check(config: &Config) -> Finding {

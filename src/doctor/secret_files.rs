@@ -68,7 +68,8 @@ fn of_root(file: &Path) -> Option<Finding> {
         return None;
     }
     let shown = file.display();
-    let message = format!("{shown} is not root's alone ({})", rights(&there));
+    let message =
+        format!("{shown} can be read or changed by others than root ({})", rights(&there));
     Some(Finding::failed(CHECK, message, format!("chown root:root {shown} && chmod 600 {shown}")))
 }
 

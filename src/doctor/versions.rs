@@ -44,7 +44,7 @@ fn judge(check: &str, program: &Path, said: &str, oldest: [u32; 3]) -> Finding {
     }
     let [major, minor, patch] = oldest;
     let message = format!(
-        "{shown} is version {words}, and connexad is tried with {major}.{minor}.{patch} and later"
+        "{shown} is version {words}, and connexad was tested with {major}.{minor}.{patch} and later"
     );
     Finding::warning(check, message, "install a newer one, e.g. that of Debian 12")
 }

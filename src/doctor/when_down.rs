@@ -11,8 +11,7 @@ pub(super) async fn check(config: &Config) -> Finding {
     match (config.routing.table_base, config.routing.when_down) {
         (None, _) => Finding::ok(CHECK, "no node has a table of its own (routing.table_base)"),
         (Some(_), WhenDown::Main) => {
-            let message = "what is marked for a node whose tunnel is not up takes the main routes \
-                           (routing.when_down)";
+            let message = "packets marked for a node whose tunnel is not up go by the main table (routing.when_down)";
             Finding::ok(CHECK, message)
         }
         (Some(_), WhenDown::Unreachable) => judge(routing::rules_before_ours().await),
@@ -23,7 +22,7 @@ fn judge(rules: Result<Vec<u32>, RoutingError>) -> Finding {
     match rules {
         Err(error) => Finding::warning(CHECK, error.to_string(), "see ip rule"),
         Ok(rules) if rules.is_empty() => {
-            let message = "what is marked for a node whose tunnel is not up can't leave";
+            let message = "packets marked for a node whose tunnel is not up don't leave this host";
             Finding::ok(CHECK, message)
         }
         Ok(rules) => {
@@ -31,8 +30,7 @@ fn judge(rules: Result<Vec<u32>, RoutingError>) -> Finding {
             Finding::warning(
                 CHECK,
                 format!(
-                    "rules of others go before the daemon's (priority {}): packets marked for a node that \
-                     they match leave by them",
+                    "rules of others come before connexad's (priority {}), and decide about the marked packets that match them",
                     rules.join(", ")
                 ),
                 "give them numbers above 10002, or see that they match no packet with a node's mark (ip rule)",

@@ -57,7 +57,7 @@ pub enum FirewallError {
     )]
     NoFilter,
     /// Not root.
-    #[error("the packet filter is root's: run this with sudo")]
+    #[error("only root may see the packet filter: run this with sudo")]
     NotRoot,
     /// A tool can't be run, or not to its end.
     #[error("{0}; see whether it works by itself")]

@@ -192,8 +192,10 @@ fn a_row_that_stays_away_is_hung_up_after_its_time_and_both_is_told() {
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("leaves in: "), "{shown}");
     gateway.wait_until("one node less", |status| status.nodes.len() == 2);
-    gateway
-        .assert_logged("Node 2: its row is gone or no longer selected; its tunnel goes in 5s", 1);
+    gateway.assert_logged(
+        "Node 2: its row is gone or no longer selected; its tunnel is hung up in 5s",
+        1,
+    );
     gateway.assert_logged("Tunnel for node 2 is DOWN on", 1);
     assert!(!lives(pids[1].unwrap()) && lives(pids[0].unwrap()));
 }
@@ -258,7 +260,7 @@ fn who_removes_a_node_is_told_how_long_its_tunnel_stays() {
     let text = told(&["1"]);
     assert_eq!(
         text,
-        "node 1 removed\nits tunnel goes in 5s unless the row is back by then \
+        "node 1 removed\nits tunnel is hung up in 5s unless the row is back by then \
          (selection.absence_grace); `connexactl stop 1` hangs up at once\n"
     );
 }

@@ -107,7 +107,7 @@ fn with_a_renamed_link() -> (Gateway, connexa::control::api::Node) {
 fn a_tunnel_whose_link_was_renamed_is_left_alone_by_the_next_daemon() {
     let (mut gateway, before) = with_a_renamed_link();
     gateway.end(Signal::TERM);
-    gateway.start().wait_log("runs, but no link has the name that its link had");
+    gateway.start().wait_log("runs, but its link was renamed");
     assert_eq!(gateway.wait_state(1, "dialing").pid, before.pid);
     gateway.namespace.ip(&["link", "set", "wan0", "name", "ppp0"]);
     let after = gateway.wait_state(1, "up");
@@ -133,7 +133,7 @@ fn a_link_that_has_the_name_of_a_renamed_one_by_now_is_not_taken_for_it() {
 fn a_new_link_that_gets_the_name_of_a_renamed_one_is_its_own_nodes() {
     let (mut gateway, first) = with_a_renamed_link();
     gateway.end(Signal::TERM);
-    gateway.start().wait_log("runs, but no link has the name that its link had");
+    gateway.start().wait_log("runs, but its link was renamed");
     gateway.nodes(2);
     assert_eq!(gateway.wait_state(2, "up").interface.as_deref(), Some("ppp0"));
     assert_eq!(gateway.wait_state(1, "dialing").pid, first.pid);
@@ -144,7 +144,7 @@ fn a_tunnel_whose_renamed_link_goes_under_the_next_daemon_is_dialled_again() {
     let (mut gateway, before) = with_a_renamed_link();
     gateway.end(Signal::TERM);
     kill(before.pid.unwrap(), Signal::STOP);
-    gateway.start().wait_log("runs, but no link has the name that its link had");
+    gateway.start().wait_log("runs, but its link was renamed");
     gateway.namespace.ip(&["link", "del", "wan0"]);
     gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != before.pid);
 }

@@ -54,7 +54,7 @@ fn a_database_in_wal_mode_in_a_folder_that_can_not_be_written_is_told_as_that() 
     let _mount = Mount::read_only(folder);
     let problem = problem(&mut gateway);
     assert!(
-        problem.contains("is in WAL mode, which needs a folder that can be written"),
+        problem.contains("is in WAL mode: even to read it, SQLite must write into its folder"),
         "{problem}"
     );
 }

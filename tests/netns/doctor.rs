@@ -170,7 +170,10 @@ fn a_port_that_is_open_in_a_hidden_process_is_worth_a_look() {
     let host = Host::new();
     let finding = host.finding_behind("unshare --pid --fork --mount-proc", "port_owner");
     assert_eq!(finding.verdict, Verdict::Warning, "{}", finding.message);
-    assert_eq!(finding.message, "port 8001 is open on 127.0.0.1, and it can't be seen by whom");
+    assert_eq!(
+        finding.message,
+        "port 8001 is open on 127.0.0.1, and which program listens can't be seen"
+    );
 }
 
 #[test]
@@ -186,8 +189,7 @@ fn a_restart_command_that_is_not_there_fails() {
     let host = Host::new();
     host.configure("backend.restart = [\"restart-nothing\"]");
     let text = host.text();
-    let line = "failed   restart_command: restart-nothing, which is to restart the backend, is \
-                not there\n";
+    let line = "failed   restart_command: restart-nothing is not there, so the backend can't be restarted (backend.restart)\n";
     assert!(text.contains(line), "{text}");
 }
 
@@ -255,7 +257,7 @@ fn a_rule_that_is_left_of_a_node_that_is_gone_is_worth_a_look() {
     rule(&["fwmark", "1009", "priority", "10001", "lookup", "1009", "protocol", "201"]);
     let finding = host.finding("leftovers");
     assert_eq!(finding.verdict, Verdict::Warning);
-    assert!(finding.message.starts_with("tables 1009 have"), "{}", finding.message);
+    assert!(finding.message.starts_with("tables 1009 hold"), "{}", finding.message);
 }
 
 #[test]

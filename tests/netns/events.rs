@@ -217,6 +217,27 @@ fn a_row_that_is_not_selected_is_answered_with_the_pattern_that_decides() {
     }
     let text = run(&mut gateway.connexactl(&["explain", "2"]));
     assert!(text.contains("is not selected") && text.contains("selection.statuses"), "{text}");
+    let output = gateway.connexactl(&["status", "2"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("state: not_selected\n"), "{text}");
+}
+
+#[test]
+fn a_node_that_is_about_to_leave_is_explained_with_when_and_why() {
+    let mut gateway = Gateway::configured("selection.absence_grace = \"1h\"");
+    gateway.server("10.9.0.2", &json!({ "password": "another" }));
+    gateway.nodes(1);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.start().wait_state(1, "up");
+    gateway.wait_node(2, "refused", |node| node.last_error.is_some());
+    gateway.sql("UPDATE nodes SET status = 'weird'");
+    for (id, what) in [(1, "hung up"), (2, "given up")] {
+        gateway.wait_node(id, "about to leave", |node| node.leaves_at.is_some());
+        let text = explained(&gateway, id);
+        assert!(text.contains(&format!("next: it is {what} in ")), "{text}");
+        assert!(text.contains("its row is gone, not selected any more or wrong"), "{text}");
+        assert!(text.contains("`connexactl node list` shows its row"), "{text}");
+    }
 }
 
 #[test]

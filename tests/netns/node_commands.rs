@@ -465,5 +465,8 @@ fn nodes_without_an_id_get_one_that_no_line_names() {
 fn a_node_whose_status_is_not_selected_is_said_not_to_be_dialled() {
     let gateway = Gateway::new();
     let text = done(&gateway, &[&ADD[..], &["--status", "new"]].concat(), "secret");
-    assert!(text.contains("\nnode 1 will not be dialled: the section [selection]"), "{text}");
+    assert!(
+        text.contains("\nnode 1 will not be dialled: its status \"new\" matches none of"),
+        "{text}"
+    );
 }

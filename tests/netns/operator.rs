@@ -78,7 +78,7 @@ fn a_stopped_node_whose_row_goes_and_comes_back_is_still_stopped() {
     gateway.sql("UPDATE nodes SET status = 'speed_ok' WHERE id = 1");
     gateway.wait_state(1, "stopped");
     assert_eq!(gateway.dialled(1), 1);
-    gateway.assert_logged("Node 1: its row is back, and the operator has stopped it", 1);
+    gateway.assert_logged("Node 1: its row is back, but the operator has stopped the node", 1);
 }
 
 #[test]
@@ -197,7 +197,10 @@ fn retry_and_start_of_a_node_that_can_not_be_dialled_are_refused_with_the_reason
 #[test]
 fn retry_of_a_stopped_node_that_can_not_be_dialled_is_refused_as_for_any_other() {
     let gateway = with_node_3_invalid();
-    assert_eq!(ask(&gateway, "stop", 3), "node 3: invalid\n");
+    let stopped = ask(&gateway, "stop", 3);
+    assert!(
+        stopped.ends_with("it stays down when its row is correct, until `connexactl start 3`\n")
+    );
     let line = refused(&gateway, "retry", 3);
     assert!(line.contains("node 3 is stopped by the operator"), "{line}");
     ask(&gateway, "start", 3);
@@ -276,7 +279,8 @@ fn a_node_started_while_it_stops_is_dialled_once_the_old_call_is_gone() {
     gateway.node(1, "10.9.0.1", "secret");
     let pid = gateway.start().wait_state(1, "up").pid;
     ask(&gateway, "stop", 1);
-    assert_eq!(ask(&gateway, "start", 1), "node 1: stopping\n");
+    let started = ask(&gateway, "start", 1);
+    assert_eq!(started, "node 1: stopping; it is dialled when its old call has ended\n");
     kill(pid.unwrap(), Signal::KILL);
     gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != pid);
     assert!(!lives(pid.unwrap()));

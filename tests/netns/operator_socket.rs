@@ -78,7 +78,7 @@ fn a_node_that_is_not_there_is_unknown() {
         let (code, message) = failure(&mut gateway.connexactl(&[verb, "7"]));
         assert_eq!(code, Some(1));
         assert!(
-            message.contains("no node 7: the nearest is 1 (1 node held by connexad)"),
+            message.contains("no node 7: the nearest is 1 (connexad holds 1 node)"),
             "{message}"
         );
     }
@@ -95,7 +95,7 @@ fn starting_a_node_that_lost_its_row_says_that_nothing_is_dialled() {
     let (code, message) = failure(&mut gateway.connexactl(&["start", "1"]));
     assert_eq!(code, Some(1));
     assert!(
-        message.contains("node 1 is not stopped any more; no node 1 (0 nodes held"),
+        message.contains("node 1 is not stopped any more; no node 1 (connexad holds 0 nodes)"),
         "{message}"
     );
     assert!(!gateway.read("state/stopped").lines().any(|line| line == "1"));
@@ -112,7 +112,7 @@ fn an_id_that_is_no_number_is_refused() {
     }
     let (code, message) = failure(&mut gateway.connexactl(&["stop", "x"]));
     assert_eq!(code, Some(2));
-    assert!(message.contains("a node's id is a number of 0 to 4294967295"), "{message}");
+    assert!(message.contains("a node's id is a number from 0 to 4294967295"), "{message}");
 }
 
 #[test]

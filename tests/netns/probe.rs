@@ -76,10 +76,10 @@ fn a_tunnel_that_carries_nothing_any_more_is_dialled_again() {
 #[test]
 fn a_tunnel_stays_through_which_the_target_never_answered() {
     let gateway = up(ICMP, &[false, true]);
-    gateway.wait_log("it has never answered through this node");
+    gateway.wait_log("the target has never answered through this node");
     wait_probes(&gateway, 1, 4);
     assert_eq!(gateway.dialled(1), 1);
-    gateway.assert_logged("it has never answered", 1);
+    gateway.assert_logged("the target has never answered", 1);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_target_that_is_down_costs_one_tunnel_one_dial_and_its_return_is_told() {
     (1..=3).for_each(|id| wait_probes(&gateway, id, 2));
     set(&gateway, 1, false);
     gateway.wait_for("three kept", || {
-        let kept = gateway.logged("it answers through no tunnel");
+        let kept = gateway.logged("the target answers through no tunnel");
         (kept == 3).then_some(())
     });
     let dials: usize = (1..=3).map(|id| gateway.dialled(id)).sum();
@@ -125,5 +125,5 @@ fn probes_begin_and_end_with_their_configuration() {
     set(&gateway, 1, false);
     gateway.configure(&format!("{CLOCK}\n{}", probing(TCP)));
     gateway.signal(Signal::HUP);
-    gateway.wait_log("it has never answered");
+    gateway.wait_log("the target has never answered");
 }

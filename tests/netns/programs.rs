@@ -379,7 +379,7 @@ fn what_is_no_nodes_id_is_told_with_the_ids_that_there_are() {
         let output = gateway.connexactl(words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         let line = one_line(&output);
-        let told = line.contains("a node's id is a number of 0 to 4294967295");
+        let told = line.contains("a node's id is a number from 0 to 4294967295");
         // clap takes it for an option.
         assert!(told || words.contains(&"-1"), "{words:?}: {line}");
     }

@@ -112,6 +112,20 @@ fn a_report_of_a_host_whose_passwords_can_not_be_read_says_so() {
 }
 
 #[test]
+fn where_the_configuration_is_wrong_the_daemon_s_own_checks_are_in_the_report() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(1);
+    gateway.start().wait_state(1, "up");
+    gateway.configure_raw("tunel = 4\n");
+    let file = gateway.path("report.txt");
+    assert!(report(&gateway, &file).status.success());
+    let text = fs::read_to_string(&file).unwrap();
+    for part in ["unknown key `tunel`", "==== doctor", "holds 1 node to dial", "1 up"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
 fn a_report_is_never_written_over_anything_and_needs_no_daemon() {
     let gateway = Gateway::new();
     let file = gateway.path("report.txt");

@@ -67,7 +67,7 @@ fn a_recording_of_another_version_and_the_same_format_is_replayed() {
 #[test]
 fn a_recording_without_a_format_number_is_refused_in_one_line() {
     let (told, exit) = refusal(&golden().replacen(&format!("\"format\":{FORMAT},"), "", 1));
-    let says = format!("it bears no format number and this is format {FORMAT}");
+    let says = format!("it has no format number and this is format {FORMAT}");
     assert!(told.contains(&says), "{told}");
     assert_eq!((told.lines().count(), exit), (1, Some(1)));
 }

@@ -50,8 +50,22 @@ pub async fn node(
     // Of what is no candidate nothing would be dialled, and nobody would be told why. The change
     // is made, whether that can be looked up or not.
     let rows = if done == "removed" { Ok(Vec::new()) } else { desired::list(&settings).await };
+    let not_selected = rows.map(|rows| not_selected(&ids, &rows));
+    let why = match not_selected.as_deref() {
+        Ok([first, ..]) => why_not(&settings, *first).await,
+        Ok([]) | Err(_) => String::new(),
+    };
     let stays = (done == "removed").then(|| settings.selection.absence_grace.get());
-    tell(done, &ids, rows, stays, as_json)
+    tell(done, &ids, not_selected, &why, stays, as_json)
+}
+
+/// Why a row is not selected.
+async fn why_not(settings: &Settings, id: NodeId) -> String {
+    match desired::unselected(settings, id).await {
+        Ok(Some(row)) => printable(&row.message()),
+        // Somebody has changed it meanwhile.
+        Ok(None) | Err(_) => format!("`connexactl explain {id}` tells why"),
+    }
 }
 
 async fn init(settings: &Settings, as_json: bool) -> Result<String, NodeError> {
@@ -126,12 +140,13 @@ fn find(rows: &[Listed], id: NodeId, settings: &Settings) -> Result<(), NodeErro
     Err(desired::EditError::Unknown { path, table, id, nearest }.into())
 }
 
-/// What was done to which nodes, and which of them are not dialled for all that. Tunnels of those
-/// that were removed stay for so long.
+/// What was done to which nodes, and which of them are not dialled for all that: why the first of
+/// them is not. Tunnels of those that were removed stay for so long.
 fn tell(
     done: &'static str,
     ids: &[NodeId],
-    rows: Result<Vec<Listed>, Problem>,
+    not_selected: Result<Vec<NodeId>, Problem>,
+    why: &str,
     stays: Option<Duration>,
     as_json: bool,
 ) -> Result<String, NodeError> {
@@ -145,7 +160,6 @@ fn tell(
         #[serde(skip_serializing_if = "Option::is_none")]
         tunnels_stay_seconds: Option<Number>,
     }
-    let not_selected = rows.map(|rows| not_selected(ids, &rows));
     if as_json {
         let (not_selected, tunnels_stay_seconds) = (not_selected.ok(), stays.map(seconds));
         let done = Done { done, nodes: ids, not_selected, tunnels_stay_seconds };
@@ -158,12 +172,9 @@ fn tell(
     text.extend(stays.filter(|stays| !stays.is_zero()).map(|stays| told_stays(ids, stays)));
     match not_selected.as_deref() {
         Ok([]) => {}
-        Ok([one]) => text.push_str(&format!(
-            "node {one} will not be dialled: the section [selection] does not take its status\n"
-        )),
+        Ok([one]) => text.push_str(&format!("node {one} will not be dialled: {why}\n")),
         Ok(several @ [first, ..]) => text.push_str(&format!(
-            "{} of them will not be dialled, such as node {first}: the section [selection] does not \
-             take its status\n",
+            "{} of them will not be dialled, such as node {first}: {why}\n",
             several.len()
         )),
         Err(problem) => {
@@ -178,11 +189,11 @@ fn told_stays(ids: &[NodeId], stays: Duration) -> String {
     let stays = humantime::format_duration(stays);
     match ids {
         [id] => format!(
-            "its tunnel goes in {stays} unless the row is back by then (selection.absence_grace); \
+            "its tunnel is hung up in {stays} unless the row is back by then (selection.absence_grace); \
              `connexactl stop {id}` hangs up at once\n"
         ),
         _ => format!(
-            "their tunnels go in {stays} unless the rows are back by then (selection.absence_grace)\n"
+            "their tunnels are hung up in {stays} unless the rows are back by then (selection.absence_grace)\n"
         ),
     }
 }
@@ -207,9 +218,9 @@ mod tests {
     #[test]
     fn a_change_is_told_though_the_rows_can_not_be_read_after_it() {
         let unreadable = || Err(Problem { path: Path::new("/c.db").into(), what: What::Locked });
-        let text = tell("added", &[NodeId(7)], unreadable(), None, false).unwrap();
+        let text = tell("added", &[NodeId(7)], unreadable(), "", None, false).unwrap();
         assert!(text.starts_with("node 7 added\nwhether they will be dialled is not known: /c.db"));
-        let json = tell("added", &[NodeId(7)], unreadable(), None, true).unwrap();
+        let json = tell("added", &[NodeId(7)], unreadable(), "", None, true).unwrap();
         assert!(json.contains("\"not_selected\": null"), "{json}");
     }
 }

@@ -301,7 +301,7 @@ fn next(survey: &Survey, runs: bool) -> String {
         );
     }
     if !survey.doctor.is_healthy() {
-        text.push_str("  connexactl doctor                                # when what failed above is mended\n");
+        text.push_str("  connexactl doctor                                # when what failed above is fixed\n");
     }
     text.push_str(if runs {
         "  systemctl restart connexad                       # it runs already; its tunnels stay up\n"

@@ -116,7 +116,9 @@ impl Asker {
 
     async fn change(&self, node: u32, ask: Ask) -> Update {
         Update::Told(match client::change(&self.socket, node, ask).await {
-            Ok(changed) => show_change(&changed, false).unwrap_or_default().trim_end().to_owned(),
+            Ok(changed) => {
+                show_change(&changed, ask, false).unwrap_or_default().trim_end().to_owned()
+            }
             Err(error) => printable(&format!("{} refused: {error}", verb(ask))),
         })
     }

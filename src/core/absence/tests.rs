@@ -36,7 +36,8 @@ fn a_row_that_stays_away_is_gone_and_both_is_told() {
     let mut stage = Stage::in_state(State::Up);
     stage.desire(None);
     assert!(
-        stage.was_told("Node 1: its row is gone or no longer selected; its tunnel goes in 5s"),
+        stage
+            .was_told("Node 1: its row is gone or no longer selected; its tunnel is hung up in 5s"),
         "{:?}",
         stage.told
     );
@@ -258,7 +259,7 @@ fn many_rows_that_go_and_return_are_told_in_a_line_each() {
     assert_eq!(
         away,
         "The rows of 7 nodes are gone or no longer selected (1, 2, 3, 4, 5, …); their tunnels \
-         go in 5s unless they come back"
+         are hung up in 5s unless the rows come back"
     );
     let back = Notice::RowsBack { nodes }.to_string();
     assert_eq!(back, "The rows of 7 nodes are back in time (1, 2, 3, 4, 5, …); their tunnels stay");

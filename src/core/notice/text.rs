@@ -15,7 +15,7 @@ impl fmt::Display for HangUp {
             HangUp::RowInvalid => "its row can't be dialled any more",
             HangUp::Stopped => "the operator stopped it",
             HangUp::Retried => "the operator asks for a retry",
-            HangUp::SecondCall => "another pppd runs for it",
+            HangUp::SecondCall => "another pppd runs for the same node",
             HangUp::NoPlace => "better candidates have all places of selection.max_tunnels",
             HangUp::DaemonStops => "the daemon stops and tunnel.keep_on_exit is false",
         })
@@ -25,8 +25,8 @@ impl fmt::Display for HangUp {
 impl fmt::Display for WhyKept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            WhyKept::NeverAnswered => "it has never answered through this node",
-            WhyKept::AnswersNowhere => "it answers through no tunnel",
+            WhyKept::NeverAnswered => "the target has never answered through this node",
+            WhyKept::AnswersNowhere => "the target answers through no tunnel",
         })
     }
 }
@@ -53,16 +53,13 @@ impl fmt::Display for Notice {
             }
             Notice::NotStarted { node, after } => write!(
                 f,
-                "Node {node}: pppd is not started after {}, for its files wait for the disk below \
-                 paths.ppp_dir; see whether it is busy or fails (iostat, dmesg)",
+                "Node {node}: pppd is not started after {}, for its files are not yet written below paths.ppp_dir; check whether that disk is busy or fails (iostat, dmesg)",
                 humantime::format_duration(*after)
             ),
             Notice::OutOfSight { node, pid } => {
                 write!(
                     f,
-                    "Node {node}: its pppd{} runs, but no link has the name that its link had, so whether the tunnel is up can't be told: \
-                     it is left as it is and is no outage; give the link that name back, or dial anew by `connexactl stop {node}` and \
-                     `connexactl start {node}`",
+                    "Node {node}: its pppd{} runs, but its link was renamed, so whether the tunnel is up can't be told: it is left as it is and counts as no outage; give the link its name back, or dial anew by `connexactl stop {node}` and `connexactl start {node}`",
                     in_brackets(*pid)
                 )
             }
@@ -102,12 +99,15 @@ impl fmt::Display for Notice {
                 write!(f, "Node {node}: pppd{} ignored SIGTERM; sending SIGKILL", in_brackets(*pid))
             }
             Notice::Killing { node, pid: None } => {
-                write!(f, "Node {node}: its call does not end in order; it is ended at once")
+                write!(
+                    f,
+                    "Node {node}: its call did not end within tunnel.stop_grace; it is cut off"
+                )
             }
             Notice::SecondCall { node, pid, kept } => {
                 write!(f, "Node {node}: a second pppd{} is ended", in_brackets(*pid))?;
                 match kept {
-                    Some(kept) => write!(f, ": the tunnel goes by pid {kept}"),
+                    Some(kept) => write!(f, ": the tunnel belongs to pid {kept}"),
                     None => Ok(()),
                 }
             }
@@ -125,12 +125,11 @@ impl fmt::Display for Notice {
                 match nodes.as_slice() {
                     [node] => write!(
                         f,
-                        "Node {node}: its row is gone or no longer selected; its tunnel goes in {within} unless it comes back"
+                        "Node {node}: its row is gone or no longer selected; its tunnel is hung up in {within} unless the row comes back"
                     ),
                     nodes => write!(
                         f,
-                        "The rows of {} nodes are gone or no longer selected ({}); their tunnels go in {within} \
-                         unless they come back",
+                        "The rows of {} nodes are gone or no longer selected ({}); their tunnels are hung up in {within} unless the rows come back",
                         nodes.len(),
                         some(nodes)
                     ),
@@ -138,7 +137,7 @@ impl fmt::Display for Notice {
             }
             Notice::RowSpoiled { node, reason, within } => write!(
                 f,
-                "Node {node}: its row can't be dialled any more: {reason}; its tunnel goes in {} unless the row is mended",
+                "Node {node}: its row can't be dialled any more: {reason}; its tunnel is hung up in {} unless the row is corrected",
                 humantime::format_duration(*within)
             ),
             Notice::Overlap { subnet, local, nodes } => {
@@ -152,9 +151,7 @@ impl fmt::Display for Notice {
                 };
                 write!(
                     f,
-                    "The subnet of {subnet} is new on this host and holds our end's address {whose}: what is up \
-                     stays up, but a host of that address there can't be reached, and the next dial is refused; \
-                     give {} another subnet, or have the server hand out other addresses",
+                    "The subnet of {subnet} is new on this host and contains the local address {whose}: what is up stays up, but no host with that address can be reached there, and the next dial is refused; give {} another subnet, or have the server hand out other addresses",
                     subnet.interface
                 )
             }
@@ -169,13 +166,13 @@ impl fmt::Display for Notice {
             },
             Notice::StillStopped { node } => write!(
                 f,
-                "Node {node}: its row is back, and the operator has stopped it: not dialled until \
+                "Node {node}: its row is back, but the operator has stopped the node: it is not dialled until \
                  `connexactl start {node}`"
             ),
             Notice::Yields { node, to, failures } => write!(
                 f,
                 "Node {node} has failed {failures} times in a row; its place goes to node {to}, \
-                 and it is tried again when one is free"
+                 and it is dialled again when a place is free"
             ),
             Notice::Released { node } => {
                 write!(f, "Node {node}: its row changed; its quarantine is over")
@@ -188,7 +185,8 @@ impl fmt::Display for Notice {
                 write!(f, "The node database can't be used: {problem}")
             }
             Notice::DatabaseRead { nodes, stopped, invalid } => {
-                write!(f, "Node database read: {nodes} to hold up")?;
+                let noun = if *nodes == 1 { "node" } else { "nodes" };
+                write!(f, "Node database read: {nodes} {noun} wanted")?;
                 if *stopped > 0 {
                     write!(f, ", {stopped} stopped by the operator")?;
                 }

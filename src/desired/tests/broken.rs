@@ -100,8 +100,7 @@ async fn a_read_with_more_candidates_than_may_be_is_refused_whole() {
     run(&mut writer, "UPDATE nodes SET login = 'other' WHERE id = 1; COMMIT").await;
     assert_eq!(
         bench.problem().await,
-        "4 rows of table \"nodes\" are selected, more than selection.max_rows = 2, so that none of \
-         them counts and what was wanted before stays; select fewer by selection.statuses, or raise \
+        "4 rows of table \"nodes\" are selected, more than selection.max_rows = 2, so this read counts for nothing, and the nodes stay as they were; select fewer by selection.statuses, or raise \
          selection.max_rows"
     );
     // Another row too many is the same problem.

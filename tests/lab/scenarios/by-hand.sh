@@ -40,5 +40,5 @@ wait_for 10 "its peer file is gone" gone "$peers/connexa-node-2"
 cp /run/lab-peer "$peers/connexa-node-2"
 echo '"admin" "connexa-node-2" "secret" *' >>"$secrets"
 pppd call connexa-node-2
-wait_journal 20 'Node 2: its row is gone or no longer selected; its tunnel goes in 5s'
+wait_journal 20 'Node 2: its row is gone or no longer selected; its tunnel is hung up in 5s'
 wait_for 20 "no call is left" not clients

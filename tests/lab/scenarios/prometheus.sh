@@ -34,9 +34,9 @@ config "$(page_block 'Prometheus and Grafana' toml)
 backoff = { min = \"1s\", max = \"2s\", jitter = 0.0 }"
 database
 node 2 10.9.0.2 admin secret speed_ok
-mkdir -p "$figures" /usr/local/share/connexa
+mkdir -p "$figures" /usr/share/connexa
 # The rules as they are, but for their patience, which is minutes.
-sed 's/for: [0-9]*m$/for: 2s/' /lab/alerts.yml >/usr/local/share/connexa/alerts.yml
+sed 's/for: [0-9]*m$/for: 2s/' /lab/alerts.yml >/usr/share/connexa/alerts.yml
 {
   echo 'global: { scrape_interval: 1s, evaluation_interval: 1s }'
   page_block 'Prometheus and Grafana' yaml
@@ -59,4 +59,4 @@ server_start alpha
 node_up 2
 wait_for 30 "the alert is over" no_alert ConnexadNoTunnel
 systemctl stop lab-prometheus
-rm -r "$figures" /usr/local/share/connexa/alerts.yml
+rm -r "$figures" /usr/share/connexa

@@ -18,7 +18,7 @@ pub(in crate::cli::node) enum LineFault {
     #[error("is missing: the file is empty")]
     EmptyFile,
     /// Its name is not shown: where the header is missing, it may be a password.
-    #[error("has no known name of a column in place {0}; {known}", known = known())]
+    #[error("has an unknown name in column {0}; {known}", known = known())]
     UnknownColumn(usize),
     #[error("has {0} between its fields where commas have to be; {known}", known = known())]
     Separator(&'static str),

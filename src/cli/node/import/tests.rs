@@ -116,7 +116,7 @@ fn no_fault_shows_a_password() {
 fn a_header_that_does_not_name_the_columns_is_told_with_those_it_takes() {
     assert!(fault("ip,login\n").starts_with("line 1: column password is missing; "));
     let unknown = fault("address,login\n");
-    let expected = "line 1: has no known name of a column in place 1; it names the columns";
+    let expected = "line 1: has an unknown name in column 1; it names the columns";
     assert!(unknown.starts_with(expected), "{unknown}");
     let separator = fault("ip;login\n");
     assert!(separator.starts_with("line 1: has semicolons between its fields"), "{separator}");
