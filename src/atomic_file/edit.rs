@@ -12,8 +12,8 @@ use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with}
 use rustix::io::Errno;
 
 use super::{
-    Content, Fault, FileError, MODE, draft_name, failed, in_place, parts, plain, read, remove_plain,
-    right_mode, write_draft,
+    Content, Fault, FileError, MODE, draft_name, failed, in_place, parts, plain, read,
+    remove_plain, right_mode, write_draft,
 };
 
 /// How often a change is begun anew because somebody else has changed the file meanwhile.

@@ -79,6 +79,11 @@ impl Wanted {
         before != (self.table_base, self.when_down)
     }
 
+    /// Whether nothing may leave of a node whose tunnel is not up.
+    fn guards(&self) -> bool {
+        self.table_base.is_some() && self.when_down == WhenDown::Unreachable
+    }
+
     /// A tunnel is up no more. Whether it was.
     fn fell(&mut self, node: NodeId) -> bool {
         let Some(tunnel) = self.tunnels.remove(&node) else { return false };
@@ -212,19 +217,33 @@ async fn run(mut wanted: watch::Receiver<Wanted>) {
                 if changed.is_err() {
                     return;
                 }
-                // Nothing may leave of a node that is wanted from now on.
-                if !plan::make(&wanted.borrow()).guards_more_than(&plan) {
-                    sleep_until(looked + SETTLE).await;
-                }
+                settled(&mut wanted, &plan, looked + SETTLE).await;
                 false
             }
             () = disturbed(&mut listener, &interest) => {
-                sleep(SETTLE).await;
+                settled(&mut wanted, &plan, Instant::now() + SETTLE).await;
                 false
             }
             () = sleep(pause), if failed => true,
         };
         pause = if again { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+    }
+}
+
+/// Returns at this time, or as soon as more nodes are to be guarded than the plan has: nothing may leave
+/// of a node that is wanted from now on.
+async fn settled(wanted: &mut watch::Receiver<Wanted>, plan: &plan::Plan, at: Instant) {
+    loop {
+        {
+            let wanted = wanted.borrow_and_update();
+            if wanted.guards() && plan::make(&wanted).guards_more_than(plan) {
+                return;
+            }
+        }
+        tokio::select! {
+            () = sleep_until(at) => return,
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
     }
 }
 
