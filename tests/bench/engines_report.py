@@ -74,7 +74,7 @@ for what, (measure, key), more, unit, digits in lines:
     cells = [shown(of(measure, key, engine, **more), unit, digits) for engine in ("pppd", "kernel")]
     print(f"| {what} | {' | '.join(cells)} |")
 print()
-print("*Private memory*: what of the processes' memory no other one shares (`smaps_rollup`), of the daemon, what keeps "
+print("*Private memory*: what of the processes' memory no other one shares (`/proc/PID/smaps_rollup`), of the daemon, what keeps "
       "its tunnels, pppd and pptp, less what it was with no node. *The kernel's*: SUnreclaim, KernelStack, PageTables and "
       "Percpu of `/proc/meminfo`. *Wake-ups*: voluntary context switches of all their threads; LCP echoes go every ten "
       "seconds.")
