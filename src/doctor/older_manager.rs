@@ -30,7 +30,12 @@ pub(super) async fn check() -> Vec<Finding> {
 fn running(proc: Proc) -> Vec<(&'static str, Owner)> {
     let pids: Vec<Pid> = proc.pids().unwrap_or_default();
     let known = pids.into_iter().filter(|pid| proc.is_here(*pid)).filter_map(|pid| {
-        let what = what(&proc.command_line(pid).ok()?, |file| proc.resolve(pid, file).ok()?)?;
+        // One that is gone since, or lies where only the process sees it, goes by its name.
+        let meant = |file: &Path| {
+            let found = proc.resolve(pid, file).ok().flatten();
+            found.or_else(|| Some(proc.folder(pid)?.join(file)))
+        };
+        let what = what(&proc.command_line(pid).ok()?, meant)?;
         Some((what, owner::of(proc, pid)?))
     });
     known.collect()

@@ -82,6 +82,11 @@ impl Proc<'_> {
         there(fs::canonicalize(self.entry(pid, "cwd").join(path)))
     }
 
+    /// Where it works, as it is called; it need not be there any more.
+    pub(crate) fn folder(self, pid: Pid) -> Option<PathBuf> {
+        fs::read_link(self.entry(pid, "cwd")).ok()
+    }
+
     /// The process that started it, or took it over.
     ///
     /// # Errors

@@ -245,6 +245,8 @@ fn the_older_watchdog_that_runs_is_named_with_the_way_to_end_it() {
     let pid = older.0.id();
     assert!(finding.message.contains(&format!("runs as pid {pid} ")), "{finding:?}");
     assert!(finding.remedy.unwrap().ends_with(&format!(": kill {pid}")));
+    fs::remove_file(script).unwrap();
+    assert_eq!(host.finding("older_manager").verdict, Verdict::Failed, "its file is gone");
 }
 
 #[test]
