@@ -90,6 +90,9 @@ expect_equal "it was dialled" false "$(field 2 adopted)"
 link=$(tunnel_link 2)
 
 # What is hung up leaves nothing.
+calls() { for name in alpha beta; do ip -n "srv-$name" -oneline link show type ppp; done; }
+no_calls() { ! calls | grep .; }
+expect "the servers have calls" test -n "$(calls)"
 wait_for 10 "the holder has it" test -S /run/connexad-holder.sock
 config "$ways
 tunnel.keep_on_exit = false"
@@ -98,7 +101,7 @@ daemon_stop
 expect "no link" gone "/sys/class/net/$link"
 wait_for 5 "no process" not holder
 expect "no socket" gone /run/connexad-holder.sock
-expect "no call" not grep 10.9.0 /proc/net/pptp
+wait_for 10 "no server has a call any more" no_calls
 
 # Nor does a purge.
 config "$ways"
