@@ -34,8 +34,9 @@ def target(what, measured, limit, met):
 
 nodes = of("many", "nodes", "kernel")[0]
 print(f"MS-CHAPv2 and MPPE of 128 bit, six pptpds, {nodes} nodes, in the emulated lab, where every step takes about ten "
-      "times as long: figures of the two engines compare with each other only. pptpd carries packets in user space, "
-      "and both ends share the machine's processors.")
+      "times as long: figures of the two engines compare with each other only. pptpd carries packets in user space; the "
+      "*kernel's server* is the server's side of the unit tests, whose packets go through the kernel as ours do. Both "
+      "ends share the machine's processors.")
 print()
 print("| target | measured | limit | met |")
 print("| --- | --- | --- | --- |")
@@ -44,11 +45,14 @@ target("row to tunnel up, as a share of pppd's", f"{times:.2f}", "at most 0.5", 
 private, in_kernel = (of("memory", key, "kernel")[0] for key in ("private_kb", "kernel_kb"))
 target("memory a tunnel, private and in the kernel, there with the server's end",
        f"{private:.1f} kB and {in_kernel:.0f} kB", "at most 100 kB", max(private, 0) + in_kernel <= 100)
-user = statistics.median(of("carry", "user_ms_mib", "kernel"))
+user = statistics.median(of("carry", "user_ms_mib", "kernel", server="pptpd"))
 target("computed in user space a MiB", f"{user:.1f} ms", "none", user == 0)
 for way in ("up", "down"):
-    rate = share("carry", "mib_s", way=way)
-    target(f"throughput, {way}, as a share of pppd's", f"{rate:.2f}", "at least 0.75", rate >= 0.75)
+    rate = share("carry", "mib_s", server="pptpd", way=way)
+    target(f"throughput to pptpd, {way}, as a share of pppd's", f"{rate:.2f}", "at least 0.75", rate >= 0.75)
+for way in ("up", "down"):
+    rate = share("carry", "mib_s", server="kernel", way=way)
+    target(f"throughput to a kernel's server, {way}, as a share of pppd's", f"{rate:.2f}", "at least 2", rate >= 2)
 failed = sum(of("many", "failed", "kernel"))
 target("nodes whose dial failed", failed, "none", failed == 0)
 print()
@@ -61,12 +65,13 @@ lines = [
     ("private memory a tunnel", ("memory", "private_kb"), {}, "kB", 1),
     ("kernel's memory a tunnel, both ends, and what the server's process needs of it", ("memory", "kernel_kb"), {}, "kB", 0),
     (f"processes of this end, {nodes} tunnels", ("memory", "processes"), {}, "", 0),
-    ("throughput, up", ("carry", "mib_s"), {"way": "up"}, "MiB/s", 2),
-    ("throughput, down", ("carry", "mib_s"), {"way": "down"}, "MiB/s", 2),
-    ("computed in user space a MiB, up", ("carry", "user_ms_mib"), {"way": "up"}, "ms", 0),
-    ("computed in user space a MiB, down", ("carry", "user_ms_mib"), {"way": "down"}, "ms", 0),
-    ("computed a MiB, up, kernel and server and all", ("carry", "all_ms_mib"), {"way": "up"}, "ms", 0),
-    ("computed a MiB, down, kernel and server and all", ("carry", "all_ms_mib"), {"way": "down"}, "ms", 0),
+    *((f"{what}, {name}, {way}", ("carry", key), {"server": server, "way": way}, unit, digits)
+      for server, name in (("pptpd", "pptpd"), ("kernel", "kernel's server"))
+      for what, key, unit, digits in (
+          ("throughput", "mib_s", "MiB/s", 2),
+          ("computed in user space a MiB", "user_ms_mib", "ms", 0),
+          ("computed a MiB by kernel and server and all", "all_ms_mib", "ms", 0))
+      for way in ("up", "down")),
     (f"wake-ups of this end's processes in an idle minute, {nodes} tunnels", ("idle", "wake_ups"), {}, "", 0),
     (f"{nodes} rows gone to all links gone", ("hang_up", "all_gone_ms"), {}, "ms", 0),
 ]

@@ -2,6 +2,7 @@
 
 engines.py ENGINE one: from a row to its tunnel, one by one.
 engines.py ENGINE many: thirty at once, what they need of memory, what data costs, an idle minute, their hang-up.
+engines.py ENGINE kernel_server: what data costs where the server carries it in the kernel.
 """
 import os
 import re
@@ -20,6 +21,7 @@ LAPS, AT_ONCE, IDLE_S = 3, 30, 60
 REST_S = 12
 MIB, TURNS = 4, 2
 NODES = [(1 + n, f"10.9.1.{1 + n % 6}", "abcde"[n // 6]) for n in range(AT_ONCE)]
+AT_KERNEL = (40, "10.9.1.9", "a")
 OURS = {"connexad", "connexad-hold", "pppd", "pptp", "pptpgw", "pptpcm"}
 engine, measure = sys.argv[1:]
 kernel, database = Kernel(), Database()
@@ -77,11 +79,12 @@ def computed_ms():
     return ticks * tick, (user + nice + system + hard + soft) * tick
 
 
-def carry(link, wanted):
-    """So many bytes from the server; none: as many to it. Returns how long that takes."""
+def carry(link, end, down):
+    """MIB from the server's end of the tunnel, or to it. Returns how long that takes."""
+    wanted = MIB << 20 if down else 0
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
-        peer.connect(("10.50.1.1", 5001))
+        peer.connect((end, 5001))
         began = time.monotonic()
         peer.sendall(struct.pack("=Q", wanted))
         if wanted:
@@ -93,6 +96,19 @@ def carry(link, wanted):
             peer.shutdown(socket.SHUT_WR)
             peer.recv(3)
         return time.monotonic() - began
+
+
+def carry_all(server, subnet):
+    """What data costs in the tunnel to a server, whose clients have these addresses."""
+    link = subprocess.run(["ip", "-o", "-4", "addr", "show", "to", f"{subnet}.0/24"], check=True, stdout=subprocess.PIPE, text=True)
+    link = link.stdout.split()[1]
+    for _ in range(TURNS):
+        for way in ("up", "down"):
+            before = computed_ms()
+            took = carry(link, f"{subnet}.1", way == "down")
+            user, all_of_it = (now - then for now, then in zip(computed_ms(), before))
+            tell("carry", engine=engine, server=server, way=way, mib_s=MIB / took, user_ms_mib=user / MIB,
+                 all_ms_mib=all_of_it / MIB)
 
 
 def one():
@@ -115,14 +131,7 @@ def many():
     time.sleep(REST_S)
     more = [now - before for now, before in zip(memory_kb(), (private, in_kernel))]
     tell("memory", engine=engine, private_kb=more[0] / AT_ONCE, kernel_kb=more[1] / AT_ONCE, processes=len(ours()))
-    link = subprocess.run(["ip", "-o", "-4", "addr", "show", "to", "10.50.1.0/24"], check=True, stdout=subprocess.PIPE, text=True)
-    link = link.stdout.split()[1]
-    for _ in range(TURNS):
-        for way, wanted in (("up", 0), ("down", MIB << 20)):
-            before = computed_ms()
-            took = carry(link, wanted)
-            user, all_of_it = (now - then for now, then in zip(computed_ms(), before))
-            tell("carry", engine=engine, way=way, mib_s=MIB / took, user_ms_mib=user / MIB, all_ms_mib=all_of_it / MIB)
+    carry_all("pptpd", "10.50.1")
     before = {pid: wake_ups(pid) for pid in ours()}
     time.sleep(IDLE_S)
     tell("idle", engine=engine, seconds=IDLE_S, wake_ups=sum(wake_ups(pid) - before.get(pid, 0) for pid in ours()))
@@ -132,6 +141,14 @@ def many():
     tell("hang_up", engine=engine, all_gone_ms=ms(wait_gone(AT_ONCE) - start))
 
 
+def kernel_server():
+    insert([AT_KERNEL])
+    kernel.wait_up()
+    carry_all("kernel", "10.50.9")
+    database.clear()
+    wait_gone(1)
+
+
 systemctl("start", "connexad")
-{"one": one, "many": many}[measure]()
+{"one": one, "many": many, "kernel_server": kernel_server}[measure]()
 systemctl("stop", "connexad")
