@@ -3,7 +3,8 @@
 //!
 //! Each look lists all of it; what is heard meanwhile makes for another look. A gateway or subnet that
 //! is new is looked for at once. One that went may have been the last of its kind or not, and nothing is
-//! lost by a refusal too many: so that a routing daemon's changes cost little, it is looked for late.
+//! lost by a refusal too many: so that a routing daemon's changes cost little, it is looked for late. So is
+//! a further route by a gateway that is known, which may be the way to a server.
 
 mod filter;
 mod kernel;
@@ -23,7 +24,7 @@ use crate::routing::server_route;
 
 /// Changes come in crowds; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// What went away is looked for after this.
+/// What went away, or leads elsewhere, is looked for after this.
 const LATE: Duration = Duration::from_secs(10);
 /// After a look that went wrong.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -162,7 +163,7 @@ impl Watcher {
                 () = due(late) => return Instant::now(),
                 heard = ear.hear(is_known) => match heard {
                     Ok(Heard::New) => return Instant::now() + SETTLE,
-                    Ok(Heard::Gone) => _ = late.get_or_insert(Instant::now() + LATE),
+                    Ok(Heard::Other) => _ = late.get_or_insert(Instant::now() + LATE),
                     Err(_) => {
                         self.ear = None;
                         return Instant::now() + PAUSE;

@@ -33,8 +33,8 @@ fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> SurroundingsErro
 pub(super) enum Heard {
     /// A gateway or a subnet may be there that is not known.
     New,
-    /// One may be there no more.
-    Gone,
+    /// One may be there no more, or more may be reached by it.
+    Other,
 }
 
 /// Hears of changes.
@@ -99,12 +99,14 @@ impl Ear {
                 None
             }
             // The routes of a link that goes down go without a word.
-            News::Link { is_up: false, .. } | News::NoLink { .. } => Some(Heard::Gone),
+            News::Link { is_up: false, .. } | News::NoLink { .. } => Some(Heard::Other),
             News::Address(Address { index, .. }) if self.ppp.contains(&index) => None,
             News::Address(_) => Some(Heard::New),
-            News::Route(hops) if hops.iter().all(|&hop| is_known(hop)) => None,
+            News::Route(hops) if hops.is_empty() => None,
+            // Whom it leads to, a server perhaps, is another question.
+            News::Route(hops) if hops.iter().all(|&hop| is_known(hop)) => Some(Heard::Other),
             News::Route(_) => Some(Heard::New),
-            News::NoRoute(hops) => (!hops.is_empty()).then_some(Heard::Gone),
+            News::NoRoute(hops) => (!hops.is_empty()).then_some(Heard::Other),
             News::Link { .. } | News::Other => None,
         }
     }
