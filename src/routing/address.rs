@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use tokio::sync::watch;
 
 use super::kernel::is_one_of;
-use super::links::Links;
+use super::links::{Link, Links};
 use crate::core::event::IfIndex;
 use crate::netlink;
 
@@ -61,14 +61,15 @@ pub(super) async fn run(mut links: watch::Receiver<Links>) {
 /// What is to be done, where it was like this before.
 fn deeds(before: &Links, now: &Links) -> Vec<Deed> {
     let of_links = now.last.iter().filter_map(|(node, link)| {
-        let known = before.last.get(node).filter(|known| known.call == link.call);
-        match (link.risen, known) {
-            (true, Some(known)) if known.risen => None,
-            (true, _) => Some(Deed::Free(link.index)),
-            // Where the route may stand, nothing keeps a place.
-            (false, None) if !now.peer_route => Some(Deed::Keep(link.index)),
-            (false, _) => None,
+        let is_it = |known: &&Link| (known.index, known.call) == (link.index, link.call);
+        let known = before.last.get(node).filter(is_it);
+        if link.risen {
+            let has_risen = known.is_some_and(|known| known.risen);
+            return (!has_risen).then_some(Deed::Free(link.index));
         }
+        // Where the route may stand, nothing keeps a place.
+        let is_new = known.is_none() || before.peer_route;
+        (is_new && !now.peer_route).then_some(Deed::Keep(link.index))
     });
     let refused = now.refused.iter().filter(|(node, ends)| before.refused.get(node) != Some(ends));
     let refused = refused.map(|(_, (index, local))| Deed::Remove(*index, *local));
@@ -215,6 +216,18 @@ mod tests {
         ip(["tuntap add ppp0 mode tun", "link set ppp0 up"].map(str::to_owned));
         let text = std::fs::read_to_string("/proc/thread-self/net/dev_snmp6/ppp0").unwrap();
         IfIndex(text.split_whitespace().nth(1).unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn a_call_that_comes_to_another_link_has_a_place_kept_there_too() {
+        let (node, call) = (crate::node::NodeId(2), crate::core::event::CallId::Dialled(1));
+        let [before, now] = [7, 8].map(|index| {
+            let mut links = Links::none(false);
+            links.linked(node, IfIndex(index), call);
+            links
+        });
+        assert_eq!(deeds(&before, &now), [Deed::Keep(IfIndex(8))]);
+        assert_eq!(deeds(&now, &now), []);
     }
 
     #[test]
