@@ -5,6 +5,7 @@ stand_in.py CONNEXAD FOLDER: in a network namespace of its own; FOLDER is where 
 """
 import ctypes
 import datetime
+import glob
 import os
 import shutil
 import signal
@@ -181,7 +182,8 @@ def with_daemon(kernel, sandbox, *parts):
     finally:
         daemon.terminate()
         daemon.wait()
-        for name in os.listdir(f"{sandbox.folder}/run"):
+        # What the daemon keeps for itself stays: by it the next one knows its socket.
+        for name in glob.glob("ppp-*.pid", root_dir=f"{sandbox.folder}/run"):
             node = name.removeprefix("ppp-").removesuffix(".pid")
             try:
                 os.kill(sandbox.pid_of(node), signal.SIGKILL)
