@@ -308,10 +308,10 @@ impl FromStr for Mppe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// pppd and pptp: three processes for each tunnel.
+    /// pppd and pptp, three processes for each tunnel.
     #[default]
     Pppd,
-    /// This program speaks PPTP and PPP itself, and the kernel carries the data: no process.
+    /// connexad speaks PPTP and PPP itself and the kernel carries the data: no process and no file for a tunnel.
     Kernel,
 }
 

@@ -1,4 +1,4 @@
-//! What can be said to connexactl.
+//! The command line of connexactl.
 
 use std::path::PathBuf;
 
@@ -16,14 +16,14 @@ use crate::version::VERSION;
 #[command(name = "connexactl", version = VERSION)]
 pub struct Arguments {
     /// The daemon's socket [default: control.socket of the configuration]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", display_order = 100)]
     pub socket: Option<PathBuf>,
     /// Configuration file [default: /etc/connexa/connexad.toml, where it exists]; CONNEXA_DB wins
     /// over its database.path
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", display_order = 101)]
     pub config: Option<PathBuf>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 102)]
     pub json: bool,
     /// What is asked.
     #[command(subcommand)]
@@ -52,8 +52,8 @@ pub enum Command {
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
     },
-    /// Show what would be done now and why; with --config FILE, what would be done under that
-    /// configuration (needs root)
+    /// Show what the daemon would do now and why; with --config FILE, what it would do under that
+    /// configuration (which needs root or control.admin_group)
     Plan,
     /// Print figures for Prometheus, as OpenMetrics
     Metrics {
@@ -61,7 +61,7 @@ pub enum Command {
         #[arg(long)]
         nodes: bool,
     },
-    /// Read configuration and nodes again, and tell what changed (needs root)
+    /// Read configuration and nodes again, and tell what changed (needs root or control.admin_group)
     Reload,
     /// Print the script by which a shell completes this program's commands and its nodes
     Completions {
@@ -74,14 +74,20 @@ pub enum Command {
         /// The file to write; it must not exist yet
         file: PathBuf,
     },
-    /// Allow a node to be dialled, forget its failures and dial it (needs root)
+    /// Allow a node to be dialled, forget its failures and dial it (needs root or control.admin_group)
     Start {
         /// The node's id
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
     },
-    /// Hang up a node and leave it down until `connexactl start`, even when the daemon or the host restarts (needs root)
+    /// Hang up a node and leave it down until `connexactl start`, even when the daemon or the host restarts (needs root or control.admin_group)
     Stop {
+        /// The node's id
+        #[arg(add = ArgValueCompleter::new(nodes))]
+        node: Named,
+    },
+    /// Forget a node's back-off or quarantine and dial it now (needs root or control.admin_group)
+    Retry {
         /// The node's id
         #[arg(add = ArgValueCompleter::new(nodes))]
         node: Named,
@@ -95,16 +101,10 @@ pub enum Command {
     Firewall(FirewallArguments),
     /// List and edit the nodes in the database, with or without a daemon
     Node(NodeArguments),
-    /// Replay a recording of `connexad --record`, made by this version, and print what the daemon decided
+    /// Replay a recording of `connexad --record`, made by a version with the same recording format, and print what the daemon decided
     Replay {
         /// The recording
         file: PathBuf,
-    },
-    /// Forget a node's back-off or quarantine and dial it now (needs root)
-    Retry {
-        /// The node's id
-        #[arg(add = ArgValueCompleter::new(nodes))]
-        node: Named,
     },
 }
 

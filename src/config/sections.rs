@@ -17,7 +17,7 @@ pub struct Config {
     pub selection: Selection,
     /// How a tunnel is dialled and kept.
     pub tunnel: Tunnel,
-    /// Routes of their own for tunnels.
+    /// Routing tables for tunnels.
     pub routing: Routing,
     /// Programs that run when a tunnel comes or goes.
     pub hooks: Hooks,
@@ -29,7 +29,7 @@ pub struct Config {
     pub backend: Backend,
     /// The socket that `connexactl` speaks to.
     pub control: Control,
-    /// Figures for Prometheus, which the control socket serves too.
+    /// Metrics for Prometheus, which the control socket serves too.
     pub metrics: Metrics,
     /// What goes to the journal, and how.
     pub log: Log,
@@ -47,7 +47,7 @@ pub struct Database {
     pub table: String,
     /// Names of columns where they are not the usual ones.
     pub columns: Columns,
-    /// Whether the daemon writes into it which links are up, where it has columns for that.
+    /// Whether the daemon writes into the database which tunnels are up, where the table has columns for that.
     pub write_back: bool,
 }
 
@@ -93,17 +93,16 @@ pub struct Selection {
     pub exclude: Vec<String>,
     /// Statuses that come first, in this order; ties by id.
     pub priority: Vec<String>,
-    /// How long a node goes on as it is though a read no longer shows it: its row is gone, not
-    /// selected or not to be dialled any more. It keeps its tunnel, and nothing is dialled for it;
-    /// one that is back in time was never gone. "0s" hangs up at once, as `connexactl stop`, a row
-    /// that is changed and a changed configuration always do. A database that can't be read is no
-    /// absence.
+    /// How long a node keeps its tunnel after its row is gone, not selected any more or wrong. Nothing
+    /// is dialled for it meanwhile, and if its row is back in time, nothing has happened. "0s" hangs up
+    /// at once, as `connexactl stop`, another valid row and a changed configuration always do. While
+    /// the database can't be read, no row counts as gone.
     pub absence_grace: Span,
-    /// How many tunnels to hold up at once; 0 is all. A node that keeps failing yields its place
+    /// How many tunnels to hold up at once; 0 is all. A node that keeps failing gives its place
     /// to the next candidate; one that is up never does.
     pub max_tunnels: u32,
-    /// How many candidates there may be. A read with more of them is refused whole: what was wanted
-    /// before stays, and at the first read nothing is dialled and tunnels that are found stay.
+    /// How many candidates there may be. A read with more of them is not used at all: the nodes of the
+    /// read before stay. At the first read nothing is dialled then, and tunnels that are up stay.
     pub max_rows: u32,
 }
 
@@ -142,9 +141,7 @@ pub enum InterfaceName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tunnel {
-    /// What makes the calls, where the node's row says nothing: `"pppd"`, with three processes for
-    /// each tunnel, or `"kernel"`: the daemon speaks PPTP and PPP itself and the kernel carries the
-    /// data, without a process or a file for a tunnel.
+    /// What makes the calls, where the node's row says nothing.
     pub engine: Engine,
     /// Largest packet sent, 128 to 1500 bytes.
     pub mtu: u16,
@@ -152,46 +149,46 @@ pub struct Tunnel {
     pub mru: u16,
     /// Encryption, where the node's row says nothing.
     pub mppe: Mppe,
-    /// Take the stateful mode of MPPE where the server offers nothing else: with it, a packet that
-    /// is lost costs those after it. For the engine `"kernel"`; pppd never takes it.
+    /// Accept the stateful mode of MPPE where the server offers nothing else: with it, a lost packet
+    /// makes those after it unreadable. For the engine `"kernel"`; with `"pppd"` it is never accepted.
     pub mppe_stateful: bool,
     /// Let the tunnel take the host's default route.
     pub default_route: bool,
     /// Let the tunnel change the host's resolver: the server is asked for name servers, and
-    /// `resolv.conf` in `paths.ppp_dir` gets them, of the last tunnel to come up. Programs go by them
+    /// `resolv.conf` in `paths.ppp_dir` gets those of the last tunnel that came up. Programs use them
     /// where `/etc/resolv.conf` is a link to it, or, with the engine `"pppd"`, where a script in
     /// `ip-up.d` copies them.
     pub use_peer_dns: bool,
-    /// How often the peer is asked whether it is there; whole seconds.
+    /// How often the server is sent an LCP echo request; whole seconds. 0 is never.
     pub lcp_echo_interval: Span,
-    /// Unanswered questions before the tunnel is given up.
+    /// Unanswered echo requests before the tunnel is given up.
     pub lcp_echo_failure: u16,
     /// How links are named.
     pub interface_name: InterfaceName,
-    /// More pppd options, one a line; the engine `"kernel"` has none of them.
+    /// More pppd options, each one a line of the peer file; the engine `"kernel"` ignores them.
     pub extra_options: Vec<String>,
     /// Dials under way at once on this host, 1 or more.
     pub dial_concurrency: u32,
     /// Of those, to one server. A server that has not answered since the daemon's start, or did not
     /// answer its last call, gets one at a time; a tunnel that was taken over and is up is an answer.
     pub dial_concurrency_per_server: u32,
-    /// From the start of pppd to addresses on the link.
+    /// How long a dial may take, from its start until the link has its addresses.
     pub dial_timeout: Span,
-    /// From TERM to KILL.
+    /// How long a pppd that is told to end may take, before it is killed.
     pub stop_grace: Span,
     /// Between failed dials.
     pub backoff: Backoff,
     /// Up for this long, a tunnel's failures are forgotten.
     pub stable_after: Span,
-    /// Authentication refusals in a row that end the tries.
+    /// Authentication refusals in a row after which the node is quarantined.
     pub quarantine_after: u32,
-    /// A login that has worked since the daemon's start is quarantined only when it was refused for
-    /// so long, too: servers hold old sessions, and refuse a second one meanwhile.
+    /// A login that has worked since the daemon's start is quarantined only when it is refused for
+    /// this long: some servers keep an old session for a while, and refuse a second one meanwhile.
     pub quarantine_grace: Span,
-    /// A quarantined node is dialled once per such time; `"0s"` is never.
+    /// How often a quarantined node is dialled; `"0s"` is never.
     pub quarantine_rest: Span,
-    /// Leave tunnels up when the daemon stops; the next one takes them over. Those of the engine
-    /// `"kernel"` are kept by a process of their own meanwhile, `connexad-hold`.
+    /// Leave tunnels up when the daemon stops; the next one takes them over. A process `connexad-hold`
+    /// keeps those of the engine `"kernel"`.
     pub keep_on_exit: bool,
 }
 
@@ -231,7 +228,7 @@ pub struct Backoff {
     pub min: Span,
     /// The longest wait.
     pub max: Span,
-    /// The share of a wait that is left to chance, 0.0 to 1.0.
+    /// The random part of a wait, 0.0 to 1.0.
     pub jitter: f64,
 }
 
@@ -245,24 +242,24 @@ impl Default for Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenDown {
-    /// It leaves by the main routes, in the clear.
+    /// They leave by the main routing table, unencrypted.
     Main,
-    /// Nothing of it leaves, also while no daemon runs.
+    /// None leaves, not even while no daemon runs.
     Unreachable,
 }
 
-/// Routes of their own for tunnels.
+/// Routing tables for tunnels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
-    /// The tunnel of node N gets the table `table_base` + N; unset is none.
+    /// The tunnel of node N gets the routing table `table_base` + N; unset: no such tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_base: Option<u32>,
-    /// What becomes of traffic that is marked for a wanted node whose tunnel is not up; `"unreachable"`
+    /// What happens to packets with the fwmark of a wanted node whose tunnel is not up; `"unreachable"`
     /// needs `table_base`.
     pub when_down: WhenDown,
-    /// Let the kernel's route to a tunnel's peer stand in the main table. Without it, no address
-    /// that a server names as its own changes where other packets of the host go.
+    /// Leave the kernel's route to a tunnel's peer in the main table. By default it is removed, so that
+    /// a server can't take other packets of the host by the address that it calls its own.
     pub peer_route: bool,
 }
 
@@ -279,7 +276,7 @@ pub struct Hooks {
     /// Program and arguments, no shell; run when a tunnel is up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up: Option<Vec<String>>,
-    /// The same, when a tunnel that was up is not.
+    /// The same, when a tunnel that was up is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down: Option<Vec<String>>,
     /// How long each may take.
@@ -302,7 +299,7 @@ pub struct Outage {
     pub windows: u32,
     /// From the daemon's start to the first window.
     pub startup_delay: Span,
-    /// Whether an empty desired set counts.
+    /// Whether it counts as an outage when no node is wanted.
     pub restart_with_no_nodes: bool,
 }
 
@@ -329,8 +326,7 @@ pub struct Backend {
     pub port: u16,
     /// How long the backend may take to open its port.
     pub ready_timeout: Span,
-    /// Services of systemd that would run the backend too, to be looked for beside supervisord's
-    /// program.
+    /// systemd units that may start the backend a second time, beside supervisord; doctor looks for them.
     pub units: Vec<String>,
 }
 
@@ -354,7 +350,7 @@ pub struct Control {
     pub socket: PathBuf,
     /// The group that may read.
     pub group: String,
-    /// The group that may also change nodes, beside root; its members must be in `control.group`
+    /// The group that may also change nodes, like root; its members must be in `control.group`
     /// too, to open the socket.
     pub admin_group: Option<String>,
 }
@@ -375,7 +371,7 @@ impl Default for Control {
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// The least level that is written.
+    /// The lowest level that is written.
     pub level: LogLevel,
 }
 

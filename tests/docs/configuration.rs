@@ -17,18 +17,19 @@ Made from the source by `make docs`, which overwrites every change; `make test` 
 
 /// What holds for all keys.
 pub(crate) const ABOUT: &str = "The file is `/etc/connexa/connexad.toml`, or the one that `--config` names. It is TOML. Every key may be left out;
-without the default file all defaults hold. `connexad --check-config` checks the file and prints what is in force, or
-tells all that is wrong, a line for each fault with its place, its key and the remedy; an unknown key is told with the one
-that was meant. Only a fault of TOML's grammar is told alone. The file is a plain one of at most 1 MiB, in UTF-8.
+where there is no default file, all keys have their defaults. `connexad --check-config` checks the file and prints every
+key with its value, or all faults, one a line, with the place, the key and the remedy; for an unknown key it names the one
+that you may have meant. After an error in TOML's syntax it can't look for others. The file is a regular file of at most
+1 MiB, in UTF-8.
 
-`systemctl reload connexad` reads it again: where it can't be used, that fails, each fault is told in the journal and
-the old configuration stays in force. That holds for a file that is gone, too, the default one included. `paths`,
-`control`, `metrics` and `log` are taken up at the next start only; `connexactl reload` says what changed.
+`systemctl reload connexad` reads the file again. Where it has a fault, or is gone, the reload fails, the journal names
+each fault, and the old configuration stays in force. A change of `paths`, `control`, `metrics` or `log` needs a restart;
+`connexactl reload` says which changes do.
 
-A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; a text of digits alone is seconds. It is at most
+A duration is a text such as `\"250ms\"`, `\"90s\"`, `\"5m\"` or `\"1h\"`; digits without a unit are seconds. It is at most
 365 days, in whole milliseconds. A LIKE pattern is one of SQL: `%` stands for any text, `_` for any one character, and
-small and capital letters of ASCII are the same. A program is a list of texts, the program and its arguments; no shell
-reads it. Where a range depends on other keys, it is shown with those at their defaults.
+small and capital letters of ASCII are the same. A program is a list of texts, the program and its arguments; it is run
+without a shell. Where a range depends on other keys, it is shown with those at their defaults.
 ";
 
 #[test]

@@ -13,9 +13,9 @@ const HEAD: &str = "
 Made from the source by `make docs`, which overwrites every change; `make test` fails when it is stale. The lines are
 those of pppd 2.4.9 and 2.5 and of pptp 1.10; whole calls with what each comes to are in `src/pppd/words/corpus`.
 
-Of several lines the first plain one counts. A vague one follows many causes, and counts where no plain one was said. That
-the server has hung up counts more than the break that it has made. An exit code that is certain outweighs lines of another kind; any other one counts
-where no plain line was said.
+Of several lines the first that is not vague counts. A vague line has many possible causes, and counts only where there is
+no other. That the server has hung up counts more than the broken connection that follows. An exit code that is certain
+counts more than lines of another kind; any other one counts only where all lines are vague.
 ";
 
 fn chapter() -> String {
