@@ -232,10 +232,11 @@ prepare() {
   else
     tools+=(systemd-nspawn=systemd-container)
   fi
-  local played
-  mapfile -t played < <(played_files)
-  mapfile -t -O "${#tools[@]}" tools < <(sed -n 's/^needs //p' "${played[@]}" </dev/null)
   "$here/need" "${tools[@]}"
+  local played needed
+  mapfile -t played < <(played_files)
+  mapfile -t needed < <(sed -n 's/^needs //p' "${played[@]}" </dev/null)
+  "$here/unpacked" "${needed[@]}"
   prepare_layer
   [[ $1 != qemu ]] || prepare_kernel
 }
@@ -271,6 +272,7 @@ stage_run() {
     strip --strip-debug -o "$root/usr/local/$program" "$binaries/${program#*/}"
   done
   cp "$project/systemd/connexad.service" "$root/etc/systemd/system/"
+  stage_unpacked
   stage_packages
   stage_kernel_server
   cp "$project/systemd/kernel-engine.conf" "$lab/"
@@ -296,6 +298,12 @@ whether_played() {
   local played
   mapfile -t played < <(played_files)
   grep -qsx "$1" "${played[@]}"
+}
+
+# What scenarios need and this host lacks. It may be large, so it is linked where it can be.
+stage_unpacked() {
+  local unpacked=$project/target/unpacked/bin
+  [[ ! -d $unpacked ]] || cp -al "$unpacked" "$lab/bin" 2>/dev/null || cp -a "$unpacked" "$lab/bin"
 }
 
 # The program of the unit tests, which has a server in it.

@@ -256,8 +256,11 @@ by_engine() {
   done
 }
 
-# needs COMMAND=PACKAGE: what this scenario alone runs; the host installs it before the machine starts
-needs() { command -v "${1%%=*}" >/dev/null || fail "lacking: ${1#*=}"; }
+# needs COMMAND=PACKAGE: what this scenario alone runs; the host unpacks it before the machine starts
+needs() {
+  PATH=/lab/bin:$PATH
+  command -v "${1%%=*}" >/dev/null || fail "lacking: ${1#*=}"
+}
 
 not() { ! "$@"; }
 

@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::gateway::Gateway;
 use crate::namespace::{Running, run};
 
-const INSTALL: &str = "tests/lab/need promtool=prometheus installs it";
+const FETCH: &str = "tests/lab/unpacked promtool=prometheus prometheus=prometheus fetches it";
+/// Where `tests/lab/unpacked` puts programs that this host lacks.
+const UNPACKED: &str = "target/unpacked/bin";
 const USERS: [&str; 3] = ["docs/dashboard.json", "docs/alerts.yml", "docs/alerts.test.yml"];
 
 fn project(path: &str) -> PathBuf {
@@ -23,15 +25,21 @@ fn text_of(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap()
 }
 
+/// A program of Prometheus, wherever this host has it.
+fn program(name: &str) -> PathBuf {
+    let unpacked = project(UNPACKED).join(name);
+    if unpacked.exists() { unpacked } else { name.into() }
+}
+
 fn promtool(arguments: &[&str]) -> Command {
-    let mut command = Command::new("promtool");
+    let mut command = Command::new(program("promtool"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
 /// What promtool(1) says where it finds nothing wrong.
 fn judged(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {INSTALL}"));
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {FETCH}"));
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     assert!(output.status.success(), "{command:?}: {said}");
@@ -137,14 +145,14 @@ fn a_real_prometheus_scrapes_the_figures_and_goes_by_the_alerts() {
         project("docs/alerts.yml").display()
     );
     fs::write(gateway.path("prometheus.yml"), config).unwrap();
-    let mut prometheus = gateway.namespace.command("prometheus");
+    let mut prometheus = gateway.namespace.command(program("prometheus"));
     let option = |name: &str, path: &str| format!("--{name}={}", gateway.path(path).display());
     prometheus.arg(option("config.file", "prometheus.yml"));
     prometheus.arg(option("storage.tsdb.path", "figures"));
     prometheus.arg("--web.listen-address=127.0.0.1:9090");
     let log = fs::File::create(gateway.path("prometheus.log")).unwrap();
     let started = prometheus.stdout(Stdio::null()).stderr(log).spawn();
-    let _prometheus = Running(started.unwrap_or_else(|error| panic!("{error}; {INSTALL}")));
+    let _prometheus = Running(started.unwrap_or_else(|error| panic!("{error}; {FETCH}")));
 
     let is = |query: &str, wanted: &str| {
         gateway.wait_for(&format!("{query} to be {wanted}"), || {

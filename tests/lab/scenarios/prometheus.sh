@@ -41,7 +41,7 @@ sed 's/for: [0-9]*m$/for: 2s/' /lab/alerts.yml >/usr/share/connexa/alerts.yml
   echo 'global: { scrape_interval: 1s, evaluation_interval: 1s }'
   page_block 'Prometheus and Grafana' yaml
 } >"$figures/prometheus.yml"
-systemd-run --quiet --collect --unit lab-prometheus prometheus --config.file="$figures/prometheus.yml" \
+systemd-run --quiet --collect --unit lab-prometheus "$(command -v prometheus)" --config.file="$figures/prometheus.yml" \
   --storage.tsdb.path="$figures/data" --web.listen-address=127.0.0.1:9090
 daemon_start
 node_up 2
