@@ -293,7 +293,7 @@ impl Default for Hooks {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outage {
-    /// How long a window is.
+    /// How long a window is. `"365d"`, the longest, switches outages off, for a host without a backend.
     pub interval: Span,
     /// Empty windows in a row that make an outage, 1 or more.
     pub windows: u32,
@@ -301,6 +301,13 @@ pub struct Outage {
     pub startup_delay: Span,
     /// Whether it counts as an outage when no node is wanted.
     pub restart_with_no_nodes: bool,
+}
+
+impl Outage {
+    /// Whether outages are switched off.
+    pub(crate) fn is_off(&self) -> bool {
+        self.interval == Span::LONGEST
+    }
 }
 
 impl Default for Outage {

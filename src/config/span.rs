@@ -29,6 +29,9 @@ pub struct Span(Duration);
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Span {
+    /// The longest one, a year.
+    pub const LONGEST: Span = Span(LONGEST);
+
     /// A span of whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Span(Duration::from_secs(seconds))

@@ -27,8 +27,8 @@ mod when_down;
 use std::path::Path;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
+use futures::{FutureExt, join};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -121,9 +121,7 @@ pub async fn examine(config: &Config, file: Option<&Path>) -> Diagnosis {
         at_once(one(mtu::check(config.tunnel.mtu, &servers))),
         Box::pin(leftovers::check(config, &rows).map(one)),
         Box::pin(hooks::check(&config.hooks)),
-        Box::pin(restart_command::check(&config.backend).map(one)),
-        Box::pin(managers::check(&config.backend).map(one)),
-        Box::pin(port::check(&config.backend)),
+        Box::pin(backend(config)),
         Box::pin(reverse_path::check(config).map(one)),
         Box::pin(when_down::check(config).map(one)),
         Box::pin(clock::check().map(one)),
@@ -138,6 +136,20 @@ async fn servers(rows: &Read) -> Vec<Server> {
     addresses.sort_unstable();
     addresses.dedup();
     crate::firewall::servers(addresses).await
+}
+
+/// What the backend needs, where there is one.
+async fn backend(config: &Config) -> Vec<Finding> {
+    if config.outage.is_off() {
+        let message = "none is restarted: outages are switched off (outage.interval is 365d)";
+        return one(Finding::ok("backend", message));
+    }
+    let (restart, managers, port) = join!(
+        restart_command::check(&config.backend),
+        managers::check(&config.backend),
+        port::check(&config.backend)
+    );
+    [vec![restart, managers], port].concat()
 }
 
 /// How many tunnels are to be up at once.

@@ -21,7 +21,11 @@ pub(super) async fn check(backend: &Backend) -> Finding {
     } else {
         let message =
             format!("{program} is not there, so the backend can't be restarted (backend.restart)");
-        Finding::failed(CHECK, message, "install it, or set backend.restart")
+        Finding::failed(
+            CHECK,
+            message,
+            "install it, or set backend.restart; without a backend, set outage.interval = \"365d\"",
+        )
     }
 }
 

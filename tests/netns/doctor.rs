@@ -194,6 +194,17 @@ fn a_restart_command_that_is_not_there_fails() {
 }
 
 #[test]
+fn where_outages_are_switched_off_no_backend_is_missed() {
+    let host = Host::without_backend();
+    host.configure("outage.interval = \"365d\"\nbackend.restart = [\"restart-nothing\"]");
+    let text = host.text();
+    assert!(text.contains("ok       backend: none is restarted"), "{text}");
+    for check in ["restart_command", "two_managers", "port_owner"] {
+        assert!(!text.contains(check), "{text}");
+    }
+}
+
+#[test]
 fn a_database_that_is_missing_fails() {
     let host = Host::new();
     fs::remove_file(host.gateway.path("connexa.db")).unwrap();

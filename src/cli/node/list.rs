@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::problem::NodeError;
+use crate::control::api::counted;
 use crate::desired::{COLUMNS, Listed};
 use crate::printable::printable;
 
@@ -28,7 +29,7 @@ pub(super) fn show(rows: &[Listed], as_json: bool) -> Result<String, NodeError> 
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    Ok(format!("{}\n{} nodes\n", table.trim_fmt(), rows.len()))
+    Ok(format!("{}\n{}\n", table.trim_fmt(), counted(rows.len(), "node")))
 }
 
 fn shown(value: Option<&str>) -> String {
