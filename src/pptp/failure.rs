@@ -42,6 +42,16 @@ pub enum Failure {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The server ended the call, and none of its PPP frames had answered ours.
+    #[error(
+        "the server ended the call ({words}) after {seconds} s in which no PPP frame of its own answered ours: GRE (IP protocol 47) is blocked on the way"
+    )]
+    EndedUnanswered {
+        /// How it ended it.
+        words: String,
+        /// How long ours were unanswered.
+        seconds: u64,
+    },
     /// LCP or IPCP came to no agreement.
     #[error("{protocol} came to no agreement: {detail}")]
     Negotiation {
@@ -91,6 +101,16 @@ pub enum Failure {
         /// How many in a row.
         missed: u32,
     },
+    /// The server ended the call after a silence.
+    #[error(
+        "the server answered none of {missed} LCP echoes, nothing else came from it, and then it ended the call ({words})"
+    )]
+    EndedInSilence {
+        /// How it ended it.
+        words: String,
+        /// How many echoes in a row.
+        missed: u32,
+    },
     /// The server ended the call.
     #[error("the server ended the call: {0}")]
     PeerClosed(String),
@@ -114,16 +134,18 @@ impl Failure {
             Failure::Unreachable { .. } => FailureKind::Unreachable,
             Failure::Refused(_) => FailureKind::Refused,
             Failure::CallRefused { .. } => FailureKind::CallRefused,
-            Failure::NothingHeard { .. } | Failure::NothingAnswered { .. } => {
-                FailureKind::GreBlocked
-            }
+            Failure::NothingHeard { .. }
+            | Failure::NothingAnswered { .. }
+            | Failure::EndedUnanswered { .. } => FailureKind::GreBlocked,
             Failure::Negotiation { .. } => FailureKind::Negotiation,
             Failure::AuthUnsupported { .. } => FailureKind::AuthUnsupported,
             Failure::AuthRefused { .. } | Failure::ServerNotProven(_) => FailureKind::AuthRefused,
             Failure::Mppe(_) => FailureKind::Mppe,
             Failure::KeysDisagree(_) => FailureKind::KeysDisagree,
             Failure::AddressRefused { .. } => FailureKind::AddressRefused,
-            Failure::EchoTimeout { .. } => FailureKind::EchoTimeout,
+            Failure::EchoTimeout { .. } | Failure::EndedInSilence { .. } => {
+                FailureKind::EchoTimeout
+            }
             Failure::PeerClosed(_) => FailureKind::PeerClosed,
             Failure::Hangup(_) => FailureKind::Hangup,
             Failure::Kernel { .. } => FailureKind::Unexplained,

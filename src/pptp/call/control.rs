@@ -34,7 +34,7 @@ impl Call {
 
     /// Without the control connection there is no call (section 3.1.4), and no way to end it in
     /// order.
-    pub(super) fn on_control_ended(&mut self, words: Option<&str>) {
+    pub(super) fn on_control_ended(&mut self, words: Option<&str>, now: Monotonic) {
         let how = words.unwrap_or("it closed the control connection");
         let failure = match self.phase {
             Phase::Control => Failure::Refused(format!("instead of an answer: {how}")),
@@ -49,7 +49,7 @@ impl Call {
             | Phase::Ending
             | Phase::Ended => match words {
                 Some(words) => Failure::Hangup(format!("control connection: {words}")),
-                None => Failure::PeerClosed(how.to_owned()),
+                None => self.ended_by_server(how, now),
             },
         };
         self.cut(failure);
@@ -84,17 +84,16 @@ impl Call {
                 }
             }
             Message::CallClear { call } if self.is_ours(call) => {
-                let words = "it cleared it (Call-Clear-Request)".to_owned();
-                self.cleared(words, now);
+                self.cleared("it cleared it (Call-Clear-Request)", now);
             }
             Message::CallDisconnected { call, result, error, cause, statistics }
                 if self.is_ours(call) =>
             {
-                self.cleared(disconnected(result, error, cause, &statistics), now);
+                self.cleared(&disconnected(result, error, cause, &statistics), now);
             }
             Message::StopRequest { reason } => {
                 self.send_control(&Message::StopReply);
-                self.cut(Failure::PeerClosed(stopped(reason)));
+                self.cut(self.ended_by_server(&stopped(reason), now));
             }
             Message::StopReply => self.stopped(now),
             Message::StartRequest

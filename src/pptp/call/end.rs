@@ -71,10 +71,10 @@ impl Call {
     }
 
     /// The server has cleared the call, by itself or as asked.
-    pub(super) fn cleared(&mut self, words: String, now: Monotonic) {
+    pub(super) fn cleared(&mut self, words: &str, now: Monotonic) {
         self.server_call = None;
         if self.phase != Phase::Ending {
-            let ending = Ending::Failed(Failure::PeerClosed(words));
+            let ending = Ending::Failed(self.ended_by_server(words, now));
             self.phase = Phase::Ending;
             self.parting = Some(Parting { ending, step: PartingStep::Call });
         }

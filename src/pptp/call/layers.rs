@@ -9,6 +9,7 @@ use crate::pptp::failure::Failure;
 use crate::pptp::order::{Addresses, Compressor, Direction, Flags, KernelOrder, Order, Via};
 use crate::pptp::ppp::{Code, Output, Packet, Protocol, frame};
 
+use super::server_end::meant_by;
 use super::{Call, Phase, Wait};
 
 /// How long a step of authentication is waited for, and how often.
@@ -108,21 +109,14 @@ impl Call {
     }
 
     fn on_lcp_terminated(&mut self, words: &[u8], now: Monotonic) {
-        let words = match shown(words) {
-            words if words.is_empty() => "LCP Terminate-Request".to_owned(),
-            words => format!("LCP Terminate-Request, it says {words:?}"),
-        };
-        let failure = if self.phase == Phase::Up {
-            Failure::PeerClosed(words)
-        } else if self.ccp_refused {
-            Failure::Mppe(format!("the server wants MPPE, and tunnel.mppe is \"off\" ({words})"))
-        } else if self.phase == Phase::Encrypting
-            && let Some(failure) = self.ccp.options.not_taken()
-        {
-            failure
-        } else {
-            Failure::PeerClosed(words)
-        };
+        let text = shown(words);
+        let failure = meant_by(&text).unwrap_or_else(|| {
+            let words = match text.as_str() {
+                "" => "LCP Terminate-Request".to_owned(),
+                text => format!("LCP Terminate-Request, it says {text:?}"),
+            };
+            self.ended_by_server(&words, now)
+        });
         self.fail(failure, now);
     }
 

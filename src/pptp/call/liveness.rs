@@ -22,6 +22,11 @@ impl Liveness {
     pub(super) fn heard(&mut self) {
         self.missed = 0;
     }
+
+    /// How many echoes are unanswered, where that tells of silence: a latest one may be on its way.
+    pub(super) fn silence(&self) -> Option<u32> {
+        Some(self.missed).filter(|missed| *missed >= 2)
+    }
 }
 
 /// Unknown protocols within this time are garbage together.
@@ -64,6 +69,12 @@ impl Garbage {
 
     pub(super) fn is_hopeless(&self) -> bool {
         self.resets > RESETS_MOST
+    }
+
+    /// Whether so much could not be understood lately that it is no accident.
+    pub(super) fn tells_of_wrong_keys(&self, now: Monotonic) -> bool {
+        let unknown_lately = now.since(self.unknown_since) <= GARBAGE_WINDOW;
+        self.resets >= 2 || (self.unknown >= 2 && unknown_lately)
     }
 
     /// The server has answered a Reset-Request.

@@ -6,6 +6,7 @@ mod frames;
 mod kernel;
 mod layers;
 mod liveness;
+mod server_end;
 mod standing;
 
 use std::time::Duration;
@@ -49,6 +50,19 @@ pub enum Phase {
     Ending,
     /// Over: nothing more comes.
     Ended,
+}
+
+impl Phase {
+    /// What is being agreed.
+    fn protocol(self) -> Option<&'static str> {
+        match self {
+            Phase::Link => Some("LCP"),
+            Phase::Authenticating => Some("MS-CHAPv2"),
+            Phase::Encrypting => Some("CCP"),
+            Phase::Addressing => Some("IPCP"),
+            Phase::Control | Phase::Calling | Phase::Up | Phase::Ending | Phase::Ended => None,
+        }
+    }
 }
 
 /// How long the reply to Start-Control-Connection-Request is waited for.
@@ -153,7 +167,7 @@ impl Call {
         }
         match event {
             Event::Control(bytes) => self.on_control(bytes, now),
-            Event::ControlEnded(words) => self.on_control_ended(words),
+            Event::ControlEnded(words) => self.on_control_ended(words, now),
             Event::Frame(frame) => self.on_frame(frame, now),
             Event::DataEnded(words) => {
                 self.fail(Failure::Hangup(format!("PPP reads no more: {words}")), now);

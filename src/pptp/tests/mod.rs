@@ -8,6 +8,7 @@
 mod fuzz;
 mod kernel;
 pub(in crate::pptp) mod server;
+mod server_end;
 mod world;
 
 use std::net::Ipv4Addr;
@@ -140,14 +141,17 @@ fn a_lost_word_of_success_is_asked_for_again() {
 
 #[test]
 fn callback_multilink_and_endpoint_options_are_rejected_and_the_call_comes_up() {
-    let odd_lcp = vec![
+    comes_up(dial(Ways { odd_lcp: odd_lcp(), ..Ways::default() }), true);
+}
+
+fn odd_lcp() -> Vec<Opt> {
+    vec![
         Opt::new(1, [5, 0xD2]),
         Opt::new(13, [6]),
         Opt::new(17, [6, 0x4E]),
         Opt::new(19, [1, 2, 3]),
         Opt::new(23, [0, 1]),
-    ];
-    comes_up(dial(Ways { odd_lcp, ..Ways::default() }), true);
+    ]
 }
 
 #[test]
@@ -483,14 +487,22 @@ fn bytes_that_are_no_pptp_are_a_refusal() {
 }
 
 fn ways_of(pick: u8) -> Ways {
-    match pick % 4 {
+    match pick % 7 {
         0 => Ways::default(),
         1 => Ways { ipcp_at_once: true, lcp_after: Duration::ZERO, ..Ways::default() },
         2 => late_flag(),
-        _ => Ways {
-            mppe: Some((STATELESS | BITS_128 | BITS_40, STATELESS | BITS_128)),
+        3 => Ways {
+            mppe: Some((STATELESS | BITS_128 | BITS_40 | 0x81, STATELESS | BITS_128)),
             ..Ways::default()
         },
+        4 => Ways { odd_lcp: odd_lcp(), ..Ways::default() },
+        5 => Ways {
+            sets_link_info: true,
+            starts_twice: true,
+            clearing: Clearing::Request,
+            ..Ways::default()
+        },
+        _ => Ways { loses_success: true, ..Ways::default() },
     }
 }
 
