@@ -33,18 +33,19 @@ def target(what, measured, limit, met):
 
 
 nodes = of("many", "nodes", "kernel")[0]
-print(f"MS-CHAPv2 and MPPE of 128 bit, six pptpds, {nodes} nodes, in the emulated lab, where every step takes about ten "
-      "times as long: figures of the two engines compare with each other only. pptpd carries packets in user space; the "
-      "*kernel's server* is the server's side of the unit tests, whose packets go through the kernel as ours do. Both "
-      "ends share the machine's processors.")
+print("MS-CHAPv2 and MPPE of 128 bit, in the emulated lab, where every step takes about ten times as long: figures of the "
+      "two engines compare with each other only. pptpd carries packets in user space; the *kernel's server* is the "
+      "server's side of the unit tests, whose packets go through the kernel as ours do. There both ends share the "
+      f"machine's processors. {nodes} tunnels at once go to eight pptpds in another machine: what is measured of them is "
+      "this end's alone.")
 print()
 print("| target | measured | limit | met |")
 print("| --- | --- | --- | --- |")
 times = share("one", "to_up_ms")
 target("row to tunnel up, as a share of pppd's", f"{times:.2f}", "at most 0.5", times <= 0.5)
-private, in_kernel = (of("memory", key, "kernel")[0] for key in ("private_kb", "kernel_kb"))
-target("memory a tunnel, private and in the kernel, there with the server's end",
-       f"{private:.1f} kB and {in_kernel:.0f} kB", "at most 100 kB", max(private, 0) + in_kernel <= 100)
+processes, in_kernel = (of("memory", key, "kernel")[0] for key in ("processes_kb", "kernel_kb"))
+target(f"memory a tunnel, {nodes} tunnels: processes and kernel", f"{processes:.1f} kB and {in_kernel:.1f} kB",
+       "at most 100 kB in all", processes + in_kernel <= 100)
 user = statistics.median(of("carry", "user_ms_mib", "kernel", server="pptpd"))
 target("computed in user space a MiB", f"{user:.1f} ms", "none", user == 0)
 for way in ("up", "down"):
@@ -61,10 +62,11 @@ print("| --- | --- | --- |")
 lines = [
     ("row committed to tunnel up", ("one", "to_up_ms"), {}, "ms", 0),
     (f"{nodes} rows committed to all up", ("many", "to_all_up_ms"), {}, "ms", 0),
+    ("computed for that, this end's kernel and all", ("many", "computed_ms"), {}, "ms", 0),
     ("nodes whose dial failed meanwhile", ("many", "failed"), {}, "", 0),
-    ("private memory a tunnel", ("memory", "private_kb"), {}, "kB", 1),
-    ("kernel's memory a tunnel, both ends, and what the server's process needs of it", ("memory", "kernel_kb"), {}, "kB", 0),
-    (f"processes of this end, {nodes} tunnels", ("memory", "processes"), {}, "", 0),
+    ("processes' memory a tunnel", ("memory", "processes_kb"), {}, "kB", 1),
+    ("kernel's memory a tunnel", ("memory", "kernel_kb"), {}, "kB", 1),
+    (f"processes, {nodes} tunnels", ("memory", "processes"), {}, "", 0),
     *((f"{what}, {name}, {way}", ("carry", key), {"server": server, "way": way}, unit, digits)
       for server, name in (("pptpd", "pptpd"), ("kernel", "kernel's server"))
       for what, key, unit, digits in (
@@ -72,14 +74,27 @@ lines = [
           ("computed in user space a MiB", "user_ms_mib", "ms", 0),
           ("computed a MiB by kernel and server and all", "all_ms_mib", "ms", 0))
       for way in ("up", "down")),
-    (f"wake-ups of this end's processes in an idle minute, {nodes} tunnels", ("idle", "wake_ups"), {}, "", 0),
+    (f"wake-ups of the processes in an idle minute, {nodes} tunnels", ("idle", "wake_ups"), {}, "", 0),
     (f"{nodes} rows gone to all links gone", ("hang_up", "all_gone_ms"), {}, "ms", 0),
+    ("computed for that, this end's kernel and all", ("hang_up", "computed_ms"), {}, "ms", 0),
 ]
 for what, (measure, key), more, unit, digits in lines:
     cells = [shown(of(measure, key, engine, **more), unit, digits) for engine in ("pppd", "kernel")]
     print(f"| {what} | {' | '.join(cells)} |")
 print()
-print("*Private memory*: what of the processes' memory no other one shares (`/proc/PID/smaps_rollup`), of the daemon, what keeps "
-      "its tunnels, pppd and pptp, less what it was with no node. *The kernel's*: SUnreclaim, KernelStack, PageTables and "
-      "Percpu of `/proc/meminfo`. *Wake-ups*: voluntary context switches of all their threads; LCP echoes go every ten "
-      "seconds.")
+
+
+def largest(sizes):
+    """The largest parts, each with its kB."""
+    parts = sorted(sizes.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {kb:.1f}" for name, kb in parts[:8] if kb >= 0.5)
+
+
+for engine, name in (("kernel", "kernel engine"), ("pppd", "pppd and pptp")):
+    kernels, slabs = (of("memory", key, engine)[0] for key in ("kernels", "slabs"))
+    print(f"The kernel's memory a tunnel, {name}, in kB: {largest(kernels)}; of the slabs: {largest(slabs)}.")
+    print()
+print("*Processes' memory*: the Pss of `/proc/PID/smaps_rollup`, in which a page that several share counts once, of the daemon, "
+      "what keeps its tunnels, pppd and pptp, less what it was with no node. *The kernel's*: Slab, KernelStack, PageTables "
+      "and Percpu of `/proc/meminfo`, once its caches were dropped, less the same. *Wake-ups*: voluntary context switches of "
+      "all their threads; LCP echoes go every ten seconds.")

@@ -6,7 +6,8 @@ guest_packages=(systemd-sysv dbus iproute2 iputils-ping procps kmod jq sqlite3 p
 
 # The guest boots, dials, bridges and firewalls; the rest of the kernel package stays packed.
 modules=(net lib crypto arch fs/9p fs/fscache fs/netfs fs/overlayfs drivers/virtio drivers/char/virtio_console.ko
-  drivers/net/ppp drivers/net/slip drivers/net/dummy.ko drivers/net/tun.ko drivers/net/veth.ko)
+  drivers/net/ppp drivers/net/slip drivers/net/dummy.ko drivers/net/tun.ko drivers/net/veth.ko drivers/net/net_failover.ko
+  drivers/net/virtio_net.ko)
 
 # What a machine needs and a scenario does not: each costs an emulated boot up to a second.
 masked_units=(getty.target timers.target remote-fs.target systemd-logind.service systemd-user-sessions.service
@@ -163,11 +164,25 @@ guest_count() {
   if [[ $mode == qemu && -z $play ]]; then echo "${LAB_GUESTS:-$count}"; else echo 1; fi
 }
 
-# run_in_qemu FOLDER: the guest's output and result go there.
+# cable FROM TO: what a machine has one end of, where the servers have a machine of their own
+cable() {
+  echo -netdev "dgram,id=cable,local.type=unix,local.path=$run/$1.cable,remote.type=unix,remote.path=$run/$2.cable" \
+    -device "virtio-net-pci,netdev=cable,mac=52:54:00:00:00:0${#1}"
+}
+
+# run_in_qemu FOLDER: the guest's output and result go there; in the folder `servers` it plays those.
 # Plain emulation translates a program anew for each address it is loaded at: norandmaps halves what a start costs.
 run_in_qemu() {
-  local machine shares=() tag processors=2 access
+  local machine shares=() tag processors=2 access cable=() plays=''
   (($(guest_count) == 1)) || processors=1
+  if [[ -n $servers ]]; then
+    processors=1
+    read -ra cable < <(cable guest1 servers)
+  fi
+  if [[ ${1##*/} == servers ]]; then
+    plays=lab.play=$servers
+    read -ra cable < <(cable servers guest1)
+  fi
   machine=(-accel kvm -cpu host)
   [[ $accel == kvm ]] || machine=(-accel tcg,thread=multi -cpu max)
   local -A folder=([host]=/ [kernel]=$cache/kernel [layer]=$cache/layer [lab]=$run/lab [claims]=$run/claims)
@@ -180,11 +195,11 @@ run_in_qemu() {
   exec timeout --foreground -k 5 "$time_limit" qemu-system-x86_64 -name "connexa-lab-$$" \
     -machine q35 "${machine[@]}" -smp "$processors" -m 2G -nodefaults -display none -no-reboot \
     -kernel "$cache/vmlinux" -initrd "$cache/initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off norandmaps systemd.show_status=no" \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off norandmaps systemd.show_status=no $plays" \
     -serial "file:$1/console" "${shares[@]}" -device virtio-serial-pci \
     -chardev "file,id=out,path=$1/out" -device virtserialport,chardev=out,name=out \
     -chardev "file,id=result,path=$1/result" -device virtserialport,chardev=result,name=result \
-    </dev/null
+    "${cable[@]}" </dev/null
 }
 
 # run_in_host FOLDER
@@ -204,7 +219,7 @@ scenarios_of_any_engine() { (cd "$here/scenarios" && grep -Lx one_engine -- *.sh
 # The file of each scenario or play that is played.
 played_files() {
   local name folder
-  for name in "${scenarios[@]/#/scenarios/}" "$play"; do
+  for name in "${scenarios[@]/#/scenarios/}" "$play" "$servers"; do
     for folder in "$here" "${here%/lab}"; do
       [[ ! -f $folder/${name%@*}.sh ]] || echo "$folder/${name%@*}.sh"
     done

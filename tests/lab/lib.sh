@@ -17,6 +17,8 @@ network_up() {
   ip link add lab0 type bridge
   ip addr add 10.9.255.254/16 dev lab0
   ip link set lab0 up
+  # A cable to another machine.
+  [[ ! -e /sys/class/net/eth0 ]] || ip link set eth0 master lab0 up
 }
 
 # server NAME IP [mppe=off|OPTION] [subnet=A.B.C] [address=same] [end=A.B.C.D] [gives=A.B.C.D] LOGIN:PASSWORD...: a real pptpd, in a network

@@ -1,8 +1,10 @@
 """What tunnels of an engine take. The configuration names it, too, and hangs up a row that is gone at once.
 
 engines.py ENGINE one: from a row to its tunnel, one by one.
-engines.py ENGINE many: thirty at once, what they need of memory, what data costs, an idle minute, their hang-up.
+engines.py ENGINE pptpd: what data costs.
 engines.py ENGINE kernel_server: what data costs where the server carries it in the kernel.
+engines.py ENGINE many: two hundred at once, what they need of memory, an idle minute, their hang-up. The servers are
+another machine's.
 """
 import os
 import re
@@ -12,16 +14,18 @@ import subprocess
 import sys
 import time
 
-from figures import ms, tell, wake_ups
+from figures import ms, pss_kb, tell, wake_ups
 from gateway import Database, systemctl
 from kernel_events import Kernel
 
-LAPS, AT_ONCE, IDLE_S = 3, 30, 60
+LAPS, AT_ONCE, IDLE_S = 3, 200, 60
 # Threads for file work end after 10 s without any.
 REST_S = 12
 MIB, TURNS = 4, 2
-NODES = [(1 + n, f"10.9.1.{1 + n % 6}", "abcde"[n // 6]) for n in range(AT_ONCE)]
-AT_KERNEL = (40, "10.9.1.9", "a")
+SERVERS = 8
+NODES = [(1 + n, f"10.9.1.{1 + n % SERVERS}", f"u{n // SERVERS}") for n in range(AT_ONCE)]
+AT_KERNEL = (1000, "10.9.1.9", "u0")
+KERNELS = ("Slab", "KernelStack", "PageTables", "Percpu")
 OURS = {"connexad", "connexad-hold", "pppd", "pptp", "pptpgw", "pptpcm"}
 engine, measure = sys.argv[1:]
 kernel, database = Kernel(), Database()
@@ -62,9 +66,15 @@ def sum_of(path, pattern):
 
 
 def memory_kb():
-    """Private memory of our processes; of the kernel, for both ends."""
-    private = sum(sum_of(f"/proc/{pid}/smaps_rollup", r"^Private_\w+:\s+(\d+) kB") for pid in ours())
-    return private, sum_of("/proc/meminfo", r"^(?:SUnreclaim|KernelStack|PageTables|Percpu):\s+(\d+) kB")
+    """What our processes have, each page that they share counted once, and what the kernel has: slabs of it with their size."""
+    # What the kernel keeps only until somebody needs the room.
+    with open("/proc/sys/vm/drop_caches", "w", encoding="utf-8") as file:
+        file.write("3")
+    kernels = {name: sum_of("/proc/meminfo", rf"^{name}:\s+(\d+) kB") for name in KERNELS}
+    with open("/proc/slabinfo", encoding="utf-8") as file:
+        lines = [line.split() for line in file.readlines()[2:]]
+    slabs = {line[0]: int(line[1]) * int(line[3]) / 1024 for line in lines}
+    return sum(map(pss_kb, ours())), kernels, slabs
 
 
 def computed_ms():
@@ -121,24 +131,48 @@ def one():
         kernel.settle()
 
 
+def pptpd():
+    insert(NODES[:1])
+    kernel.wait_up()
+    carry_all("pptpd", "10.50.1")
+    database.clear()
+    wait_gone(1)
+
+
 def many():
     time.sleep(REST_S)
-    private, in_kernel = memory_kb()
-    start = insert(NODES)
-    up = kernel.wait_up(AT_ONCE, 120)
-    status = subprocess.run(["connexactl", "--json", "status"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    tell("many", engine=engine, nodes=AT_ONCE, to_all_up_ms=ms(up - start), failed=status.count('"last_error": {'))
+    without = memory_kb()
+    start, before = insert(NODES), computed_ms()
+    up = kernel.wait_up(AT_ONCE, 600)
+    tell("many", engine=engine, nodes=AT_ONCE, to_all_up_ms=ms(up - start), failed=failed(), **more_ms(before))
     time.sleep(REST_S)
-    more = [now - before for now, before in zip(memory_kb(), (private, in_kernel))]
-    tell("memory", engine=engine, private_kb=more[0] / AT_ONCE, kernel_kb=more[1] / AT_ONCE, processes=len(ours()))
-    carry_all("pptpd", "10.50.1")
+    tell_memory(without, memory_kb())
     before = {pid: wake_ups(pid) for pid in ours()}
     time.sleep(IDLE_S)
     tell("idle", engine=engine, seconds=IDLE_S, wake_ups=sum(wake_ups(pid) - before.get(pid, 0) for pid in ours()))
     kernel.forget()
-    start = kernel.now()
+    start, before = kernel.now(), computed_ms()
     database.clear()
-    tell("hang_up", engine=engine, all_gone_ms=ms(wait_gone(AT_ONCE) - start))
+    tell("hang_up", engine=engine, all_gone_ms=ms(wait_gone(AT_ONCE) - start), **more_ms(before))
+
+
+def failed():
+    """How many nodes have a dial that failed."""
+    status = subprocess.run(["connexactl", "--json", "status"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return status.count('"last_error": {')
+
+
+def more_ms(before):
+    """Computed since then by this machine, whoever it was for."""
+    return {"computed_ms": computed_ms()[1] - before[1]}
+
+
+def tell_memory(without, there):
+    """What each of the tunnels needs, and the kernel's part of it by what it is for."""
+    kernels, slabs = ({name: (now[name] - before.get(name, 0)) / AT_ONCE for name in now}
+                      for before, now in zip(without[1:], there[1:]))
+    tell("memory", engine=engine, processes_kb=(there[0] - without[0]) / AT_ONCE, kernel_kb=sum(kernels.values()),
+         processes=len(ours()), kernels=kernels, slabs={name: kb for name, kb in slabs.items() if kb >= 0.1})
 
 
 def kernel_server():
@@ -150,5 +184,5 @@ def kernel_server():
 
 
 systemctl("start", "connexad")
-{"one": one, "many": many, "kernel_server": kernel_server}[measure]()
+{"one": one, "pptpd": pptpd, "kernel_server": kernel_server, "many": many}[measure]()
 systemctl("stop", "connexad")

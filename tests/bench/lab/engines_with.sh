@@ -1,0 +1,8 @@
+# with ENGINE MEASURE: engines.py, with a daemon for it. Sourced after lib.sh.
+with() {
+  config "tunnel = { engine = \"$1\", dial_timeout = \"90s\" }
+selection.absence_grace = \"0s\"
+outage.interval = \"1h\""
+  echo "bench: $2 by $1, $(cut -d. -f1 /proc/uptime) s after power-on"
+  PYTHONPATH=/lab/bench PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 /lab/bench/lab/engines.py "$@"
+}
