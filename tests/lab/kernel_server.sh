@@ -1,7 +1,7 @@
 # A PPTP server whose packets go through the kernel, as a client's of the kernel engine do: the server's side of the unit
 # tests, driven. pptpd carries them by a program. Sourced after lib.sh.
 
-# kernel_server NAME IP [mppe=off]: it takes any login with the password `secret`. Its end of tunnels is 10.50.x.1, x being
+# kernel_server NAME IP [mppe=off|mppe=stateful]: it takes any login with the password `secret`. Its end of tunnels is 10.50.x.1, x being
 # the last part of IP, and clients get 10.50.x.2 and up.
 kernel_server() {
   local name=$1 ip=$2 mppe=${3:-}

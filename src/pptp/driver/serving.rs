@@ -24,13 +24,18 @@ const FRAME: usize = 4096;
 /// Serves calls of any login with the password `secret` until it is killed. The first client gets
 /// the address behind that of the server's end, the second the one behind that.
 ///
-/// `SERVER_END` is the address of the server's end of all tunnels, `SERVER_MPPE` is `off` or anything else.
+/// `SERVER_END` is the address of the server's end of all tunnels; `SERVER_MPPE` is `off`, or `stateful` for
+/// nothing else than MPPE that keeps state, or anything else.
 #[test]
 #[ignore = "it never ends; played by the lab"]
 fn serves_calls_until_it_is_killed() {
     let own_end: Ipv4Addr = env::var("SERVER_END").unwrap().parse().unwrap();
-    let is_plain = env::var("SERVER_MPPE").is_ok_and(|mppe| mppe == "off");
-    let mppe = server::Ways::default().mppe.filter(|_| !is_plain);
+    let stateful = (server::BITS_128, server::BITS_128);
+    let (mppe, stubborn) = match env::var("SERVER_MPPE").as_deref() {
+        Ok("off") => (None, false),
+        Ok("stateful") => (Some(stateful), true),
+        Ok(_) | Err(_) => (server::Ways::default().mppe, false),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await.unwrap();
@@ -42,7 +47,7 @@ fn serves_calls_until_it_is_killed() {
             // No compression of headers, which pppd would take: this side's kernel is told of none.
             let vj_and_ipv6 = false;
             let asked = server::Ways { vj_and_ipv6, ..server::Ways::default() };
-            let ways = server::Ways { own_end, hands_out, mppe, ..asked };
+            let ways = server::Ways { own_end, hands_out, mppe, stubborn, ..asked };
             tokio::task::spawn_local(serve(control, client, ways, threads.clone()));
         }
     });

@@ -21,7 +21,9 @@ pub(in crate::pptp) struct Ccp {
     ours: u32,
     /// Whether the server was asked to take the stateless mode.
     stateless_asked: bool,
-    /// What the server offered last, where it can't be taken.
+    /// What the server offered last.
+    theirs: Option<u32>,
+    /// That, where it can't be taken.
     not_taken: Option<u32>,
 }
 
@@ -32,6 +34,7 @@ impl Ccp {
             short_key_allowed,
             ours: STATELESS | BITS_128,
             stateless_asked: false,
+            theirs: None,
             not_taken: None,
         }
     }
@@ -98,6 +101,7 @@ impl Options for Ccp {
                 Judgement::Fail(Failure::Mppe("the server asks for no MPPE".to_owned()))
             };
         };
+        self.theirs = Some(bits);
         let chosen = self.choose(bits, self.stateful_allowed && self.stateless_asked);
         self.not_taken = (chosen != bits).then_some(bits);
         if chosen == bits {
@@ -121,6 +125,13 @@ impl Options for Ccp {
     }
 
     fn rejected(&mut self, _options: &[Opt]) -> Result<(), Failure> {
+        // pppd rejects a kind that it must not use, and names no other one but in its own request.
+        let bits = self.theirs.unwrap_or_default();
+        let chosen = self.choose(bits, self.stateful_allowed);
+        if chosen & bits == chosen && chosen != self.ours {
+            self.ours = chosen;
+            return Ok(());
+        }
         let rejects = || Failure::Mppe("the server rejects MPPE".to_owned());
         Err(self.not_taken().unwrap_or_else(rejects))
     }

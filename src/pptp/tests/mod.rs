@@ -24,7 +24,8 @@ use super::control::Message;
 use super::ppp::{Opt, Protocol, frame};
 use super::{Call, Dice, Encryption, Ending, Event, Failure, Order, Phase, Settings, Step, Via};
 use server::{BITS_40, BITS_128, Clearing, STATELESS, Ways};
-use world::{Line, World, settings};
+pub(in crate::pptp) use world::settings;
+use world::{Line, World};
 
 fn dial(ways: Ways) -> World {
     let mut world = World::new(settings(), ways, Line::default(), 1);
@@ -192,6 +193,22 @@ fn forty_bit_mppe_is_refused_by_default_and_taken_by_option() {
     assert_eq!(kind, FailureKind::Mppe);
     assert!(words.contains("40 bit only"), "{words}");
     comes_up(dial_with(encrypted(false, true), ways), true);
+}
+
+#[test]
+fn a_server_that_rejects_other_kinds_of_mppe_than_its_own_gets_its_own_where_that_is_allowed() {
+    for (bits, stateful, short_key) in
+        [(BITS_128, true, false), (STATELESS | BITS_40, false, true), (BITS_40, true, true)]
+    {
+        let ways = Ways {
+            mppe: Some((bits, bits)),
+            stubborn: true,
+            rejects_other_bits: true,
+            ..Ways::default()
+        };
+        comes_up(dial_with(encrypted(stateful, short_key), ways.clone()), true);
+        assert_eq!(fails(ways).0, FailureKind::Mppe);
+    }
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(in crate::pptp) struct Ways {
     pub(in crate::pptp) mppe: Option<(u32, u32)>,
     /// MPPE bits that are repeated whatever is answered.
     pub(in crate::pptp) stubborn: bool,
+    /// Other bits are rejected, where most name theirs: pppd's way with a key length that it must not use.
+    pub(in crate::pptp) rejects_other_bits: bool,
     pub(in crate::pptp) wrong_keys: bool,
     /// accel-ppp: CCP and IPCP at once, and the kernel is told that late.
     pub(in crate::pptp) ipcp_at_once: bool,
@@ -95,6 +97,7 @@ impl Default for Ways {
             loses_success: false,
             mppe: Some((STATELESS | BITS_128, STATELESS | BITS_128)),
             stubborn: false,
+            rejects_other_bits: false,
             wrong_keys: false,
             ipcp_at_once: false,
             ccp_flag_after: Duration::ZERO,
@@ -138,6 +141,7 @@ struct Ccp {
     asked: u32,
     taken: u32,
     stubborn: bool,
+    rejects: bool,
 }
 
 impl Options for Ccp {
@@ -147,7 +151,13 @@ impl Options for Ccp {
     }
     fn judge(&mut self, asked: &[Opt], _patience: bool) -> Judgement {
         let taken = Opt::new(18, self.taken.to_be_bytes());
-        if asked == [taken.clone()] { Judgement::Ack } else { Judgement::Nak(vec![taken]) }
+        if asked == [taken.clone()] {
+            Judgement::Ack
+        } else if self.rejects {
+            Judgement::Reject(asked.to_vec())
+        } else {
+            Judgement::Nak(vec![taken])
+        }
     }
     fn naked(&mut self, options: &[Opt]) -> Result<(), Failure> {
         if !self.stubborn {
@@ -241,7 +251,7 @@ impl Server {
             naks_for_ever: ways.naks_for_ever,
         };
         let (asked, taken) = ways.mppe.unwrap_or_default();
-        let ccp = Ccp { asked, taken, stubborn: ways.stubborn };
+        let ccp = Ccp { asked, taken, stubborn: ways.stubborn, rejects: ways.rejects_other_bits };
         let hands_out = [&[Opt::new(3, ways.hands_out.octets())], &ways.name_servers[..]].concat();
         let ipcp = Ipcp { vj: ways.vj_and_ipv6, own_end: ways.own_end, hands_out };
         Server {
@@ -267,6 +277,10 @@ impl Server {
             protocols_rejected: 0,
             ways,
         }
+    }
+
+    fn keeps_state(&self) -> bool {
+        self.ways.mppe.is_some_and(|(asked, _)| asked & STATELESS == 0)
     }
 
     fn say(&mut self, message: Message) {
@@ -428,8 +442,24 @@ impl Server {
                 self.frame(Protocol::Lcp, &packet.bytes());
             }
             Protocol::Ccp => {
-                let outputs = self.ccp.receive(Packet::parse(bytes).unwrap(), now);
-                self.on_ccp(outputs, now);
+                let packet = Packet::parse(bytes).unwrap();
+                match packet.code {
+                    // Its kernel begins anew as the answer passes it.
+                    Code::ResetRequest => {
+                        let answer = Packet::new(Code::ResetAck, packet.id, Vec::new());
+                        self.frame(Protocol::Ccp, &answer.bytes());
+                    }
+                    Code::ResetAck => {}
+                    _ => {
+                        let outputs = self.ccp.receive(packet, now);
+                        self.on_ccp(outputs, now);
+                    }
+                }
+            }
+            // Where each packet hangs on the one before, a loss is no surprise.
+            Protocol::Encrypted if self.keeps_state() => {
+                let request = Packet::new(Code::ResetRequest, 1, Vec::new());
+                self.frame(Protocol::Ccp, &request.bytes());
             }
             // pppd: what comes before its turn is answered by an end.
             Protocol::Ipcp if !self.ipcp.is_started() => {

@@ -38,7 +38,7 @@ enum Happening {
     OrderDone(KernelOrder),
 }
 
-pub(super) fn settings() -> Settings {
+pub(in crate::pptp) fn settings() -> Settings {
     Settings {
         server: Ipv4Addr::new(192, 0, 2, 1),
         own_call_id: 4711,
