@@ -4,8 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 use super::socket::SocketError;
 use crate::config::Paths;
@@ -16,6 +19,10 @@ const NOTHING: &str = "none";
 const UNSAID: &str = "unsaid";
 /// The line is no longer than this, in bytes.
 const LONGEST: u64 = 128;
+
+/// A program that a killed daemon was about to start has its lock, too, until it is loaded.
+const LOADED_WITHIN: Duration = Duration::from_secs(5);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// A socket file, by what no other file has while it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,17 +95,18 @@ impl Only {
 /// # Errors
 /// When another one runs, or the lock file can't be made.
 pub(crate) fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
+    be_the_only_within(paths, LOADED_WITHIN)
+}
+
+fn be_the_only_within(paths: &Paths, limit: Duration) -> Result<Only, SocketError> {
     std::fs::create_dir_all(&paths.run_dir)
         .map_err(|source| SocketError::file("make the folder", &paths.run_dir, source))?;
     let path = file(paths);
     let is_new = std::fs::symlink_metadata(&path).is_err();
     let lock = open(&path, true).map_err(|source| SocketError::file("open", &path, source))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(SocketError::AlreadyRunning { lock: path });
-        }
-        Err(errno) => return Err(SocketError::file("lock", &path, errno.into())),
+    let taken = take(&lock, limit);
+    if !taken.map_err(|errno| SocketError::file("lock", &path, errno.into()))? {
+        return Err(SocketError::AlreadyRunning { lock: path });
     }
     if !is_a_lock(&lock).map_err(|source| SocketError::file("read", &path, source))? {
         return Err(SocketError::NoLock { lock: path });
@@ -108,6 +116,19 @@ pub(crate) fn be_the_only(paths: &Paths) -> Result<Only, SocketError> {
     let only = Only { lock, made };
     only.remember(made).map_err(|source| SocketError::file("write", &path, source))?;
     Ok(only)
+}
+
+/// Whether nobody has the lock after so long, so that it is ours now.
+fn take(lock: &File, limit: Duration) -> Result<bool, Errno> {
+    let until = Instant::now() + limit;
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(GLANCE),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// Which socket file was made last, without the lock.
@@ -151,6 +172,8 @@ fn read(mut lock: &File) -> io::Result<Made> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -158,9 +181,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
         let first = be_the_only(&paths).unwrap();
-        assert!(matches!(be_the_only(&paths), Err(SocketError::AlreadyRunning { .. })));
+        assert!(matches!(
+            be_the_only_within(&paths, Duration::ZERO),
+            Err(SocketError::AlreadyRunning { .. })
+        ));
         drop(first);
         assert!(be_the_only(&paths).is_ok());
+    }
+
+    #[test]
+    fn a_program_that_a_killed_daemon_was_about_to_start_keeps_the_next_daemon_waiting_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("lock");
+        let killed = open(&lock, true).unwrap();
+        assert!(take(&killed, Duration::ZERO).unwrap());
+        // As between its fork and its exec.
+        let mut started = Command::new("cat");
+        started.stdin(Stdio::piped()).stdout(killed);
+        let mut program = started.spawn().unwrap();
+        drop(started);
+        let next = open(&lock, true).unwrap();
+        assert!(!take(&next, Duration::ZERO).unwrap());
+        let input = program.stdin.take();
+        let loaded = std::thread::spawn(move || drop(input));
+        assert!(take(&next, Duration::from_secs(60)).unwrap());
+        loaded.join().unwrap();
+        program.wait().unwrap();
     }
 
     #[test]
