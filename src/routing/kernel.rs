@@ -198,9 +198,7 @@ fn before_ours(message: &RuleMessage) -> Option<u32> {
         let RuleAttribute::Priority(priority) = attribute else { return None };
         Some(*priority)
     });
-    let ours = message.attributes.iter().any(
-        |attribute| matches!(attribute, RuleAttribute::Protocol(protocol) if is_ours(*protocol)),
-    );
+    let ours = message.attributes.iter().any(is_of_ours);
     // Without a priority it is the kernel's first.
     priority.filter(|&priority| !ours && priority > 0 && priority <= Selector::Mark(0).priority())
 }
@@ -216,6 +214,11 @@ async fn routes(handle: &Handle) -> Result<BTreeSet<Route>, RoutingError> {
 
 pub(super) fn is_ours(protocol: RouteProtocol) -> bool {
     u8::from(protocol) == OURS
+}
+
+/// Whether it marks a rule as ours.
+pub(super) fn is_of_ours(attribute: &RuleAttribute) -> bool {
+    matches!(attribute, RuleAttribute::Protocol(protocol) if is_ours(*protocol))
 }
 
 /// A rule of the form that we make.

@@ -13,7 +13,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_LINK};
 
-use super::kernel::{RoutingError, is_ours, table_of};
+use super::kernel::{RoutingError, is_of_ours, is_ours, table_of};
 use super::plan::{Plan, Route};
 use crate::core::event::IfIndex;
 use crate::netlink::{Datagram, Inbox, Received};
@@ -25,6 +25,32 @@ const IPV6_RULE: u32 = 1 << 18;
 pub(super) struct Listener {
     inbox: Inbox,
     datagram: Datagram,
+}
+
+/// What was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A rule or route of ours was removed, or may have been: the kernel has dropped messages.
+    Taken,
+    /// Any other change that matters, or one that can't be understood.
+    Other,
+}
+
+impl Heard {
+    fn of(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Self {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
+        let is_taken = match payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route)) => {
+                is_ours(route.header.protocol)
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRule(rule)) => {
+                rule.attributes.iter().any(is_of_ours)
+            }
+            NetlinkPayload::Overrun(_) => true,
+            _ => false,
+        };
+        if is_taken { Heard::Taken } else { Heard::Other }
+    }
 }
 
 /// Whose changes matter.
@@ -88,18 +114,18 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket is of no more use.
-    pub(super) async fn disturbed(&mut self, interest: &Interest) -> io::Result<()> {
+    pub(super) async fn disturbed(&mut self, interest: &Interest) -> io::Result<Heard> {
         loop {
             loop {
                 match self.datagram.next() {
                     Ok(Some(message)) if !interest.has(&message.payload) => {}
-                    // What can't be understood may matter.
-                    Ok(Some(_)) | Err(_) => return Ok(()),
+                    Ok(Some(message)) => return Ok(Heard::of(&message.payload)),
+                    Err(_) => return Ok(Heard::Other),
                     Ok(None) => break,
                 }
             }
             if !self.inbox.next(&mut self.datagram).await? {
-                return Ok(());
+                return Ok(Heard::Taken);
             }
         }
     }

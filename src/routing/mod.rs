@@ -8,6 +8,7 @@
 //! number in the kernel itself; nothing has to be remembered for the next daemon.
 
 mod address;
+mod keep;
 mod kernel;
 mod links;
 mod listen;
@@ -21,23 +22,15 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
 pub(crate) use address::Ends;
 pub(crate) use kernel::{RoutingError, is_one_of, rules_before_ours, tables_of_ours};
 use links::Links;
-use listen::{Interest, Listener};
 
 use crate::config::{self, WhenDown};
 use crate::core::change::{Change, UpTunnel, Way};
 use crate::node::NodeId;
-
-/// Changes come in crowds; they are looked at together.
-const SETTLE: Duration = Duration::from_millis(100);
-/// After a look that went wrong. A link that goes in the middle of it is such a case; what lasts is
-/// looked at ever more rarely.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What the routes are to serve.
 #[derive(Clone, Debug)]
@@ -110,7 +103,7 @@ impl Router {
         let (links_in, links) = watch::channel(Links::none(routing.peer_route));
         let (addresses, peer_routes, settings) =
             (address::run(links.clone()), peer_route::run(links.clone()), settings::run(links));
-        let route = run(wanted);
+        let route = keep::run(wanted);
         let router = Router { wanted: wanted_in, links: links_in };
         (router, async { _ = tokio::join!(addresses, peer_routes, settings, route) })
     }
@@ -175,98 +168,6 @@ impl Router {
                 self.links.send_modify(|links| _ = links.refused.insert(node, (index, local)));
             }
         }
-    }
-}
-
-/// Keeps the kernel's rules and routes as wanted, until the end.
-async fn run(mut wanted: watch::Receiver<Wanted>) {
-    let known = wanted.wait_for(|wanted| wanted.known || wanted.ending).await;
-    if !known.is_ok_and(|wanted| wanted.known) {
-        return;
-    }
-    let mut listener = None;
-    let mut problems = Problems::default();
-    let mut pause = FIRST_PAUSE;
-    let mut again = false;
-    loop {
-        let (plan, is_on, is_last) = {
-            let wanted = wanted.borrow_and_update();
-            (plan::make(&wanted), wanted.table_base.is_some(), wanted.ending)
-        };
-        let outcome = look(&mut listener, &plan, is_on).await;
-        let looked = Instant::now();
-        let failures = outcome.unwrap_or_else(|error| vec![error]);
-        let failed = !failures.is_empty();
-        let failures = failures.iter().map(ToString::to_string);
-        problems.tell(plan.refused.iter().cloned(), failures, again);
-        if is_last {
-            return;
-        }
-        if !failed && !is_on {
-            // What an earlier daemon left is gone; tunnels that come and go change nothing now.
-            let on = wanted.wait_for(|wanted| wanted.table_base.is_some() || wanted.ending).await;
-            if on.is_err() {
-                return;
-            }
-            again = false;
-            continue;
-        }
-        let interest = Interest::of(&plan);
-        again = tokio::select! {
-            changed = wanted.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                settled(&mut wanted, &plan, looked + SETTLE).await;
-                false
-            }
-            () = disturbed(&mut listener, &interest) => {
-                settled(&mut wanted, &plan, Instant::now() + SETTLE).await;
-                false
-            }
-            () = sleep(pause), if failed => true,
-        };
-        pause = if again { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
-    }
-}
-
-/// Returns at this time, or as soon as more nodes are to be guarded than the plan has: nothing may leave
-/// of a node that is wanted from now on.
-async fn settled(wanted: &mut watch::Receiver<Wanted>, plan: &plan::Plan, at: Instant) {
-    loop {
-        {
-            let wanted = wanted.borrow_and_update();
-            if wanted.guards() && plan::make(&wanted).guards_more_than(plan) {
-                return;
-            }
-        }
-        tokio::select! {
-            () = sleep_until(at) => return,
-            changed = wanted.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-/// Listens before it looks: what changes later is heard.
-async fn look(
-    listener: &mut Option<Listener>,
-    plan: &plan::Plan,
-    is_on: bool,
-) -> Result<Vec<RoutingError>, RoutingError> {
-    match listener {
-        _ if !is_on => *listener = None,
-        Some(open) => open.skip(),
-        None => *listener = Some(Listener::open()?),
-    }
-    kernel::reconcile(plan).await
-}
-
-/// Returns when somebody has changed what matters here.
-async fn disturbed(listener: &mut Option<Listener>, interest: &Interest) {
-    let Some(open) = listener else { return std::future::pending().await };
-    if open.disturbed(interest).await.is_err() {
-        // The next look opens another.
-        *listener = None;
     }
 }
 
