@@ -41,6 +41,8 @@ pub(super) const BEGINNINGS: &[(&str, FailureKind, bool)] = &[
     ("CHAP authentication timed out", FailureKind::Negotiation, PLAIN),
     ("No CHAP secret found for authenticating us", FailureKind::Files, PLAIN),
     ("Can't open chap secret file", FailureKind::Files, PLAIN),
+    // utils.c of 2.5.3: a file or folder on the way to it is not root's alone to write.
+    ("Can't safely use ", FailureKind::Files, PLAIN),
     ("peer refused to authenticate", FailureKind::Negotiation, PLAIN),
     ("Terminating connection due to lack of activity", FailureKind::IdleLimit, PLAIN),
     ("Connect time expired", FailureKind::SessionLimit, PLAIN),

@@ -66,6 +66,7 @@ ipcp-max-configure 1
 chap-timeout 1
 kdebug 7
 netmask 255.0.0.0
+nomppe
 unit 77
 escape 11,13
 default-asyncmap
