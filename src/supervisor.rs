@@ -23,7 +23,7 @@ use parts::{Ended, Part, Tasks};
 use reload::{Reloaded, Reloads};
 use told::Teller;
 
-use crate::config::{self, Config, ConfigError, Span};
+use crate::config::{self, Config, ConfigError, Paths, Span};
 use crate::control::lock;
 use crate::control::question::Question;
 use crate::control::socket::{self, SocketError};
@@ -211,7 +211,10 @@ impl Supervisor {
         let (engines, works) = Engines::new(&config, &events_in, found);
         let (hooks, run_hooks) = Hooks::new(options.dry_run);
         let mut parts = vec![
-            Part::new("hears the kernel", hear_the_kernel(events_in.clone(), options.dry_run)),
+            Part::new(
+                "hears the kernel",
+                hear_the_kernel(config.paths.clone(), events_in.clone(), options.dry_run),
+            ),
             Part::new("reads the database", desired::follow(settings, events_in.clone())),
             Part::new("watches the host", host::follow(config.paths.clone(), events_in.clone())),
             Part::new("remembers stopped nodes", keep_stopped),
@@ -458,8 +461,8 @@ impl Supervisor {
 }
 
 /// What the host has to reach is told before its links: tunnels are judged by it.
-async fn hear_the_kernel(events: mpsc::Sender<Event>, dry_run: bool) {
-    let mut surroundings = surroundings::Watcher::new(!dry_run);
+async fn hear_the_kernel(paths: Paths, events: mpsc::Sender<Event>, dry_run: bool) {
+    let mut surroundings = surroundings::Watcher::new(&paths, !dry_run);
     surroundings.begin(&events).await;
     tokio::join!(kernel::listen(events.clone()), surroundings.follow(&events));
 }

@@ -11,6 +11,7 @@ mod kernel;
 mod message;
 mod resolvers;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -18,8 +19,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use kernel::{Ear, Heard};
 
+use crate::config::Paths;
 use crate::core::event::Event;
 use crate::core::surroundings::Surroundings;
+use crate::pptp::driver::resolver;
 use crate::routing::server_route;
 
 /// Changes come in crowds; they are looked at together.
@@ -54,6 +57,8 @@ pub(crate) enum SurroundingsError {
 pub(crate) struct Watcher {
     ear: Option<Ear>,
     resolvers: resolvers::Watcher,
+    /// The file of name servers that servers of tunnels have named.
+    of_peers: PathBuf,
     told: Option<Surroundings>,
     /// The problem that stands in the log.
     problem: Option<String>,
@@ -65,10 +70,11 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// Starts to watch: what changes from here on is noticed.
-    pub(crate) fn new(mends: bool) -> Self {
+    pub(crate) fn new(paths: &Paths, mends: bool) -> Self {
         Watcher {
             ear: None,
             resolvers: resolvers::Watcher::new(),
+            of_peers: resolver::file(paths),
             told: None,
             problem: None,
             looked: Instant::now(),
@@ -147,7 +153,7 @@ impl Watcher {
         };
         let ear = self.ear.insert(ear);
         let (gateways, subnets) = kernel::list(ear).await?;
-        let resolvers = resolvers::read().await;
+        let resolvers = resolvers::read(self.of_peers.clone()).await;
         Ok(Surroundings { gateways, resolvers, subnets })
     }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use crate::pptp::driver::resolver;
 use crate::watch::{Interest, Watch};
 
 /// The file, and where it lives on hosts where that is a symbolic link, as programs that manage it make
@@ -38,22 +40,33 @@ impl Watcher {
 }
 
 /// The servers of all files. One that can't be read names none.
-pub(super) async fn read() -> BTreeSet<Ipv4Addr> {
-    let read = tokio::task::spawn_blocking(|| {
-        FILES.iter().flat_map(|file| servers(&text(Path::new(file)))).collect()
+pub(super) async fn read(of_peers: PathBuf) -> BTreeSet<Ipv4Addr> {
+    let read = tokio::task::spawn_blocking(move || {
+        FILES.iter().flat_map(|file| of_the_host(Path::new(file), &of_peers)).collect()
     });
     read.await.unwrap_or_default()
 }
 
-/// A file that is no plain one may hang whoever reads it.
-fn text(file: &Path) -> String {
-    let mut bytes = Vec::new();
-    if file.metadata().is_ok_and(|about| about.is_file())
-        && let Ok(file) = File::open(file)
-    {
-        let _ = file.take(MOST).read_to_end(&mut bytes);
+/// None where the file names what servers of tunnels have named: it leads to the file where that stands
+/// (`tunnel.use_peer_dns`), or is the copy that Debian's `ip-up.d/0000usepeerdns` makes of it. They
+/// are no choice of the host's, and a server may name whatever it likes. A file that was there before
+/// is the host's own.
+fn of_the_host(file: &Path, of_peers: &Path) -> Vec<Ipv4Addr> {
+    let Some((text, written)) = read_one(file) else { return Vec::new() };
+    let servers = servers(&text);
+    let by_peers = read_one(of_peers).filter(|(text, _)| resolver::is_of_peers(text));
+    match by_peers {
+        Some((named, at)) if self::servers(&named) == servers && written >= at => Vec::new(),
+        _ => servers,
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Its text, and when that was written. A file that is no plain one may hang whoever reads it.
+fn read_one(file: &Path) -> Option<(String, SystemTime)> {
+    let about = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    let _ = File::open(file).ok()?.take(MOST).read_to_end(&mut bytes);
+    Some((String::from_utf8_lossy(&bytes).into_owned(), about.modified().ok()?))
 }
 
 fn servers(text: &str) -> Vec<Ipv4Addr> {
@@ -66,6 +79,8 @@ fn servers(text: &str) -> Vec<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -76,8 +91,30 @@ mod tests {
     }
 
     #[test]
+    fn what_servers_of_tunnels_have_named_is_no_server_of_the_host_where_its_file_has_it_from_there()
+     {
+        let folder = tempfile::tempdir().unwrap();
+        let [there, link, copy] = ["there", "link", "copy"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink(&there, &link).unwrap();
+        let named = vec![Ipv4Addr::new(10, 50, 0, 100)];
+        for (about, of_the_file) in [
+            ("# Written by connexad: the name servers that 10.9.0.2 named last\n", Vec::new()),
+            ("", Vec::new()),
+            ("# mine\n", named.clone()),
+        ] {
+            std::fs::write(&there, format!("{about}nameserver 10.50.0.100\n")).unwrap();
+            std::fs::write(&copy, "search example\nnameserver 10.50.0.100\n").unwrap();
+            assert_eq!(of_the_host(&link, &there), of_the_file, "{about}");
+            assert_eq!(of_the_host(&copy, &there), of_the_file, "{about}");
+            let before = there.metadata().unwrap().modified().unwrap() - Duration::from_secs(1);
+            File::options().write(true).open(&copy).unwrap().set_modified(before).unwrap();
+            assert_eq!(of_the_host(&copy, &there), named, "{about}");
+        }
+    }
+
+    #[test]
     fn what_is_no_plain_file_is_not_opened() {
-        assert_eq!(text(Path::new("/dev/zero")), "");
+        assert!(read_one(Path::new("/dev/zero")).is_none());
     }
 }
 

@@ -14,7 +14,7 @@ impl Core {
     fn told() -> Self {
         let (sender, events) = mpsc::channel(8);
         let watcher = tokio::spawn(async move {
-            let mut watcher = Watcher::new(true);
+            let mut watcher = Watcher::new(&Paths::default(), true);
             watcher.begin(&sender).await;
             watcher.follow(&sender).await;
         });
@@ -70,7 +70,7 @@ fn a_first_look_that_took_too_long_is_made_again() {
         let (sender, mut events) = mpsc::channel(1);
         // Nothing more goes in.
         sender.send(Event::Tick).await.unwrap();
-        let mut watcher = Watcher::new(true);
+        let mut watcher = Watcher::new(&Paths::default(), true);
         watcher.begin_within(Duration::from_millis(1), &sender).await;
         let follows = tokio::spawn(async move { watcher.follow(&sender).await });
         assert_eq!(events.recv().await, Some(Event::Tick));

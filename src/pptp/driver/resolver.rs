@@ -52,7 +52,7 @@ pub(super) fn keep(file: &Path, server: Ipv4Addr, named: &[Ipv4Addr]) {
 fn write(file: &Path, server: Ipv4Addr, named: &[Ipv4Addr]) -> Result<(), ResolverError> {
     let _one = WRITES.lock().unwrap_or_else(PoisonError::into_inner);
     let old = content(file);
-    if !is_ours(&old) && !is_of_pppd(&old) {
+    if !is_of_peers(&old) {
         return Err(ResolverError::Stranger(file.to_owned()));
     }
     Ok(atomic_file::write_for_all(file, text(server, named).as_bytes())?)
@@ -87,6 +87,11 @@ fn text(server: Ipv4Addr, named: &[Ipv4Addr]) -> String {
 fn content(file: &Path) -> String {
     let content = atomic_file::read(file).ok().flatten().unwrap_or_default();
     String::from_utf8_lossy(&content).into_owned()
+}
+
+/// Whether it holds what servers of tunnels have named: written by connexad, or by pppd.
+pub(crate) fn is_of_peers(content: &str) -> bool {
+    is_ours(content) || is_of_pppd(content)
 }
 
 fn is_ours(content: &str) -> bool {
