@@ -194,7 +194,7 @@ impl Fatal for PurgeError {
     fn exit(&self) -> Exit {
         match self {
             PurgeError::Lock(error) => error.exit(),
-            PurgeError::Running(_) | PurgeError::Left(_) => Exit::No,
+            PurgeError::DaemonRuns(_) | PurgeError::Running(_) | PurgeError::Left(_) => Exit::No,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the configuration, the database and recordings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -36,15 +36,33 @@ const HOLDER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// Why not all is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
-    /// A daemon runs, or its lock can't be had.
+    /// A daemon runs. `connexactl` may be gone already where a package is purged.
+    #[error(
+        "a connexad runs and holds {}: `systemctl stop connexad`, or end its process where systemd did not start it; \
+         then purge again",
+        .0.display()
+    )]
+    DaemonRuns(PathBuf),
+    /// Its lock can't be had.
     #[error(transparent)]
-    Lock(#[from] SocketError),
+    Lock(SocketError),
     /// It can't be told which pppds run.
     #[error(transparent)]
     Running(#[from] LookError),
     /// Something is left.
     #[error("not all is gone: {0}; see why, and run connexad --purge again")]
     Left(String),
+}
+
+impl From<SocketError> for PurgeError {
+    fn from(error: SocketError) -> Self {
+        match error {
+            SocketError::AlreadyRunning { lock } => PurgeError::DaemonRuns(lock),
+            SocketError::Taken { .. } | SocketError::NoLock { .. } | SocketError::File { .. } => {
+                PurgeError::Lock(error)
+            }
+        }
+    }
 }
 
 /// Purges this host, or only tells what would be done; a line for each thing.

@@ -104,7 +104,12 @@ fn while_a_daemon_runs_it_is_refused() {
     gateway.start().wait_state(1, "up");
     let refused = purge(&gateway, &[]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
-    assert!(text(&refused.stderr).contains("another connexad runs"), "{}", text(&refused.stderr));
+    let said = text(&refused.stderr);
+    let lock = gateway.path("run/connexad.lock").display().to_string();
+    for what in [&*lock, "systemctl stop connexad", "then purge again"] {
+        assert!(said.contains(what), "{what} in {said}");
+    }
+    assert!(!said.contains("connexactl"), "a package that is purged has none any more: {said}");
     gateway.wait_state(1, "up");
 }
 
