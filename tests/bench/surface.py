@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import sys
 import time
+import traceback
 
 sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/kernel")
 
@@ -67,22 +68,26 @@ class Fleet(Connexad):
 
 
 @contextlib.contextmanager
-def beside(work):
-    """A process that does this meanwhile; it has begun when it writes a byte."""
+def beside(work, end=signal.SIGKILL):
+    """A process that does this meanwhile, until it gets the signal `end`; it has begun when it writes a byte."""
     begun, begins = os.pipe()
     child = os.fork()
     if not child:
         try:
             work(lambda: os.write(begins, b"."))
-        finally:
             os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
     os.close(begins)
     os.read(begun, 1)
     os.close(begun)
     try:
         yield
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            raise SystemExit("what was to go on during the measurement has ended before it")
     finally:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, end)
         os.waitpid(child, 0)
 
 
@@ -186,12 +191,18 @@ def followers(fleet):
 
 
 def storm(fleet):
+    """Ends with all links up: a tunnel whose link stays down is hung up, and the next storm would lack its link."""
+    if not fleet.is_ready():
+        raise SystemExit("not all tunnels are up before the storm")
+
     def work(begun):
+        ends = []
+        signal.signal(signal.SIGTERM, lambda *_: ends.append(True))
         begun()
-        while True:
+        while not ends:
             fleet.world.storm(RATE, RATE)
 
-    return beside(work)
+    return beside(work, signal.SIGTERM)
 
 
 def event_to_state(fleet):
