@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use credentials::MAX_CREDENTIAL;
 pub use credentials::{Login, Secret};
 
 /// The `id` column of a node: 0 to 4294967295.

@@ -10,7 +10,7 @@ use super::Invalid;
 
 /// Longest login or password accepted, in bytes. pppd's `MAXNAMELEN` and `MAXSECRETLEN` are 256
 /// with the terminating NUL (pppd/pppd.h).
-const MAX_CREDENTIAL: usize = 255;
+pub(super) const MAX_CREDENTIAL: usize = 255;
 
 fn credential(what: &str, text: &str) -> Result<String, Invalid> {
     if text.is_empty() {
