@@ -12,6 +12,8 @@ use rustix::io::Errno;
 
 use super::socket::SocketError;
 use crate::config::Paths;
+use crate::core::event::Pid;
+use crate::process;
 
 /// What the line in the lock file begins with.
 const MARK: &str = "connexad socket";
@@ -124,11 +126,36 @@ fn take(lock: &File, limit: Duration) -> Result<bool, Errno> {
     loop {
         match flock(lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(true),
-            Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(GLANCE),
-            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::WOULDBLOCK) if Instant::now() >= until || taker_lives(lock) => {
+                return Ok(false);
+            }
+            Err(Errno::WOULDBLOCK) => sleep(GLANCE),
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Whether the process that took the lock lives. One that has the lock from it counts for nothing.
+fn taker_lives(lock: &File) -> bool {
+    let held = taker(lock).and_then(|pid| process::take_hold(pid).ok());
+    held.is_some_and(|taker| process::lives(&taker))
+}
+
+/// Who took the lock, where `/proc/locks` tells (proc(5)).
+fn taker(lock: &File) -> Option<Pid> {
+    let about = lock.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(about.dev()), rustix::fs::minor(about.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", about.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| taker_in(line, &place))
+}
+
+/// Who took the lock at this place, if the line is about it, such as `1: FLOCK ADVISORY WRITE 42 00:19:7 0 EOF`.
+fn taker_in(line: &str, place: &str) -> Option<Pid> {
+    let mut words = line.split_whitespace().skip(1);
+    let (kind, taker) = (words.next()?, words.nth(2)?);
+    let is_it = kind == "FLOCK" && words.next() == Some(place);
+    is_it.then(|| taker.parse().ok()).flatten()
 }
 
 /// Which socket file was made last, without the lock.
@@ -172,17 +199,19 @@ fn read(mut lock: &File) -> io::Result<Made> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::{Command, Stdio};
 
     use super::*;
 
     #[test]
-    fn a_second_daemon_is_turned_away_while_the_first_lives() {
+    fn a_second_daemon_is_turned_away_at_once_while_the_first_lives() {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths { run_dir: folder.path().to_owned(), ..Paths::default() };
         let first = be_the_only(&paths).unwrap();
+        let for_ever = Duration::from_hours(24);
         assert!(matches!(
-            be_the_only_within(&paths, Duration::ZERO),
+            be_the_only_within(&paths, for_ever),
             Err(SocketError::AlreadyRunning { .. })
         ));
         drop(first);
@@ -192,21 +221,21 @@ mod tests {
     #[test]
     fn a_program_that_a_killed_daemon_was_about_to_start_keeps_the_next_daemon_waiting_only() {
         let folder = tempfile::tempdir().unwrap();
-        let lock = folder.path().join("lock");
-        let killed = open(&lock, true).unwrap();
-        assert!(take(&killed, Duration::ZERO).unwrap());
-        // As between its fork and its exec.
-        let mut started = Command::new("cat");
-        started.stdin(Stdio::piped()).stdout(killed);
-        let mut program = started.spawn().unwrap();
-        drop(started);
-        let next = open(&lock, true).unwrap();
+        let path = folder.path().join("lock");
+        // flock(1) takes the lock, and the program that it starts keeps it, as a daemon's does until it is loaded.
+        let mut killed = Command::new("flock");
+        killed.arg(&path).arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut killed = killed.spawn().unwrap();
+        let (mut input, mut output) = (killed.stdin.take().unwrap(), killed.stdout.take().unwrap());
+        input.write_all(b"?").unwrap();
+        output.read_exact(&mut [0]).unwrap();
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let next = open(&path, true).unwrap();
         assert!(!take(&next, Duration::ZERO).unwrap());
-        let input = program.stdin.take();
         let loaded = std::thread::spawn(move || drop(input));
         assert!(take(&next, Duration::from_secs(60)).unwrap());
         loaded.join().unwrap();
-        program.wait().unwrap();
     }
 
     #[test]
