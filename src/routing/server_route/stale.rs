@@ -5,17 +5,23 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkLayerType;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
+use rtnetlink::{Error, Handle};
+use rustix::io::Errno;
 use tokio::time::timeout;
 
 use super::{Hop, list, message, to_server};
 use crate::core::event::IfIndex;
 use crate::netlink;
-use crate::routing::kernel::{LIMIT, OURS, RoutingError, refused, table_of};
+use crate::routing::kernel::{LIMIT, OURS, RoutingError, is_one_of, refused, table_of};
 
 /// A route of ours to a server that leads elsewhere from now on.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,12 +68,29 @@ async fn look() -> Result<(), RoutingError> {
     let tunnels = links.iter().filter(|link| is_tunnel(link.header.link_layer_type));
     let tunnels = tunnels.map(|link| IfIndex(link.header.index)).collect();
     for moved in all_moved(&routes, &tunnels) {
-        let route = message(moved.server, moved.to);
-        let replaced = handle.route().add(route).replace().execute().await;
-        replaced.map_err(refused(format!("replace the one to {}", moved.server)))?;
-        tracing::info!("{moved}");
+        let changed = change(&handle, message(moved.server, moved.to)).await;
+        if changed.map_err(refused(format!("replace the one to {}", moved.server)))? {
+            tracing::info!("{moved}");
+        }
     }
     Ok(())
+}
+
+/// Puts a route in the place of the one to the same destination, as `ip route change` does. False where
+/// there is none any more: it may have been removed since it was listed, and is not to come back.
+async fn change(handle: &Handle, route: RouteMessage) -> Result<bool, Error> {
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewRoute(route));
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
+    let mut answers = handle.clone().request(request)?;
+    while let Some(answer) = answers.next().await {
+        if let NetlinkPayload::Error(refusal) = answer.payload
+            && refusal.code.is_some()
+        {
+            let error = Error::NetlinkError(refusal);
+            return if is_one_of(&error, &[Errno::NOENT]) { Ok(false) } else { Err(error) };
+        }
+    }
+    Ok(true)
 }
 
 /// What is to lead elsewhere. The way to a server by a rule and another table may be meant, so only a
@@ -138,4 +161,43 @@ fn metric(route: &RouteMessage) -> u32 {
         Some(*metric)
     };
     route.attributes.iter().find_map(metric).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::testing::{in_namespace, ip};
+
+    const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    /// Whether the route to the server is changed to lead by the second of two neighbours, in a namespace with these
+    /// routes; and by whom those lead that are there then.
+    async fn changed(routes: &[&str]) -> (bool, Vec<Ipv4Addr>) {
+        let link = [
+            "link add to0 type veth peer name far0",
+            "address add 10.0.0.9/24 dev to0",
+            "link set to0 up",
+            "link set far0 up",
+        ];
+        ip(link.iter().chain(routes).map(ToString::to_string));
+        let (handle, _serving) = netlink::connect_strict().unwrap();
+        let second = Hop { gateway: Some(Ipv4Addr::new(10, 0, 0, 2)), link: None };
+        let is_changed = change(&handle, message(SERVER, second)).await.unwrap();
+        let left = list(&handle, RouteProtocol::Other(OURS)).await.unwrap();
+        (is_changed, left.iter().flat_map(next_hops).collect())
+    }
+
+    #[test]
+    fn a_route_to_a_server_that_is_there_leads_elsewhere() {
+        in_namespace(async || {
+            let (is_changed, left) = changed(&["route add 192.0.2.1 via 10.0.0.1 proto 201"]).await;
+            assert!(is_changed);
+            assert_eq!(left, [Ipv4Addr::new(10, 0, 0, 2)]);
+        });
+    }
+
+    #[test]
+    fn a_route_to_a_server_that_was_removed_meanwhile_does_not_come_back() {
+        in_namespace(async || assert_eq!(changed(&[]).await, (false, vec![])));
+    }
 }
