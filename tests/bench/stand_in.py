@@ -33,10 +33,11 @@ def enter_network():
 class Sandbox:
     def __init__(self, folder, connexad):
         self.folder, self.connexad, self.pppd = folder, connexad, f"{folder}/bin/pppd"
-        for name in ("bin", "ppp/peers", "run", "control"):
+        for name in ("bin", "shell", "ppp/peers", "run", "control"):
             os.makedirs(f"{folder}/{name}")
         here = os.path.dirname(os.path.abspath(__file__))
         os.symlink(f"{here}/stand_in_pppd.py", self.pppd)
+        shutil.copy("/bin/sh", f"{folder}/shell/pppd")
         with open(f"{folder}/connexad.toml", "w", encoding="utf-8") as file:
             file.write(f"""
 database.path = "{folder}/nodes.db"

@@ -2,8 +2,8 @@
 """A tunnel that costs next to nothing, for measures of the daemon alone: `pppd call NAME nodetach` with a tun link.
 
 It makes a link as pppd does, says what pppd says, and becomes a shell that waits, holds the link, and keeps its
-command line.
-Found by its own place: SANDBOX/bin/pppd writes SANDBOX/run/ppp-NAME.pid.
+command line. The shell is a copy of that name: by the file that a process runs the daemon knows pppd.
+Found by its own place: SANDBOX/bin/pppd writes SANDBOX/run/ppp-NAME.pid and becomes SANDBOX/shell/pppd.
 """
 import fcntl
 import os
@@ -35,4 +35,4 @@ os.write(1, b"local  IP address 10.50.0.100\nremote IP address 10.50.0.1\n")
 nothing, held = os.pipe()
 os.dup2(nothing, 0)
 os.set_inheritable(held, True)
-os.execv("/bin/sh", ["sh", "-c", "read nothing", *sys.argv])
+os.execv(f"{sandbox}/shell/pppd", ["sh", "-c", "read nothing", *sys.argv])

@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -30,9 +31,10 @@ class Connexad(Subject):
 
     def __init__(self, *around, record=False):
         super().__init__(*around)
-        for name in ("bin", "database", "ppp/peers", "run", "control"):
+        for name in ("bin", "shell", "database", "ppp/peers", "run", "control"):
             os.makedirs(f"{self.folder}/{name}")
         os.symlink(f"{os.path.dirname(HERE)}/stand_in_pppd.py", f"{self.folder}/bin/pppd")
+        shutil.copy("/bin/sh", f"{self.folder}/shell/pppd")
         with open(f"{self.folder}/connexad.toml", "w", encoding="utf-8") as file:
             file.write(CONFIG.format(folder=self.folder))
         with contextlib.closing(sqlite3.connect(f"{self.folder}/database/nodes.db")) as database, database:
