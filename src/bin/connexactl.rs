@@ -129,7 +129,10 @@ fn change(
 
 fn examine(runtime: &Runtime, arguments: &Arguments) -> Result<(String, Exit), Refused> {
     let file = config::file(arguments.config.clone());
-    let config = config::load(file.as_deref(), |_| ())?;
+    let mut config = config::load(file.as_deref(), |_| ())?;
+    if let Some(socket) = &arguments.socket {
+        config.control.socket.clone_from(socket);
+    }
     let diagnosis = runtime.block_on(doctor::examine(&config, file.as_deref()));
     let text = show_diagnosis(&diagnosis, arguments.json)?;
     Ok((text, if diagnosis.is_healthy() { Exit::Done } else { Exit::No }))

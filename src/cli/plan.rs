@@ -24,9 +24,14 @@ pub fn show_plan(plan: &Plan, as_json: bool) -> Result<String, JsonError> {
     }
     let stay = counted(plan.stay_up, "tunnel");
     let verb = if plan.stay_up == 1 { "stays" } else { "stay" };
+    let calls = match plan.calls_go_on {
+        0 => String::new(),
+        1 => "1 call under way goes on, ".to_owned(),
+        more => format!("{more} calls under way go on, "),
+    };
     let wait = counted(plan.wait, "node");
     let waits = if plan.wait == 1 { "waits" } else { "wait" };
-    let _ = writeln!(text, "{stay} {verb} up, {wait} {waits} for a dial slot or a place");
+    let _ = writeln!(text, "{stay} {verb} up, {calls}{wait} {waits} for a dial slot or a place");
     Ok(text)
 }
 

@@ -234,7 +234,10 @@ async fn change(
     let node = node_id(&desk, id).await?;
     let by = peer.to_string();
     let asked = |reply| Question::Change { node, ask: verb, by, reply };
-    let changed = ask(&desk.questions, asked).await??;
+    let changed = match ask(&desk.questions, asked).await? {
+        Ok(changed) => changed,
+        Err(refusal) => return Err(nodes::not_changed(&desk.questions, node, refusal).await),
+    };
     once_kept(node, verb, changed).await.map(Json)
 }
 

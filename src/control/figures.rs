@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::answers::ask;
-use super::problem::{no_such_method, no_such_path};
+use super::problem::{no_figures, no_such_method};
 use super::question::{Question, Refusal};
 use super::shared::Shared;
 use super::traffic::SharedTraffic;
@@ -64,7 +64,7 @@ pub(super) fn router(questions: mpsc::Sender<Question>, traffic: SharedTraffic) 
     };
     Router::new()
         .route("/metrics", get(answer))
-        .fallback(no_such_path)
+        .fallback(no_figures)
         .method_not_allowed_fallback(no_such_method)
         .with_state(Figures::new(questions, traffic))
 }

@@ -5,7 +5,8 @@ use tokio::sync::mpsc;
 use super::answers::ask;
 use super::api::{LastError, Node, NodeInFull};
 use super::question::{Question, Refusal, Unheld};
-use crate::desired::{self, Settings};
+use crate::config::Config;
+use crate::desired::{self, Settings, Unselected};
 use crate::node::NodeId;
 
 /// The node in full.
@@ -25,8 +26,7 @@ async fn not_selected(
     unheld: Unheld,
 ) -> Result<NodeInFull, Refusal> {
     let (config, _) = ask(questions, Question::Config).await?;
-    // A database that can't be read is told by the status, and says nothing of the row.
-    let row = desired::unselected(&Settings::from(&config), id).await.ok().flatten();
+    let row = unselected(&config, id).await;
     let row = row.ok_or_else(|| Refusal::Unknown(unheld.unknown.to_string()))?;
     let reason = LastError {
         kind: "not_selected".to_owned(),
@@ -60,4 +60,22 @@ async fn not_selected(
         },
         history: unheld.history,
     })
+}
+
+/// Why nothing was changed: a node that has a row, and is not held, is told by what decides.
+pub(super) async fn not_changed(
+    questions: &mpsc::Sender<Question>,
+    id: NodeId,
+    refusal: Refusal,
+) -> Refusal {
+    let Refusal::Unknown(_) = refusal else { return refusal };
+    let Ok((config, _)) = ask(questions, Question::Config).await else { return refusal };
+    let Some(row) = unselected(&config, id).await else { return refusal };
+    let (why, remedy) = (row.message(), row.remedy());
+    Refusal::Unknown(format!("node {id} is not selected: {why}; {remedy}"))
+}
+
+/// A database that can't be read is told by the status, and says nothing of the row.
+async fn unselected(config: &Config, id: NodeId) -> Option<Unselected> {
+    desired::unselected(&Settings::from(config), id).await.ok().flatten()
 }

@@ -51,6 +51,7 @@ pub(super) async fn plan(
         changes: changes.into_iter().map(key_change).collect(),
         steps: Vec::new(),
         stay_up: 0,
+        calls_go_on: 0,
         wait: 0,
     };
     for (id, before) in &before {
@@ -123,11 +124,7 @@ fn compare(
         State::Stopping => step("hang_up", None, reason()),
         State::Backoff | State::Quarantined if next.is_some() => step("dial", next, reason()),
         State::Invalid if was != Some(State::Invalid) => step("refuse", None, reason()),
-        State::Dialing
-        | State::Negotiating
-        | State::Backoff
-        | State::Quarantined
-        | State::Stopped
-        | State::Invalid => {}
+        State::Dialing | State::Negotiating => plan.calls_go_on += 1,
+        State::Backoff | State::Quarantined | State::Stopped | State::Invalid => {}
     }
 }

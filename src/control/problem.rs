@@ -43,6 +43,14 @@ pub(super) async fn no_such_path(uri: Uri) -> Response {
     response(StatusCode::NOT_FOUND, NO_PATH, detail, Vec::new())
 }
 
+/// The same on `metrics.listen`.
+pub(super) async fn no_figures(uri: Uri) -> Response {
+    let path = uri.path();
+    let detail =
+        format!("there is nothing at {path}; try /metrics, all else is on the control socket");
+    response(StatusCode::NOT_FOUND, NO_PATH, detail, Vec::new())
+}
+
 pub(super) async fn no_such_method(uri: Uri) -> Response {
     let detail = format!("{} does not take this method; see /openapi.json", uri.path());
     response(StatusCode::METHOD_NOT_ALLOWED, NO_METHOD, detail, Vec::new())

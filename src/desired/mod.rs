@@ -38,7 +38,7 @@ pub(crate) use follow::follow;
 pub(crate) use list::{Listed, ListedId};
 pub(crate) use problem::{Problem, What};
 pub(crate) use tunnels::TunnelWriter;
-pub(crate) use unselected::unselected;
+pub(crate) use unselected::{Unselected, unselected};
 pub(crate) use write_back::write_back;
 #[cfg(test)]
 use write_back::{Fact, Reporter};

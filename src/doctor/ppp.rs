@@ -25,18 +25,16 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         let pppd = program("pppd", &paths.pppd, "ppp");
         let pptp = program("pptp", &paths.pptp, "pptp-linux");
         let device = device(Path::new(PPP_DEVICE));
-        let mut found = if engine == Engine::Pppd {
-            vec![pppd, pptp, device]
-        } else {
-            vec![only_for_some(pppd), only_for_some(pptp), device]
-        };
-        if engine == Engine::Kernel {
-            found.push(in_kernel());
+        match engine {
+            Engine::Pppd => vec![pppd, pptp, device],
+            Engine::Kernel => {
+                let mut found = vec![only_for_some(pppd), only_for_some(pptp), device, in_kernel()];
+                if use_peer_dns {
+                    found.push(resolver(&driver::resolver::file(&paths), Path::new(RESOLVER)));
+                }
+                found
+            }
         }
-        if engine == Engine::Kernel && use_peer_dns {
-            found.push(resolver(&driver::resolver::file(&paths), Path::new(RESOLVER)));
-        }
-        found
     });
     let look = async {
         told.extend(timeout(ANSWER_WITHIN, look).await.ok()?.ok()?);
@@ -84,8 +82,9 @@ fn in_kernel() -> Finding {
 /// Keys that are set and mean nothing to the kernel engine.
 fn unheeded(config: &Config) -> Vec<Finding> {
     let tunnel = &config.tunnel;
-    if tunnel.engine != Engine::Kernel {
-        return Vec::new();
+    match tunnel.engine {
+        Engine::Pppd => return Vec::new(),
+        Engine::Kernel => {}
     }
     let told = [(
         !tunnel.extra_options.is_empty(),

@@ -100,6 +100,15 @@ impl Host {
 }
 
 #[test]
+fn the_socket_that_the_command_line_names_is_the_one_that_is_tried() {
+    let host = Host::new();
+    let socket = host.gateway.path("other.sock").display().to_string();
+    let output = host.command("", &format!("--socket {socket}")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(&format!("connexad does not run: there is no {socket}")), "{text}");
+}
+
+#[test]
 fn a_host_on_which_all_is_well_has_exit_code_0() {
     let mut host = Host::new();
     host.configure(

@@ -93,6 +93,42 @@ fn a_row_that_comes_and_goes_and_a_window_without_a_tunnel_are_told() {
 }
 
 #[test]
+fn a_follower_that_reads_again_after_long_gets_what_waited_then_how_much_it_lost_and_goes_on() {
+    // Fewer at once than wait for a reader.
+    const ROWS: usize = 700;
+    let mut gateway = Gateway::new();
+    gateway.start().wait_until("an answer", |_| true);
+    let mut follower = Follower::of(&gateway);
+    let first = follower.next();
+    let rows = format!(
+        "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {ROWS})
+         INSERT INTO nodes (id, ip, login, password, status)
+         SELECT id, 'nowhere', 'admin', 'secret', 'speed_ok' FROM n"
+    );
+    for _ in 0..4 {
+        gateway.sql(&rows);
+        gateway.wait_until("all rows", |status| status.counts.get("invalid") == Some(&ROWS));
+        gateway.sql("DELETE FROM nodes");
+        gateway.wait_until("no row", |status| status.nodes.is_empty());
+    }
+    gateway.node(9999, "nowhere", "secret");
+    gateway.wait_state(9999, "invalid");
+    // From here on nothing happens that would make the daemon write.
+    let events = follower.until(|event| is_state(event, 9999, "invalid"));
+    let mut seq = first["seq"].as_u64().unwrap();
+    let mut lost = Vec::new();
+    for event in &events {
+        seq += event["lost"].as_u64().unwrap_or(1);
+        assert_eq!(event["seq"], seq, "{event}");
+        lost.extend(event["lost"].as_u64());
+    }
+    assert!(!lost.is_empty(), "all of {} events were kept for it", events.len());
+    assert!(events[0]["event"] == "node", "what waited comes first: {}", events[0]);
+    gateway.sql("DELETE FROM nodes");
+    assert_eq!(follower.next()["seq"], seq + 1);
+}
+
+#[test]
 fn followers_that_went_away_leave_their_places() {
     let gateway = up();
     for _ in 0..300 {
@@ -214,6 +250,15 @@ fn a_row_that_is_not_selected_is_answered_with_the_pattern_that_decides() {
         let node = in_full(&gateway, id);
         assert_eq!((&node["state"], &node["login"]), (&json!("not_selected"), &json!("admin")));
         assert_eq!(node["reason"]["message"], why);
+    }
+    for verb in ["start", "stop", "retry"] {
+        let output = gateway.connexactl(&[verb, "2"]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("node 2 is not selected: its status \"weird\" matches none"),
+            "{told}"
+        );
     }
     let text = run(&mut gateway.connexactl(&["explain", "2"]));
     assert!(text.contains("is not selected") && text.contains("selection.statuses"), "{text}");

@@ -52,6 +52,21 @@ fn a_node_that_waits_is_planned_with_its_time_and_its_reason() {
 }
 
 #[test]
+fn a_call_under_way_is_counted_where_it_goes_on_and_planned_where_it_is_hung_up() {
+    let mut gateway = Gateway::new();
+    gateway.server("10.9.0.1", &json!({ "answer": "silent" }));
+    gateway.node(1, "10.9.0.1", "secret");
+    gateway.start().wait_state(1, "negotiating");
+    assert_eq!(
+        run(&mut gateway.connexactl(&["plan"])),
+        "nothing would be done\n\
+         0 tunnels stay up, 1 call under way goes on, 0 nodes wait for a dial slot or a place\n"
+    );
+    let plan = under(&gateway, "selection.statuses = ['weird']");
+    assert_eq!((steps(&plan), &plan["calls_go_on"]), (vec![(1, "hang_up")], &json!(0)));
+}
+
+#[test]
 fn another_configuration_is_tried_and_nothing_is_done() {
     let gateway = up();
     gateway.sql("UPDATE nodes SET status = 'weird' WHERE id = 1");

@@ -34,6 +34,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Tunnels that stay as they are.
     pub stay_up: usize,
+    /// Calls under way, from the dial to an address, that go on.
+    #[serde(default)]
+    pub calls_go_on: usize,
     /// Nodes that could be dialled and only wait: for a dial slot or a place.
     pub wait: usize,
 }
