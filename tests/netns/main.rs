@@ -10,6 +10,7 @@
 
 mod database;
 mod gateway;
+mod marked;
 mod namespace;
 mod terminal;
 

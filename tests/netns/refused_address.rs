@@ -26,6 +26,17 @@ fn started(local: &str) -> Gateway {
     gateway
 }
 
+/// As after a tunnel whose server has named these, with `tunnel.use_peer_dns`: `/etc/resolv.conf` leads to
+/// the file where they stand.
+fn started_by_names_of_peers(text: &str) -> Gateway {
+    let mut gateway = host(ONCE);
+    gateway.nodes(2);
+    let file = gateway.path("ppp/resolv.conf");
+    fs::write(&file, text).unwrap();
+    gateway.start_with(&[("RESOLV_CONF", file.to_str().unwrap())]);
+    gateway
+}
+
 /// The link gets the address of a gateway.
 fn readdress(gateway: &Gateway, link: &str) {
     gateway.namespace.batch([
@@ -74,6 +85,20 @@ fn the_way_to_a_refused_address_is_the_one_of_before_while_its_call_is_still_bei
         (way.contains("dev wan")).then_some(())
     });
     assert_eq!(gateway.wait_state(1, "stopping").interface, Some(link));
+}
+
+#[test]
+fn a_server_that_names_the_address_of_another_tunnel_as_name_server_ends_no_tunnel() {
+    let named = "nameserver 10.50.0.100\n";
+    let by_connexad =
+        format!("# Written by connexad: the name servers that 10.9.0.1 named\n{named}");
+    for text in [named, by_connexad.as_str()] {
+        let gateway = started_by_names_of_peers(text);
+        gateway.wait_until("two up", |status| status.counts.get("up") == Some(&2));
+        assert_eq!(gateway.logged("is a name server of this host"), 0, "{}", gateway.log());
+    }
+    // What the operator has put there is the host's.
+    wait_refused(&started_by_names_of_peers(&format!("# mine\n{named}")), 1);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! The moment between the commit of a row and what guards its node, with `routing.when_down = "unreachable"`:
 //! how long it is, and that a rule of the operator's own leaves none.
 
-use std::process::{Command, Stdio};
-
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::namespace::{Running, run};
+use crate::marked;
+use crate::namespace::run;
 use crate::ways::host;
 
 /// Commits a row, sends what is marked for its node until that can't be sent, and tells how many
@@ -34,6 +33,31 @@ while time.monotonic() < committed + 60:
 else:
     sys.exit('it is never guarded')
 print((time.monotonic() - committed) * 1000, sent)
+";
+
+/// Deletes a rule, then sends what is marked for its node until that can't be sent, and tells how many
+/// milliseconds and packets that took.
+const DELETE_AND_SEND: &str = "
+import socket, subprocess, sys, time
+mark, rest = sys.argv[1:]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 36, int(mark))  # SO_MARK
+s.bind(('0.0.0.0', 0))
+s.setblocking(False)
+time.sleep(float(rest))
+subprocess.run(['ip', 'rule', 'del', 'fwmark', mark, 'protocol', '201'], check=True)
+deleted, sent = time.monotonic(), 0
+while time.monotonic() < deleted + 60:
+    try:
+        s.sendto(b'secret', ('198.51.100.99', 9))
+        sent += 1
+    except BlockingIOError:
+        pass
+    except OSError:
+        break
+else:
+    sys.exit('it is never guarded again')
+print((time.monotonic() - deleted) * 1000, sent)
 ";
 
 const ROUNDS: usize = 20;
@@ -69,15 +93,34 @@ fn measure(
     for _ in 0..rounds {
         let mut python = gateway.namespace.command("/usr/bin/python3");
         python.args(["-IS", "-c", COMMIT_AND_SEND]).arg(gateway.path("connexa.db"));
-        let said = run(python.args([statement, &(1000 + last).to_string(), rest]));
-        let (milliseconds, sent) = said.trim().split_once(' ').unwrap();
-        took.push(milliseconds.parse().unwrap());
-        most = most.max(sent.parse().unwrap());
+        let (milliseconds, sent) =
+            told(&run(python.args([statement, &(1000 + last).to_string(), rest])));
+        took.push(milliseconds);
+        most = most.max(sent);
         gateway.sql(&format!("DELETE FROM nodes WHERE id > {before}"));
         wait_guarded(gateway, before);
     }
     took.sort_by(f64::total_cmp);
     (took, most)
+}
+
+/// Milliseconds and packets.
+fn told(said: &str) -> (f64, u64) {
+    let (milliseconds, sent) = said.trim().split_once(' ').unwrap();
+    (milliseconds.parse().unwrap(), sent.parse().unwrap())
+}
+
+/// The same when another program deletes the rule of a node that is guarded.
+fn measure_deletion(gateway: &Gateway, node: u32) -> (Vec<f64>, u64) {
+    let once = |_| {
+        let mut python = gateway.namespace.command("/usr/bin/python3");
+        python.args(["-IS", "-c", DELETE_AND_SEND, &(1000 + node).to_string(), REST]);
+        told(&run(&mut python))
+    };
+    let all: Vec<_> = (0..ROUNDS).map(once).collect();
+    let mut took: Vec<f64> = all.iter().map(|(milliseconds, _)| *milliseconds).collect();
+    took.sort_by(f64::total_cmp);
+    (took, all.iter().map(|(_, sent)| *sent).max().unwrap())
 }
 
 #[test]
@@ -104,6 +147,7 @@ fn how_long_a_row_that_is_committed_is_not_guarded() {
     gateway.sql(&rows(1..=1000));
     wait_guarded(&gateway, 1000);
     print("one row beside 1,000", measure(&gateway, &rows(1001..=1001), 1001, (REST, ROUNDS)));
+    print("a rule of one of 1,000 deleted", measure_deletion(&gateway, 500));
 }
 
 /// As [docs/operations.md] has it: one rule for the marks of all nodes there may ever be.
@@ -113,39 +157,14 @@ fn by_a_rule_of_the_operator_for_all_marks_nothing_leaves_before_its_row_is_ther
     let of_all =
         ["rule", "add", "fwmark", "0x10000/0xffff0000", "unreachable", "priority", "11000"];
     gateway.namespace.ip(&of_all);
-    let watch = "table inet watch {
-        counter leaked { }
-        chain out {
-            type filter hook postrouting priority -300;
-            meta mark 65537 oifname \"wan\" counter name leaked
-        }
-    }";
-    std::fs::write(gateway.path("watch.nft"), watch).unwrap();
-    run(gateway.namespace.command("nft").arg("-f").arg(gateway.path("watch.nft")));
-    let sends = "
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, 36, 65537)  # SO_MARK
-s.bind(('0.0.0.0', 0))
-while True:
-    try:
-        s.sendto(b'secret', ('198.51.100.99', 9))
-    except OSError:
-        pass
-";
-    let mut python: Command = gateway.namespace.command("/usr/bin/python3");
-    let _sender = Running(python.args(["-IS", "-c", sends]).stdin(Stdio::null()).spawn().unwrap());
+    let mark = 65537;
+    marked::watch(&gateway, mark);
+    let _sender = marked::send(&gateway, mark);
     gateway.start().wait_until("the rows read", |status| status.database.was_read);
     gateway.nodes(1);
-    let link = gateway.wait_state(1, "up").interface.unwrap();
-    let sent = || {
-        let path = format!("/sys/class/net/{link}/statistics/tx_packets");
-        run(gateway.namespace.command("cat").arg(path)).trim().parse::<u64>().unwrap()
-    };
-    gateway.wait_for("packets in the tunnel", || (sent() > 0).then_some(()));
+    gateway.wait_state(1, "up");
+    marked::wait_carried(&gateway);
     gateway.sql("DELETE FROM nodes");
     gateway.wait_until("no node", |status| status.nodes.is_empty());
-    let mut nft = gateway.namespace.command("nft");
-    let counter = run(nft.args(["list", "counter", "inet", "watch", "leaked"]));
-    assert!(counter.contains("packets 0 "), "{counter}");
+    assert_eq!(marked::counted(&gateway, "leaked"), 0);
 }

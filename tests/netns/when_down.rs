@@ -1,58 +1,25 @@
 //! What becomes of marked traffic while the tunnel that it is for is not up.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::namespace::{Running, kill, run};
+use crate::marked::{self, counted, wait_carried};
+use crate::namespace::kill;
 use crate::ways::host;
+
+/// Of node 1, where `routing.table_base` is 1000.
+const MARK: u32 = 1001;
 
 const GUARDED: &str = "routing = { table_base = 1000, when_down = \"unreachable\" }
     tunnel.stop_grace = \"5s\"";
 
-/// Sends as fast as it can what is marked for node 1, and counts what could be sent.
-const SENDER: &str = "
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, 36, 1001)  # SO_MARK
-s.bind(('0.0.0.0', 0))
-while True:
-    try:
-        s.sendto(b'secret', ('198.51.100.99', 9))
-    except OSError:
-        pass
-";
-
-/// Counts marked packets by the link that they leave by, before anything else can take them.
-const WATCH: &str = "table inet watch {
-    counter leaked { }
-    counter carried { }
-    chain out {
-        type filter hook postrouting priority -300;
-        meta mark 1001 oifname \"wan\" counter name leaked
-        meta mark 1001 oifname \"ppp*\" counter name carried
-    }
-}";
-
 fn watched(toml: &str) -> Gateway {
     let gateway = host(toml);
-    std::fs::write(gateway.path("watch.nft"), WATCH).unwrap();
-    run(gateway.namespace.command("nft").arg("-f").arg(gateway.path("watch.nft")));
+    marked::watch(&gateway, MARK);
     gateway
-}
-
-fn counted(gateway: &Gateway, counter: &str) -> u64 {
-    let mut nft = gateway.namespace.command("nft");
-    let text = run(nft.args(["list", "counter", "inet", "watch", counter]));
-    let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
-    words.nth(1).unwrap().parse().unwrap()
-}
-
-fn send(gateway: &Gateway) -> Running {
-    let mut python = gateway.namespace.command("python3");
-    Running(python.args(["-IS", "-c", SENDER]).stdin(Stdio::null()).spawn().unwrap())
 }
 
 /// What `ip` says of the way of a packet with this mark, or why there is none.
@@ -78,12 +45,6 @@ fn rises_falls_and_rises(gateway: &Gateway) {
     wait_carried(gateway);
 }
 
-fn wait_carried(gateway: &Gateway) {
-    let before = counted(gateway, "carried");
-    gateway
-        .wait_for("packets in the tunnel", || (counted(gateway, "carried") > before).then_some(()));
-}
-
 /// All of ours in the kernel: rules of both families and routes.
 fn ours(gateway: &Gateway) -> String {
     let lists: [&[&str]; 3] =
@@ -104,7 +65,7 @@ fn nothing_that_is_marked_for_a_node_leaves_by_another_way_whatever_becomes_of_i
     gateway.server("10.9.0.1", &json!({ "answer": "silent" }));
     gateway.start();
     wait_guarded(&gateway, "1001");
-    let _sender = send(&gateway);
+    let _sender = marked::send(&gateway, MARK);
 
     rises_falls_and_rises(&gateway);
 
@@ -141,7 +102,7 @@ fn what_was_sent_before_its_node_was_wanted_leaves_no_more_from_then_on() {
     gateway.nodes(1);
     gateway.sql("DELETE FROM nodes");
     gateway.start().wait_until("the rows read", |status| status.database.was_read);
-    let sender = send(&gateway);
+    let sender = marked::send(&gateway, MARK);
     let leaks = || counted(&gateway, "leaked");
     gateway.wait_for("what nobody wants on the uplink", || (leaks() > 0).then_some(()));
 
@@ -165,7 +126,7 @@ fn a_found_tunnel_whose_row_is_away_for_a_moment_is_guarded_meanwhile() {
     let mut gateway = watched(&format!("{GUARDED}\nselection.absence_grace = \"1h\""));
     gateway.nodes(1);
     gateway.start().wait_state(1, "up");
-    let _sender = send(&gateway);
+    let _sender = marked::send(&gateway, MARK);
     wait_carried(&gateway);
     gateway.end(Signal::KILL);
     gateway.sql("DELETE FROM nodes");
@@ -185,7 +146,7 @@ fn by_default_what_is_marked_takes_the_main_routes_while_the_tunnel_is_not_up() 
     let mut gateway = watched("routing.table_base = 1000");
     gateway.nodes(1);
     gateway.start().wait_state(1, "up");
-    let _sender = send(&gateway);
+    let _sender = marked::send(&gateway, MARK);
     wait_carried(&gateway);
     gateway.server("10.9.0.1", &json!({ "answer": "gone" }));
     gateway.wait_for("packets on the uplink", || (counted(&gateway, "leaked") > 0).then_some(()));
@@ -226,6 +187,19 @@ fn what_guards_nodes_stays_while_a_new_daemon_can_not_read_which_are_wanted() {
     gateway.wait_for("the main routes for mark 1002", || {
         way(&gateway, "1002").contains("dev wan").then_some(())
     });
+}
+
+#[test]
+fn what_guards_a_node_is_back_however_often_others_take_it_away() {
+    let mut gateway = host(GUARDED);
+    gateway.nodes(1);
+    gateway.server("10.9.0.1", &json!({ "answer": "silent" }));
+    gateway.start();
+    for _ in 0..25 {
+        wait_guarded(&gateway, "1001");
+        gateway.namespace.ip(&["rule", "del", "fwmark", "1001", "protocol", "201"]);
+    }
+    wait_guarded(&gateway, "1001");
 }
 
 #[test]

@@ -58,5 +58,14 @@ refused 'plugin nowhere.so' 'nowhere.so: cannot open shared object file'
 printf 'auth\nnothing-of-the-kind\n' >"$host_options"
 wait_for 20 "the reason is in pppd's words" because "In file $host_options: unrecognized option 'nothing-of-the-kind'"
 
-echo auth >"$host_options"
+# Only where it is asked for is it in the way.
+config 'tunnel = { backoff = { min = "300ms", max = "300ms", jitter = 0.0 }, default_route = true }'
+connexactl reload
+printf 'auth\nnodefaultroute\n' >"$host_options"
+wait_for 20 "the reason names nodefaultroute" because "$host_options, line 2, has \\\"nodefaultroute\\\""
+connexactl doctor >/run/lab-doctor || true
+expect "and so does doctor" grep -F "$host_options, line 2, has \"nodefaultroute\"" /run/lab-doctor
+config 'tunnel.backoff = { min = "300ms", max = "300ms", jitter = 0.0 }'
+connexactl reload
+
 node_up 2
