@@ -42,22 +42,29 @@ impl Watcher {
 /// The servers of all files. One that can't be read names none.
 pub(super) async fn read(of_peers: PathBuf) -> BTreeSet<Ipv4Addr> {
     let read = tokio::task::spawn_blocking(move || {
-        FILES.iter().flat_map(|file| of_the_host(Path::new(file), &of_peers)).collect()
+        let named = named_by_peers(&of_peers);
+        FILES.iter().flat_map(|file| of_the_host(Path::new(file), named.as_ref())).collect()
     });
     read.await.unwrap_or_default()
 }
 
-/// None where the file names what servers of tunnels have named: it leads to the file where that stands
-/// (`tunnel.use_peer_dns`), or is the copy that Debian's `ip-up.d/0000usepeerdns` makes of it. They
-/// are no choice of the host's, and a server may name whatever it likes. A file that was there before
-/// is the host's own.
-fn of_the_host(file: &Path, of_peers: &Path) -> Vec<Ipv4Addr> {
+/// What servers of tunnels have named, and when that was written (`tunnel.use_peer_dns`).
+type Named = (Vec<Ipv4Addr>, SystemTime);
+
+fn named_by_peers(file: &Path) -> Option<Named> {
+    let (text, written) = read_one(file)?;
+    resolver::is_of_peers(&text).then(|| (servers(&text), written))
+}
+
+/// None where the file names what servers of tunnels have named: it leads to the file where that stands,
+/// or is the copy that Debian's `ip-up.d/0000usepeerdns` makes of it. They are no choice of the host's,
+/// and a server may name whatever it likes. A file that was there before is the host's own.
+fn of_the_host(file: &Path, by_peers: Option<&Named>) -> Vec<Ipv4Addr> {
     let Some((text, written)) = read_one(file) else { return Vec::new() };
     let servers = servers(&text);
-    let by_peers = read_one(of_peers).filter(|(text, _)| resolver::is_of_peers(text));
     match by_peers {
-        Some((named, at)) if self::servers(&named) == servers && written >= at => Vec::new(),
-        _ => servers,
+        Some((named, at)) if *named == servers && written >= *at => Vec::new(),
+        Some(_) | None => servers,
     }
 }
 
@@ -104,11 +111,12 @@ mod tests {
         ] {
             std::fs::write(&there, format!("{about}nameserver 10.50.0.100\n")).unwrap();
             std::fs::write(&copy, "search example\nnameserver 10.50.0.100\n").unwrap();
-            assert_eq!(of_the_host(&link, &there), of_the_file, "{about}");
-            assert_eq!(of_the_host(&copy, &there), of_the_file, "{about}");
+            let by_peers = named_by_peers(&there);
+            assert_eq!(of_the_host(&link, by_peers.as_ref()), of_the_file, "{about}");
+            assert_eq!(of_the_host(&copy, by_peers.as_ref()), of_the_file, "{about}");
             let before = there.metadata().unwrap().modified().unwrap() - Duration::from_secs(1);
             File::options().write(true).open(&copy).unwrap().set_modified(before).unwrap();
-            assert_eq!(of_the_host(&copy, &there), named, "{about}");
+            assert_eq!(of_the_host(&copy, by_peers.as_ref()), named, "{about}");
         }
     }
 
