@@ -110,13 +110,11 @@ impl Call {
 
     fn on_lcp_terminated(&mut self, words: &[u8], now: Monotonic) {
         let text = shown(words);
-        let failure = meant_by(&text).unwrap_or_else(|| {
-            let words = match text.as_str() {
-                "" => "LCP Terminate-Request".to_owned(),
-                text => format!("LCP Terminate-Request, it says {text:?}"),
-            };
-            self.ended_by_server(&words, now)
-        });
+        let words = match text.as_str() {
+            "" => "LCP Terminate-Request".to_owned(),
+            text => format!("LCP Terminate-Request, it says {text:?}"),
+        };
+        let failure = meant_by(&text, &words).unwrap_or_else(|| self.ended_by_server(&words, now));
         self.fail(failure, now);
     }
 

@@ -60,9 +60,9 @@ impl Call {
 }
 
 /// What a server means that ends LCP with such a text, where it is no bare end; the words are pppd's,
-/// which most servers are.
-pub(super) fn meant_by(text: &str) -> Option<Failure> {
-    let words = format!("LCP Terminate-Request, it says {text:?}");
+/// which most servers are. `words` tell of it in full.
+pub(super) fn meant_by(text: &str, words: &str) -> Option<Failure> {
+    let words = words.to_owned();
     if text.contains("uthentication failed") {
         // What told more is lost.
         Some(Failure::AuthRefused { error: None, retry: None, words })
