@@ -8,56 +8,49 @@ use crate::marked;
 use crate::namespace::run;
 use crate::ways::host;
 
-/// Commits a row, sends what is marked for its node until that can't be sent, and tells how many
-/// milliseconds and packets that took.
-const COMMIT_AND_SEND: &str = "
-import socket, sqlite3, sys, time
+/// A socket for what is marked, and sending by it until that can't be sent: tells how many milliseconds and
+/// packets that took.
+const SEND: &str = "
+import socket, sqlite3, subprocess, sys, time
+def opened(mark):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, 36, int(mark))  # SO_MARK
+    s.bind(('0.0.0.0', 0))
+    s.setblocking(False)
+    return s
+def until_guarded(s):
+    begun, sent = time.monotonic(), 0
+    while time.monotonic() < begun + 60:
+        try:
+            s.sendto(b'secret', ('198.51.100.99', 9))
+            sent += 1
+        except BlockingIOError:
+            pass
+        except OSError:
+            break
+    else:
+        sys.exit('it is never guarded')
+    print((time.monotonic() - begun) * 1000, sent)
+";
+
+/// Commits a row, and sends what is marked for its node.
+const COMMIT: &str = "
 path, statement, mark, rest = sys.argv[1:]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, 36, int(mark))  # SO_MARK
-s.bind(('0.0.0.0', 0))
-s.setblocking(False)
+s = opened(mark)
 database = sqlite3.connect(path, timeout=60)
 database.execute(statement)
 time.sleep(float(rest))
 database.commit()
-committed, sent = time.monotonic(), 0
-while time.monotonic() < committed + 60:
-    try:
-        s.sendto(b'secret', ('198.51.100.99', 9))
-        sent += 1
-    except BlockingIOError:
-        pass
-    except OSError:
-        break
-else:
-    sys.exit('it is never guarded')
-print((time.monotonic() - committed) * 1000, sent)
+until_guarded(s)
 ";
 
-/// Deletes a rule, then sends what is marked for its node until that can't be sent, and tells how many
-/// milliseconds and packets that took.
-const DELETE_AND_SEND: &str = "
-import socket, subprocess, sys, time
+/// Deletes the rule that guards a node, and sends what is marked for it.
+const DELETE: &str = "
 mark, rest = sys.argv[1:]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, 36, int(mark))  # SO_MARK
-s.bind(('0.0.0.0', 0))
-s.setblocking(False)
+s = opened(mark)
 time.sleep(float(rest))
 subprocess.run(['ip', 'rule', 'del', 'fwmark', mark, 'protocol', '201'], check=True)
-deleted, sent = time.monotonic(), 0
-while time.monotonic() < deleted + 60:
-    try:
-        s.sendto(b'secret', ('198.51.100.99', 9))
-        sent += 1
-    except BlockingIOError:
-        pass
-    except OSError:
-        break
-else:
-    sys.exit('it is never guarded again')
-print((time.monotonic() - deleted) * 1000, sent)
+until_guarded(s)
 ";
 
 const ROUNDS: usize = 20;
@@ -89,38 +82,37 @@ fn measure(
     (rest, rounds): (&str, usize),
 ) -> (Vec<f64>, u64) {
     let before = guarded(gateway);
-    let (mut took, mut most) = (Vec::new(), 0);
-    for _ in 0..rounds {
-        let mut python = gateway.namespace.command("/usr/bin/python3");
-        python.args(["-IS", "-c", COMMIT_AND_SEND]).arg(gateway.path("connexa.db"));
-        let (milliseconds, sent) =
-            told(&run(python.args([statement, &(1000 + last).to_string(), rest])));
-        took.push(milliseconds);
-        most = most.max(sent);
+    let once = |_| {
+        let path = gateway.path("connexa.db");
+        let mark = (1000 + last).to_string();
+        let told = sent(gateway, COMMIT, &[path.to_str().unwrap(), statement, &mark, rest]);
         gateway.sql(&format!("DELETE FROM nodes WHERE id > {before}"));
         wait_guarded(gateway, before);
-    }
-    took.sort_by(f64::total_cmp);
-    (took, most)
-}
-
-/// Milliseconds and packets.
-fn told(said: &str) -> (f64, u64) {
-    let (milliseconds, sent) = said.trim().split_once(' ').unwrap();
-    (milliseconds.parse().unwrap(), sent.parse().unwrap())
+        told
+    };
+    in_order((0..rounds).map(once).collect())
 }
 
 /// The same when another program deletes the rule of a node that is guarded.
 fn measure_deletion(gateway: &Gateway, node: u32) -> (Vec<f64>, u64) {
-    let once = |_| {
-        let mut python = gateway.namespace.command("/usr/bin/python3");
-        python.args(["-IS", "-c", DELETE_AND_SEND, &(1000 + node).to_string(), REST]);
-        told(&run(&mut python))
-    };
-    let all: Vec<_> = (0..ROUNDS).map(once).collect();
-    let mut took: Vec<f64> = all.iter().map(|(milliseconds, _)| *milliseconds).collect();
+    let mark = (1000 + node).to_string();
+    in_order((0..ROUNDS).map(|_| sent(gateway, DELETE, &[&mark, REST])).collect())
+}
+
+/// How many milliseconds packets were sent after this, and how many.
+fn sent(gateway: &Gateway, after: &str, arguments: &[&str]) -> (f64, u64) {
+    let mut python = gateway.namespace.command("/usr/bin/python3");
+    python.args(["-IS", "-c", &format!("{SEND}{after}")]).args(arguments);
+    let said = run(&mut python);
+    let (milliseconds, packets) = said.trim().split_once(' ').unwrap();
+    (milliseconds.parse().unwrap(), packets.parse().unwrap())
+}
+
+/// The milliseconds in order, and the most packets.
+fn in_order(rounds: Vec<(f64, u64)>) -> (Vec<f64>, u64) {
+    let (mut took, packets): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
     took.sort_by(f64::total_cmp);
-    (took, all.iter().map(|(_, sent)| *sent).max().unwrap())
+    (took, packets.into_iter().max().unwrap())
 }
 
 #[test]
