@@ -114,7 +114,8 @@ impl Call {
             "" => "LCP Terminate-Request".to_owned(),
             text => format!("LCP Terminate-Request, it says {text:?}"),
         };
-        let failure = meant_by(&text, &words).unwrap_or_else(|| self.ended_by_server(&words, now));
+        let failure = self.not_encrypted(&words).or_else(|| meant_by(&text, &words));
+        let failure = failure.unwrap_or_else(|| self.ended_by_server(&words, now));
         self.fail(failure, now);
     }
 

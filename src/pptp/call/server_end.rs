@@ -29,25 +29,26 @@ impl Call {
                 "packets could not be read, and then the server ended the call ({words})"
             ));
         }
-        if self.phase == Phase::Up {
-            return Failure::PeerClosed(words.to_owned());
-        }
-        self.refused_while_dialling(words)
-    }
-
-    fn refused_while_dialling(&self, words: &str) -> Failure {
-        if self.ccp_refused {
-            let words = format!("the server wants MPPE, and tunnel.mppe is \"off\" ({words})");
-            return Failure::Mppe(words);
-        }
-        if self.phase == Phase::Encrypting
-            && let Some(failure) = self.ccp.options.not_taken()
-        {
+        if let Some(failure) = self.not_encrypted(words) {
             return failure;
         }
         match self.phase.protocol() {
             Some(protocol) => Failure::PeerClosed(format!("{words}, in the middle of {protocol}")),
             None => Failure::PeerClosed(words.to_owned()),
+        }
+    }
+
+    /// What is known of its encryption, where that is why a dial came to nothing.
+    pub(super) fn not_encrypted(&self, words: &str) -> Option<Failure> {
+        if self.phase == Phase::Up {
+            None
+        } else if self.ccp_refused {
+            let words = format!("the server wants MPPE, and tunnel.mppe is \"off\" ({words})");
+            Some(Failure::Mppe(words))
+        } else if self.phase == Phase::Encrypting {
+            self.ccp.options.not_taken()
+        } else {
+            None
         }
     }
 

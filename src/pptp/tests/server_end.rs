@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::failure::FailureKind;
 
-use super::server::{Clearing, Ways};
+use super::server::{BITS_40, Clearing, STATELESS, Ways};
 use super::world::{Line, World, settings};
 use super::{Event, Phase, comes_up, dial, failure};
 
@@ -112,4 +112,23 @@ fn a_text_that_says_why_decides() {
         assert_eq!(kind, is, "{words}");
         assert!(words.contains(text), "{words}");
     }
+}
+
+#[test]
+fn what_is_known_of_its_encryption_says_more_than_its_text() {
+    let short = STATELESS | BITS_40;
+    let ways = Ways { mppe: Some((short, short)), ..Ways::default() };
+    let mut world = dialled_to(Phase::Encrypting, ways);
+    // Its offer comes, and is judged; what is said to that is lost.
+    world.line = Line { server_cut_off: true, ..Line::default() };
+    let end = world.now + Duration::from_millis(500);
+    while world.now < end {
+        world.step(end);
+    }
+    assert_eq!(world.call.phase(), Phase::Encrypting);
+    world.server.terminate("MPPE required but peer negotiation failed");
+    world.run(5);
+    let (kind, words) = told(&world);
+    assert_eq!(kind, FailureKind::Mppe, "{words}");
+    assert!(words.contains("40 bit only"), "{words}");
 }
