@@ -110,11 +110,11 @@ def bad_clients(fleet):
         begun()
         while True:
             for key, _ in selector.select():
-                # What is answered to those who read nothing stays unread.
-                if key.data is UNREAD and key.fileobj.recv(1, socket.MSG_PEEK):
-                    selector.unregister(key.fileobj)
-                    continue
                 with contextlib.suppress(OSError):
+                    # What is answered to those who read nothing stays unread.
+                    if key.data is UNREAD and key.fileobj.recv(1, socket.MSG_PEEK):
+                        selector.unregister(key.fileobj)
+                        continue
                     if key.fileobj.recv(65536):
                         continue
                 selector.unregister(key.fileobj)
