@@ -1,5 +1,6 @@
 //! Places for connections: so many of each user, so that nobody keeps others out. Where a user's
-//! are taken, the connection gives way whose client has kept us waiting longest.
+//! are taken, a connection gives way whose client we wait for: first of those that ask for nothing,
+//! then of those that have an answer to read, the one that has done nothing for longest.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,7 +47,7 @@ struct Standing {
     answers: bool,
     /// What was written last is not read yet.
     stalls: bool,
-    /// When the client began to be waited for, as far as it is.
+    /// When the client did something last: it asked, or it read, or all that it asked was answered.
     since: Instant,
 }
 
@@ -88,7 +89,7 @@ impl Places {
 impl User {
     fn make_room(&mut self) -> Result<(), Refused> {
         let waiting = self.places.iter().enumerate();
-        let waiting = waiting.filter_map(|(at, place)| Some((place.waits()?, at)));
+        let waiting = waiting.filter_map(|(at, place)| Some((place.gives_way()?, at)));
         let (_, longest) = waiting.min().ok_or(Refused)?;
         self.places.swap_remove(longest).give_way.notify_one();
         Ok(())
@@ -96,19 +97,17 @@ impl User {
 }
 
 impl Place {
-    /// Since when the client is waited for; `None` while it waits for us.
-    fn waits(&self) -> Option<Instant> {
+    /// The least gives way first; `None` while the client waits for us. A long answer does not fit into the
+    /// socket's buffer, so that whoever reads it is waited for many times.
+    fn gives_way(&self) -> Option<(bool, Instant)> {
         let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.is_idle().then_some(standing.since)
+        standing.is_idle().then_some((standing.stalls, standing.since))
     }
 
     fn stand(&self, change: impl FnOnce(&mut Standing)) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_idle = standing.is_idle();
         change(&mut standing);
-        if !was_idle {
-            standing.since = Instant::now();
-        }
+        standing.since = Instant::now();
     }
 
     /// A request has come, or its answer is handed over.
@@ -169,6 +168,29 @@ mod tests {
         held[0].answers(true);
         let _new = places.take(7).unwrap();
         assert!(!is_wanted(&held[0]) && is_wanted(&held[1]) && !is_wanted(&held[2]));
+    }
+
+    #[test]
+    fn who_has_an_answer_to_read_gives_way_after_those_that_ask_for_nothing() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        held[0].stalls(true);
+        let later: Vec<_> = (1..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        assert!(!is_wanted(&held[0]) && held[1..].iter().all(|place| is_wanted(place)));
+        later.iter().for_each(|place| place.answers(true));
+        let _new = places.take(7).unwrap();
+        assert!(is_wanted(&held[0]), "nobody else can give way");
+    }
+
+    #[test]
+    fn who_goes_on_reading_gives_way_after_those_that_have_stopped() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        held.iter().for_each(|place| place.stalls(true));
+        held[0].stalls(false);
+        held[0].stalls(true);
+        let _new = places.take(7).unwrap();
+        assert!(!is_wanted(&held[0]) && is_wanted(&held[1]));
     }
 
     #[test]
