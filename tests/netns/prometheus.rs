@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -136,6 +137,7 @@ fn asked(gateway: &Gateway, path: &str) -> Option<Value> {
 #[test]
 fn a_real_prometheus_scrapes_the_figures_and_goes_by_the_alerts() {
     let mut gateway = Gateway::configured("metrics.listen = '127.0.0.1:9723'");
+    let backend = gateway.namespace.within(|| TcpListener::bind("127.0.0.1:8001").unwrap());
     gateway.nodes(2);
     gateway.start().wait_until("both up", |status| status.counts.get("up") == Some(&2));
     let config = format!(
@@ -161,10 +163,12 @@ fn a_real_prometheus_scrapes_the_figures_and_goes_by_the_alerts() {
         });
     };
     is("up{job=\"connexad\"}", "1");
+    is("connexa_backend_up", "1");
+    drop(backend);
     is("connexa_ppp_interfaces", "2");
     is("connexa_nodes{state=\"up\"}", "2");
     is("sum(connexa_time_to_up_seconds_count)", "2");
-    // That no backend listens is soon an alert that waits for its two minutes.
+    // That the backend listens no more is soon an alert that waits for its two minutes.
     gateway.wait_for("the alerts", || {
         let groups = asked(&gateway, "rules")?;
         let rules = groups["groups"][0]["rules"].as_array()?.clone();
