@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::answers::ask;
-use super::problem::{no_figures, no_such_method};
+use super::problem::{figures_are_read_alone, no_figures};
 use super::question::{Question, Refusal};
 use super::shared::Shared;
 use super::traffic::SharedTraffic;
@@ -65,7 +65,7 @@ pub(super) fn router(questions: mpsc::Sender<Question>, traffic: SharedTraffic) 
     Router::new()
         .route("/metrics", get(answer))
         .fallback(no_figures)
-        .method_not_allowed_fallback(no_such_method)
+        .method_not_allowed_fallback(figures_are_read_alone)
         .with_state(Figures::new(questions, traffic))
 }
 

@@ -56,6 +56,12 @@ pub(super) async fn no_such_method(uri: Uri) -> Response {
     response(StatusCode::METHOD_NOT_ALLOWED, NO_METHOD, detail, Vec::new())
 }
 
+/// The same on `metrics.listen`, which serves one page and no description.
+pub(super) async fn figures_are_read_alone(uri: Uri) -> Response {
+    let detail = format!("{} takes GET and HEAD alone", uri.path());
+    response(StatusCode::METHOD_NOT_ALLOWED, NO_METHOD, detail, Vec::new())
+}
+
 fn response(status: StatusCode, title: &str, detail: String, faults: Vec<String>) -> Response {
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(KIND));
     (status, [kind], body(status, title, detail, faults)).into_response()

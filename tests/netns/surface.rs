@@ -178,9 +178,13 @@ fn figures_count_what_happened() {
 
 /// What is answered at 127.0.0.1:9723.
 pub(crate) fn get(gateway: &Gateway, path: &str) -> String {
+    asked(gateway, "GET", path)
+}
+
+fn asked(gateway: &Gateway, method: &str, path: &str) -> String {
     gateway.namespace.within(|| {
         let mut stream = TcpStream::connect("127.0.0.1:9723").unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -195,6 +199,8 @@ fn figures_and_nothing_else_are_served_by_tcp_where_that_is_asked_for() {
     assert!(get(&gateway, "/metrics").contains("connexa_ppp_interfaces 1\n"));
     let other = get(&gateway, "/v1/status");
     assert!(other.starts_with("HTTP/1.1 404") && other.contains("try /metrics,"), "{other}");
+    let written = asked(&gateway, "POST", "/metrics");
+    assert!(written.starts_with("HTTP/1.1 405") && written.contains("GET and HEAD"), "{written}");
     let mut second = Gateway::configured("metrics.listen = '192.0.2.1:9723'");
     second.nodes(1);
     second.start().wait_state(1, "up");

@@ -122,8 +122,9 @@ fn detail(status: StatusCode) -> &'static str {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             "the head of the request is larger than 16 KiB; leave out headers"
         }
-        StatusCode::URI_TOO_LONG => "the path of the request is too long; try /v1/status",
-        _ => "this is no request of HTTP/1.1; try `GET /v1/status HTTP/1.1` with a Host header",
+        StatusCode::URI_TOO_LONG => "the path of the request is too long; ask for a shorter one",
+        // On metrics.listen, too.
+        _ => "this is no request of HTTP/1.1; try `GET /metrics HTTP/1.1` with a Host header",
     }
 }
 
