@@ -135,6 +135,8 @@ async fn accept(listener: UnixListener, control: &Control, router: Router) {
         };
         told = false;
         welcome(stream, control, &router, &mut places);
+        // What it has asked is read before another can have its place.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -148,5 +150,56 @@ fn welcome(stream: UnixStream, control: &Control, router: &Router, places: &mut 
         }
         // To let it wait would keep others waiting behind it.
         Err(Refused) => converse::turn_away(&stream),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use axum::routing::get;
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+
+    const READ_NOTHING: usize = 64;
+    const ASK_NOTHING: usize = 96;
+    const ASK: usize = 300;
+
+    fn asks(path: &str, socket: &std::path::Path) -> UnixStream {
+        let mut client = UnixStream::connect(socket).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn who_has_asked_is_answered_however_many_come_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let router = Router::new()
+            .route("/short", get(|| async { "x" }))
+            .route("/long", get(|| async { "x".repeat(1 << 23) }));
+        let control = Control::default();
+        let server = accept(listener, &control, router);
+        let clients = spawn_blocking(move || {
+            let unread = [(); READ_NOTHING].map(|()| asks("/long", &socket));
+            unread.iter().for_each(|mut client| client.read_exact(&mut [0]).unwrap());
+            let silent = [(); ASK_NOTHING].map(|()| UnixStream::connect(&socket).unwrap());
+            let answers = [(); ASK].map(|()| asks("/short", &socket)).map(|mut client| {
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).map(|_| answer)
+            });
+            drop((unread, silent));
+            answers
+        });
+        let answers = tokio::select! {
+            answers = clients => answers.unwrap(),
+            () = server => unreachable!(),
+        };
+        for answer in answers {
+            assert!(answer.unwrap().starts_with("HTTP/1.1 200 "));
+        }
     }
 }

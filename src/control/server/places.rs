@@ -1,6 +1,6 @@
 //! Places for connections: so many of each user, so that nobody keeps others out. Where a user's
-//! are taken, a connection gives way whose client we wait for: first of those that ask for nothing,
-//! then of those that have an answer to read, the one that has done nothing for longest.
+//! are taken, a connection gives way whose client we wait for, the one that has done nothing for
+//! longest. Those that have an answer to read keep theirs as long as they leave room for questions.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 
 /// Connections of one user at once.
 const OF_A_USER: usize = 160;
+/// Those of them that may leave answers unread while others ask for nothing.
+const READERS: usize = 64;
 /// Those of them that may follow events, so that a question is always answered.
 const FOLLOWERS: u32 = 128;
 /// Connections of all users but root at once.
@@ -88,18 +90,28 @@ impl Places {
 
 impl User {
     fn make_room(&mut self) -> Result<(), Refused> {
-        let waiting = self.places.iter().enumerate();
-        let waiting = waiting.filter_map(|(at, place)| Some((place.gives_way()?, at)));
-        let (_, longest) = waiting.min().ok_or(Refused)?;
-        self.places.swap_remove(longest).give_way.notify_one();
+        let readers = self.places.iter().filter_map(|place| place.waits()).filter(|waits| waits.0);
+        let first = if readers.count() > READERS {
+            self.longest(true)
+        } else {
+            self.longest(false).or_else(|| self.longest(true))
+        };
+        self.places.swap_remove(first.ok_or(Refused)?).give_way.notify_one();
         Ok(())
+    }
+
+    /// Who has done nothing for longest, of those that have an answer to read, or of those that ask for nothing.
+    fn longest(&self, reads: bool) -> Option<usize> {
+        let waiting = self.places.iter().enumerate();
+        let waiting = waiting.filter_map(|(at, place)| Some((place.waits()?, at)));
+        waiting.filter(|((stalls, _), _)| *stalls == reads).min().map(|(_, at)| at)
     }
 }
 
 impl Place {
-    /// The least gives way first; `None` while the client waits for us. A long answer does not fit into the
-    /// socket's buffer, so that whoever reads it is waited for many times.
-    fn gives_way(&self) -> Option<(bool, Instant)> {
+    /// Whether the client has an answer to read, and when it did something last; `None` while it waits for us. A
+    /// long answer does not fit into the socket's buffer, so that whoever reads it is waited for many times.
+    fn waits(&self) -> Option<(bool, Instant)> {
         let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing.is_idle().then_some((standing.stalls, standing.since))
     }
@@ -180,6 +192,17 @@ mod tests {
         later.iter().for_each(|place| place.answers(true));
         let _new = places.take(7).unwrap();
         assert!(is_wanted(&held[0]), "nobody else can give way");
+    }
+
+    #[test]
+    fn those_that_read_no_answer_leave_places_for_questions() {
+        let mut places = Places::default();
+        let held: Vec<_> = (0..OF_A_USER).map(|_| places.take(7).unwrap()).collect();
+        let (unread, asks) = held.split_at(OF_A_USER - 1);
+        unread.iter().for_each(|place| place.stalls(true));
+        let _later: Vec<_> = (READERS..unread.len()).map(|_| places.take(7).unwrap()).collect();
+        assert_eq!(unread.iter().filter(|place| !is_wanted(place)).count(), READERS);
+        assert!(!is_wanted(&asks[0]));
     }
 
     #[test]
