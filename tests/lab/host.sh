@@ -155,8 +155,8 @@ probe_kvm() {
 also_by_kernel=(full-size-packets mppe equal-addresses link-deleted hooks-and-names taken-away)
 
 # Too long for what they add to each `make test`: `make soak` plays them.
-for_soak=(backend-two-masters limits-of-pppd kernel-at-both-ends kernel-interop kernel-kept-late kernel-under-supervisord
-  stalled host-scripts)
+for_soak=(backend-two-masters limits-of-pppd kernel-at-both-ends kernel-hostile-servers kernel-interop kernel-kept-late
+  kernel-under-supervisord stalled host-scripts)
 
 # A scenario mostly waits, or keeps one processor busy with starting programs.
 guest_count() {
