@@ -75,15 +75,20 @@ async fn switch_off(index: IfIndex, ours: Vec<IfIndex>) -> io::Result<()> {
         };
         set(&format!("{IPV6}/{name}/disable_ipv6"), "1")?;
         set(&format!("{IPV4}/{name}/{REDIRECTS}"), "0")?;
-        let names = ours.iter().flat_map(|index| netdevice::index_to_name(&any, index.0));
-        no_redirects_by_all(Path::new(IPV4), &name, &names.collect())
+        let names =
+            || ours.iter().flat_map(|index| netdevice::index_to_name(&any, index.0)).collect();
+        no_redirects_by_all(Path::new(IPV4), &name, names)
     });
     switched.await.map_err(io::Error::other).flatten()
 }
 
 /// The link of this name takes no redirects by the setting of `all`. `ours` are the links that may
-/// behave otherwise from now on.
-fn no_redirects_by_all(conf: &Path, name: &str, ours: &BTreeSet<String>) -> io::Result<()> {
+/// behave otherwise from now on; they are asked for where that matters, for there may be thousands.
+fn no_redirects_by_all(
+    conf: &Path,
+    name: &str,
+    ours: impl FnOnce() -> BTreeSet<String>,
+) -> io::Result<()> {
     let is_on = |link: &str, setting: &str| {
         let value = std::fs::read_to_string(conf.join(link).join(setting));
         value.is_ok_and(|on| on.trim() == "1")
@@ -91,6 +96,7 @@ fn no_redirects_by_all(conf: &Path, name: &str, ours: &BTreeSet<String>) -> io::
     if is_on(name, FORWARDING) || !is_on("all", REDIRECTS) {
         return Ok(());
     }
+    let ours = ours();
     for link in std::fs::read_dir(conf)? {
         let link = link?.file_name().to_string_lossy().into_owned();
         // Of `all`, without that of `all`: where it forwards both are needed, and elsewhere one.
@@ -137,7 +143,7 @@ mod tests {
     /// What becomes of the setting of all links for the sake of `ppp0`, and what is said.
     fn all_for(host: &tempfile::TempDir) -> (String, Option<String>) {
         let ours = BTreeSet::from(["ppp0".to_owned()]);
-        let done = no_redirects_by_all(host.path(), "ppp0", &ours);
+        let done = no_redirects_by_all(host.path(), "ppp0", || ours);
         let all = std::fs::read_to_string(host.path().join("all").join(REDIRECTS)).unwrap();
         (all, done.err().map(|error| error.to_string()))
     }
