@@ -7,7 +7,8 @@
 
 mod places;
 
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +79,29 @@ pub(crate) struct Watch {
     ears: Result<Ears, Instant>,
 }
 
+/// What has changed, or may have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// Entries of these names.
+    Entries(BTreeSet<OsString>),
+    /// Whatever there is.
+    All,
+}
+
+impl Changed {
+    /// Both together.
+    #[must_use]
+    pub(crate) fn and(self, other: Changed) -> Changed {
+        match (self, other) {
+            (Changed::Entries(mut names), Changed::Entries(more)) => {
+                names.extend(more);
+                Changed::Entries(names)
+            }
+            (Changed::All, _) | (_, Changed::All) => Changed::All,
+        }
+    }
+}
+
 struct Ears {
     stream: EventStream<[u8; 4096]>,
     places: Places,
@@ -94,50 +118,56 @@ impl Watch {
     /// Returns once something of interest was created, written, moved in or out, deleted, or had
     /// its rights or owner changed, or may have been. Several changes at once are told once;
     /// dropping the future loses nothing.
-    pub(crate) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) -> Changed {
         loop {
             match &mut self.ears {
                 Err(look_at) => {
                     tokio::time::sleep_until(*look_at).await;
                     // Told once, when it began.
                     self.ears = open(&self.interests).map_err(|_| Instant::now() + BLIND_LOOK);
-                    return;
+                    return Changed::All;
                 }
                 Ok(ears) => {
                     let event = ears.stream.next().await;
-                    if self.take_in(event) {
-                        self.take_in_the_rest();
-                        return;
+                    if let Some(changed) = self.take_in(event) {
+                        return self.take_in_the_rest(changed);
                     }
                 }
             }
         }
     }
 
-    fn take_in_the_rest(&mut self) {
+    fn take_in_the_rest(&mut self, mut changed: Changed) -> Changed {
         for _ in 0..MOST_AT_ONCE {
-            let Ok(ears) = &mut self.ears else { return };
-            let Some(event) = ears.stream.next().now_or_never() else { return };
-            self.take_in(event);
+            let Ok(ears) = &mut self.ears else { break };
+            let Some(event) = ears.stream.next().now_or_never() else { break };
+            if let Some(more) = self.take_in(event) {
+                changed = changed.and(more);
+            }
         }
+        changed
     }
 
-    /// Whether the event matters.
-    fn take_in(&mut self, event: Option<io::Result<EventOwned>>) -> bool {
-        let Ok(ears) = &mut self.ears else { return true };
+    /// What matters of the event.
+    fn take_in(&mut self, event: Option<io::Result<EventOwned>>) -> Option<Changed> {
+        let Ok(ears) = &mut self.ears else { return Some(Changed::All) };
         let Some(Ok(event)) = event else {
             self.ears = listen(&self.interests);
-            return true;
+            return Some(Changed::All);
         };
         match ears.places.meaning(&event, &self.interests) {
-            Meaning::Nothing => false,
-            Meaning::Changed => true,
+            Meaning::Nothing => None,
+            // Without a name it is of the folder.
+            Meaning::Changed => Some(match event.name {
+                Some(name) => Changed::Entries(BTreeSet::from([name])),
+                None => Changed::All,
+            }),
             Meaning::Moved => {
                 let result = ears.places.set(&self.interests, &mut ears.stream.watches());
                 if let Err(error) = result {
                     self.ears = Err(blind(&error));
                 }
-                true
+                Some(Changed::All)
             }
         }
     }

@@ -29,6 +29,7 @@ use crate::config::Paths;
 use crate::core::event::{Dialled, Pid};
 use crate::node::NodeId;
 use crate::process::{Proc, Process, lives, take_hold, there};
+use crate::watch::Changed;
 
 /// A pid file holds a number and a name; more than this is none, in bytes.
 const LARGEST: u64 = 256;
@@ -89,7 +90,7 @@ pub(super) fn first_look(paths: &Paths) -> Result<Vec<Sighting>, LookError> {
     let failed = |error| LookError(format!("can't read /proc: {error}; mount it for connexad"));
     let pids = Proc::host().pids().map_err(failed)?;
     let look = || {
-        let mut sightings = by_files(paths, &BTreeSet::new())?;
+        let mut sightings = by_files(paths, run_files(&paths.run_dir)?, &BTreeSet::new())?;
         let known = sightings.iter().map(|sighting| sighting.pid).collect();
         sightings.extend(by_processes(pids, &paths.pppd, &known)?);
         complete(sightings, paths)
@@ -97,18 +98,28 @@ pub(super) fn first_look(paths: &Paths) -> Result<Vec<Sighting>, LookError> {
     look().map_err(|error| LookError(format!("can't look at processes: {error}")))
 }
 
-/// Looks for pppds that have written their pid files. `held` are the processes that are known
+/// Looks for pppds in the pid files that have changed. `held` are the processes that are known
 /// already; they are not questioned again. Call it within the runtime.
 ///
 /// # Errors
 /// When not all can be read, for want of descriptors or memory.
-pub(super) fn look(paths: &Paths, held: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
-    complete(by_files(paths, held)?, paths)
+pub(super) fn look(
+    paths: &Paths,
+    held: &BTreeSet<Pid>,
+    changed: &Changed,
+) -> io::Result<Vec<Sighting>> {
+    let files = match changed {
+        Changed::Entries(names) => {
+            names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect()
+        }
+        Changed::All => run_files(&paths.run_dir)?,
+    };
+    complete(by_files(paths, files, held)?, paths)
 }
 
-fn by_files(paths: &Paths, held: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
+fn by_files(paths: &Paths, files: Vec<String>, held: &BTreeSet<Pid>) -> io::Result<Vec<Sighting>> {
     let mut sightings = Vec::new();
-    for name in run_files(&paths.run_dir)? {
+    for name in files {
         let Some(node) = node_of(&name) else { continue };
         let Some(PidFile { pid, interface, .. }) = read(&paths.run_dir.join(name))? else {
             continue;

@@ -17,6 +17,7 @@ use crate::config::Paths;
 use crate::core::event::{CallId, Pid};
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;
+use crate::watch::Changed;
 
 /// A pppd that is to be started.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ pub(super) enum Met {
 #[derive(Default)]
 pub(super) struct Jobs {
     dials: VecDeque<Dial>,
-    look: bool,
+    /// What of the run folder is to be looked at.
+    look: Option<Changed>,
     /// At most one.
     tasks: JoinSet<Done>,
     /// The call that is being started, and the strongest signal that was meant for it.
@@ -80,9 +82,12 @@ impl Jobs {
         self.dials.push_back(dial);
     }
 
-    /// Has the run folder looked at.
-    pub(super) fn look(&mut self) {
-        self.look = true;
+    /// Has this of the run folder looked at.
+    pub(super) fn look(&mut self, changed: Changed) {
+        self.look = Some(match self.look.take() {
+            Some(before) => before.and(changed),
+            None => changed,
+        });
     }
 
     /// Takes a signal for a call that has no pppd yet. Of two, the stronger is kept.
@@ -103,8 +108,8 @@ impl Jobs {
         if !self.tasks.is_empty() {
             return;
         }
-        if std::mem::take(&mut self.look) {
-            self.tasks.spawn(look(paths.clone(), held()));
+        if let Some(changed) = self.look.take() {
+            self.tasks.spawn(look(paths.clone(), held(), changed));
         } else if let Some(dial) = self.dials.pop_front() {
             self.starting = Some((dial.call, None));
             self.tasks.spawn(start(dial));
@@ -145,8 +150,8 @@ async fn start(dial: Dial) -> Done {
     Done::Started { dial: Box::new(dial), started }
 }
 
-async fn look(paths: Paths, held: BTreeSet<Pid>) -> Done {
-    let sightings = spawn_blocking(move || found::look(&paths, &held)).await;
+async fn look(paths: Paths, held: BTreeSet<Pid>, changed: Changed) -> Done {
+    let sightings = spawn_blocking(move || found::look(&paths, &held, &changed)).await;
     Done::Looked(sightings.unwrap_or_else(|error| Err(io::Error::other(error))))
 }
 

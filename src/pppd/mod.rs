@@ -37,6 +37,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -59,7 +60,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::engines::{Nodes, Request, Requests};
 use crate::link_name;
 use crate::node;
-use crate::watch::{Interest, Watch};
+use crate::watch::{Changed, Interest, Watch};
 
 /// Each of our own dials changes pid files too; so many changes are looked at together.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
@@ -133,16 +134,18 @@ async fn keep(
                 }
             }
             (done, signal) = keeper.jobs.done() => keeper.done(done, signal).await,
-            () = watch.changed(), if look_at.is_none() => {
+            changed = watch.changed(), if look_at.is_none() => {
                 look_at = Some(Instant::now() + LOOK_AFTER);
+                keeper.changed = Some(changed);
             }
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 look_at = None;
-                keeper.jobs.look();
+                keeper.look(watch.changed().now_or_never());
             }
         }
         if std::mem::take(&mut keeper.look_again) {
             look_at = Some(Instant::now() + LOOK_AGAIN);
+            keeper.changed = Some(Changed::All);
         }
         keeper.go_on().await;
     }
@@ -184,6 +187,8 @@ struct Keeper {
     stirred: Arc<Notify>,
     /// Whether anything was asked for yet. In a dry run nothing ever is, and nothing may be changed.
     asked: bool,
+    /// What of the run folder is to be looked at soon.
+    changed: Option<Changed>,
     /// The last look has failed.
     look_again: bool,
     sweeps: Sweeps,
@@ -214,6 +219,7 @@ impl Keeper {
             calls,
             stirred,
             asked: false,
+            changed: None,
             look_again: false,
             sweeps,
             nodes,
@@ -240,6 +246,13 @@ impl Keeper {
             }
             told = true;
             sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Has what has changed looked at, and what has changed by now.
+    fn look(&mut self, more: Option<Changed>) {
+        for changed in self.changed.take().into_iter().chain(more) {
+            self.jobs.look(changed);
         }
     }
 

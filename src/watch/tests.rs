@@ -54,6 +54,21 @@ async fn a_file_is_told_of_when_it_is_written_moved_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_has_changed_is_told_by_name_and_all_when_the_folder_is_another() {
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("a");
+    fs::create_dir(&folder).unwrap();
+    let mut watch = Watch::new(vec![Interest::matching(&folder, |name| name != "unwanted")]);
+    for name in ["one", "unwanted", "two"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    let names = ["one", "two"].map(Into::into);
+    assert_eq!(within(watch.changed()).await, Changed::Entries(BTreeSet::from(names)));
+    fs::rename(&folder, dir.path().join("b")).unwrap();
+    assert_eq!(within(watch.changed()).await, Changed::All);
+}
+
+#[tokio::test]
 async fn a_file_is_told_of_when_its_rights_change() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
