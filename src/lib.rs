@@ -26,6 +26,7 @@ mod link_name;
 mod netlink;
 pub mod node;
 pub mod once;
+mod os_answer;
 mod pppd;
 pub mod pptp;
 mod printable;

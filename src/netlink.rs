@@ -21,6 +21,9 @@ use tokio::io::unix::AsyncFd;
 
 pub(crate) use asking::{connect, connect_strict};
 
+/// What to do where no netlink socket can be had.
+pub(crate) const ALLOW_NETLINK: &str = "allow AF_NETLINK in the unit";
+
 /// The kernel's address; nobody else can have its number.
 pub(crate) fn kernel() -> SocketAddr {
     SocketAddr::new(0, 0)

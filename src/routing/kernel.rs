@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use super::plan::{Plan, Route, Rule, Selector, To};
 use crate::core::event::IfIndex;
-use crate::netlink;
+use crate::netlink::{self, ALLOW_NETLINK};
+use crate::os_answer::with_remedy;
 
 /// Marks rules and routes as ours; not given to anybody in iproute2's rt_protos.
 pub(super) const OURS: u8 = 201;
@@ -31,7 +32,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoutingError {
     /// No socket.
-    #[error("Routes of tunnels: can't open a netlink socket: {0}; allow AF_NETLINK in the unit")]
+    #[error("Routes of tunnels: can't open a netlink socket: {}", with_remedy(.0, ALLOW_NETLINK))]
     Socket(#[source] std::io::Error),
     /// Another default route is in a table of ours.
     #[error(

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::core::failure::{Failure, FailureKind};
+use crate::os_answer::with_remedy;
 
 const PORT: u16 = 1723;
 
@@ -36,7 +37,8 @@ pub(super) async fn connect(server: Ipv4Addr, within: Duration) -> Result<TcpStr
 }
 
 fn failure(server: Ipv4Addr, error: &io::Error) -> Failure {
-    let message = format!("can't connect to TCP port {PORT} of {server}: {error}");
+    let message =
+        format!("can't connect to TCP port {PORT} of {server}: {}", with_remedy(error, ""));
     Failure::new(kind(error), message)
 }
 
@@ -75,6 +77,12 @@ mod tests {
             assert_eq!(of(errno), FailureKind::Unreachable, "{errno}");
         }
         assert_eq!(of(Errno::MFILE), FailureKind::Unexplained);
+    }
+
+    #[test]
+    fn a_dial_without_a_free_descriptor_says_how_to_get_more() {
+        let told = failure(Ipv4Addr::new(10, 9, 0, 2), &Errno::MFILE.into());
+        assert!(told.message.contains("LimitNOFILE="), "{told}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::blocking::Threads;
 use super::end::End;
 use super::found::Parts;
 use super::link::{self, LinkError, Ways};
+use crate::os_answer::with_remedy;
 
 /// Ids that are drawn before it is given up; each is taken by one of 65,535 calls at most.
 const MOST_DRAWN: usize = 64;
@@ -34,13 +35,19 @@ pub(super) enum Fault {
     #[error(transparent)]
     Link(#[from] LinkError),
     /// The kernel refused.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", with_remedy(.source, ""))]
     Refused {
         /// What it was asked for.
         what: &'static str,
         /// Its answer.
         source: io::Error,
     },
+    /// Other calls have them.
+    #[error(
+        "no call id is free: calls of this host have all {MOST_DRAWN} of 65,535 that were tried; look which program \
+         makes so many PPTP calls"
+    )]
+    NoCallId,
     /// An order that comes before what it needs.
     #[error("there is no {0} yet: a fault of connexad, report it")]
     TooEarly(&'static str),
@@ -186,7 +193,8 @@ impl Data {
 }
 
 fn bound(local: Ipv4Addr) -> Result<(OwnedFd, u16), Fault> {
-    let socket = sys::call_socket().map_err(|error| without_module("pptp", "AF_PPPOX", error))?;
+    let socket =
+        sys::call_socket().map_err(|error| without_module("pptp", "open a call socket", error))?;
     for _ in 0..MOST_DRAWN {
         let mut id = [0_u8; 2];
         getrandom(&mut id, GetRandomFlags::empty()).map_err(refused("getrandom"))?;
@@ -198,7 +206,7 @@ fn bound(local: Ipv4Addr) -> Result<(OwnedFd, u16), Fault> {
             Err(error) => return Err(refused("bind a call socket")(error)),
         }
     }
-    Err(refused("no call id is free")(Errno::BUSY))
+    Err(Fault::NoCallId)
 }
 
 fn connected(socket: &OwnedFd, server: Ipv4Addr, server_id: u16) -> Result<OwnedFd, Fault> {
@@ -236,7 +244,8 @@ fn made(channel: &OwnedFd, wanted: Option<String>) -> Result<(OwnedFd, Link), Fa
 /// drivers/net/ppp/ppp_generic.c).
 fn link_of(unit: c_int) -> Result<(u32, String), Fault> {
     let name = format!("ppp{unit}");
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(refused("socket"))?;
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)
+        .map_err(refused("find the interface"))?;
     let index = name_to_index(socket, &name).map_err(refused("find the interface"))?;
     Ok((index, name))
 }

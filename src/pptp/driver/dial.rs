@@ -191,6 +191,7 @@ pub(super) fn failure(fault: &Fault) -> Failure {
         Fault::Link(LinkError::NameTaken(_)) => FailureKind::NameTaken,
         Fault::Link(LinkError::Socket(_) | LinkError::Refused(_))
         | Fault::IdTaken(_)
+        | Fault::NoCallId
         | Fault::Refused { .. }
         | Fault::TooEarly(_) => FailureKind::Unexplained,
     };

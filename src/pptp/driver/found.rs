@@ -57,7 +57,11 @@ impl NotWhole {
             NotWhole::Control(source) | NotWhole::Link(source) => is_want(source),
             NotWhole::Call(Fault::Refused { source, .. }) => is_want(source),
             NotWhole::Call(
-                Fault::NoSupport(_) | Fault::IdTaken(_) | Fault::Link(_) | Fault::TooEarly(_),
+                Fault::NoSupport(_)
+                | Fault::IdTaken(_)
+                | Fault::NoCallId
+                | Fault::Link(_)
+                | Fault::TooEarly(_),
             ) => false,
         }
     }

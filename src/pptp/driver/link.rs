@@ -14,14 +14,15 @@ use tokio::runtime::Builder;
 use super::super::order::Addresses;
 use super::resolver;
 use crate::core::event::IfIndex;
-use crate::netlink;
+use crate::netlink::{self, ALLOW_NETLINK};
+use crate::os_answer::with_remedy;
 use crate::routing::{Ends, is_one_of, server_route};
 
 /// Why the kernel does not do it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
     /// No netlink.
-    #[error("can't open a netlink socket: {0}; allow AF_NETLINK in the unit")]
+    #[error("can't open a netlink socket: {}", with_remedy(.0, ALLOW_NETLINK))]
     Socket(#[from] io::Error),
     /// Another link has the name.
     #[error("{0}, the name of its link, is another link's; rename that one")]

@@ -21,17 +21,18 @@ daemon=$(daemon_pid) link=$(tunnel_link 2) tunnel=$(tunnel 2)
 ping -i 0.2 -I "$link" 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
 
-# What there is: descriptors of the daemon and of the process that keeps tunnels, links, call sockets.
+# What there is: descriptors of the daemon and of the process that keeps tunnels, links, call sockets, each of which uses the
+# kernel's module.
 entries() { ls "$1" | wc -l; }
 counts() {
   echo "daemon $(entries "/proc/$daemon/fd"), kept $(entries "/proc/$(pgrep -x connexad-hold)/fd")," \
-    "links $(entries /sys/class/net), calls $(awk '$1 == "PPTP" || $1 == "PPPOX" {print $3}' /proc/net/protocols | xargs)"
+    "links $(entries /sys/class/net), calls $(cat /sys/module/pptp/refcnt)"
 }
 as_before() {
   local now
   now=$(counts)
   echo "$now"
-  [[ $now == "$before" ]]
+  [[ $now == "$before"* ]]
 }
 # The most memory that the daemon has had, in KiB.
 most_memory() { awk '$1 == "VmHWM:" {print $2}' "/proc/$daemon/status"; }
@@ -65,41 +66,62 @@ kill "$hostile"
 wait_for 60 "nothing is left of them: $before" as_before
 expect_equal "the tunnel beside them" "$tunnel up" "$(tunnel 2) $(field 2 state)"
 
-# No descriptor more for the daemon, no call id more in the kernel, no /dev/ppp: a sentence each, and a dial once there is one.
-# told_and_up WORDS UNDO...
-told_and_up() {
-  local words=$1
-  shift
-  wait_journal 40 "$words"
+# A host that lacks what a dial needs: a sentence that says what, and a dial once it is there.
+# recovers UNDO...
+recovers() {
   "$@"
   node_up 3 60
   expect_equal "the tunnel beside it" "$tunnel up" "$(tunnel 2) $(field 2 state)"
+}
+leaves_nothing() {
   sql 'DELETE FROM nodes WHERE id = 3'
   wait_for 60 "nothing is left of it: $before" as_before
 }
-limit=$(prlimit --pid "$daemon" --nofile --output SOFT --noheadings)
-# leave_free COUNT: the daemon may open so many descriptors more, and counts them from the lowest free number
-leave_free() {
+
+# limit_for COUNT: with this limit the daemon may open so many descriptors more; numbers are given from the lowest free one
+limit_for() {
   local number=0 free=0
   while ((free < $1)); do
     [[ -e /proc/$daemon/fd/$number ]] || free=$((free + 1))
     number=$((number + 1))
   done
-  prlimit --pid "$daemon" --nofile="$number:"
+  echo "$number"
 }
-leave_free 4
+limit_files() { prlimit --pid "$daemon" --nofile="$1:"; }
+said_again() { [[ $(times_said "$2") -gt $1 ]]; }
+usual=$(prlimit --pid "$daemon" --nofile --output SOFT --noheadings)
+limits=()
+for free in 0 1 2 3 4; do limits+=("$(limit_for "$free")"); done
 node 3 10.9.0.3 admin secret speed_ok
-told_and_up 'Too many open files' prlimit --pid "$daemon" --nofile="$limit:"
-
-python3 -IS /lab/call_ids.py >/run/lab-call-ids &
-ids=$!
-wait_for 100 "all call ids are taken" grep -x 'all taken' /run/lab-call-ids
-node 3 10.9.0.3 admin secret speed_ok
-told_and_up 'no call id is free' kill "$ids"
+node_up 3
+# The control connection, the call's socket, its channel, its unit and the search for its link need one each.
+for limit in "${limits[@]}"; do
+  server_stop beta
+  wait_for 40 "node 3 waits" node_is 3 backoff
+  limit_files "$limit"
+  said=$(times_said 'raise LimitNOFILE=')
+  server_start beta
+  wait_for 40 "no more than $limit files: the remedy is told" said_again "$said" 'raise LimitNOFILE='
+  recovers limit_files "$usual"
+done
+leaves_nothing
 
 mv /dev/ppp /dev/ppp.away
 node 3 10.9.0.3 admin secret speed_ok
-told_and_up '/dev/ppp' mv /dev/ppp.away /dev/ppp
+wait_journal 40 "can't open /dev/ppp"
+recovers mv /dev/ppp.away /dev/ppp
+leaves_nothing
+
+python3 -IS /lab/call_ids.py >/run/lab-call-ids &
+ids=$!
+trap 'kill "$ids" 2>/dev/null || true' EXIT
+wait_for 100 "all call ids are taken" grep -x 'all taken' /run/lab-call-ids
+node 3 10.9.0.3 admin secret speed_ok
+wait_journal 40 'no call id is free'
+recovers kill "$ids"
+# The kernel gives back the call sockets of a killed program one by one, which takes it minutes.
+before=${before%, calls*}
+leaves_nothing
 
 kill -INT "$ping"
 wait "$ping" || true
