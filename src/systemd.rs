@@ -1,6 +1,9 @@
 //! Talking to systemd (sd_notify(3)), by a thread of its own: a service manager that does not read
 //! stalls no tunnel. Without systemd every call does nothing.
 
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
@@ -46,7 +49,7 @@ pub(crate) struct Manager {
 impl Manager {
     /// Reads from the environment whether there is one, and whether it watches.
     pub(crate) fn start() -> Self {
-        let started = std::env::var_os("NOTIFY_SOCKET").and_then(|_| start_thread());
+        let started = std::env::var_os("NOTIFY_SOCKET").and_then(start_thread);
         let (notices, thread) = started.unzip();
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Manager { thread, every, ..Self::with(notices) }
@@ -172,15 +175,20 @@ fn shown(line: &str) -> String {
     }
 }
 
-fn start_thread() -> Option<(SyncSender<Notice>, Receiver<()>)> {
+/// `manager` is the path of systemd's socket.
+fn start_thread(manager: OsString) -> Option<(SyncSender<Notice>, Receiver<()>)> {
+    // Opened once: a daemon that may open no more files lives, and has to show it.
+    let socket = UnixDatagram::unbound();
+    let socket =
+        socket.inspect_err(|error| tracing::warn!("can't notify systemd: {error}")).ok()?;
     let (notices, theirs) = mpsc::sync_channel::<Notice>(QUEUE);
     let (ends, thread) = mpsc::channel::<()>();
     let run = move || {
         let _ends = ends;
         for notice in theirs {
             let sent = match &notice {
-                Notice::States(states) => sd_notify::notify(states),
-                Notice::Status(line) => sd_notify::notify(&[NotifyState::Status(line)]),
+                Notice::States(states) => send(&socket, &manager, states),
+                Notice::Status(line) => send(&socket, &manager, &[NotifyState::Status(line)]),
             };
             if let Err(error) = sent {
                 tracing::warn!("can't notify systemd: {error}");
@@ -194,6 +202,11 @@ fn start_thread() -> Option<(SyncSender<Notice>, Receiver<()>)> {
             None
         }
     }
+}
+
+fn send(socket: &UnixDatagram, manager: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    socket.send_to(lines.as_bytes(), manager).map(drop)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -36,6 +37,13 @@ impl Manager {
         self.find(wanted, |line| line.starts_with(wanted))
     }
 
+    /// Takes what was told so far.
+    fn forget(&self) {
+        self.0.set_nonblocking(true).unwrap();
+        while self.0.recv(&mut [0; 4096]).is_ok() {}
+        self.0.set_nonblocking(false).unwrap();
+    }
+
     fn find(&self, wanted: &str, is_it: impl Fn(&str) -> bool) -> String {
         let mut buffer = [0; 4096];
         loop {
@@ -63,6 +71,21 @@ fn systemd_is_told_of_readiness_reload_and_stop() {
     manager.wait("READY=1");
     gateway.end(Signal::TERM);
     manager.wait("STOPPING=1");
+}
+
+/// Or systemd would end it, for want of a sign of life.
+#[test]
+fn a_daemon_without_a_free_descriptor_shows_that_it_lives() {
+    let mut gateway = Gateway::new();
+    let manager = Manager::start(&mut gateway);
+    manager.wait("READY=1");
+    let daemon = gateway.status().unwrap().daemon.pid;
+    run(Command::new("prlimit").arg("--pid").arg(daemon.to_string()).arg("--nofile=3:"));
+    manager.forget();
+    // The first one may have been on its way.
+    for _ in 0..3 {
+        manager.wait("WATCHDOG=1");
+    }
 }
 
 #[test]
