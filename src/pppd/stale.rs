@@ -87,8 +87,11 @@ impl PidFile {
             (Of::Node(node), Some(pid)) => !callers::calls(pid, *node)?,
             (Of::Node(_), None) => true,
             (Of::Link(link), Some(pid)) => {
-                let is_ours = self.path.parent().is_some_and(|dir| is_of_a_node(dir, pid, link));
-                is_ours && !found::is_pppd(pid, pppd)? && is_gone(link)
+                // First what costs little: of tunnels that are up nothing more is asked, and the last
+                // reads the files of all nodes.
+                is_gone(link)
+                    && !found::is_pppd(pid, pppd)?
+                    && self.path.parent().is_some_and(|dir| is_of_a_node(dir, pid, link))
             }
             (Of::Link(_), None) => false,
         })
