@@ -156,8 +156,8 @@ also_by_kernel=(full-size-packets mppe equal-addresses link-deleted hooks-and-na
 
 # Too long for what they add to each `make test`: `make soak` plays them; the last one leaves the kernel busy for
 # minutes.
-for_soak=(backend-two-masters limits-of-pppd kernel-at-both-ends kernel-interop kernel-kept-late kernel-under-supervisord
-  stalled host-scripts kernel-hostile-servers)
+for_soak=(backend-deaf backend-two-masters limits-of-pppd kernel-at-both-ends kernel-interop kernel-kept-late
+  kernel-under-supervisord stalled host-scripts kernel-hostile-servers)
 
 # A scenario mostly waits, or keeps one processor busy with starting programs.
 guest_count() {
