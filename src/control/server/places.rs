@@ -47,7 +47,8 @@ pub(in crate::control) struct Place {
 struct Standing {
     /// From a request to the end of its answer.
     answers: bool,
-    /// What was written last is not read yet.
+    /// What was written last is not read yet. A long answer does not fit into the socket's buffer, so
+    /// that whoever reads it is waited for many times.
     stalls: bool,
     /// When the client did something last: it asked, or it read, or all that it asked was answered.
     since: Instant,
@@ -90,30 +91,33 @@ impl Places {
 
 impl User {
     fn make_room(&mut self) -> Result<(), Refused> {
-        let readers = self.places.iter().filter_map(|place| place.waits()).filter(|waits| waits.0);
-        let first = if readers.count() > READERS {
-            self.longest(true)
+        let stall = |standing: &Standing| standing.stalls;
+        let readers = self.waiting().filter(|(_, standing)| stall(standing)).count();
+        let first = if readers > READERS {
+            self.longest(stall)
         } else {
-            self.longest(false).or_else(|| self.longest(true))
+            self.longest(|standing| !stall(standing)).or_else(|| self.longest(stall))
         };
         self.places.swap_remove(first.ok_or(Refused)?).give_way.notify_one();
         Ok(())
     }
 
-    /// Who has done nothing for longest, of those that have an answer to read, or of those that ask for nothing.
-    fn longest(&self, reads: bool) -> Option<usize> {
-        let waiting = self.places.iter().enumerate();
-        let waiting = waiting.filter_map(|(at, place)| Some((place.waits()?, at)));
-        waiting.filter(|((stalls, _), _)| *stalls == reads).min().map(|(_, at)| at)
+    /// Where those clients stand that are waited for.
+    fn waiting(&self) -> impl Iterator<Item = (usize, Standing)> {
+        let standing = self.places.iter().map(|place| place.standing()).enumerate();
+        standing.filter(|(_, standing)| standing.is_idle())
+    }
+
+    /// Who of these has done nothing for longest.
+    fn longest(&self, of: impl Fn(&Standing) -> bool) -> Option<usize> {
+        let waiting = self.waiting().filter(|(_, standing)| of(standing));
+        waiting.min_by_key(|(_, standing)| standing.since).map(|(at, _)| at)
     }
 }
 
 impl Place {
-    /// Whether the client has an answer to read, and when it did something last; `None` while it waits for us. A
-    /// long answer does not fit into the socket's buffer, so that whoever reads it is waited for many times.
-    fn waits(&self) -> Option<(bool, Instant)> {
-        let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.is_idle().then_some((standing.stalls, standing.since))
+    fn standing(&self) -> Standing {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stand(&self, change: impl FnOnce(&mut Standing)) {
