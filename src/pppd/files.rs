@@ -104,8 +104,11 @@ impl Files {
         for told in done.untold() {
             tracing::warn!("{told}");
         }
+        if let Some(change) = secrets {
+            self.wanted.seen(change, done.right());
+            self.secrets = change;
+        }
         self.problems.replace(&nodes, secrets.is_some(), done);
-        self.secrets = secrets.unwrap_or(self.secrets);
     }
 
     /// The calls that wait no more, in the order in which they were dialled.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::Arc;
 
 use super::getword::{self, Found};
 use super::lines::Lines;
-use super::secrets::{self, Entry, Strangers};
+use super::secrets::{self, Strangers};
 use super::words::{Reader, Word};
 use super::{found, host_options, peer_file};
 use crate::fuzz::{self, fuzz, is_shown_safely};
-use crate::node::{Login, NodeId, Secret};
+use crate::node::{Login, Node, NodeId, Secret, ServerAddr};
 
 #[test]
 fn words_of_pppd_and_pptp_are_read_whatever_comes_between_them() {
@@ -35,20 +36,21 @@ fn words_of_pppd_and_pptp_are_read_whatever_comes_between_them() {
 
 #[test]
 fn secrets_of_others_stay_and_pppd_finds_ours_whatever_the_file_has() {
-    let entry = |password: &str| Entry {
-        login: Login::parse("admin").unwrap(),
-        password: Secret::parse(password).unwrap(),
+    let entry = |id: NodeId, password: &str| {
+        let server = ServerAddr::parse("10.9.0.2").unwrap();
+        let (login, password) = (Login::parse("admin").unwrap(), Secret::parse(password).unwrap());
+        (id, Arc::new(Node::new(id, server, login, password)))
     };
-    let entries = BTreeMap::from([(NodeId(2), entry("se\"cret")), (NodeId(7), entry("\\x"))]);
+    let entries = BTreeMap::from([entry(NodeId(2), "se\"cret"), entry(NodeId(7), "\\x")]);
     let none = Strangers::Only(BTreeSet::new());
     let without = |file: &[u8]| secrets::rewrite(file, &BTreeMap::new(), &none);
     fuzz("tests/fuzz/corpus/secrets", |file| {
         let new = secrets::rewrite(file, &entries, &none);
         assert!(secrets::rewrite(&new, &entries, &none) == new, "a second time changes it");
         assert!(without(&new) == without(file), "a line of others is not what it was");
-        for (id, entry) in &entries {
+        for (id, node) in &entries {
             let secret = getword::secret(&new, b"admin", id.peer_name().as_bytes());
-            assert_eq!(secret, Some(Found::Secret(entry.password.reveal().into())));
+            assert_eq!(secret, Some(Found::Secret(node.password.reveal().into())));
         }
         if let Some(password) = secrets::password(file, NodeId(2), "admin") {
             let theirs = getword::secret(file, b"admin", b"connexa-node-2");

@@ -29,6 +29,7 @@ mod server_routes;
 mod signal;
 mod spawn;
 mod stale;
+mod stamp;
 mod wanted;
 mod words;
 

@@ -7,35 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::quoting::{quote, second_word, words};
 use crate::atomic_file::Content;
-use crate::node::{Login, Node, NodeId, PEER_PREFIX, Secret};
+use crate::node::{Node, NodeId, PEER_PREFIX, Secret};
 
 /// Its name, in the folder of pppd's files.
 pub(super) const FILE: &str = "chap-secrets";
 
 const BEGIN: &str = "# BEGIN connexad";
 const END: &str = "# END connexad";
-
-/// What a node answers its server with.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    /// The client's name.
-    pub(super) login: Login,
-    /// The secret.
-    pub(super) password: Secret,
-}
-
-impl Entry {
-    pub(super) fn of(node: &Node) -> Self {
-        Entry { login: node.login.clone(), password: node.password.clone() }
-    }
-}
 
 /// Entries with our names that the daemon did not write: the older manager's, or those of a
 /// daemon before this one.
@@ -67,13 +52,13 @@ impl Strangers {
     }
 }
 
-/// The file with our entries in it, made from the file as it is.
+/// The file with the entries of these nodes in it, made from the file as it is.
 ///
 /// Every line is judged by itself: marker lines and entries with our names are taken out wherever
 /// they stand, and nothing else is. So a damaged or doubled block costs nobody a line.
 pub(super) fn rewrite(
     old: &[u8],
-    entries: &BTreeMap<NodeId, Entry>,
+    nodes: &BTreeMap<NodeId, Arc<Node>>,
     strangers: &Strangers,
 ) -> Content {
     let mut others = Content::new(Vec::with_capacity(old.len()));
@@ -83,23 +68,29 @@ pub(super) fn rewrite(
             Line::Others => others.extend_from_slice(line),
             Line::Marker => {}
             Line::Ours(id) => {
-                let ours = id.is_some_and(|id| entries.contains_key(&id));
+                let ours = id.is_some_and(|id| nodes.contains_key(&id));
                 if !ours && strangers.keep(id) {
                     kept.push(line);
                 }
             }
         }
     }
-    let block = block(entries, &kept);
-    // Room for all of it from the start: content that grows leaves its former place unwiped.
-    let lengths = block.iter().map(|line| line.len() + 1);
-    let mut new = Content::new(Vec::with_capacity(lengths.sum::<usize>() + others.len()));
-    for line in block {
-        new.extend_from_slice(&line);
-        new.push(b'\n');
-    }
+    // Content that grows leaves its former place unwiped. A last line may get its line break.
+    let mut new = Content::new(Vec::with_capacity(room(nodes) + old.len() + 1));
+    write_block(&mut new, nodes, &kept);
     new.extend_from_slice(&others);
     new
+}
+
+/// The bytes that the block of these nodes has at most.
+fn room(nodes: &BTreeMap<NodeId, Arc<Node>>) -> usize {
+    let entry = |(id, node): (&NodeId, &Arc<Node>)| {
+        // In quotes each byte may need another before it.
+        2 * (node.login.as_str().len() + node.password.reveal().len())
+            + id.peer_name().len()
+            + "\"\" \"\" \"\" *\n".len()
+    };
+    BEGIN.len() + END.len() + 2 + nodes.iter().map(entry).sum::<usize>()
 }
 
 /// The password that the file gives a node under this login; `None` where it has none or several,
@@ -145,30 +136,23 @@ impl Line {
     }
 }
 
-/// Its lines, without their ends.
-fn block(entries: &BTreeMap<NodeId, Entry>, kept: &[&[u8]]) -> Vec<Content> {
-    if entries.is_empty() && kept.is_empty() {
-        return Vec::new();
+/// The block: entries of these nodes, and those of strangers that stay.
+fn write_block(to: &mut Content, nodes: &BTreeMap<NodeId, Arc<Node>>, kept: &[&[u8]]) {
+    if nodes.is_empty() && kept.is_empty() {
+        return;
     }
-    let ours = entries.iter().map(|(id, Entry { login, password })| {
-        let (login, name) = (quote(login.as_str()), id.peer_name());
-        let password = Zeroizing::new(quote(password.reveal()));
-        let mut line = Content::new(Vec::with_capacity(
-            login.len() + name.len() + password.len() + " \"\"  *".len(),
-        ));
-        for part in [&login, " \"", &name, "\" ", &password, " *"] {
-            line.extend_from_slice(part.as_bytes());
-        }
-        line
-    });
-    let as_they_are = kept.iter().map(|line| line.strip_suffix(b"\n").unwrap_or(line));
-    let marked = |mark: &str| Content::new(mark.as_bytes().to_vec());
-    let as_they_are = as_they_are.map(|line| Content::new(line.to_vec()));
-    iter::once(marked(BEGIN))
-        .chain(ours)
-        .chain(as_they_are)
-        .chain(iter::once(marked(END)))
-        .collect()
+    let mut write = |parts: &[&[u8]]| parts.iter().for_each(|part| to.extend_from_slice(part));
+    write(&[BEGIN.as_bytes(), b"\n"]);
+    for (id, node) in nodes {
+        let (login, name) = (quote(node.login.as_str()), id.peer_name());
+        let password = Zeroizing::new(quote(node.password.reveal()));
+        let [login, name, password] = [&login, &name, &*password].map(|word| word.as_bytes());
+        write(&[login, b" \"", name, b"\" ", password, b" *\n"]);
+    }
+    for line in kept {
+        write(&[line.strip_suffix(b"\n").unwrap_or(line), b"\n"]);
+    }
+    write(&[END.as_bytes(), b"\n"]);
 }
 
 /// The secrets of all entries of pppd's files, whosever they are.

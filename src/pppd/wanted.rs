@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::options::Options;
 use super::peer_file;
-use super::secrets::{self, Entry, Strangers};
+use super::secrets::{self, Strangers};
+use super::stamp::Stamp;
 use crate::atomic_file::{self, Edited, FileError};
 use crate::config::Paths;
 use crate::node::{Node, NodeId};
@@ -21,6 +23,10 @@ pub(super) struct Wanted {
     strangers: Strangers,
     /// How often `chap-secrets` was to be changed or looked at.
     changes: u64,
+    /// The last of these times that it was to be changed.
+    changed: u64,
+    /// Of `chap-secrets` as it is to be, once that was seen.
+    right: Option<Stamp>,
     todo: Todo,
 }
 
@@ -58,7 +64,9 @@ pub(super) struct Round {
 struct Secrets {
     /// The last change that is in it.
     change: u64,
-    entries: BTreeMap<NodeId, Entry>,
+    /// Where it has this stamp, it is as it is to be.
+    right: Option<Stamp>,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
     strangers: Strangers,
     /// Whether peer files that no node needs are removed, too.
     sweep: bool,
@@ -78,6 +86,8 @@ pub(super) struct Problems {
     removing: bool,
     /// `chap-secrets`, where it could only be written in place.
     in_place: Option<PathBuf>,
+    /// Of `chap-secrets` as it is to be.
+    right: Option<Stamp>,
 }
 
 impl Problems {
@@ -103,6 +113,11 @@ impl Problems {
     /// `chap-secrets`, where it could only be written in place.
     pub(super) fn in_place(&self) -> Option<&Path> {
         self.in_place.as_deref()
+    }
+
+    /// By what `chap-secrets` is known to be as it is to be.
+    pub(super) fn right(&self) -> Option<Stamp> {
+        self.right
     }
 
     /// These nodes' files, and maybe `chap-secrets`, were worked on again.
@@ -145,6 +160,8 @@ impl Wanted {
             nodes: BTreeMap::new(),
             strangers: Strangers::AllBut(BTreeSet::new()),
             changes: 0,
+            changed: 0,
+            right: None,
             todo: Todo::default(),
         }
     }
@@ -186,8 +203,22 @@ impl Wanted {
     }
 
     fn change_secrets(&mut self) {
+        self.look_at_secrets();
+        self.changed = self.changes;
+        self.right = None;
+    }
+
+    fn look_at_secrets(&mut self) {
         self.todo.secrets = true;
         self.changes += 1;
+    }
+
+    /// With this change in it, `chap-secrets` has this stamp: until that is another, or it is to be
+    /// changed, it need not be read again.
+    pub(super) fn seen(&mut self, change: u64, right: Option<Stamp>) {
+        if change >= self.changed {
+            self.right = right;
+        }
     }
 
     /// Has a node's files looked at before it is dialled: others may have been at them since.
@@ -197,7 +228,7 @@ impl Wanted {
             return 0;
         }
         self.todo.nodes.insert(node);
-        self.change_secrets();
+        self.look_at_secrets();
         self.changes
     }
 
@@ -252,7 +283,8 @@ impl Wanted {
         }
         let secrets = std::mem::take(&mut self.todo.secrets).then(|| Secrets {
             change: self.changes,
-            entries: self.nodes.iter().map(|(id, node)| (*id, Entry::of(node))).collect(),
+            right: self.right,
+            nodes: self.nodes.clone(),
             strangers: self.strangers.clone(),
             sweep: std::mem::take(&mut self.todo.sweep),
             removing: std::mem::take(&mut self.todo.removing),
@@ -310,19 +342,30 @@ impl Round {
             }
         }
         if let Some(secrets) = &self.secrets {
-            let path = ppp_dir.join(secrets::FILE);
-            let rewrite = |old: &[u8]| secrets::rewrite(old, &secrets.entries, &secrets.strangers);
-            match atomic_file::edit(&path, spare, rewrite) {
-                Ok(edited) => problems.in_place = (edited == Edited::InPlace).then_some(path),
-                Err(error) => problems.secrets = Some(error),
-            }
-            problems.removing = secrets.removing;
+            secrets.work(&ppp_dir.join(secrets::FILE), spare, &mut problems);
         }
         problems
     }
 }
 
 impl Secrets {
+    fn work(&self, path: &Path, spare: &Path, problems: &mut Problems) {
+        problems.removing = self.removing;
+        // From before it is read: what others write meanwhile gives it another.
+        let stamp = Stamp::of(path);
+        if stamp.is_none() || stamp != self.right {
+            let rewrite = |old: &[u8]| secrets::rewrite(old, &self.nodes, &self.strangers);
+            match atomic_file::edit(path, spare, rewrite) {
+                Ok(Edited::Whole) => {}
+                Ok(Edited::InPlace) => problems.in_place = Some(path.to_owned()),
+                Err(error) => problems.secrets = Some(error),
+            }
+        }
+        if problems.secrets.is_none() {
+            problems.right = stamp.filter(|stamp| stamp.is_settled(SystemTime::now()));
+        }
+    }
+
     /// Whether a file in `peers` is ours and of no use any more, drafts of a crashed write included.
     fn is_left_over(&self, name: &str) -> bool {
         match atomic_file::of_draft(name) {
@@ -331,3 +374,6 @@ impl Secrets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

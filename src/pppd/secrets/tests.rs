@@ -2,13 +2,16 @@ use proptest::prelude::*;
 
 use super::super::getword::{self, Found};
 use super::*;
+use crate::node::{Login, ServerAddr};
 
-fn entry(login: &str, password: &str) -> Entry {
-    Entry { login: Login::parse(login).unwrap(), password: Secret::parse(password).unwrap() }
+fn entry(id: NodeId, login: &str, password: &str) -> (NodeId, Arc<Node>) {
+    let server = ServerAddr::parse("10.9.0.2").unwrap();
+    let (login, password) = (Login::parse(login).unwrap(), Secret::parse(password).unwrap());
+    (id, Arc::new(Node::new(id, server, login, password)))
 }
 
-fn entries(list: &[(u32, &str, &str)]) -> BTreeMap<NodeId, Entry> {
-    list.iter().map(|(id, login, password)| (NodeId(*id), entry(login, password))).collect()
+fn entries(list: &[(u32, &str, &str)]) -> BTreeMap<NodeId, Arc<Node>> {
+    list.iter().map(|(id, login, password)| entry(NodeId(*id), login, password)).collect()
 }
 
 fn only(ids: &[u32]) -> Strangers {
@@ -154,12 +157,10 @@ fn wild() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn known() -> impl Strategy<Value = BTreeMap<NodeId, Entry>> {
-    prop::collection::btree_map(
-        (0..20_u32).prop_map(NodeId),
-        (credential(), credential()).prop_map(|(login, password)| entry(&login, &password)),
-        0..6,
-    )
+fn known() -> impl Strategy<Value = BTreeMap<NodeId, Arc<Node>>> {
+    let entry = ((0..20_u32), credential(), credential())
+        .prop_map(|(id, login, password)| entry(NodeId(id), &login, &password));
+    prop::collection::vec(entry, 0..6).prop_map(|entries| entries.into_iter().collect())
 }
 
 /// Lines of others: bytes of any kind, without our names.
@@ -188,12 +189,19 @@ proptest! {
     }
 
     #[test]
+    fn content_never_grows(others in foreign(), before in known(), entries in known()) {
+        let old = rewrite(&others, &before, &all());
+        let new = rewrite(&old, &entries, &all());
+        prop_assert!(new.len() <= room(&entries) + old.len() + 1);
+    }
+
+    #[test]
     fn pppd_reads_back_the_same_secrets(others in foreign(), entries in known()) {
         let new = rewrite(&others, &entries, &all());
-        for (id, Entry { login, password }) in &entries {
+        for (id, node) in &entries {
             let name = id.peer_name();
-            let found = getword::secret(&new, login.as_str().as_bytes(), name.as_bytes());
-            let secret = password.reveal().as_bytes().to_vec();
+            let found = getword::secret(&new, node.login.as_str().as_bytes(), name.as_bytes());
+            let secret = node.password.reveal().as_bytes().to_vec();
             prop_assert_eq!(found, Some(Found::Secret(secret)));
         }
     }
@@ -209,18 +217,19 @@ proptest! {
         let login = text(&login).and_then(|login| Login::parse(login).ok());
         let password = text(&password).and_then(|password| Secret::parse(password).ok());
         let (Some(login), Some(password)) = (login, password) else { return Ok(()) };
-        let wild = Entry { login, password };
-        let line = |id: u32, entry: &Entry| {
-            let name = NodeId(id).peer_name();
-            [entry.login.as_str(), &name, entry.password.reveal(), "*"]
+        let entries = entries(&[
+            (1, "admin", "secret"),
+            (2, login.as_str(), password.reveal()),
+            (3, "admin", "secret"),
+        ]);
+        let line = |(id, node): (&NodeId, &Arc<Node>)| {
+            let name = id.peer_name();
+            [node.login.as_str(), &name, node.password.reveal(), "*"]
                 .map(|word| word.as_bytes().to_vec())
                 .to_vec()
         };
-        let plain = entry("admin", "secret");
-        let mut lines = vec![line(1, &plain), line(2, &wild), line(3, &plain)];
+        let mut lines: Vec<_> = entries.iter().map(line).collect();
         lines.extend(getword::lines(&others));
-        let entries = [(1, plain.clone()), (2, wild), (3, plain)];
-        let entries = entries.into_iter().map(|(id, entry)| (NodeId(id), entry)).collect();
         let new = rewrite(&others, &entries, &all());
         prop_assert_eq!(getword::lines(&new), lines);
     }
