@@ -61,11 +61,10 @@ pub(super) fn rewrite(
     nodes: &BTreeMap<NodeId, Arc<Node>>,
     strangers: &Strangers,
 ) -> Content {
-    let mut others = Content::new(Vec::with_capacity(old.len()));
-    let mut kept = Vec::new();
+    let (mut others, mut kept) = (Vec::new(), Vec::new());
     for line in old.split_inclusive(|&byte| byte == b'\n') {
         match Line::of(line) {
-            Line::Others => others.extend_from_slice(line),
+            Line::Others => others.push(line),
             Line::Marker => {}
             Line::Ours(id) => {
                 let ours = id.is_some_and(|id| nodes.contains_key(&id));
@@ -75,22 +74,37 @@ pub(super) fn rewrite(
             }
         }
     }
-    // Content that grows leaves its former place unwiped. A last line may get its line break.
-    let mut new = Content::new(Vec::with_capacity(room(nodes) + old.len() + 1));
-    write_block(&mut new, nodes, &kept);
-    new.extend_from_slice(&others);
+    let mut length = 0;
+    write(nodes, &kept, &others, |piece| length += piece.len());
+    // Content that grows leaves its former place unwiped.
+    let mut new = Content::new(Vec::with_capacity(length));
+    write(nodes, &kept, &others, |piece| new.extend_from_slice(piece));
     new
 }
 
-/// The bytes that the block of these nodes has at most.
-fn room(nodes: &BTreeMap<NodeId, Arc<Node>>) -> usize {
-    let entry = |(id, node): (&NodeId, &Arc<Node>)| {
-        // In quotes each byte may need another before it.
-        2 * (node.login.as_str().len() + node.password.reveal().len())
-            + id.peer_name().len()
-            + "\"\" \"\" \"\" *\n".len()
-    };
-    BEGIN.len() + END.len() + 2 + nodes.iter().map(entry).sum::<usize>()
+/// Writes a block with the entries of these nodes and those of strangers that stay, and then the
+/// lines of others, piece by piece.
+fn write(
+    nodes: &BTreeMap<NodeId, Arc<Node>>,
+    kept: &[&[u8]],
+    others: &[&[u8]],
+    mut put: impl FnMut(&[u8]),
+) {
+    let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| put(piece));
+    if !nodes.is_empty() || !kept.is_empty() {
+        put(&[BEGIN.as_bytes(), b"\n"]);
+        for (id, node) in nodes {
+            let (login, name) = (quote(node.login.as_str()), id.peer_name());
+            let password = Zeroizing::new(quote(node.password.reveal()));
+            let [login, name, password] = [&login, &name, &*password].map(|word| word.as_bytes());
+            put(&[login, b" \"", name, b"\" ", password, b" *\n"]);
+        }
+        for line in kept {
+            put(&[line.strip_suffix(b"\n").unwrap_or(line), b"\n"]);
+        }
+        put(&[END.as_bytes(), b"\n"]);
+    }
+    put(others);
 }
 
 /// The password that the file gives a node under this login; `None` where it has none or several,
@@ -134,25 +148,6 @@ impl Line {
             _ => Line::Others,
         }
     }
-}
-
-/// The block: entries of these nodes, and those of strangers that stay.
-fn write_block(to: &mut Content, nodes: &BTreeMap<NodeId, Arc<Node>>, kept: &[&[u8]]) {
-    if nodes.is_empty() && kept.is_empty() {
-        return;
-    }
-    let mut write = |parts: &[&[u8]]| parts.iter().for_each(|part| to.extend_from_slice(part));
-    write(&[BEGIN.as_bytes(), b"\n"]);
-    for (id, node) in nodes {
-        let (login, name) = (quote(node.login.as_str()), id.peer_name());
-        let password = Zeroizing::new(quote(node.password.reveal()));
-        let [login, name, password] = [&login, &name, &*password].map(|word| word.as_bytes());
-        write(&[login, b" \"", name, b"\" ", password, b" *\n"]);
-    }
-    for line in kept {
-        write(&[line.strip_suffix(b"\n").unwrap_or(line), b"\n"]);
-    }
-    write(&[END.as_bytes(), b"\n"]);
 }
 
 /// The secrets of all entries of pppd's files, whosever they are.
