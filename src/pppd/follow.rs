@@ -62,10 +62,14 @@ pub(super) struct Own {
 pub(super) type Ended = (CallId, Failure);
 
 /// Reports the start of a call and its words in order; returns its end.
-pub(super) async fn own(own: Own, events: mpsc::Sender<Event>) -> Ended {
+pub(super) fn own(own: Own, events: mpsc::Sender<Event>) -> impl Future<Output = Ended> {
     let (call, process, is_odd) = (own.call, own.process.clone(), own.is_odd);
-    let (call, failure) = until_the_end(call, process, hear(own, events)).await;
-    (call, if is_odd { with_odd_password(failure) } else { failure })
+    // Boxed: each future that it is handed through would keep room for it, for a tunnel's life.
+    let hearing = Box::pin(hear(own, events));
+    async move {
+        let (call, failure) = until_the_end(call, process, hearing).await;
+        (call, if is_odd { with_odd_password(failure) } else { failure })
+    }
 }
 
 /// pppd hashes the bytes of a password, and Windows what they mean (RFC 2759, section 8.3, has it as
@@ -113,7 +117,7 @@ async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
             () = own.process.gone() => break,
             ready = readable(own.log.as_ref()) => match ready {
                 Ok(()) => {
-                    listener.take_log(own.log.as_ref(), &events).await;
+                    tell(listener.take_log(own.log.as_ref()), &events).await;
                     tokio::task::yield_now().await;
                 }
                 Err(_) => own.log = None,
@@ -121,21 +125,27 @@ async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
             ready = own.output.readable(), if prints => {
                 let chunk = ready.and_then(|()| listener.read(|chunk| own.output.try_read(chunk)));
                 prints = chunk.is_ok();
-                listener.take_all(chunk.unwrap_or_default(), &events).await;
+                tell(listener.take_all(chunk.unwrap_or_default()), &events).await;
                 // A writer quicker than this reader would keep the loop here for ever.
                 tokio::task::yield_now().await;
             }
         }
     }
-    listener.take_log(own.log.as_ref(), &events).await;
+    tell(listener.take_log(own.log.as_ref()), &events).await;
     for _ in 0..LAST_CHUNKS {
         // Past the runtime, which may not have heard of the last bytes yet.
         let chunk = listener.read(|chunk| Ok(rustix::io::read(&own.output, chunk)?));
         let Ok(lines) = chunk else { break };
-        listener.take_all(lines, &events).await;
+        tell(listener.take_all(lines), &events).await;
     }
-    listener.finish(&events).await;
+    tell(listener.finish(), &events).await;
     listener.said
+}
+
+async fn tell(words: Vec<Event>, events: &mpsc::Sender<Event>) {
+    for word in words {
+        let _ = events.send(word).await;
+    }
 }
 
 /// Returns when pptp has said something; never where it can't be heard.
@@ -187,32 +197,35 @@ impl Listener {
     }
 
     /// Takes in what pptp has sent to syslog so far.
-    async fn take_log(&mut self, log: Option<&LogSocket>, events: &mpsc::Sender<Event>) {
-        for _ in 0..MOST_DATAGRAMS {
-            let mut buffer = [0; DATAGRAM];
-            let Some(Ok(length)) = log.map(|log| log.take(&mut buffer)) else { return };
-            let line = buffer.get(..length).unwrap_or_default();
-            let line = String::from_utf8_lossy(line);
-            let said = self.reader.syslog(&printable(line.trim_end_matches(['\n', '\0'])));
-            self.take(said, events).await;
-        }
+    fn take_log(&mut self, log: Option<&LogSocket>) -> Vec<Event> {
+        let said = std::iter::from_fn(|| self.read_log(log?)).take(MOST_DATAGRAMS);
+        let said: Vec<Said> = said.collect();
+        said.into_iter().filter_map(|said| self.take(said)).collect()
     }
 
-    async fn take_all(&mut self, lines: Vec<String>, events: &mpsc::Sender<Event>) {
-        for line in lines {
-            let said = self.reader.line(&line);
-            self.take(said, events).await;
-        }
+    /// One line of pptp, if there is one now.
+    fn read_log(&mut self, log: &LogSocket) -> Option<Said> {
+        let mut buffer = [0; DATAGRAM];
+        let length = log.take(&mut buffer).ok()?;
+        let line = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
+        Some(self.reader.syslog(&printable(line.trim_end_matches(['\n', '\0']))))
     }
 
-    async fn finish(&mut self, events: &mpsc::Sender<Event>) {
-        if let Some(line) = self.lines.rest() {
-            let said = self.reader.line(&line);
-            self.take(said, events).await;
-        }
+    fn take_all(&mut self, lines: Vec<String>) -> Vec<Event> {
+        let take = |line: &String| {
+            let said = self.reader.line(line);
+            self.take(said)
+        };
+        lines.iter().filter_map(take).collect()
     }
 
-    async fn take(&mut self, said: Said, events: &mpsc::Sender<Event>) {
+    fn finish(&mut self) -> Vec<Event> {
+        let rest = self.lines.rest();
+        self.take_all(rest.into_iter().collect())
+    }
+
+    /// Logs what was said. Returns what is to be passed on.
+    fn take(&mut self, said: Said) -> Option<Event> {
         match self.quota.spend(Instant::now()) {
             Leave::Log => log(self.node, weight(&said), &said.line),
             Leave::Mute => tracing::warn!(
@@ -222,26 +235,22 @@ impl Listener {
             ),
             Leave::Silence => {}
         }
-        if let Some(word) = said.word
-            && self.words < MOST_WORDS
-        {
-            self.words += 1;
-            self.pass_on(word, events).await;
-        }
+        let word = said.word.filter(|_| self.words < MOST_WORDS)?;
+        self.words += 1;
+        self.pass_on(word)
     }
 
-    async fn pass_on(&mut self, word: Word, events: &mpsc::Sender<Event>) {
+    fn pass_on(&mut self, word: Word) -> Option<Event> {
         let call = self.call;
-        let event = match word {
+        match word {
             // The kernel's first name for it may be that of another call's link by now.
-            Word::Interface(name) if self.link.as_ref().is_some_and(|link| *link != name) => return,
-            Word::Interface(name) => Event::Link { call, name },
+            Word::Interface(name) if self.link.as_ref().is_some_and(|link| *link != name) => None,
+            Word::Interface(name) => Some(Event::Link { call, name }),
             Word::Explains { failure: cause, vague } => {
                 self.said.hear(cause.clone(), vague);
-                Event::Failing { call, cause, vague }
+                Some(Event::Failing { call, cause, vague })
             }
-        };
-        let _ = events.send(event).await;
+        }
     }
 }
 
