@@ -2,6 +2,7 @@
 
 engines.py ENGINE one: from a row to its tunnel, one by one.
 engines.py ENGINE pptpd: what data costs.
+engines.py ENGINE paced: the same, where a hook gives the link its pace.
 engines.py ENGINE kernel_server: what data costs where the server carries it in the kernel.
 engines.py ENGINE many: two hundred at once, what they need of memory, an idle minute, their hang-up. The servers are
 another machine's.
@@ -108,17 +109,23 @@ def carry(link, end, down):
         return time.monotonic() - began
 
 
-def carry_all(server, subnet):
-    """What data costs in the tunnel to a server, whose clients have these addresses."""
+def lost_at(host):
+    """Packets that a program there was too slow to take from its raw socket, so far."""
+    raw = subprocess.run(["ip", "netns", "exec", host, "cat", "/proc/net/raw"], check=True, stdout=subprocess.PIPE, text=True)
+    return sum(int(line.split()[-1]) for line in raw.stdout.splitlines()[1:])
+
+
+def carry_all(server, subnet, host):
+    """What data costs in the tunnel to a server on a host, whose clients have these addresses."""
     link = subprocess.run(["ip", "-o", "-4", "addr", "show", "to", f"{subnet}.0/24"], check=True, stdout=subprocess.PIPE, text=True)
     link = link.stdout.split()[1]
     for _ in range(TURNS):
         for way in ("up", "down"):
-            before = computed_ms()
+            before, lost = computed_ms(), lost_at(host)
             took = carry(link, f"{subnet}.1", way == "down")
             user, all_of_it = (now - then for now, then in zip(computed_ms(), before))
             tell("carry", engine=engine, server=server, way=way, mib_s=MIB / took, user_ms_mib=user / MIB,
-                 all_ms_mib=all_of_it / MIB)
+                 all_ms_mib=all_of_it / MIB, lost_mib=(lost_at(host) - lost) / MIB)
 
 
 def one():
@@ -134,7 +141,21 @@ def one():
 def pptpd():
     insert(NODES[:1])
     kernel.wait_up()
-    carry_all("pptpd", "10.50.1")
+    carry_all("pptpd", "10.50.1", "srv-pptpd")
+    database.clear()
+    wait_gone(1)
+
+
+def paced():
+    insert(NODES[:1])
+    kernel.wait_up()
+    # The hook runs once the tunnel is up.
+    end = time.monotonic() + 30
+    while "qdisc tbf" not in subprocess.run(["tc", "qdisc"], check=True, stdout=subprocess.PIPE, text=True).stdout:
+        if time.monotonic() > end:
+            raise TimeoutError("the hook has given no link its pace within 30 s")
+        time.sleep(0.1)
+    carry_all("paced", "10.50.1", "srv-pptpd")
     database.clear()
     wait_gone(1)
 
@@ -178,11 +199,11 @@ def tell_memory(without, there):
 def kernel_server():
     insert([AT_KERNEL])
     kernel.wait_up()
-    carry_all("kernel", "10.50.9")
+    carry_all("kernel", "10.50.9", "srv-kernel")
     database.clear()
     wait_gone(1)
 
 
 systemctl("start", "connexad")
-{"one": one, "pptpd": pptpd, "kernel_server": kernel_server, "many": many}[measure]()
+{"one": one, "pptpd": pptpd, "paced": paced, "kernel_server": kernel_server, "many": many}[measure]()
 systemctl("stop", "connexad")

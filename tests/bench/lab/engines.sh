@@ -12,8 +12,9 @@ for round in 1 2; do
   with pppd one
   with kernel one
 done
-for measure in pptpd kernel_server; do
-  with pppd $measure
-  with kernel $measure
-done
+with pppd pptpd
+with kernel pptpd
+with kernel paced
+with pppd kernel_server
+with kernel kernel_server
 echo "bench: done"
