@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::wanted::{Problems, Round, Wanted};
+use super::round::{Problems, Round};
+use super::wanted::Wanted;
 use crate::core::event::CallId;
 use crate::core::failure::{Failure, FailureKind};
 use crate::node::NodeId;

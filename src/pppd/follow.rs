@@ -64,7 +64,7 @@ pub(super) type Ended = (CallId, Failure);
 /// Reports the start of a call and its words in order; returns its end.
 pub(super) fn own(own: Own, events: mpsc::Sender<Event>) -> impl Future<Output = Ended> {
     let (call, process, is_odd) = (own.call, own.process.clone(), own.is_odd);
-    // Boxed: each future that it is handed through would keep room for it, for a tunnel's life.
+    // Boxed, or every future that it is passed through keeps room for it as long as the tunnel lives.
     let hearing = Box::pin(hear(own, events));
     async move {
         let (call, failure) = until_the_end(call, process, hearing).await;
@@ -198,9 +198,11 @@ impl Listener {
 
     /// Takes in what pptp has sent to syslog so far.
     fn take_log(&mut self, log: Option<&LogSocket>) -> Vec<Event> {
-        let said = std::iter::from_fn(|| self.read_log(log?)).take(MOST_DATAGRAMS);
-        let said: Vec<Said> = said.collect();
-        said.into_iter().filter_map(|said| self.take(said)).collect()
+        let take = || {
+            let said = self.read_log(log?)?;
+            Some(self.take(said))
+        };
+        std::iter::from_fn(take).take(MOST_DATAGRAMS).flatten().collect()
     }
 
     /// One line of pptp, if there is one now.

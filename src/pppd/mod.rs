@@ -23,6 +23,7 @@ mod options;
 mod overrides;
 mod peer_file;
 mod quoting;
+mod round;
 mod scene;
 mod secrets;
 mod server_routes;
@@ -89,7 +90,7 @@ pub(crate) fn engine(
     events: mpsc::Sender<Event>,
     others: Others<impl Future<Output = Vec<FoundCall>>>,
 ) -> (Engine, impl Future<Output = ()>) {
-    engine_on(paths, options, events, Arc::new(wanted::Round::work), others)
+    engine_on(paths, options, events, Arc::new(round::Round::work), others)
 }
 
 fn engine_on(

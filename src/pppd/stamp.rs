@@ -1,15 +1,18 @@
 //! Whether a file is as it was, without reading it.
 
-use std::fs;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The kernel's time stamps of files are as coarse as its tick, 10 ms at most.
-const COARSE: Duration = Duration::from_secs(1);
+use rustix::fs::{Mode, OFlags, open};
 
-/// Which file it is, and when it was changed last: that changes with its content, its mode and its
-/// names, and no program can set it (`st_ctim` of inode(7)).
+/// File systems keep times in steps of up to two seconds, and the kernel's clock for them is a tick
+/// behind.
+const COARSE: Duration = Duration::from_secs(3);
+
+/// Which file it is, and when it was changed last: its content, its mode or its names. No program can
+/// set that time (`st_ctim` of inode(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -22,7 +25,9 @@ pub(super) struct Stamp {
 impl Stamp {
     /// That of the file that this path leads to, if there is one.
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let there = fs::metadata(path).ok()?;
+        // Opened, as a network file system asks its server then. And not to hang on a fifo.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let there = File::from(open(path, flags, Mode::empty()).ok()?).metadata().ok()?;
         let seconds = u64::try_from(there.ctime()).ok()?;
         let nanos = u32::try_from(there.ctime_nsec()).ok()?;
         let changed = Duration::new(seconds, nanos);

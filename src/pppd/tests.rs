@@ -85,7 +85,7 @@ impl Stage {
 
     /// Sets to work, and waits for the first look.
     async fn work(&self) -> (Work, Vec<FoundCall>) {
-        self.work_with(Arc::new(wanted::Round::work)).await
+        self.work_with(Arc::new(round::Round::work)).await
     }
 
     /// The same on a disk of its own.

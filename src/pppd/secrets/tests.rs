@@ -189,8 +189,9 @@ proptest! {
     }
 
     #[test]
-    fn content_is_made_in_its_place(others in foreign(), before in known(), entries in known()) {
+    fn content_has_one_piece_of_memory_of_its_own_length(others in foreign(), before in known(), entries in known()) {
         let new = rewrite(&rewrite(&others, &before, &all()), &entries, &all());
+        // It would be more if it had grown.
         prop_assert_eq!(new.capacity(), new.len());
     }
 

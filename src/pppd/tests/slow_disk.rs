@@ -15,7 +15,7 @@ async fn stage() -> (Stage, Work, Sender<()>) {
     stage.script("pppd", PPPD);
     let (sender, stuck) = channel();
     let stuck = Mutex::new(stuck);
-    let disk = move |round: wanted::Round| {
+    let disk = move |round: round::Round| {
         if round.nodes().contains(&NodeId(1)) {
             let _ = stuck.lock().unwrap().recv();
         }

@@ -1,5 +1,7 @@
 use std::fs;
+use std::path::PathBuf;
 
+use super::super::secrets;
 use super::*;
 use crate::config::Config;
 use crate::node::{Login, Secret, ServerAddr};
