@@ -133,6 +133,16 @@ mod tests {
     }
 
     #[test]
+    fn of_two_pppds_that_were_found_before_the_links_one_goes_where_neither_is_up() {
+        let mut stage = Stage::adopting();
+        stage.core = Core::new(Policy::from(&Config::default()));
+        stage.name_link();
+        stage.find(1);
+        stage.link(false, false);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
     fn a_second_pppd_that_even_sigkill_does_not_end_is_told_once() {
         let mut stage = Stage::in_state(State::Up);
         stage.find(5);

@@ -241,3 +241,43 @@ impl Phase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const GRACE: Duration = Duration::from_secs(60);
+    const FIRST: Monotonic = Monotonic(1000);
+
+    /// Whether a refusal at this time is one too many.
+    fn is_refused(retries: &mut Retries, at: Monotonic) -> bool {
+        let mut policy = Policy::from(&Config::default());
+        (policy.quarantine_after, policy.quarantine_grace) = (1, GRACE);
+        retries.count_refusal(&Failure::new(FailureKind::AuthRefused, "refused"), at, &policy)
+    }
+
+    #[test]
+    fn a_login_that_has_worked_is_given_time_also_after_its_failures_are_forgotten() {
+        let mut retries = Retries::default();
+        retries.worked();
+        assert!(!is_refused(&mut retries, FIRST));
+        retries.forget();
+        assert!(!is_refused(&mut retries, FIRST), "that it has worked was forgotten");
+        assert!(is_refused(&mut retries, FIRST + GRACE), "its time begins with the first refusal");
+    }
+
+    #[test]
+    fn a_login_that_is_stable_again_has_its_time_anew() {
+        let mut retries = Retries::default();
+        retries.worked();
+        assert!(!is_refused(&mut retries, FIRST));
+        retries.reset();
+        assert!(!is_refused(&mut retries, FIRST + GRACE));
+    }
+
+    #[test]
+    fn a_login_that_has_never_worked_is_given_none() {
+        assert!(is_refused(&mut Retries::default(), FIRST));
+    }
+}

@@ -229,3 +229,6 @@ fn in_brackets(pid: Option<Pid>) -> String {
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests;
