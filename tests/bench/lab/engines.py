@@ -121,7 +121,7 @@ def carry_all(server, subnet, host):
     link = link.stdout.split()[1]
     for _ in range(TURNS):
         for way in ("up", "down"):
-            before, lost = computed_ms(), lost_at(host)
+            lost, before = lost_at(host), computed_ms()
             took = carry(link, f"{subnet}.1", way == "down")
             user, all_of_it = (now - then for now, then in zip(computed_ms(), before))
             tell("carry", engine=engine, server=server, way=way, mib_s=MIB / took, user_ms_mib=user / MIB,

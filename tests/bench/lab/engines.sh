@@ -14,7 +14,7 @@ for round in 1 2; do
 done
 with pppd pptpd
 with kernel pptpd
-with kernel paced
 with pppd kernel_server
 with kernel kernel_server
+with kernel paced
 echo "bench: done"
