@@ -261,10 +261,25 @@ mod tests {
     fn a_login_that_has_worked_is_given_time_also_after_its_failures_are_forgotten() {
         let mut retries = Retries::default();
         retries.worked();
+        retries.forget();
+        assert!(!is_refused(&mut retries, FIRST));
+    }
+
+    #[test]
+    fn its_time_begins_with_the_first_refusal_also_where_that_is_forgotten() {
+        let mut retries = Retries::default();
+        retries.worked();
         assert!(!is_refused(&mut retries, FIRST));
         retries.forget();
-        assert!(!is_refused(&mut retries, FIRST), "that it has worked was forgotten");
-        assert!(is_refused(&mut retries, FIRST + GRACE), "its time begins with the first refusal");
+        assert!(is_refused(&mut retries, FIRST + GRACE));
+    }
+
+    #[test]
+    fn the_last_failure_is_still_seen_when_the_tunnel_is_stable() {
+        let last = Some(Failure::new(FailureKind::Unreachable, "no answer"));
+        let mut retries = Retries { last: last.clone(), ..Retries::default() };
+        retries.reset();
+        assert_eq!(retries.last, last);
     }
 
     #[test]
