@@ -283,6 +283,14 @@ mod tests {
     }
 
     #[test]
+    fn failures_that_are_forgotten_are_neither_counted_nor_seen() {
+        let last = Some(Failure::new(FailureKind::Unreachable, "no answer"));
+        let mut retries = Retries { attempts: 3, failures: 2, last, ..Retries::default() };
+        retries.forget();
+        assert_eq!((retries.attempts, retries.failures, retries.last), (0, 0, None));
+    }
+
+    #[test]
     fn a_login_that_is_stable_again_has_its_time_anew() {
         let mut retries = Retries::default();
         retries.worked();
