@@ -259,6 +259,16 @@ impl Node {
 }
 
 #[cfg(test)]
+impl Node {
+    /// A row of the server 10.9.0.2, for tests.
+    pub(crate) fn example(id: NodeId, login: &str, password: &str) -> Self {
+        let server = ServerAddr::parse("10.9.0.2").unwrap();
+        let (login, password) = (Login::parse(login).unwrap(), Secret::parse(password).unwrap());
+        Node { status: "speed_ok".into(), ..Node::new(id, server, login, password) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -120,12 +120,18 @@ mod tests {
     use crate::core::stage::Stage;
     use crate::core::{Core, State};
 
-    #[test]
-    fn of_two_pppds_that_were_found_before_the_links_the_live_one_is_kept() {
+    /// Two pppds of a node were found, and no link is known yet.
+    fn before_the_links() -> Stage {
         let mut stage = Stage::adopting();
         stage.core = Core::new(Policy::from(&Config::default()));
         stage.name_link();
         stage.find(1);
+        stage
+    }
+
+    #[test]
+    fn of_two_pppds_that_were_found_before_the_links_the_live_one_is_kept() {
+        let mut stage = before_the_links();
         assert_eq!(stage.state(), "dialing");
         stage.link(true, true);
         assert_eq!(stage.state(), "up");
@@ -134,10 +140,7 @@ mod tests {
 
     #[test]
     fn of_two_pppds_that_were_found_before_the_links_one_goes_where_neither_is_up() {
-        let mut stage = Stage::adopting();
-        stage.core = Core::new(Policy::from(&Config::default()));
-        stage.name_link();
-        stage.find(1);
+        let mut stage = before_the_links();
         stage.link(false, false);
         assert_eq!(stage.state(), "stopping");
     }

@@ -15,7 +15,7 @@ use super::report::NodeReport;
 use super::time::{Monotonic, Now, Wall};
 use super::{Core, State};
 use crate::config::Config;
-use crate::node::{Engine, Invalid, Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Engine, Invalid, Mppe, Node, NodeId, Secret, ServerAddr};
 
 pub(super) const NODE: NodeId = NodeId(1);
 /// Has the same server, goes first, and only dials in the state `waiting`.
@@ -337,15 +337,7 @@ impl Stage {
 }
 
 pub(super) fn node(password: &str) -> Node {
-    Node {
-        status: "speed_ok".into(),
-        ..Node::new(
-            NODE,
-            ServerAddr::parse("10.9.0.2").unwrap(),
-            Login::parse("admin").unwrap(),
-            Secret::parse(password).unwrap(),
-        )
-    }
+    Node::example(NODE, "admin", password)
 }
 
 fn rival() -> Candidate {

@@ -257,6 +257,14 @@ mod tests {
         retries.count_refusal(&Failure::new(FailureKind::AuthRefused, "refused"), at, &policy)
     }
 
+    /// Those of a login that has worked, and was refused at [`FIRST`].
+    fn refused_after_it_worked() -> Retries {
+        let mut retries = Retries::default();
+        retries.worked();
+        assert!(!is_refused(&mut retries, FIRST));
+        retries
+    }
+
     #[test]
     fn a_login_that_has_worked_is_given_time_also_after_its_failures_are_forgotten() {
         let mut retries = Retries::default();
@@ -267,9 +275,7 @@ mod tests {
 
     #[test]
     fn its_time_begins_with_the_first_refusal_also_where_that_is_forgotten() {
-        let mut retries = Retries::default();
-        retries.worked();
-        assert!(!is_refused(&mut retries, FIRST));
+        let mut retries = refused_after_it_worked();
         retries.forget();
         assert!(is_refused(&mut retries, FIRST + GRACE));
     }
@@ -292,9 +298,7 @@ mod tests {
 
     #[test]
     fn a_login_that_is_stable_again_has_its_time_anew() {
-        let mut retries = Retries::default();
-        retries.worked();
-        assert!(!is_refused(&mut retries, FIRST));
+        let mut retries = refused_after_it_worked();
         retries.reset();
         assert!(!is_refused(&mut retries, FIRST + GRACE));
     }

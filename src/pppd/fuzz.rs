@@ -10,7 +10,7 @@ use super::secrets::{self, Strangers};
 use super::words::{Reader, Word};
 use super::{found, host_options, peer_file};
 use crate::fuzz::{self, fuzz, is_shown_safely};
-use crate::node::{Login, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Node, NodeId};
 
 #[test]
 fn words_of_pppd_and_pptp_are_read_whatever_comes_between_them() {
@@ -36,11 +36,7 @@ fn words_of_pppd_and_pptp_are_read_whatever_comes_between_them() {
 
 #[test]
 fn secrets_of_others_stay_and_pppd_finds_ours_whatever_the_file_has() {
-    let entry = |id: NodeId, password: &str| {
-        let server = ServerAddr::parse("10.9.0.2").unwrap();
-        let (login, password) = (Login::parse("admin").unwrap(), Secret::parse(password).unwrap());
-        (id, Arc::new(Node::new(id, server, login, password)))
-    };
+    let entry = |id: NodeId, password: &str| (id, Arc::new(Node::example(id, "admin", password)));
     let entries = BTreeMap::from([entry(NodeId(2), "se\"cret"), entry(NodeId(7), "\\x")]);
     let none = Strangers::Only(BTreeSet::new());
     let without = |file: &[u8]| secrets::rewrite(file, &BTreeMap::new(), &none);

@@ -153,18 +153,10 @@ mod tests {
     use super::super::getword;
     use super::*;
     use crate::config::{Config, InterfaceName, LONGEST_PPTP};
-    use crate::node::{Login, Secret, ServerAddr};
+    use crate::node::Login;
 
     fn node(login: &str) -> Node {
-        Node {
-            status: "speed_ok".into(),
-            ..Node::new(
-                NodeId(2),
-                ServerAddr::parse("10.9.0.2").unwrap(),
-                Login::parse(login).unwrap(),
-                Secret::parse("hunter2").unwrap(),
-            )
-        }
+        Node::example(NodeId(2), login, "hunter2")
     }
 
     fn options() -> Options {

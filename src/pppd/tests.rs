@@ -15,7 +15,7 @@ use super::*;
 use crate::config::{Config, InterfaceName};
 use crate::core::event::FoundCall;
 use crate::core::failure::Explanation;
-use crate::node::{Login, Mppe, Node, NodeId, Secret, ServerAddr};
+use crate::node::{Mppe, Node, NodeId, Secret};
 use crate::process::Ending;
 
 /// There is no other engine.
@@ -115,16 +115,7 @@ impl Stage {
     }
 
     fn write_as(&self, id: u32, password: &str) -> Order {
-        let node = Node {
-            status: "speed_ok".into(),
-            ..Node::new(
-                NodeId(id),
-                ServerAddr::parse("10.9.0.2").unwrap(),
-                Login::parse("admin").unwrap(),
-                Secret::parse(password).unwrap(),
-            )
-        };
-        Order::Keep(Arc::new(node))
+        Order::Keep(Arc::new(Node::example(NodeId(id), "admin", password)))
     }
 
     /// Starts pppd as an operator does, so that it is nobody's child here.

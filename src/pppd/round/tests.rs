@@ -2,15 +2,12 @@ use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::node::{Login, Secret, ServerAddr};
 
 const ID: NodeId = NodeId(2);
 
 /// Work on `chap-secrets` of a node, without knowing how that file is.
 fn work() -> (tempfile::TempDir, Secrets) {
-    let server = ServerAddr::parse("10.9.0.2").unwrap();
-    let (login, password) = (Login::parse("admin").unwrap(), Secret::parse("secret").unwrap());
-    let nodes = BTreeMap::from([(ID, Arc::new(Node::new(ID, server, login, password)))]);
+    let nodes = BTreeMap::from([(ID, Arc::new(Node::example(ID, "admin", "secret")))]);
     let strangers = Strangers::AllBut(BTreeSet::new());
     let (change, right, sweep, removing) = (1, None, false, false);
     let secrets = Secrets { change, right, nodes, strangers, sweep, removing };

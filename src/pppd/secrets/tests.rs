@@ -2,12 +2,10 @@ use proptest::prelude::*;
 
 use super::super::getword::{self, Found};
 use super::*;
-use crate::node::{Login, ServerAddr};
+use crate::node::Login;
 
 fn entry(id: NodeId, login: &str, password: &str) -> (NodeId, Arc<Node>) {
-    let server = ServerAddr::parse("10.9.0.2").unwrap();
-    let (login, password) = (Login::parse(login).unwrap(), Secret::parse(password).unwrap());
-    (id, Arc::new(Node::new(id, server, login, password)))
+    (id, Arc::new(Node::example(id, login, password)))
 }
 
 fn entries(list: &[(u32, &str, &str)]) -> BTreeMap<NodeId, Arc<Node>> {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use super::super::secrets;
 use super::*;
 use crate::config::Config;
-use crate::node::{Login, Secret, ServerAddr};
 
 const ID: NodeId = NodeId(2);
 
@@ -23,9 +22,7 @@ fn stage() -> (tempfile::TempDir, Wanted) {
 }
 
 fn node(password: &str) -> Arc<Node> {
-    let server = ServerAddr::parse("10.9.0.2").unwrap();
-    let (login, password) = (Login::parse("admin").unwrap(), Secret::parse(password).unwrap());
-    Arc::new(Node::new(ID, server, login, password))
+    Arc::new(Node::example(ID, "admin", password))
 }
 
 fn file(dir: &tempfile::TempDir) -> PathBuf {

@@ -138,17 +138,24 @@ def one():
         kernel.settle()
 
 
-def pptpd():
-    insert(NODES[:1])
+def with_tunnel(node, work):
+    """Does it while the tunnel of this node is up."""
+    insert([node])
     kernel.wait_up()
-    carry_all("pptpd", "10.50.1", "srv-pptpd")
+    work()
     database.clear()
     wait_gone(1)
 
 
+def pptpd():
+    with_tunnel(NODES[0], lambda: carry_all("pptpd", "10.50.1", "srv-pptpd"))
+
+
 def paced():
-    insert(NODES[:1])
-    kernel.wait_up()
+    with_tunnel(NODES[0], carry_with_a_pace)
+
+
+def carry_with_a_pace():
     # The hook runs once the tunnel is up.
     end = time.monotonic() + 30
     while "qdisc tbf" not in subprocess.run(["tc", "qdisc"], check=True, stdout=subprocess.PIPE, text=True).stdout:
@@ -156,8 +163,6 @@ def paced():
             raise TimeoutError("the hook has given no link its pace within 30 s")
         time.sleep(0.1)
     carry_all("paced", "10.50.1", "srv-pptpd")
-    database.clear()
-    wait_gone(1)
 
 
 def many():
@@ -197,11 +202,7 @@ def tell_memory(without, there):
 
 
 def kernel_server():
-    insert([AT_KERNEL])
-    kernel.wait_up()
-    carry_all("kernel", "10.50.9", "srv-kernel")
-    database.clear()
-    wait_gone(1)
+    with_tunnel(AT_KERNEL, lambda: carry_all("kernel", "10.50.9", "srv-kernel"))
 
 
 systemctl("start", "connexad")
