@@ -18,12 +18,19 @@ impl Core {
     /// Calls of our nodes that run are taken over.
     pub(super) fn found(&mut self, found: Vec<FoundCall>, turn: &mut Turn) {
         let were_away = self.kept_while_away();
+        let nodes: Vec<NodeId> = found.iter().map(|call| call.node).collect();
+        self.adopting = true;
         for call in found {
             self.adopt(call, turn);
         }
+        self.adopting = false;
         self.tell_away_and_back(&were_away, turn);
         if !std::mem::replace(&mut self.known.running, true) {
             self.keep_only_what_is_known(turn);
+        }
+        // Which links are of others is known only now.
+        for id in nodes {
+            self.reconcile(id, turn);
         }
         self.trim_pool(turn);
     }

@@ -1,6 +1,6 @@
 //! The point-to-point links of this host, as the kernel last told, and which call owns which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
@@ -67,6 +67,8 @@ impl Claim {
 pub(super) struct Links {
     table: BTreeMap<IfIndex, Tracked>,
     by_name: BTreeMap<String, IfIndex>,
+    /// Those that no call has had.
+    unowned: BTreeSet<IfIndex>,
     /// Of calls without a link, in the order in which they were heard. Two may want one name: that
     /// of a call which has just ended, heard late, and of one that got its number.
     claims: Vec<Claim>,
@@ -77,6 +79,7 @@ impl Links {
     pub(super) fn apply(&mut self, change: LinkChange, input: u64) -> Option<(CallId, IfIndex)> {
         let index = change.index;
         let Some(link) = change.link else {
+            self.unowned.remove(&index);
             let gone = self.table.remove(&index)?;
             self.forget_name(&gone.link.name, index);
             return gone.owner.map(|call| (call, index));
@@ -89,6 +92,7 @@ impl Links {
             }
         } else {
             self.table.insert(index, Tracked { link, owner: None, first_seen: input });
+            self.unowned.insert(index);
         }
         self.by_name.insert(name.clone(), index);
         self.bind(&name);
@@ -118,7 +122,22 @@ impl Links {
 
     /// Whether there is a link of nobody that was first seen by this input or before.
     pub(super) fn has_unowned(&self, input: u64) -> bool {
-        self.table.values().any(|tracked| tracked.owner.is_none() && tracked.first_seen <= input)
+        self.all_unowned().any(|(_, tracked)| tracked.first_seen <= input)
+    }
+
+    /// The name of a link of nobody that is older than `than`, is up and has this address; and the
+    /// number of the input that first showed it.
+    pub(super) fn older_with(&self, local: Ipv4Addr, than: IfIndex) -> Option<(&str, u64)> {
+        // The kernel counts indices up.
+        let mut older = self.all_unowned().take_while(|(index, _)| *index < than);
+        let (_, Tracked { link, first_seen, .. }) = older.find(|(_, tracked)| {
+            tracked.link.up && tracked.link.addresses.iter().any(|address| address.local == local)
+        })?;
+        Some((&link.name, *first_seen))
+    }
+
+    fn all_unowned(&self) -> impl Iterator<Item = (IfIndex, &Tracked)> {
+        self.unowned.iter().filter_map(|&index| Some((index, self.table.get(&index)?)))
     }
 
     /// Gives the link of this name to who claims it, if nobody has it.
@@ -128,6 +147,7 @@ impl Links {
         let claimed = self.claims.iter().position(|claim| claim.is_for(tracked))?;
         let call = self.claims.remove(claimed).call;
         tracked.owner = Some(call);
+        self.unowned.remove(&index);
         Some((call, index))
     }
 

@@ -83,6 +83,8 @@ pub struct Core {
     backend: Backend,
     host: Host,
     second_calls: SecondCalls,
+    /// Calls that were found are being taken over: a link of nobody may be that of the next one.
+    adopting: bool,
     surroundings: Surroundings,
     servers: Servers,
     /// Nodes that the operator has stopped, whether the database wants them or not.
@@ -171,6 +173,7 @@ impl Core {
             backend: Backend::default(),
             host: Host::default(),
             second_calls: SecondCalls::default(),
+            adopting: false,
             surroundings: Surroundings::default(),
             servers: Servers::default(),
             stopped: BTreeSet::new(),

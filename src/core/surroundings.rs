@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::change::Way;
-use super::event::IfIndex;
+use super::event::{CallId, IfIndex};
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::servers::Servers;
@@ -56,6 +56,8 @@ enum Clash {
     Resolver,
     /// It lies on the subnet of a link.
     Subnet(Subnet),
+    /// A point-to-point link has it that is older and no tunnel of ours.
+    Link(String),
 }
 
 impl Surroundings {
@@ -93,6 +95,9 @@ impl fmt::Display for Clash {
             Clash::Gateway => f.write_str("is a gateway of this host's routes"),
             Clash::Resolver => f.write_str("is a name server of this host"),
             Clash::Subnet(subnet) => write!(f, "lies on the subnet of {subnet}"),
+            Clash::Link(name) => {
+                write!(f, "is this host's own on {name}, which is no tunnel of connexad")
+            }
         }
     }
 }
@@ -139,6 +144,21 @@ impl Core {
         }
     }
 
+    /// The host's uplink may be a PPP link itself. One that a call may still prove to be its own is left
+    /// out, for tunnels may share an address.
+    fn other_link(&self, local: Ipv4Addr, index: IfIndex) -> Option<Clash> {
+        let (name, first_seen) = self.links.older_with(local, index)?;
+        let may_have_it = |id: &NodeId| {
+            let tunnel = self.tunnels.get(id);
+            let run =
+                tunnel.filter(|tunnel| tunnel.link().is_none()).and_then(|tunnel| tunnel.run());
+            run.is_some_and(|run| matches!(run.id, CallId::Found(_)) || run.began <= first_seen)
+        };
+        let is_settled = self.known.running && !self.adopting && self.second_calls.is_empty();
+        let is_of_others = is_settled && !self.calls.values().any(may_have_it);
+        is_of_others.then(|| Clash::Link(name.to_owned()))
+    }
+
     /// Whether the server has said nothing new since the tunnel was up.
     fn was_up_with(&self, id: NodeId, local: Ipv4Addr) -> bool {
         let phase = self.tunnels.get(&id).map(|tunnel| &tunnel.phase);
@@ -154,7 +174,8 @@ impl Core {
     /// very address is out of reach for sure.
     pub(super) fn refuse_address(&mut self, id: NodeId, index: IfIndex, turn: &mut Turn) -> bool {
         let Some(local) = self.links.sight(index).local() else { return false };
-        let Some(clash) = self.surroundings.clash(local, &self.servers) else { return false };
+        let clash = self.surroundings.clash(local, &self.servers);
+        let Some(clash) = clash.or_else(|| self.other_link(local, index)) else { return false };
         if matches!(clash, Clash::Subnet(_)) && self.was_up_with(id, local) {
             return false;
         }
@@ -170,7 +191,7 @@ impl Core {
 mod tests {
     use super::*;
     use crate::core::State;
-    use crate::core::event::Event;
+    use crate::core::event::{Candidate, Event, Hearing, Link, LinkAddress, LinkChange};
     use crate::core::stage::{NODE, Stage, node};
     use crate::node::Node;
 
@@ -311,6 +332,43 @@ mod tests {
         stage.desire_a_server_at([10, 50, 0, 100]);
         assert_eq!(stage.state(), "stopping");
         assert!(stage.was_told("which is the server of node 8"), "{:?}", stage.told);
+    }
+
+    /// A link of nobody has the address that the stage's server gives.
+    fn other_link(stage: &mut Stage, index: u32) {
+        let addresses = vec![LinkAddress { local: [10, 50, 0, 100].into(), remote: None }];
+        let link = Some(Link { name: "wan".into(), up: true, addresses });
+        let changes = vec![LinkChange { index: IfIndex(index), link }];
+        stage.feed(Event::Links { changes, hearing: Hearing::default() });
+    }
+
+    #[test]
+    fn the_address_of_an_older_ppp_link_of_nobody_is_refused() {
+        let mut stage = Stage::in_state(State::Invalid);
+        other_link(&mut stage, 3);
+        stage.desire(Some(Candidate::Node(node("secret").into())));
+        stage.link(true, true);
+        assert_eq!(stage.state(), "stopping");
+        stage.exit(FailureKind::Killed);
+        assert!(stage.was_told("own on wan, which is no tunnel of connexad"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_link_that_a_dial_may_prove_its_own_refuses_nobody_its_address() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.desire_a_server_at([10, 9, 0, 8]);
+        other_link(&mut stage, 3);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_ppp_link_that_comes_later_with_the_address_of_a_tunnel_ends_it_not() {
+        let mut stage = Stage::in_state(State::Up);
+        other_link(&mut stage, 8);
+        stage.link(false, true);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The address that a server gives to our end: refused, where the host has to reach it elsewhere.
 
 use std::fs;
+use std::process::Stdio;
 
 use connexa::control::api::Node;
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
+use crate::namespace::Running;
 use crate::ways::host;
 
 /// Nobody is dialled a second time.
@@ -37,12 +39,47 @@ fn started_by_names_of_peers(text: &str) -> Gateway {
     gateway
 }
 
-/// The link gets the address of a gateway.
-fn readdress(gateway: &Gateway, link: &str) {
+/// The link gets another address.
+fn readdress_to(local: &str, gateway: &Gateway, link: &str) {
     gateway.namespace.batch([
         format!("address flush dev {link}"),
-        format!("address add 192.0.2.1 peer 10.50.0.1 dev {link}"),
+        format!("address add {local} peer 10.50.0.1 dev {link}"),
     ]);
+}
+
+/// The link gets the address of a gateway.
+fn readdress(gateway: &Gateway, link: &str) {
+    readdress_to("192.0.2.1", gateway, link);
+}
+
+/// The host's address on an uplink that is a PPP link.
+const PUBLIC: &str = "203.0.113.7";
+
+/// Such an uplink, which is up.
+fn uplink(gateway: &Gateway) -> Running {
+    gateway.server("10.9.9.9", &json!({ "local": PUBLIC, "remote": "203.0.113.1" }));
+    let pptp = gateway.path("bin/pptp");
+    let peer = format!(
+        "pty \"exec {} 10.9.9.9 --nolaunchpppd\"\nname admin\nremotename uplink\nlinkname uplink\n\
+         noauth\nrequire-mppe-128\nmtu 1400\n",
+        pptp.display()
+    );
+    fs::write(gateway.path("ppp/peers/uplink"), peer).unwrap();
+    let secrets = gateway.path("ppp/chap-secrets");
+    let others = fs::read_to_string(&secrets).unwrap_or_default();
+    fs::write(&secrets, format!("{others}\"admin\" \"uplink\" \"secret\" *\n")).unwrap();
+    let mut pppd = gateway.namespace.command(gateway.path("bin/pppd"));
+    let pppd = pppd.args(["call", "uplink", "nodetach"]).stdout(Stdio::null()).spawn().unwrap();
+    gateway.wait_for("the uplink", || {
+        gateway.namespace.ip(&["-4", "address"]).contains(PUBLIC).then_some(())
+    });
+    Running(pppd)
+}
+
+fn assert_is_of_the_uplink(node: Node) {
+    let message = node.last_error.unwrap().message;
+    let is = "is this host's own on ppp0, which is no tunnel of connexad";
+    assert_eq!(message, format!("the server gives our end of the tunnel {PUBLIC}, which {is}"));
 }
 
 fn wait_refused(gateway: &Gateway, id: u32) -> Node {
@@ -105,6 +142,48 @@ fn a_server_that_names_the_address_of_another_tunnel_as_name_server_ends_no_tunn
 fn tunnels_may_share_an_address() {
     let gateway = started("10.50.0.100");
     gateway.wait_until("two up", |status| status.counts.get("up") == Some(&2));
+}
+
+#[test]
+fn the_address_of_an_uplink_that_is_a_ppp_link_itself_is_refused() {
+    let mut gateway = host(ONCE);
+    gateway.nodes(2);
+    gateway.server("10.9.0.1", &json!({ "local": PUBLIC }));
+    let _uplink = uplink(&gateway);
+    gateway.start();
+    assert_is_of_the_uplink(wait_refused(&gateway, 1));
+    gateway.wait_state(2, "up");
+}
+
+#[test]
+fn the_address_of_a_ppp_uplink_is_refused_of_a_tunnel_that_is_taken_over_too() {
+    let mut gateway = host(ONCE);
+    gateway.nodes(2);
+    let _uplink = uplink(&gateway);
+    gateway.start();
+    let link = gateway.wait_state(1, "up").interface.unwrap();
+    gateway.wait_state(2, "up");
+    gateway.end(Signal::KILL);
+    readdress_to(PUBLIC, &gateway, &link);
+    gateway.start();
+    assert_is_of_the_uplink(wait_refused(&gateway, 1));
+    gateway.wait_state(2, "up");
+}
+
+#[test]
+fn a_tunnel_that_is_up_stays_when_a_ppp_link_of_others_comes_up_with_its_address() {
+    let mut gateway = host(ONCE);
+    gateway.nodes(2);
+    gateway.server("10.9.0.1", &json!({ "local": PUBLIC }));
+    gateway.server("10.9.0.2", &json!({ "local": PUBLIC }));
+    gateway.start();
+    gateway.wait_until("two up", |status| status.counts.get("up") == Some(&2));
+    let _uplink = uplink(&gateway);
+    // A dial of now has its link after that one.
+    gateway.node(3, "10.9.0.1", "secret");
+    let message = wait_refused(&gateway, 3).last_error.unwrap().message;
+    assert!(message.contains("this host's own on ppp2"), "{message}");
+    assert_eq!(gateway.status().unwrap().counts.get("up"), Some(&2));
 }
 
 #[test]

@@ -166,6 +166,11 @@ impl Play {
     }
 
     fn end(&mut self, call: CallId, delay: u64) {
+        // A call that is ended makes no link.
+        let index = IfIndex(self.calls[&call]);
+        let shows =
+            |news: &News| matches!(news, News::Links { changes, .. } if changes[0].index == index);
+        self.agenda.retain(|_, news| !shows(news));
         self.later(delay, link(self.calls[&call], None));
         self.later(delay + 1, News::Ended { call, exit: Exit::Code(16) });
     }
