@@ -57,9 +57,25 @@ mod tests {
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300]);
     }
 
+    /// The first of SplitMix64's numbers, by the seeds 0 and 1234567 (java.util.SplittableRandom).
+    #[test]
+    fn dice_are_scrambled_as_splitmix64_does() {
+        assert_eq!(scramble(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(scramble(1_234_567), 6_457_827_717_110_365_317);
+    }
+
+    #[test]
+    fn jitter_strays_to_both_sides_of_the_wait() {
+        let jittered = Curve { jitter_permille: 200, ..CURVE };
+        let waits: Vec<_> = (0..100).map(|dice| jittered.wait(1, dice).as_millis()).collect();
+        let [below, above] = [(4000..4500), (5500..6001)]
+            .map(|range| waits.iter().filter(|wait| range.contains(*wait)).count());
+        assert!(below > 10 && above > 10, "{waits:?}");
+    }
+
     proptest! {
         #[test]
-        fn jitter_strays_no_further_than_its_share(failures in 1_u32.., dice: u64) {
+        fn jitter_strays_no_further_than_its_share(failures in 1_u32..9, dice: u64) {
             let plain = CURVE.wait(failures, 0);
             let strayed = Curve { jitter_permille: 200, ..CURVE }.wait(failures, dice);
             prop_assert!(strayed >= plain * 4 / 5 && strayed <= plain * 6 / 5);

@@ -362,3 +362,6 @@ impl Fall {
         turn.tell(Notice::Down { node, index, interface, reason, pid });
     }
 }
+
+#[cfg(test)]
+mod tests;

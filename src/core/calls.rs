@@ -231,6 +231,7 @@ mod tests {
     use crate::config::Config;
     use crate::core::State;
     use crate::core::event::{Ask, Event};
+    use crate::core::notice::Level;
     use crate::core::policy::Policy;
     use crate::core::stage::{NODE, Stage, candidate};
     use crate::node::Mppe;
@@ -387,5 +388,48 @@ mod tests {
         let failure = Failure::new(FailureKind::Files, "can't write");
         stage.feed(Event::Ended { call: stage.call, failure });
         assert!(stage.core.report().host_fault.is_some(), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn what_a_call_says_after_it_was_hung_up_for_its_link_is_its_failure() {
+        assert_eq!(ended_by_signal(&[(FailureKind::Mppe, true)]), "mppe");
+    }
+
+    #[test]
+    fn a_tunnel_that_is_hung_up_is_told_to_be_down_and_a_dial_to_be_hung_up() {
+        for (state, told, other) in
+            [(State::Up, "is DOWN", "hanging up"), (State::Negotiating, "hanging up", "is DOWN")]
+        {
+            let mut stage = Stage::in_state(state);
+            stage.ask(Ask::Stop);
+            assert!(stage.was_told(told) && !stage.was_told(other), "{:?}", stage.told);
+        }
+    }
+
+    #[test]
+    fn a_failure_that_repeats_the_last_one_at_the_longest_wait_is_told_at_debug() {
+        let mut stage = Stage::in_state(State::Dialing);
+        let policy = Policy::from(&Config::default());
+        let level = |stage: &mut Stage| {
+            stage.wait_for_deadline();
+            stage.exit(FailureKind::Hangup);
+            stage.levels.last().copied()
+        };
+        let mut waits = 0;
+        while policy.backoff.full(waits) < policy.backoff.max {
+            assert_eq!(level(&mut stage), Some(Level::Info), "{:?}", stage.told);
+            waits += 1;
+        }
+        level(&mut stage);
+        assert_eq!(level(&mut stage), Some(Level::Debug), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_quarantine_that_is_repeated_is_told_at_debug() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        assert_eq!(stage.levels.last(), Some(&Level::Error), "{:?}", stage.told);
+        stage.wait_for_deadline();
+        stage.exit(FailureKind::AuthRefused);
+        assert_eq!(stage.levels.last(), Some(&Level::Debug), "{:?}", stage.told);
     }
 }

@@ -278,9 +278,9 @@ impl Core {
 mod tests {
     use crate::core::State;
     use crate::core::change::Way;
-    use crate::core::event::{Ask, Event, Ranked, Rows};
+    use crate::core::event::{Ask, Candidate, Event, InvalidRow, Ranked, Rows};
     use crate::core::failure::FailureKind;
-    use crate::core::stage::{GRACE, NODE, Stage, candidate};
+    use crate::core::stage::{GRACE, NODE, Stage, candidate, invalid};
 
     #[test]
     fn stopped_nodes_are_not_counted_as_held_up() {
@@ -402,5 +402,29 @@ mod tests {
         stage.told.clear();
         changes(&mut stage, vec![], vec![], 0);
         assert!(stage.was_told("read: 1 node wanted"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn rows_that_are_away_are_not_counted_as_wanted() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(Event::DesiredUnavailable("locked".into()));
+        stage.desire(None);
+        assert!(stage.was_told("read: 0 nodes wanted"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn rows_that_can_not_be_dialled_are_counted() {
+        let stage = Stage::in_state(State::Invalid);
+        assert!(stage.was_told("read: 0 nodes wanted, 1 can't be dialled"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_row_that_can_not_be_dialled_for_the_same_reason_again_is_told_once() {
+        let mut stage = Stage::in_state(State::Invalid);
+        let Candidate::Invalid(row) = invalid() else { panic!() };
+        let row = InvalidRow { login: "another".into(), ..InvalidRow::clone(&row) };
+        stage.desire(Some(Candidate::Invalid(row.into())));
+        let told = stage.told.iter().filter(|told| told.contains("Node 1 can't be dialled"));
+        assert_eq!(told.count(), 1, "{:?}", stage.told);
     }
 }

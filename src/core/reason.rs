@@ -94,3 +94,86 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::State;
+    use crate::core::event::Ask;
+    use crate::core::stage::{NODE, Stage, candidate};
+
+    fn reason(stage: &Stage) -> Option<Reason> {
+        stage.core.report_one(NODE)?.reason
+    }
+
+    /// Kind, words and kind of failure.
+    fn said(stage: &Stage) -> Option<(&'static str, String, Option<FailureKind>)> {
+        reason(stage).map(|reason| (reason.kind(), reason.message(), reason.failure()))
+    }
+
+    #[test]
+    fn what_waits_for_its_next_dial_does_so_for_its_last_failure_whose_remedy_is_shown() {
+        let stage = Stage::in_state(State::Backoff);
+        let hangup = FailureKind::Hangup;
+        assert_eq!(said(&stage), Some(("hangup", "it is over".to_owned(), Some(hangup))));
+        assert_eq!(reason(&stage).unwrap().remedy(), Some(hangup.remedy()));
+    }
+
+    #[test]
+    fn a_candidate_without_a_place_waits_for_one_and_is_told_the_key_that_gives_more() {
+        let mut stage = Stage::in_state(State::Invalid);
+        stage.prefer_rival(Some(candidate("secret")));
+        let words = "all places of selection.max_tunnels are taken".to_owned();
+        assert_eq!(said(&stage), Some(("no_place", words, None)));
+        let remedy = reason(&stage).unwrap().remedy();
+        assert!(remedy.is_some_and(|remedy| remedy.contains("selection.max_tunnels")));
+    }
+
+    #[test]
+    fn what_waits_for_a_slot_waits_for_no_reason() {
+        assert_eq!(said(&Stage::in_state(State::Waiting)), None);
+    }
+
+    #[test]
+    fn what_the_operator_stopped_and_what_is_not_to_be_dialled_says_so_without_a_remedy() {
+        let stopped = Stage::in_state(State::Stopped);
+        let words = "stopped by the operator".to_owned();
+        assert_eq!(said(&stopped), Some(("stopped", words, None)));
+        let invalid = Stage::in_state(State::Invalid);
+        let (kind, words, failure) = said(&invalid).unwrap();
+        assert_eq!((kind, failure), ("invalid", None));
+        assert!(words.starts_with("ip \"nowhere\" is not an IPv4 address"), "{words}");
+        for stage in [stopped, invalid] {
+            assert_eq!(reason(&stage).unwrap().remedy(), None);
+        }
+    }
+
+    #[test]
+    fn a_call_has_the_reason_that_it_tells_and_none_while_it_is_up() {
+        let failure = || Failure::new(FailureKind::Mppe, "said");
+        let mut stage = Stage::in_state(State::Negotiating);
+        assert_eq!(said(&stage), None);
+        stage.say(failure(), false);
+        assert_eq!(said(&stage), Some(("mppe", "said".to_owned(), Some(FailureKind::Mppe))));
+        let mut up = Stage::in_state(State::Up);
+        up.say(failure(), false);
+        assert_eq!(said(&up), None);
+    }
+
+    #[test]
+    fn a_call_that_ends_by_itself_has_the_reason_that_it_tells_also_a_signal_of_somebody_else() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.no_link();
+        stage.say(Failure::new(FailureKind::Killed, "said"), false);
+        assert_eq!(said(&stage).map(|(kind, ..)| kind), Some("killed"));
+    }
+
+    #[test]
+    fn what_is_hung_up_says_why() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.ask(Ask::Stop);
+        assert_eq!(said(&stage).map(|(kind, ..)| kind), Some("stopped"));
+        let given_up = Stage::in_state(State::Stopping);
+        assert_eq!(said(&given_up).map(|(kind, ..)| kind), Some("timeout"));
+    }
+}

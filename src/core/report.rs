@@ -198,3 +198,43 @@ fn next_attempt(phase: &Phase) -> Option<Monotonic> {
         Phase::Calling(_) | Phase::Stopping(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::State;
+    use crate::core::event::Event;
+    use crate::core::stage::{LINK, NODE, Stage, candidate};
+
+    #[test]
+    fn the_next_attempt_is_when_the_wait_ends_and_none_while_the_row_is_away() {
+        let mut stage = Stage::in_state(State::Backoff);
+        let next = |stage: &Stage| stage.core.report_one(NODE).unwrap().next_attempt;
+        let deadline = stage.core.tunnels[&NODE].phase.deadline();
+        assert!(deadline.is_some());
+        assert_eq!(next(&stage), deadline);
+        stage.desire(None);
+        assert_eq!(next(&stage), None);
+    }
+
+    #[test]
+    fn what_is_up_is_shown_with_its_link_and_what_is_not_is_not() {
+        let links = |stage: &Stage| stage.core.up_links().collect::<Vec<_>>();
+        assert_eq!(links(&Stage::in_state(State::Up)), [(NODE, LINK)]);
+        assert_eq!(links(&Stage::in_state(State::Negotiating)), []);
+    }
+
+    #[test]
+    fn a_candidate_that_never_had_a_call_is_shown_as_one_that_waits() {
+        let mut stage = Stage::with_no_calls_known();
+        stage.feed(Event::Found(vec![]));
+        stage.prefer_rival(Some(candidate("secret")));
+        let since = Now { at: Monotonic(5), wall: Wall(6), dice: 0 };
+        let shown = stage.core.report_candidate(NODE, since).unwrap();
+        assert_eq!(
+            (shown.state, shown.since, shown.waits_for_place),
+            (State::Waiting, since, true)
+        );
+        assert!(stage.core.report_candidate(NodeId(77), since).is_none());
+    }
+}

@@ -116,6 +116,8 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::Config;
+    use crate::core::event::Event;
+    use crate::core::failure::FailureKind;
     use crate::core::policy::Policy;
     use crate::core::stage::Stage;
     use crate::core::{Core, State};
@@ -154,5 +156,18 @@ mod tests {
         }
         let told = stage.told.iter().filter(|told| told.contains("ignored SIGTERM")).count();
         assert_eq!(told, 1, "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_second_pppd_is_ended_in_time_and_waited_for_by_a_daemon_that_ends_all() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.find(5);
+        let grace = Policy::from(&Config::default()).stop_grace;
+        assert_eq!(stage.core.second_calls.deadline(), Some(stage.now() + grace));
+        assert!(!stage.core.second_calls.is_empty());
+        stage.configure(|policy| policy.keep_on_exit = false);
+        stage.feed(Event::Stop);
+        stage.exit(FailureKind::Hangup);
+        assert!(!stage.core.is_drained());
     }
 }

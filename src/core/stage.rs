@@ -10,6 +10,7 @@ use super::event::{
     LinkAddress, LinkChange, Ranked, Rows,
 };
 use super::failure::{Failure, FailureKind};
+use super::notice::Level;
 use super::policy::Policy;
 use super::report::NodeReport;
 use super::time::{Monotonic, Now, Wall};
@@ -34,6 +35,8 @@ pub(super) struct Stage {
     pub(super) is_disk_stuck: bool,
     /// What people were told.
     pub(super) told: Vec<String>,
+    /// How loud.
+    pub(super) levels: Vec<Level>,
     /// What became of tunnels.
     pub(super) changes: Vec<Change>,
     pub(super) ways: Vec<Way>,
@@ -56,6 +59,7 @@ impl Stage {
             rival: none,
             is_disk_stuck: false,
             told: Vec::new(),
+            levels: Vec::new(),
             changes: Vec::new(),
             ways: Vec::new(),
             kept_only: None,
@@ -179,6 +183,7 @@ impl Stage {
         for effect in self.core.handle(Input { now, event }) {
             if let Effect::Tell(notice) = &effect {
                 self.told.push(notice.to_string());
+                self.levels.push(notice.level());
             }
             if let Effect::Change(change) = &effect {
                 self.changes.push(change.clone());
@@ -226,6 +231,10 @@ impl Stage {
         let (node, renamed, dialled) = (NODE, false, None);
         let found = FoundCall { call, node, engine, pid, interface, renamed, dialled };
         self.feed(Event::Found(vec![found]));
+    }
+
+    pub(super) fn now(&self) -> Monotonic {
+        self.at
     }
 
     pub(super) fn wait(&mut self, time: Duration) {

@@ -167,3 +167,43 @@ impl Rest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::core::policy::Policy;
+
+    #[test]
+    fn what_has_failed_queues_as_such() {
+        let curve = Policy::from(&Config::default()).backoff;
+        for (failures, has_failed) in [(0, false), (1, true), (2, true)] {
+            let claim = Rest::Waiting.claim(3, failures, &curve);
+            assert_eq!(claim, Claim::Ready { rank: 3, has_failed });
+        }
+    }
+
+    #[test]
+    fn a_retry_changes_what_waits_or_has_failed_and_nothing_that_is_stopped() {
+        let [backoff, quarantined] =
+            [Rest::Backoff { until: Monotonic(5) }, Rest::Quarantined { until: None }];
+        for (rest, changes) in [
+            (backoff, [true, true]),
+            (quarantined, [true, true]),
+            (Rest::Waiting, [false, true]),
+            (Rest::Invalid, [false, true]),
+            (Rest::Stopped, [false, false]),
+        ] {
+            assert_eq!([false, true].map(|has_failed| rest.can_retry(has_failed)), changes);
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_quarantine_by_a_new_row_is_told() {
+        let is_told = Rest::is_released_by_new_row;
+        assert!(is_told(Rest::Quarantined { until: None }));
+        let others =
+            [Rest::Waiting, Rest::Backoff { until: Monotonic(5) }, Rest::Stopped, Rest::Invalid];
+        assert!(!others.into_iter().any(is_told));
+    }
+}

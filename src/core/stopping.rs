@@ -151,3 +151,32 @@ impl Stopping {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::core::State;
+    use crate::core::change::Way;
+    use crate::core::event::Ask;
+    use crate::core::stage::{LINK, NODE, Stage};
+
+    #[test]
+    fn the_link_of_a_dial_that_is_being_hung_up_is_still_its_own_and_told_once() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.ask(Ask::Stop);
+        stage.ways.clear();
+        stage.link(false, false);
+        stage.link(true, true);
+        let linked = Way::Linked { node: NODE, call: stage.call, index: LINK };
+        assert_eq!(stage.ways, [linked]);
+    }
+
+    #[test]
+    fn a_retry_changes_what_is_given_up_and_nothing_that_is_unwanted_and_has_not_failed() {
+        let given_up = Stage::in_state(State::Stopping);
+        assert!(given_up.core.would_change(NODE, Ask::Retry));
+        let mut unwanted = Stage::in_state(State::Negotiating);
+        unwanted.ask(Ask::Stop);
+        assert_eq!(unwanted.state(), "stopping");
+        assert!(!unwanted.core.would_change(NODE, Ask::Retry));
+    }
+}

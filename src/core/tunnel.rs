@@ -246,6 +246,8 @@ impl Phase {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::core::State;
+    use crate::core::stage::{NODE, Stage};
 
     const GRACE: Duration = Duration::from_secs(60);
     const FIRST: Monotonic = Monotonic(1000);
@@ -306,5 +308,14 @@ mod tests {
     #[test]
     fn a_login_that_has_never_worked_is_given_none() {
         assert!(is_refused(&mut Retries::default(), FIRST));
+    }
+
+    #[test]
+    fn a_call_is_found_by_its_own_id_alone() {
+        let mut stage = Stage::in_state(State::Up);
+        let own = stage.call;
+        let tunnel = stage.core.tunnels.get_mut(&NODE).unwrap();
+        assert!(tunnel.calling(own).is_some());
+        assert!(tunnel.calling(CallId::Found(77)).is_none());
     }
 }

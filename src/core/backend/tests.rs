@@ -8,6 +8,7 @@ use crate::core::event::{
     CallId, Event, FoundCall, Hearing, IfIndex, Input, Link, LinkChange, Ranked, Rows,
 };
 use crate::core::failure::{Failure, FailureKind};
+use crate::core::notice::Level;
 use crate::core::outage::JUDGE_WITHIN;
 use crate::core::policy::Policy;
 use crate::core::stage::{NODE, candidate};
@@ -19,6 +20,7 @@ struct Play {
     core: Core,
     at: Monotonic,
     told: Vec<String>,
+    levels: Vec<Level>,
     questions: Vec<u64>,
     restarts: Vec<u64>,
 }
@@ -26,8 +28,8 @@ struct Play {
 impl Play {
     fn new() -> Self {
         let core = Core::new(Policy::from(&Config::default()));
-        let (told, questions, restarts) = Default::default();
-        Play { core, at: Monotonic(0), told, questions, restarts }
+        let (told, levels, questions, restarts) = Default::default();
+        Play { core, at: Monotonic(0), told, levels, questions, restarts }
     }
 
     fn outage() -> Self {
@@ -65,7 +67,10 @@ impl Play {
         let now = Now { at: self.at, wall: Wall(self.at.0), dice: 0 };
         for effect in self.core.handle(Input { now, event }) {
             match effect {
-                Effect::Tell(notice) => self.told.push(notice.to_string()),
+                Effect::Tell(notice) => {
+                    self.told.push(notice.to_string());
+                    self.levels.push(notice.level());
+                }
                 Effect::JudgeBackend { question } => self.questions.push(question),
                 Effect::RestartBackend { restart } => self.restarts.push(restart),
                 Effect::Change(_) | Effect::Way(_) | Effect::Order(_) | Effect::KeepStopped(_) => {}
@@ -259,4 +264,25 @@ fn a_restart_that_begins_unjudged_is_not_shown_as_held_back() {
     play.answer(question, held());
     play.until_restart(1);
     assert_eq!(play.core.backend.held, None);
+}
+
+#[test]
+fn a_restart_that_is_held_back_for_the_same_reason_again_is_told_once() {
+    let mut play = Play::outage();
+    for count in 1..=2 {
+        let question = play.until_question(count);
+        play.answer(question, held());
+    }
+    let Judgement::Held(why) = held() else { panic!() };
+    assert_eq!(play.was_told(&why), 1, "{:?}", play.told);
+}
+
+#[test]
+fn a_restart_that_fails_like_the_last_one_is_told_at_debug() {
+    let mut play = Play::outage();
+    for (count, level) in [(1, Level::Warning), (2, Level::Debug)] {
+        let restart = play.until_restart(count);
+        play.report(restart, RestartOutcome::NotReady("no answer".into()));
+        assert_eq!(play.levels.last(), Some(&level), "{:?}", play.told);
+    }
 }
