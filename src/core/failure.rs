@@ -349,3 +349,49 @@ impl Explanation {
         self.plain.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(words: &[(FailureKind, bool)]) -> Option<FailureKind> {
+        let mut said = Explanation::default();
+        for (kind, vague) in words {
+            said.hear(Failure::new(*kind, "said"), *vague);
+        }
+        said.best().map(|failure| failure.kind)
+    }
+
+    #[test]
+    fn the_first_cause_of_its_weight_wins_and_a_plain_one_outweighs_vague_ones() {
+        use FailureKind::{AuthRefused, EchoTimeout, Hangup, Mppe, PeerClosed};
+        assert_eq!(heard(&[]), None);
+        assert_eq!(heard(&[(Mppe, false), (AuthRefused, false)]), Some(Mppe));
+        assert_eq!(heard(&[(EchoTimeout, true), (Hangup, true)]), Some(EchoTimeout));
+        assert_eq!(heard(&[(Hangup, true), (Mppe, false)]), Some(Mppe));
+        assert_eq!(heard(&[(EchoTimeout, true), (PeerClosed, true)]), Some(EchoTimeout));
+        assert_eq!(heard(&[(Hangup, false), (PeerClosed, false)]), Some(Hangup));
+    }
+
+    #[test]
+    fn that_the_server_has_hung_up_replaces_the_break_that_it_has_made() {
+        use FailureKind::{EchoTimeout, Hangup, PeerClosed};
+        assert_eq!(heard(&[(Hangup, true), (PeerClosed, true)]), Some(PeerClosed));
+        assert_eq!(heard(&[(Hangup, true), (EchoTimeout, true)]), Some(Hangup));
+    }
+
+    #[test]
+    fn what_a_failure_shows_of_host_server_and_login_is_by_its_kind() {
+        use FailureKind::{AuthRefused, NoPppSupport, Unreachable};
+        for (kind, of_the_host, past_the_host, answered, needs_a_person) in [
+            (AuthRefused, false, true, Some(true), true),
+            (Unreachable, false, true, Some(false), false),
+            (NoPppSupport, true, false, None, true),
+        ] {
+            let shows = (kind.is_of_the_host(), kind.is_past_the_host(), kind.answered());
+            assert_eq!(shows, (of_the_host, past_the_host, answered), "{kind:?}");
+            assert_eq!(kind.needs_a_person(), needs_a_person, "{kind:?}");
+            assert!(kind.remedy().split(' ').count() > 3, "{}", kind.remedy());
+        }
+    }
+}

@@ -73,3 +73,72 @@ impl Host {
         self.fault.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::failure::FailureKind;
+
+    const CURVE: Curve =
+        Curve { min: Duration::from_secs(5), max: Duration::from_secs(300), jitter_permille: 0 };
+
+    fn second(n: u64) -> Monotonic {
+        Monotonic(n * 1000)
+    }
+
+    /// Whether it is news that a call which began by this input failed by the host's fault, at this second.
+    fn fails(host: &mut Host, began: u64, at: u64) -> bool {
+        let failure = Failure::new(FailureKind::NoPppSupport, "no /dev/ppp");
+        host.failed(&failure, began, &CURVE, second(at), 0)
+    }
+
+    #[test]
+    fn a_fault_is_news_once_and_holds_back_every_dial_but_a_probe() {
+        let mut host = Host::default();
+        assert_eq!((host.dials_allowed(8), host.deadline()), (8, None));
+        assert!(fails(&mut host, 0, 0));
+        assert_eq!((host.dials_allowed(8), host.deadline()), (0, Some(second(5))));
+        assert!(!fails(&mut host, 0, 1));
+        let other = Failure::new(FailureKind::Files, "disk full");
+        assert!(host.failed(&other, 0, &CURVE, second(1), 0));
+    }
+
+    #[test]
+    fn probes_are_made_one_by_one_and_ever_more_rarely() {
+        let mut host = Host::default();
+        let mut at = 0;
+        for wait in [5, 10, 20] {
+            fails(&mut host, 0, at);
+            at += wait;
+            host.expire(second(at - 1));
+            assert_eq!(host.dials_allowed(8), 0, "a second early");
+            host.expire(second(at));
+            assert_eq!(host.dials_allowed(8), 1);
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_host_is_probed_at_once_and_waits_anew() {
+        let mut host = Host::default();
+        fails(&mut host, 0, 0);
+        host.expire(second(5));
+        fails(&mut host, 0, 5);
+        host.changed();
+        assert_eq!((host.dials_allowed(8), host.deadline()), (1, None));
+        fails(&mut host, 0, 6);
+        assert_eq!(host.deadline(), Some(second(6 + 5)));
+    }
+
+    #[test]
+    fn a_call_that_got_past_the_host_ends_the_fault_and_what_began_before_says_nothing() {
+        let mut host = Host::default();
+        fails(&mut host, 3, 0);
+        host.works(7);
+        assert_eq!((host.fault(), host.dials_allowed(8)), (None, 8));
+        assert!(!fails(&mut host, 6, 1));
+        assert_eq!(host.fault(), None);
+        assert!(fails(&mut host, 7, 1));
+    }
+}

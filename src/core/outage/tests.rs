@@ -239,3 +239,17 @@ fn a_report_that_comes_too_late_is_still_how_the_restart_went() {
     assert!(outage.restarted(1, RestartOutcome::Ready(70_000), second(170)));
     assert_eq!(outage.restarts(), 1);
 }
+
+#[test]
+fn from_the_first_empty_window_until_a_tunnel_is_up_it_is_not_healthy() {
+    let mut outage = outage();
+    assert!(outage.is_healthy());
+    outage.observe(DOWN, second(0));
+    assert!(outage.is_healthy(), "no window was empty yet");
+    outage.expire(second(40), Wall(0));
+    assert!(!outage.is_healthy());
+    next_restart(&mut outage);
+    assert!(!outage.is_healthy(), "a restart alone brings no tunnel up");
+    outage.observe(Tunnels::Up, second(200));
+    assert!(outage.is_healthy());
+}

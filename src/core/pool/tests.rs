@@ -96,3 +96,47 @@ fn a_better_candidate_takes_no_place_from_one_that_is_up() {
     pool.add_row(candidate(7).into(), 0);
     assert_eq!(fill(&mut pool), []);
 }
+
+#[test]
+fn who_waits_can_be_asked_for_with_its_row_and_who_has_a_place_waits_not() {
+    let mut pool = pool(1, 2);
+    fill(&mut pool);
+    assert_eq!([1, 2].map(|id| pool.lets_wait(NodeId(id))), [false, true]);
+    assert_eq!(pool.row(NodeId(2)).map(|node| node.id), Some(NodeId(2)));
+    assert!(pool.row(NodeId(77)).is_none());
+}
+
+#[test]
+fn who_has_failed_and_is_noted_again_keeps_its_turn() {
+    let mut pool = pool(1, 1);
+    fill(&mut pool);
+    let failed = |rank| Claim::Ready { rank, has_failed: true };
+    pool.note(NodeId(8), failed(8));
+    pool.note(NodeId(9), failed(1));
+    // A better rank is no better turn.
+    pool.note(NodeId(8), failed(8));
+    pool.note(NodeId(1), Claim::Nothing);
+    assert_eq!(fill(&mut pool), [(None, 8)]);
+}
+
+#[test]
+fn who_fails_anew_after_it_waited_as_one_that_had_not_queues_behind_the_others() {
+    let mut pool = pool(1, 1);
+    fill(&mut pool);
+    pool.note(NodeId(8), Claim::Ready { rank: 1, has_failed: false });
+    pool.note(NodeId(9), Claim::Ready { rank: 2, has_failed: true });
+    pool.note(NodeId(8), Claim::Ready { rank: 1, has_failed: true });
+    pool.note(NodeId(1), Claim::Nothing);
+    assert_eq!(fill(&mut pool), [(None, 9)]);
+}
+
+#[test]
+fn a_row_waits_on_while_the_call_of_an_earlier_one_leaves() {
+    let mut pool = pool(1, 2);
+    fill(&mut pool);
+    pool.note(NodeId(2), Claim::Nothing);
+    assert!(pool.lets_wait(NodeId(2)));
+    pool.note(NodeId(3), Claim::Ready { rank: 3, has_failed: false });
+    pool.note(NodeId(3), Claim::Nothing);
+    assert!(!pool.lets_wait(NodeId(3)));
+}
