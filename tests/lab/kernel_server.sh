@@ -10,3 +10,10 @@ kernel_server() {
     --ignored --exact --nocapture pptp::driver::serving::serves_calls_until_it_is_killed >"/run/lab-$name.log" 2>&1 &
   wait_for 10 "server $name listens" server_listens "$name"
 }
+
+# short_key_call IP: a call of the kernel engine's that takes 40 bit, which no configuration asks for; what it tells is in
+# /run/lab-short-key, and it goes on until it is killed
+short_key_call() {
+  CALL_SERVER=$1 /lab/lab-pptp-server --nocapture --ignored --exact \
+    pptp::driver::calling::calls_a_server_with_a_short_key_until_it_is_killed >/run/lab-short-key 2>&1 &
+}

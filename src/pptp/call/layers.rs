@@ -139,9 +139,13 @@ impl Call {
 
     pub(super) fn start_ccp(&mut self, now: Monotonic) {
         self.wait = None;
+        let early = self.early_ccp.take().and_then(|early| Packet::parse(&early));
+        if let Some(packet) = early.as_ref().filter(|early| early.code == Code::ConfigureRequest) {
+            self.ccp.options.offered(&packet.data);
+        }
         let outputs = self.ccp.start(now);
         self.on_ccp_outputs(outputs, now);
-        if let Some(packet) = self.early_ccp.take().and_then(|early| Packet::parse(&early)) {
+        if let Some(packet) = early {
             let outputs = self.ccp.receive(packet, now);
             self.on_ccp_outputs(outputs, now);
         }

@@ -6,6 +6,8 @@
 //! that the next daemon can go on with it.
 
 mod blocking;
+#[cfg(test)]
+mod calling;
 mod connect;
 mod control;
 mod data;

@@ -3,7 +3,7 @@
 use crate::pptp::failure::Failure;
 
 use super::negotiation::{Judgement, Options};
-use super::option::Opt;
+use super::option::{Opt, parse_options};
 
 /// RFC 3078 section 2.1.
 const MPPE: u8 = 18;
@@ -36,6 +36,16 @@ impl Ccp {
             stateless_asked: false,
             theirs: None,
             not_taken: None,
+        }
+    }
+
+    /// The server's request came before ours: pppd takes a first request of another key length than its
+    /// own for the end of it all.
+    pub(in crate::pptp) fn offered(&mut self, data: &[u8]) {
+        let Some(bits) = parse_options(data).and_then(|options| bits_of(&options)) else { return };
+        let chosen = self.choose(bits, false);
+        if chosen & bits == chosen {
+            self.ours = chosen;
         }
     }
 
@@ -206,6 +216,19 @@ mod tests {
         assert_eq!(ccp.judge(&[option(0)], true), nak(H_S));
         assert!(matches!(ccp.judge(&[option(0)], false), Judgement::Fail(Failure::Mppe(_))));
         assert!(ccp.naked(&[option(0)]).is_err());
+    }
+
+    #[test]
+    fn an_offer_of_forty_bit_alone_is_asked_for_at_once_where_it_is_allowed() {
+        for (allowed, offered, asked) in [
+            (true, STATELESS | BITS_40, STATELESS | BITS_40),
+            (true, H_S | BITS_40, H_S),
+            (false, STATELESS | BITS_40, H_S),
+        ] {
+            let mut ccp = Ccp::new(false, allowed);
+            ccp.offered(&[&[18, 6][..], &offered.to_be_bytes()].concat());
+            assert_eq!(ccp.wanted(), [option(asked)]);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 # The kernel engine and what pptpd can be told of encryption: 128 bit where the server offers to keep state, and agrees to do
-# without; none at all; and 40 bit alone, which is refused by its name. Name servers that servers name are where pppd puts
-# them, those of the last tunnel to come up, and a file of others stays.
+# without; none at all; and 40 bit alone, which is refused by its name and carries packets where it is allowed. Name servers
+# that servers name are where pppd puts them, those of the last tunnel to come up, and a file of others stays.
 one_engine
+source /lab/kernel_server.sh
 server plain 10.9.0.2 mppe=off admin:secret
 server stateful 10.9.0.3 admin:secret
 server short 10.9.0.4 mppe=require-mppe-40 admin:secret
@@ -57,6 +58,16 @@ expect_equal "the host's resolver" "$resolver" "$(cat /etc/resolv.conf)"
 beside=$(tunnel 3)
 wait_for 40 "40 bit alone is refused" node_is 4 backoff mppe
 expect "by its name" grep '40 bit only' <(of_node 4 .last_error.message)
+sql 'DELETE FROM nodes WHERE id = 4'
+short_key_call 10.9.0.4
+called=$!
+short_key_link() { awk '$1 == "link" {print $2}' /run/lab-short-key; }
+short_key_up() { cat /run/lab-short-key; has_address "$(short_key_link)" 10.50.4.; }
+wait_for 40 "a call that takes 40 bit is up" short_key_up
+expect "it is encrypted so" grep 'MPPE 40-bit stateless compression enabled' <(journalctl -u pptpd@short -o cat)
+short_key_answers() { ping -n -q -c 300 -f -W 5 -I "$(short_key_link)" 10.50.4.1 | grep ' 0% packet loss'; }
+expect "packets pass by it" short_key_answers
+kill "$called"
 sql "UPDATE nodes SET mppe = NULL WHERE id = 2"
 wait_for 40 "no encryption where it is required" node_is 2 backoff mppe
 expect_equal "the tunnel beside them" "$beside up" "$(tunnel 3) $(field 3 state)"
