@@ -102,9 +102,11 @@ fn overdue(call: &Call, sight: Option<Sight>, policy: &Policy) -> Failure {
 mod tests {
     use std::time::Duration;
 
-    use crate::core::State;
+    use crate::config::Config;
     use crate::core::event::{Ask, Event, IfIndex};
+    use crate::core::policy::Policy;
     use crate::core::stage::{LINK, Stage};
+    use crate::core::{Core, State};
 
     /// A found call past its deadline, whose link ppp0 is named wan0.
     fn out_of_sight() -> Stage {
@@ -215,5 +217,14 @@ mod tests {
         stage.configure(|policy| policy.stop_grace = Duration::ZERO);
         stage.ask(Ask::Stop);
         assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_call_that_was_found_is_not_given_up_before_the_links_are_known() {
+        let mut stage = Stage::adopting();
+        stage.core = Core::new(Policy::from(&Config::default()));
+        stage.name_link();
+        stage.wait_for_deadline();
+        assert_eq!(stage.state(), "dialing");
     }
 }

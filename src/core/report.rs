@@ -237,4 +237,13 @@ mod tests {
         );
         assert!(stage.core.report_candidate(NodeId(77), since).is_none());
     }
+
+    #[test]
+    fn a_state_is_told_by_its_node_and_tunnels_that_are_up_are_counted() {
+        for (state, up) in [(State::Up, 1), (State::Negotiating, 0)] {
+            let core = Stage::in_state(state).core;
+            assert_eq!((core.state(NODE), core.up_count()), (Some(state), up));
+            assert_eq!(core.state(NodeId(77)), None);
+        }
+    }
 }

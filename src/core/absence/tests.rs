@@ -264,3 +264,12 @@ fn many_rows_that_go_and_return_are_told_in_a_line_each() {
     let back = Notice::RowsBack { nodes }.to_string();
     assert_eq!(back, "The rows of 7 nodes are back in time (1, 2, 3, 4, 5, …); their tunnels stay");
 }
+
+#[test]
+fn of_a_row_that_is_gone_only_a_tunnel_or_a_dial_is_told_to_be_kept() {
+    for (state, is_told) in [(State::Up, true), (State::Dialing, true), (State::Backoff, false)] {
+        let mut stage = Stage::in_state(state);
+        stage.desire(None);
+        assert_eq!(stage.was_told("its row is gone"), is_told, "{state:?}: {:?}", stage.told);
+    }
+}
