@@ -200,6 +200,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::LinkAddress;
 
     const CALL: CallId = CallId::Dialled(1);
     const ANY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -287,5 +288,33 @@ mod tests {
         links.apply(change(4, "cx7"), 1);
         assert_eq!(links.claim(CALL, "ppp0", ANY), None);
         assert_eq!(links.claim(CALL, "cx7", ANY), Some(IfIndex(4)));
+    }
+
+    #[test]
+    fn an_older_link_of_nobody_with_an_address_is_one_that_is_up_and_has_that_address() {
+        let [ours, other] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(Ipv4Addr::from);
+        let mut links = Links::default();
+        let mut show = |index, name: &str, up, local| {
+            let addresses = vec![LinkAddress { local, remote: None }];
+            let link = Some(Link { name: name.into(), up, addresses });
+            links.apply(LinkChange { index: IfIndex(index), link }, 9);
+        };
+        show(3, "down", false, ours);
+        show(4, "other", true, other);
+        show(5, "owned", true, ours);
+        show(8, "later", true, ours);
+        links.claim(CALL, "owned", ANY);
+        assert_eq!(links.older_with(ours, IfIndex(8)), None);
+        assert_eq!(links.older_with(ours, IfIndex(9)), Some(("later", 9)));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_link_that_is_gone_or_of_a_name_that_it_had() {
+        let mut links = Links::default();
+        links.apply(change(4, "ppp0"), 8);
+        links.apply(change(4, "wan0"), 9);
+        assert_eq!(links.by_name.len(), 1);
+        links.apply(LinkChange { index: IfIndex(4), link: None }, 10);
+        assert!(links.by_name.is_empty() && links.table.is_empty() && links.unowned.is_empty());
     }
 }
