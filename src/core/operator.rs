@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::core::State;
     use crate::core::failure::FailureKind;
-    use crate::core::stage::{Stage, candidate};
+    use crate::core::stage::{NODE, Stage, candidate};
 
     #[test]
     fn what_changes_nothing_is_not_told_and_costs_no_tries() {
@@ -131,5 +131,31 @@ mod tests {
         let mut stage = Stage::in_state(State::Backoff);
         stage.ask(Ask::Retry);
         assert!(stage.was_told("its failures are forgotten"), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_retry_would_change_what_waits_or_has_failed_and_is_not_stopped_or_up() {
+        for (state, would) in [
+            (State::Backoff, true),
+            (State::Quarantined, true),
+            (State::Waiting, false),
+            (State::Dialing, false),
+            (State::Up, false),
+            (State::Stopped, false),
+        ] {
+            let core = Stage::in_state(state).core;
+            assert_eq!(core.would_change(NODE, Ask::Retry), would, "{state:?}");
+            assert_eq!(core.has_stopped(NODE), state == State::Stopped, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_would_change_a_dial_that_has_failed_before_and_nothing_once_it_is_up() {
+        let mut stage = Stage::in_state(State::Backoff);
+        stage.wait_for_deadline();
+        assert_eq!(stage.state(), "dialing");
+        assert!(stage.core.would_change(NODE, Ask::Retry));
+        stage.link(true, true);
+        assert!(!stage.core.would_change(NODE, Ask::Retry));
     }
 }

@@ -253,3 +253,15 @@ fn from_the_first_empty_window_until_a_tunnel_is_up_it_is_not_healthy() {
     outage.observe(Tunnels::Up, second(200));
     assert!(outage.is_healthy());
 }
+
+#[test]
+fn the_end_of_the_open_window_is_shown_and_none_where_no_window_is_open() {
+    let mut outage = outage();
+    assert_eq!(outage.next_evaluation(), None);
+    outage.observe(DOWN, second(0));
+    for ends in [40, 70, 100] {
+        assert_eq!(outage.next_evaluation(), Some(second(ends)));
+        outage.expire(second(ends), Wall(0));
+    }
+    assert_eq!(outage.next_evaluation(), None, "the backend is judged");
+}
