@@ -246,4 +246,12 @@ mod tests {
             assert_eq!(core.state(NodeId(77)), None);
         }
     }
+
+    #[test]
+    fn a_report_has_every_node_and_that_of_the_whole_has_none() {
+        let core = Stage::in_state(State::Up).core;
+        let ids: Vec<_> = core.report().nodes.iter().map(|node| node.id).collect();
+        assert_eq!(ids, [NODE]);
+        assert!(core.report_whole().nodes.is_empty());
+    }
 }
