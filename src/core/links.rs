@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use super::event::{CallId, IfIndex, Link, LinkChange};
+use super::event::{CallId, IfIndex, Link, LinkAddress, LinkChange};
 
 /// IPv4 addresses of a link that is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +125,14 @@ impl Links {
         self.all_unowned().any(|(_, tracked)| tracked.first_seen <= input)
     }
 
-    /// The name of a link of nobody that is older than `than`, is up and has this address; and the
-    /// number of the input that first showed it.
-    pub(super) fn older_with(&self, local: Ipv4Addr, than: IfIndex) -> Option<(&str, u64)> {
+    /// The name of a link of nobody that is older than `than`, is up and has this address at one of its
+    /// ends; and the number of the input that first showed it.
+    pub(super) fn older_with(&self, address: Ipv4Addr, than: IfIndex) -> Option<(&str, u64)> {
         // The kernel counts indices up.
         let mut older = self.all_unowned().take_while(|(index, _)| *index < than);
-        let (_, Tracked { link, first_seen, .. }) = older.find(|(_, tracked)| {
-            tracked.link.up && tracked.link.addresses.iter().any(|address| address.local == local)
-        })?;
+        let has_it = |ends: &LinkAddress| ends.local == address || ends.remote == Some(address);
+        let (_, Tracked { link, first_seen, .. }) =
+            older.find(|(_, Tracked { link, .. })| link.up && link.addresses.iter().any(has_it))?;
         Some((&link.name, *first_seen))
     }
 
@@ -200,7 +200,6 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::LinkAddress;
 
     const CALL: CallId = CallId::Dialled(1);
     const ANY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -292,10 +291,10 @@ mod tests {
 
     #[test]
     fn an_older_link_of_nobody_with_an_address_is_one_that_is_up_and_has_that_address() {
-        let [ours, other] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(Ipv4Addr::from);
+        let [ours, other, theirs] = [1, 2, 3].map(|last| Ipv4Addr::new(10, 0, 0, last));
         let mut links = Links::default();
         let mut show = |index, name: &str, up, local| {
-            let addresses = vec![LinkAddress { local, remote: None }];
+            let addresses = vec![LinkAddress { local, remote: Some(theirs) }];
             let link = Some(Link { name: name.into(), up, addresses });
             links.apply(LinkChange { index: IfIndex(index), link }, 9);
         };
@@ -306,6 +305,7 @@ mod tests {
         links.claim(CALL, "owned", ANY);
         assert_eq!(links.older_with(ours, IfIndex(8)), None);
         assert_eq!(links.older_with(ours, IfIndex(9)), Some(("later", 9)));
+        assert_eq!(links.older_with(theirs, IfIndex(5)), Some(("other", 9)));
     }
 
     #[test]

@@ -56,7 +56,7 @@ enum Clash {
     Resolver,
     /// It lies on the subnet of a link.
     Subnet(Subnet),
-    /// A point-to-point link has it that is older and no tunnel of ours.
+    /// One end of an older point-to-point link has it, which is no tunnel of ours.
     Link(String),
 }
 
@@ -96,7 +96,7 @@ impl fmt::Display for Clash {
             Clash::Resolver => f.write_str("is a name server of this host"),
             Clash::Subnet(subnet) => write!(f, "lies on the subnet of {subnet}"),
             Clash::Link(name) => {
-                write!(f, "is this host's own on {name}, which is no tunnel of connexad")
+                write!(f, "is an address of {name}, a link that is no tunnel of connexad")
             }
         }
     }
@@ -350,7 +350,11 @@ mod tests {
         stage.link(true, true);
         assert_eq!(stage.state(), "stopping");
         stage.exit(FailureKind::Killed);
-        assert!(stage.was_told("own on wan, which is no tunnel of connexad"), "{:?}", stage.told);
+        assert!(
+            stage.was_told("is an address of wan, a link that is no tunnel"),
+            "{:?}",
+            stage.told
+        );
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! The address that a server gives to our end: refused, where the host has to reach it elsewhere.
 
 use std::fs;
-use std::process::Stdio;
 
 use connexa::control::api::Node;
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::namespace::Running;
-use crate::ways::host;
+use crate::ways::{PUBLIC, host, uplink};
 
 /// Nobody is dialled a second time.
 const ONCE: &str = "tunnel.backoff = { min = \"1h\", max = \"1h\" }";
@@ -52,33 +50,9 @@ fn readdress(gateway: &Gateway, link: &str) {
     readdress_to("192.0.2.1", gateway, link);
 }
 
-/// The host's address on an uplink that is a PPP link.
-const PUBLIC: &str = "203.0.113.7";
-
-/// Such an uplink, which is up.
-fn uplink(gateway: &Gateway) -> Running {
-    gateway.server("10.9.9.9", &json!({ "local": PUBLIC, "remote": "203.0.113.1" }));
-    let pptp = gateway.path("bin/pptp");
-    let peer = format!(
-        "pty \"exec {} 10.9.9.9 --nolaunchpppd\"\nname admin\nremotename uplink\nlinkname uplink\n\
-         noauth\nrequire-mppe-128\nmtu 1400\n",
-        pptp.display()
-    );
-    fs::write(gateway.path("ppp/peers/uplink"), peer).unwrap();
-    let secrets = gateway.path("ppp/chap-secrets");
-    let others = fs::read_to_string(&secrets).unwrap_or_default();
-    fs::write(&secrets, format!("{others}\"admin\" \"uplink\" \"secret\" *\n")).unwrap();
-    let mut pppd = gateway.namespace.command(gateway.path("bin/pppd"));
-    let pppd = pppd.args(["call", "uplink", "nodetach"]).stdout(Stdio::null()).spawn().unwrap();
-    gateway.wait_for("the uplink", || {
-        gateway.namespace.ip(&["-4", "address"]).contains(PUBLIC).then_some(())
-    });
-    Running(pppd)
-}
-
 fn assert_is_of_the_uplink(node: Node) {
     let message = node.last_error.unwrap().message;
-    let is = "is this host's own on ppp0, which is no tunnel of connexad";
+    let is = "is an address of ppp0, a link that is no tunnel of connexad";
     assert_eq!(message, format!("the server gives our end of the tunnel {PUBLIC}, which {is}"));
 }
 
@@ -182,7 +156,7 @@ fn a_tunnel_that_is_up_stays_when_a_ppp_link_of_others_comes_up_with_its_address
     // A dial of now has its link after that one.
     gateway.node(3, "10.9.0.1", "secret");
     let message = wait_refused(&gateway, 3).last_error.unwrap().message;
-    assert!(message.contains("this host's own on ppp2"), "{message}");
+    assert!(message.contains("is an address of ppp2"), "{message}");
     assert_eq!(gateway.status().unwrap().counts.get("up"), Some(&2));
 }
 

@@ -3,6 +3,7 @@
 //! The property plays random servers; `ROUTES_SEED=SEED` plays the one that failed again.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +15,13 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::Gateway;
+use crate::namespace::Running;
 
 /// By address, what `ip route get` says; nothing where there is no way.
 type Ways = BTreeMap<Ipv4Addr, String>;
 
-/// The host: an uplink, a local network with a resolver and a router of its own, and a route there.
+/// The host: an uplink, a local network with a resolver and a router of its own, and a route there. A second
+/// uplink, which is a PPP link, comes up before the tunnels.
 const HOST: [&str; 8] = [
     "tuntap add wan mode tap",
     "address add 192.0.2.2/24 broadcast 192.0.2.255 dev wan",
@@ -30,9 +33,9 @@ const HOST: [&str; 8] = [
     "route add 198.51.100.0/28 via 172.16.5.9",
 ];
 
-/// Its own addresses, neighbours, gateways, resolver and broadcasts; hosts behind them; addresses that
+/// Its own addresses, the other end of its PPP link, neighbours, gateways, resolver and broadcasts; hosts behind them; addresses that
 /// are none of a host.
-const PLACES: [[u8; 4]; 16] = [
+const PLACES: [[u8; 4]; 18] = [
     [192, 0, 2, 1],
     [192, 0, 2, 2],
     [192, 0, 2, 77],
@@ -42,6 +45,8 @@ const PLACES: [[u8; 4]; 16] = [
     [172, 16, 5, 53],
     [172, 16, 5, 255],
     [198, 51, 100, 3],
+    [203, 0, 113, 1],
+    [203, 0, 113, 7],
     [203, 0, 113, 9],
     [10, 50, 0, 1],
     [10, 50, 0, 100],
@@ -66,6 +71,33 @@ pub(crate) fn host(toml: &str) -> Gateway {
     let gateway = Gateway::configured(toml);
     gateway.namespace.batch(HOST.map(str::to_owned));
     gateway
+}
+
+/// The host's address on an uplink that is a PPP link.
+pub(crate) const PUBLIC: &str = "203.0.113.7";
+
+/// The other end of it.
+const ISP: &str = "203.0.113.1";
+
+/// Such an uplink, which is up.
+pub(crate) fn uplink(gateway: &Gateway) -> Running {
+    gateway.server("10.9.9.9", &json!({ "local": PUBLIC, "remote": ISP }));
+    let pptp = gateway.path("bin/pptp");
+    let peer = format!(
+        "pty \"exec {} 10.9.9.9 --nolaunchpppd\"\nname admin\nremotename uplink\nlinkname uplink\n\
+         noauth\nrequire-mppe-128\nmtu 1400\n",
+        pptp.display()
+    );
+    fs::write(gateway.path("ppp/peers/uplink"), peer).unwrap();
+    let secrets = gateway.path("ppp/chap-secrets");
+    let others = fs::read_to_string(&secrets).unwrap_or_default();
+    fs::write(&secrets, format!("{others}\"admin\" \"uplink\" \"secret\" *\n")).unwrap();
+    let mut pppd = gateway.namespace.command(gateway.path("bin/pppd"));
+    let pppd = pppd.args(["call", "uplink", "nodetach"]).stdout(Stdio::null()).spawn().unwrap();
+    gateway.wait_for("the uplink", || {
+        gateway.namespace.ip(&["-4", "address"]).contains(PUBLIC).then_some(())
+    });
+    Running(pppd)
 }
 
 /// The ways to all places but these.
@@ -143,6 +175,7 @@ impl Dice {
 fn is_refused(local: Ipv4Addr) -> bool {
     let [a, b, c, _] = local.octets();
     [[192, 0, 2], [172, 16, 5]].contains(&[a, b, c])
+        || [PUBLIC, ISP].contains(&local.to_string().as_str())
         || (1..=SERVERS).map(server).any(|s| s == local)
 }
 
@@ -169,6 +202,7 @@ fn settled(gateway: &Gateway, ends: &Ends) -> Vec<Ipv4Addr> {
 fn play(seed: u64) {
     let mut dice = Dice(seed);
     let mut gateway = host("tunnel.backoff = { min = \"1h\", max = \"1h\" }");
+    let _uplink = uplink(&gateway);
     let before = ways(&gateway, &[]);
     let mut ends = BTreeMap::new();
     for id in 1..=SERVERS {
