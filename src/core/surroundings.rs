@@ -358,6 +358,15 @@ mod tests {
     }
 
     #[test]
+    fn a_dial_that_began_after_a_link_was_seen_leaves_that_link_to_others() {
+        let mut stage = Stage::in_state(State::Invalid);
+        other_link(&mut stage, 3);
+        stage.desire_a_server_at([10, 9, 0, 8]);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
     fn a_link_that_a_dial_may_prove_its_own_refuses_nobody_its_address() {
         let mut stage = Stage::in_state(State::Dialing);
         stage.desire_a_server_at([10, 9, 0, 8]);
