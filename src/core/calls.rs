@@ -102,12 +102,8 @@ impl Core {
     pub(super) fn link_named(&mut self, call_id: CallId, name: &str, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call_id) else { return };
         let Some(tunnel) = self.tunnels.get(&id) else { return };
-        let seen = match &tunnel.phase {
-            Phase::Resting(_) => None,
-            Phase::Calling(call) => call.sought(),
-            Phase::Stopping(stopping) => stopping.sought(),
-        };
-        if let Some(index) = seen.and_then(|seen| self.links.claim(call_id, name, seen)) {
+        if let Some(index) = tunnel.sought().and_then(|seen| self.links.claim(call_id, name, seen))
+        {
             self.bind(call_id, index, turn);
         }
         self.note(id, turn);

@@ -11,12 +11,12 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::change::Way;
-use super::event::{CallId, IfIndex};
+use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::servers::Servers;
 use super::stopping::Why;
-use super::tunnel::Phase;
+use super::tunnel::{Phase, Tunnel};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
 
@@ -149,10 +149,8 @@ impl Core {
     fn other_link(&self, local: Ipv4Addr, index: IfIndex) -> Option<Clash> {
         let (name, first_seen) = self.links.older_with(local, index)?;
         let may_have_it = |id: &NodeId| {
-            let tunnel = self.tunnels.get(id);
-            let run =
-                tunnel.filter(|tunnel| tunnel.link().is_none()).and_then(|tunnel| tunnel.run());
-            run.is_some_and(|run| matches!(run.id, CallId::Found(_)) || run.began <= first_seen)
+            let sought = self.tunnels.get(id).and_then(Tunnel::sought);
+            sought.is_some_and(|seen| seen.contains(&first_seen))
         };
         let is_settled = self.known.running && !self.adopting && self.second_calls.is_empty();
         let is_of_others = is_settled && !self.calls.values().any(may_have_it);

@@ -1,5 +1,6 @@
 //! One node's tunnel: what is wanted of it and where it stands.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,6 +172,15 @@ impl Tunnel {
             Phase::Stopping(stopping) => {
                 stopping.link.as_ref().map(|(index, name)| (*index, name.as_str()))
             }
+        }
+    }
+
+    /// The inputs that may have shown its call's link first, while the call has none.
+    pub(super) fn sought(&self) -> Option<RangeInclusive<u64>> {
+        match &self.phase {
+            Phase::Resting(_) => None,
+            Phase::Calling(call) => call.sought(),
+            Phase::Stopping(stopping) => stopping.sought(),
         }
     }
 

@@ -15,10 +15,16 @@ const ONCE: &str = "tunnel.backoff = { min = \"1h\", max = \"1h\" }";
 /// The host's name server.
 const RESOLVER: &str = "203.0.113.53";
 
+/// No daemon runs yet.
+fn two_nodes() -> Gateway {
+    let gateway = host(ONCE);
+    gateway.nodes(2);
+    gateway
+}
+
 /// Two nodes; the server of the first gives our end this address.
 fn started(local: &str) -> Gateway {
-    let mut gateway = host(ONCE);
-    gateway.nodes(2);
+    let mut gateway = two_nodes();
     gateway.server("10.9.0.1", &json!({ "local": local }));
     let file = gateway.path("resolv.conf");
     fs::write(&file, format!("nameserver {RESOLVER}\n")).unwrap();
@@ -29,8 +35,7 @@ fn started(local: &str) -> Gateway {
 /// As after a tunnel whose server has named these, with `tunnel.use_peer_dns`: `/etc/resolv.conf` leads to
 /// the file where they stand.
 fn started_by_names_of_peers(text: &str) -> Gateway {
-    let mut gateway = host(ONCE);
-    gateway.nodes(2);
+    let mut gateway = two_nodes();
     let file = gateway.path("ppp/resolv.conf");
     fs::write(&file, text).unwrap();
     gateway.start_with(&[("RESOLV_CONF", file.to_str().unwrap())]);
@@ -120,8 +125,7 @@ fn tunnels_may_share_an_address() {
 
 #[test]
 fn the_address_of_an_uplink_that_is_a_ppp_link_itself_is_refused() {
-    let mut gateway = host(ONCE);
-    gateway.nodes(2);
+    let mut gateway = two_nodes();
     gateway.server("10.9.0.1", &json!({ "local": PUBLIC }));
     let _uplink = uplink(&gateway);
     gateway.start();
@@ -131,8 +135,7 @@ fn the_address_of_an_uplink_that_is_a_ppp_link_itself_is_refused() {
 
 #[test]
 fn the_address_of_a_ppp_uplink_is_refused_of_a_tunnel_that_is_taken_over_too() {
-    let mut gateway = host(ONCE);
-    gateway.nodes(2);
+    let mut gateway = two_nodes();
     let _uplink = uplink(&gateway);
     gateway.start();
     let link = gateway.wait_state(1, "up").interface.unwrap();
@@ -146,8 +149,7 @@ fn the_address_of_a_ppp_uplink_is_refused_of_a_tunnel_that_is_taken_over_too() {
 
 #[test]
 fn a_tunnel_that_is_up_stays_when_a_ppp_link_of_others_comes_up_with_its_address() {
-    let mut gateway = host(ONCE);
-    gateway.nodes(2);
+    let mut gateway = two_nodes();
     gateway.server("10.9.0.1", &json!({ "local": PUBLIC }));
     gateway.server("10.9.0.2", &json!({ "local": PUBLIC }));
     gateway.start();

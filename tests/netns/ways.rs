@@ -95,7 +95,7 @@ pub(crate) fn uplink(gateway: &Gateway) -> Running {
     let mut pppd = gateway.namespace.command(gateway.path("bin/pppd"));
     let pppd = pppd.args(["call", "uplink", "nodetach"]).stdout(Stdio::null()).spawn().unwrap();
     gateway.wait_for("the uplink", || {
-        gateway.namespace.ip(&["-4", "address"]).contains(PUBLIC).then_some(())
+        gateway.namespace.ip(&["-4", "address"]).contains(ISP).then_some(())
     });
     Running(pppd)
 }

@@ -205,7 +205,6 @@ impl Play {
         let Some((&call, _)) = running.find(|(_, node)| **node == id) else { return };
         self.agenda.retain(|_, news| match news {
             News::Name { call: said, .. } | News::Ended { call: said, .. } => *said != call,
-            News::Links { changes, .. } => changes[0].index != IfIndex(id),
             _ => true,
         });
         self.leaving.insert(call);
