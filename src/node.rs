@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use credentials::MAX_CREDENTIAL;
-pub use credentials::{Login, Secret};
+pub use credentials::{Fingerprint, Login, Secret};
 
 /// The `id` column of a node: 0 to 4294967295.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -250,6 +250,11 @@ impl Node {
     /// column alone changes nothing.
     pub fn dials_like(&self, other: &Node) -> bool {
         self.logs_in_like(other) && self.mppe == other.mppe && self.engine == other.engine
+    }
+
+    /// Tells its login at its server from others, and gives no password away.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.server, &self.login, &self.password)
     }
 
     /// Whether both log in at one server as the same, by the same password.

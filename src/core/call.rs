@@ -34,10 +34,19 @@ pub(super) struct Call {
     /// Whom an adopted call was made to, where that is known.
     pub(super) dialled: Option<Dialled>,
     /// Our end's address when it was up last.
-    pub(super) was_up_with: Option<Ipv4Addr>,
+    pub(super) was_up_with: Option<OurEnd>,
     /// What made an adopted call, as long as that must be what the row says.
     pub(super) found_by: Option<Engine>,
     pub(super) standing: Standing,
+}
+
+/// The address of our end of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OurEnd {
+    pub(super) local: Ipv4Addr,
+    /// Number of the input by which the tunnel was first up with it, as far as it has had no other
+    /// since.
+    pub(super) since: u64,
 }
 
 /// How far a call has come.
@@ -289,8 +298,14 @@ impl Call {
         }
     }
 
-    /// Its link is up with these addresses. Whether that is news.
-    pub(super) fn rise(&mut self, node: NodeId, addresses: Addresses, turn: &mut Turn) -> bool {
+    /// Its link is up with these addresses, and became so by the input `since`. Whether that is news.
+    pub(super) fn rise(
+        &mut self,
+        node: NodeId,
+        addresses: Addresses,
+        since: u64,
+        turn: &mut Turn,
+    ) -> bool {
         let (index, interface, was_up) = match &mut self.standing {
             Standing::Ordered { .. } | Standing::NoLink { .. } => return false,
             Standing::Up(up) if up.addresses == addresses => return false,
@@ -301,15 +316,16 @@ impl Call {
             Standing::Link(Linked { index, name, past, .. }) => {
                 let (index, name) = (*index, std::mem::take(name));
                 let silence_told = past.is_silence_told();
-                let since = turn.at();
+                let (name_now, at) = (name.clone(), turn.at());
                 let up =
-                    Up { index, name: name.clone(), addresses, since, settle: None, silence_told };
+                    Up { index, name: name_now, addresses, since: at, settle: None, silence_told };
                 self.standing = Standing::Up(up);
                 (index, name, false)
             }
         };
         let (Addresses { local, remote }, call) = (addresses, self.run.id);
-        self.was_up_with = Some(local);
+        let had = self.was_up_with.filter(|had| had.local == local);
+        self.was_up_with = had.or(Some(OurEnd { local, since }));
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);
         let up =
             UpTunnel { node, call, index, interface: interface.clone(), local, remote, adopted };

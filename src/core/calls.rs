@@ -18,7 +18,6 @@ impl Core {
     /// Calls of our nodes that run are taken over.
     pub(super) fn found(&mut self, found: Vec<FoundCall>, turn: &mut Turn) {
         let were_away = self.kept_while_away();
-        let nodes: Vec<NodeId> = found.iter().map(|call| call.node).collect();
         self.adopting = true;
         for call in found {
             self.adopt(call, turn);
@@ -27,10 +26,6 @@ impl Core {
         self.tell_away_and_back(&were_away, turn);
         if !std::mem::replace(&mut self.known.running, true) {
             self.keep_only_what_is_known(turn);
-        }
-        // Which links are of others is known only now.
-        for id in nodes {
-            self.reconcile(id, turn);
         }
         self.trim_pool(turn);
     }
@@ -85,7 +80,13 @@ impl Core {
     }
 
     /// The time of a dial begins: what had to be done first doesn't count.
-    pub(super) fn started(&mut self, call_id: CallId, pid: Option<Pid>, turn: &Turn) {
+    pub(super) fn started(
+        &mut self,
+        call_id: CallId,
+        pid: Option<Pid>,
+        suspect: Option<String>,
+        turn: &Turn,
+    ) {
         let Some(&id) = self.calls.get(&call_id) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let give_up = turn.at() + self.policy.dial_timeout;
@@ -94,6 +95,7 @@ impl Core {
         }
         if let Some(run) = tunnel.run_mut() {
             run.pid = pid;
+            run.said.suspects(suspect);
         }
         self.note(id, turn);
     }
@@ -147,13 +149,12 @@ impl Core {
     /// A call is over.
     pub(super) fn ended(&mut self, call_id: CallId, failure: Failure, turn: &mut Turn) {
         if self.second_calls.ended(call_id) {
+            self.give_link_on(call_id, turn);
             return;
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
-        if let Some((heir, index)) = self.links.release(call_id) {
-            self.bind(heir, index, turn);
-        }
+        self.give_link_on(call_id, turn);
         self.dialing.finish(call_id);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let began = tunnel.run().map_or(0, |run| run.began);
@@ -172,6 +173,13 @@ impl Core {
         }
         self.adopt_second_call(id, turn);
         self.reconcile(id, turn);
+    }
+
+    /// A call has ended: its link goes to another that claims it, if any.
+    fn give_link_on(&mut self, call: CallId, turn: &mut Turn) {
+        if let Some((heir, index)) = self.links.release(call) {
+            self.bind(heir, index, turn);
+        }
     }
 
     /// A call ended that was wanted: decides when the next one is due, if any.

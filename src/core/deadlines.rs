@@ -95,7 +95,7 @@ fn overdue(call: &Call, sight: Option<Sight>, policy: &Policy) -> Failure {
         Some(said) => format!("{what} within {limit}: {said}"),
         None => format!("{what} within {limit}"),
     };
-    Failure::new(FailureKind::Timeout, message)
+    call.run.said.with_suspect(Failure::new(FailureKind::Timeout, message))
 }
 
 #[cfg(test)]
@@ -104,6 +104,7 @@ mod tests {
 
     use crate::config::Config;
     use crate::core::event::{Ask, Event, IfIndex};
+    use crate::core::failure::FailureKind;
     use crate::core::policy::Policy;
     use crate::core::stage::{LINK, Stage};
     use crate::core::{Core, State};
@@ -126,7 +127,7 @@ mod tests {
             stage.wait_for_deadline();
         }
         assert!(stage.was_told("is DOWN on ppp0: the link lost its address"), "{:?}", stage.told);
-        stage.exit(crate::core::failure::FailureKind::Hangup);
+        stage.exit(FailureKind::Hangup);
         assert!(
             stage.was_told("the link lost its address, and had none for 5s"),
             "{:?}",
@@ -149,11 +150,22 @@ mod tests {
     fn a_dial_is_not_given_up_before_its_pppd_is_started() {
         let mut stage = not_started();
         assert_eq!(stage.state(), "dialing");
-        stage.feed(Event::Started { call: stage.call, pid: Some(7) });
+        stage.feed(Event::Started { call: stage.call, pid: Some(7), suspect: None });
         stage.wait(Duration::from_secs(29));
         assert_eq!(stage.state(), "dialing");
         stage.wait(Duration::from_secs(1));
         assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_dial_that_takes_too_long_is_told_with_what_may_be_behind_it() {
+        let mut stage = not_started();
+        let suspect = Some("the options have \"passive\"".to_owned());
+        stage.feed(Event::Started { call: stage.call, pid: Some(7), suspect });
+        stage.wait(Duration::from_secs(30));
+        stage.exit(FailureKind::Killed);
+        let reason = "no link within 30s; the options have \"passive\"";
+        assert!(stage.was_told(reason), "{:?}", stage.told);
     }
 
     #[test]

@@ -145,6 +145,10 @@ impl Core {
         }
         self.moved.push(id);
         let old = std::mem::replace(&mut tunnel.want, want);
+        if let (Want::Tunnel(row), Want::Nothing | Want::Invalid(_)) = (&old, &tunnel.want) {
+            self.remember_refusals(id, row);
+        }
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         // What was found and is missed is told to be wanted as long as its row is away.
         let was_wanted = old.is_wanted() || (was_away && old == Want::Unknown);
         match (was_wanted, tunnel.want.is_wanted()) {
@@ -184,6 +188,7 @@ impl Core {
                 tunnel.retries = Retries::default();
             }
             self.start_afresh(id, turn);
+            self.recall_refusals(id, turn);
         }
         self.reconcile(id, turn);
         // One that was found and is up shows that its server answers, once that is known.

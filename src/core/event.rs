@@ -79,6 +79,9 @@ pub enum Event {
         call: CallId,
         /// Its process, where it has one.
         pid: Option<Pid>,
+        /// What of this host may keep it from becoming a tunnel, told in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suspect: Option<String>,
     },
     /// A call tells its link's name.
     Link {

@@ -287,6 +287,37 @@ impl FailureKind {
         self.facts().answered
     }
 
+    /// Whether an option of the host may be behind it: nobody has told of a cause that excludes that.
+    fn may_be_of_options(self) -> bool {
+        match self {
+            FailureKind::Negotiation
+            | FailureKind::Timeout
+            | FailureKind::Hangup
+            | FailureKind::Unexplained => true,
+            FailureKind::AuthRefused
+            | FailureKind::Unreachable
+            | FailureKind::Refused
+            | FailureKind::CallRefused
+            | FailureKind::GreBlocked
+            | FailureKind::AuthUnsupported
+            | FailureKind::Mppe
+            | FailureKind::KeysDisagree
+            | FailureKind::AddressRefused
+            | FailureKind::EchoTimeout
+            | FailureKind::NoPppSupport
+            | FailureKind::NotInstalled
+            | FailureKind::BadOptions
+            | FailureKind::NameTaken
+            | FailureKind::Killed
+            | FailureKind::PeerClosed
+            | FailureKind::IdleLimit
+            | FailureKind::SessionLimit
+            | FailureKind::LinkLost
+            | FailureKind::ProbeFailed
+            | FailureKind::Files => false,
+        }
+    }
+
     /// Whether a person must put it right. The rest is weather: it is dialled again.
     pub fn needs_a_person(self) -> bool {
         self.facts().needs_a_person
@@ -320,9 +351,25 @@ impl fmt::Display for Failure {
 pub struct Explanation {
     plain: Option<Failure>,
     vague: Option<Failure>,
+    suspect: Option<Box<str>>,
 }
 
 impl Explanation {
+    /// Something of this host that may keep a call from becoming a tunnel was there when it began.
+    pub fn suspects(&mut self, what: Option<String>) {
+        self.suspect = what.map(String::into_boxed_str);
+    }
+
+    /// The failure, with what may be to blame for it where nothing plainer was told.
+    pub fn with_suspect(&self, failure: Failure) -> Failure {
+        match &self.suspect {
+            Some(suspect) if failure.kind.may_be_of_options() => {
+                Failure { message: format!("{failure}; {suspect}"), ..failure }
+            }
+            Some(_) | None => failure,
+        }
+    }
+
     /// Takes in a cause; the first of its weight wins. `vague` ones ("the connection broke") follow
     /// many causes and count only when nothing better was told. That the server has hung up may be
     /// heard after the break that it has made.
@@ -371,6 +418,15 @@ mod tests {
         assert_eq!(heard(&[(Hangup, true), (Mppe, false)]), Some(Mppe));
         assert_eq!(heard(&[(EchoTimeout, true), (PeerClosed, true)]), Some(EchoTimeout));
         assert_eq!(heard(&[(Hangup, false), (PeerClosed, false)]), Some(Hangup));
+    }
+
+    #[test]
+    fn what_may_be_to_blame_stands_beside_a_failure_that_it_could_explain_and_no_other() {
+        let mut said = Explanation::default();
+        said.suspects(Some("the options have \"passive\"".to_owned()));
+        let told = |kind| said.with_suspect(Failure::new(kind, "no link")).message;
+        assert_eq!(told(FailureKind::Timeout), "no link; the options have \"passive\"");
+        assert_eq!(told(FailureKind::AuthRefused), "no link");
     }
 
     #[test]

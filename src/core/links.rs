@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use super::event::{CallId, IfIndex, Link, LinkAddress, LinkChange};
+use super::event::{CallId, IfIndex, Link, LinkChange};
 
 /// IPv4 addresses of a link that is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,15 @@ struct Tracked {
     owner: Option<CallId>,
     /// Number of the input that first showed it.
     first_seen: u64,
+    /// Number of the input that first showed it as it is now: up or not, with these addresses.
+    as_it_is_since: u64,
+}
+
+impl Tracked {
+    /// The addresses at both ends.
+    fn ends(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.link.addresses.iter().flat_map(|ends| [Some(ends.local), ends.remote]).flatten()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +78,8 @@ pub(super) struct Links {
     by_name: BTreeMap<String, IfIndex>,
     /// Those that no call has had.
     unowned: BTreeSet<IfIndex>,
+    /// Addresses at either end of those of them that are up.
+    ends_unowned: BTreeSet<(Ipv4Addr, IfIndex)>,
     /// Of calls without a link, in the order in which they were heard. Two may want one name: that
     /// of a call which has just ended, heard late, and of one that got its number.
     claims: Vec<Claim>,
@@ -78,6 +89,9 @@ impl Links {
     /// Takes in what the kernel told; returns the call that the link belongs to, if any.
     pub(super) fn apply(&mut self, change: LinkChange, input: u64) -> Option<(CallId, IfIndex)> {
         let index = change.index;
+        if self.unowned.contains(&index) {
+            self.forget_ends(index);
+        }
         let Some(link) = change.link else {
             self.unowned.remove(&index);
             let gone = self.table.remove(&index)?;
@@ -86,17 +100,32 @@ impl Links {
         };
         let name = link.name.clone();
         if let Some(tracked) = self.table.get_mut(&index) {
-            let old = std::mem::replace(&mut tracked.link, link).name;
-            if old != name {
-                self.forget_name(&old, index);
+            let old = std::mem::replace(&mut tracked.link, link);
+            if (old.up, &old.addresses) != (tracked.link.up, &tracked.link.addresses) {
+                tracked.as_it_is_since = input;
+            }
+            if old.name != name {
+                self.forget_name(&old.name, index);
             }
         } else {
-            self.table.insert(index, Tracked { link, owner: None, first_seen: input });
+            let (first_seen, as_it_is_since) = (input, input);
+            self.table.insert(index, Tracked { link, owner: None, first_seen, as_it_is_since });
             self.unowned.insert(index);
         }
         self.by_name.insert(name.clone(), index);
         self.bind(&name);
-        self.table.get(&index).and_then(|t| t.owner).map(|call| (call, index))
+        let tracked = self.table.get(&index)?;
+        if tracked.owner.is_none() && tracked.link.up {
+            self.ends_unowned.extend(tracked.ends().map(|end| (end, index)));
+        }
+        tracked.owner.map(|call| (call, index))
+    }
+
+    fn forget_ends(&mut self, index: IfIndex) {
+        let Some(tracked) = self.table.get(&index) else { return };
+        for end in tracked.ends() {
+            self.ends_unowned.remove(&(end, index));
+        }
     }
 
     /// `call` says that its link has this name. Returns the index once the kernel shows it; until
@@ -109,8 +138,17 @@ impl Links {
         seen: RangeInclusive<u64>,
     ) -> Option<IfIndex> {
         self.claims.retain(|claim| claim.call != call);
+        if let Some(index) = self.with_name_of(call, name) {
+            return Some(index);
+        }
         self.claims.push(Claim { call, name: name.to_owned(), seen });
         self.bind(name).filter(|(owner, _)| *owner == call).map(|(_, index)| index)
+    }
+
+    /// The link of this name, if the call has it.
+    fn with_name_of(&self, call: CallId, name: &str) -> Option<IfIndex> {
+        let index = self.by_name.get(name)?;
+        (self.table.get(index)?.owner == Some(call)).then_some(*index)
     }
 
     /// The link that `call` claims is none that is first seen after this input.
@@ -122,22 +160,31 @@ impl Links {
 
     /// Whether there is a link of nobody that was first seen by this input or before.
     pub(super) fn has_unowned(&self, input: u64) -> bool {
-        self.all_unowned().any(|(_, tracked)| tracked.first_seen <= input)
+        let mut unowned = self.unowned.iter().filter_map(|index| self.table.get(index));
+        unowned.any(|tracked| tracked.first_seen <= input)
     }
 
-    /// The name of a link of nobody that is older than `than`, is up and has this address at one of its
-    /// ends; and the number of the input that first showed it.
-    pub(super) fn older_with(&self, address: Ipv4Addr, than: IfIndex) -> Option<(&str, u64)> {
-        // The kernel counts indices up.
-        let mut older = self.all_unowned().take_while(|(index, _)| *index < than);
-        let has_it = |ends: &LinkAddress| ends.local == address || ends.remote == Some(address);
-        let (_, Tracked { link, first_seen, .. }) =
-            older.find(|(_, Tracked { link, .. })| link.up && link.addresses.iter().any(has_it))?;
-        Some((&link.name, *first_seen))
+    /// The name of a link of nobody that is up and had this address at one of its ends before the link
+    /// `index` had it, by the input `since`; and the number of the input that first showed that link.
+    pub(super) fn first_with(
+        &self,
+        address: Ipv4Addr,
+        index: IfIndex,
+        since: u64,
+    ) -> Option<(&str, u64)> {
+        let any = (address, IfIndex(0))..=(address, IfIndex(u32::MAX));
+        let others = self.ends_unowned.range(any).map(|(_, other)| other);
+        // Of links that one input showed, the older is taken for the first: the kernel counts indices up.
+        let first = others
+            .filter_map(|other| Some((*other, self.table.get(other)?)))
+            .find(|(other, tracked)| (tracked.as_it_is_since, *other) < (since, index))?
+            .1;
+        Some((&first.link.name, first.first_seen))
     }
 
-    fn all_unowned(&self) -> impl Iterator<Item = (IfIndex, &Tracked)> {
-        self.unowned.iter().filter_map(|&index| Some((index, self.table.get(&index)?)))
+    /// The number of the input by which a link came to be as it is: up or not, with its addresses.
+    pub(super) fn as_it_is_since(&self, index: IfIndex) -> Option<u64> {
+        self.table.get(&index).map(|tracked| tracked.as_it_is_since)
     }
 
     /// Gives the link of this name to who claims it, if nobody has it.
@@ -148,6 +195,7 @@ impl Links {
         let call = self.claims.remove(claimed).call;
         tracked.owner = Some(call);
         self.unowned.remove(&index);
+        self.forget_ends(index);
         Some((call, index))
     }
 
@@ -200,6 +248,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::LinkAddress;
 
     const CALL: CallId = CallId::Dialled(1);
     const ANY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -273,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_claims_its_own_link_again_is_given_it_again() {
+        let mut links = Links::default();
+        links.apply(change(4, "ppp0"), 1);
+        links.claim(CALL, "ppp0", ANY);
+        assert_eq!(links.claim(CALL, "ppp0", ANY), Some(IfIndex(4)));
+        assert!(links.claims.is_empty());
+    }
+
+    #[test]
     fn a_renamed_link_keeps_its_call() {
         let mut links = Links::default();
         links.claim(CALL, "ppp0", ANY);
@@ -289,23 +347,51 @@ mod tests {
         assert_eq!(links.claim(CALL, "cx7", ANY), Some(IfIndex(4)));
     }
 
+    /// Shows a link whose ends have the last bytes `local` and 3.
+    fn show(links: &mut Links, index: u32, up: bool, local: u8, input: u64) {
+        let [local, theirs] = [local, 3].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let addresses = vec![LinkAddress { local, remote: Some(theirs) }];
+        let link = Some(Link { name: format!("ppp{index}"), up, addresses });
+        links.apply(LinkChange { index: IfIndex(index), link }, input);
+    }
+
+    fn first_with(links: &Links, last: u8, index: u32, since: u64) -> Option<(&str, u64)> {
+        links.first_with(Ipv4Addr::new(10, 0, 0, last), IfIndex(index), since)
+    }
+
     #[test]
-    fn an_older_link_of_nobody_with_an_address_is_one_that_is_up_and_has_that_address() {
-        let [ours, other, theirs] = [1, 2, 3].map(|last| Ipv4Addr::new(10, 0, 0, last));
+    fn who_had_an_address_first_is_a_link_of_nobody_that_is_up() {
         let mut links = Links::default();
-        let mut show = |index, name: &str, up, local| {
-            let addresses = vec![LinkAddress { local, remote: Some(theirs) }];
-            let link = Some(Link { name: name.into(), up, addresses });
-            links.apply(LinkChange { index: IfIndex(index), link }, 9);
+        show(&mut links, 3, false, 1, 9);
+        show(&mut links, 4, true, 2, 9);
+        show(&mut links, 5, true, 1, 9);
+        links.claim(CALL, "ppp5", ANY);
+        assert_eq!(first_with(&links, 1, 9, 20), None);
+        assert_eq!(first_with(&links, 2, 9, 20), Some(("ppp4", 9)));
+        assert_eq!(first_with(&links, 3, 9, 20), Some(("ppp4", 9)));
+    }
+
+    #[test]
+    fn of_two_links_with_an_address_the_first_is_the_one_that_got_it_first() {
+        let mut links = Links::default();
+        show(&mut links, 8, true, 1, 9);
+        assert_eq!(first_with(&links, 1, 7, 10), Some(("ppp8", 9)));
+        assert_eq!(first_with(&links, 1, 7, 9), None);
+        assert_eq!(first_with(&links, 1, 9, 9), Some(("ppp8", 9)));
+        assert_eq!(first_with(&links, 1, 9, 8), None);
+    }
+
+    #[test]
+    fn an_address_is_had_since_the_link_is_up_with_it_and_a_repeated_word_changes_nothing() {
+        let mut links = Links::default();
+        let mut since = |up, local, input| {
+            show(&mut links, 4, up, local, input);
+            links.as_it_is_since(IfIndex(4))
         };
-        show(3, "down", false, ours);
-        show(4, "other", true, other);
-        show(5, "owned", true, ours);
-        show(8, "later", true, ours);
-        links.claim(CALL, "owned", ANY);
-        assert_eq!(links.older_with(ours, IfIndex(8)), None);
-        assert_eq!(links.older_with(ours, IfIndex(9)), Some(("later", 9)));
-        assert_eq!(links.older_with(theirs, IfIndex(5)), Some(("other", 9)));
+        assert_eq!(since(false, 1, 5), Some(5));
+        assert_eq!(since(true, 1, 6), Some(6));
+        assert_eq!(since(true, 1, 7), Some(6));
+        assert_eq!(since(true, 2, 8), Some(8));
     }
 
     #[test]
@@ -316,5 +402,17 @@ mod tests {
         assert_eq!(links.by_name.len(), 1);
         links.apply(LinkChange { index: IfIndex(4), link: None }, 10);
         assert!(links.by_name.is_empty() && links.table.is_empty() && links.unowned.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_addresses_that_a_link_of_nobody_had() {
+        let mut links = Links::default();
+        show(&mut links, 4, true, 1, 5);
+        show(&mut links, 5, true, 1, 5);
+        show(&mut links, 5, true, 2, 6);
+        assert_eq!(links.ends_unowned.len(), 4);
+        show(&mut links, 4, false, 1, 7);
+        links.claim(CALL, "ppp5", ANY);
+        assert!(links.ends_unowned.is_empty());
     }
 }

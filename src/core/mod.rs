@@ -27,6 +27,7 @@ pub mod policy;
 mod pool;
 mod probe;
 pub mod reason;
+mod refused;
 pub mod report;
 mod second_calls;
 mod servers;
@@ -55,6 +56,7 @@ use notice::Notice;
 use outage::Outage;
 use policy::Policy;
 use pool::{Claim, Pool};
+use refused::Refused;
 use second_calls::SecondCalls;
 use servers::Servers;
 use state::Rest;
@@ -86,7 +88,10 @@ pub struct Core {
     /// Calls that were found are being taken over: a link of nobody may be that of the next one.
     adopting: bool,
     surroundings: Surroundings,
+    /// Nodes whose address another link has that may yet be that of a call.
+    undecided: BTreeSet<NodeId>,
     servers: Servers,
+    refused: Refused,
     /// Nodes that the operator has stopped, whether the database wants them or not.
     stopped: BTreeSet<NodeId>,
     /// A tunnel was hung up for its probes though the target answered nowhere, and no loss was told
@@ -175,7 +180,9 @@ impl Core {
             second_calls: SecondCalls::default(),
             adopting: false,
             surroundings: Surroundings::default(),
+            undecided: BTreeSet::new(),
             servers: Servers::default(),
+            refused: Refused::default(),
             stopped: BTreeSet::new(),
             trial: false,
             known: Known::default(),
@@ -200,7 +207,7 @@ impl Core {
             Event::DesiredUnavailable(problem) => self.desire_unavailable(problem, turn),
             Event::Links { changes, hearing } => self.hear(changes, hearing, turn),
             Event::Found(found) => self.found(found, turn),
-            Event::Started { call, pid } => self.started(call, pid, turn),
+            Event::Started { call, pid, suspect } => self.started(call, pid, suspect, turn),
             Event::Link { call, name } => self.link_named(call, &name, turn),
             Event::Failing { call, cause, vague } => self.failing(call, cause, vague, turn),
             Event::Ended { call, failure } => self.ended(call, failure, turn),
@@ -220,6 +227,7 @@ impl Core {
             Event::Tick => {}
         }
         self.serve_deadlines(turn);
+        self.judge_undecided(turn);
         self.fill_pool(turn);
         self.tell_all_wanted(turn);
         self.start_dials(turn);

@@ -63,7 +63,8 @@ impl Core {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.tell_fall(id, "the link was down for a moment", turn);
         let Phase::Calling(call) = &mut tunnel.phase else { return };
-        if !call.rise(id, addresses, turn) {
+        let link = call.link().and_then(|(index, _)| self.links.as_it_is_since(index));
+        if !call.rise(id, addresses, link.unwrap_or(self.inputs), turn) {
             return;
         }
         let found = call.dialled.as_ref().and_then(|found| ServerAddr::new(found.server).ok());

@@ -74,7 +74,10 @@ impl Core {
             turn.effects.push(Effect::KeepStopped(self.stopped.clone()));
         }
         match ask {
-            Ask::Start | Ask::Retry => self.forget_failures(id),
+            Ask::Start | Ask::Retry => {
+                self.refused.forget(id);
+                self.forget_failures(id);
+            }
             Ask::Stop => {}
         }
     }

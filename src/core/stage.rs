@@ -204,7 +204,7 @@ impl Stage {
             }
         }
         for call in started {
-            self.feed(Event::Started { call, pid: Some(7) });
+            self.feed(Event::Started { call, pid: Some(7), suspect: None });
         }
     }
 

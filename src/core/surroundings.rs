@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::call::OurEnd;
 use super::change::Way;
 use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
@@ -56,7 +57,7 @@ enum Clash {
     Resolver,
     /// It lies on the subnet of a link.
     Subnet(Subnet),
-    /// One end of an older point-to-point link has it, which is no tunnel of ours.
+    /// One end of another point-to-point link had it before, which is no tunnel of ours.
     Link(String),
 }
 
@@ -144,24 +145,41 @@ impl Core {
         }
     }
 
-    /// The host's uplink may be a PPP link itself. One that a call may still prove to be its own is left
-    /// out, for tunnels may share an address.
-    fn other_link(&self, local: Ipv4Addr, index: IfIndex) -> Option<Clash> {
-        let (name, first_seen) = self.links.older_with(local, index)?;
+    /// The host's uplink may be a PPP link itself; that one which had the address before the node's link
+    /// is not ours. One that a call may still prove to be its own is left out, for tunnels may share an
+    /// address: then the node is judged again.
+    fn other_link(&mut self, id: NodeId, local: Ipv4Addr, index: IfIndex) -> Option<Clash> {
+        let since = match self.was_up_with(id) {
+            Some(ours) if ours.local == local => ours.since,
+            Some(_) | None => self.links.as_it_is_since(index)?,
+        };
+        let (name, first_seen) = self.links.first_with(local, index, since)?;
         let may_have_it = |id: &NodeId| {
             let sought = self.tunnels.get(id).and_then(Tunnel::sought);
             sought.is_some_and(|seen| seen.contains(&first_seen))
         };
-        let is_settled = self.known.running && !self.adopting && self.second_calls.is_empty();
-        let is_of_others = is_settled && !self.calls.values().any(may_have_it);
-        is_of_others.then(|| Clash::Link(name.to_owned()))
+        let is_known = self.known.running && !self.adopting && self.second_calls.is_empty();
+        if !is_known || self.calls.values().any(may_have_it) {
+            self.undecided.insert(id);
+            return None;
+        }
+        Some(Clash::Link(name.to_owned()))
     }
 
-    /// Whether the server has said nothing new since the tunnel was up.
-    fn was_up_with(&self, id: NodeId, local: Ipv4Addr) -> bool {
-        let phase = self.tunnels.get(&id).map(|tunnel| &tunnel.phase);
-        self.known.surroundings
-            && matches!(phase, Some(Phase::Calling(call)) if call.was_up_with == Some(local))
+    /// Nodes whose address may be that of a link of others are judged again, now that calls have got
+    /// links, or have ended.
+    pub(super) fn judge_undecided(&mut self, turn: &mut Turn) {
+        for id in std::mem::take(&mut self.undecided) {
+            self.reconcile(id, turn);
+        }
+    }
+
+    /// Our end's address when the node's call was up last.
+    fn was_up_with(&self, id: NodeId) -> Option<OurEnd> {
+        match &self.tunnels.get(&id)?.phase {
+            Phase::Calling(call) => call.was_up_with,
+            Phase::Resting(_) | Phase::Stopping(_) => None,
+        }
     }
 
     /// Gives a call up whose server gives our end an address that the host has to reach elsewhere.
@@ -173,8 +191,13 @@ impl Core {
     pub(super) fn refuse_address(&mut self, id: NodeId, index: IfIndex, turn: &mut Turn) -> bool {
         let Some(local) = self.links.sight(index).local() else { return false };
         let clash = self.surroundings.clash(local, &self.servers);
-        let Some(clash) = clash.or_else(|| self.other_link(local, index)) else { return false };
-        if matches!(clash, Clash::Subnet(_)) && self.was_up_with(id, local) {
+        let Some(clash) = clash.or_else(|| self.other_link(id, local, index)) else {
+            return false;
+        };
+        // What came up before the surroundings were known was not judged by them.
+        let has_stood =
+            self.known.surroundings && self.was_up_with(id).is_some_and(|ours| ours.local == local);
+        if matches!(clash, Clash::Subnet(_)) && has_stood {
             return false;
         }
         turn.way(Way::Refused { node: id, index, local });
@@ -189,9 +212,11 @@ impl Core {
 mod tests {
     use super::*;
     use crate::core::State;
-    use crate::core::event::{Candidate, Event, Hearing, Link, LinkAddress, LinkChange};
+    use crate::core::event::{
+        CallId, Candidate, Event, FoundCall, Hearing, Link, LinkAddress, LinkChange,
+    };
     use crate::core::stage::{NODE, Stage, node};
-    use crate::node::Node;
+    use crate::node::{Engine, Node};
 
     fn subnet(interface: &str, address: [u8; 4], prefix: u8) -> Subnet {
         Subnet { interface: interface.into(), address: address.into(), prefix }
@@ -332,10 +357,16 @@ mod tests {
         assert!(stage.was_told("which is the server of node 8"), "{:?}", stage.told);
     }
 
+    /// A link with the address that the stage's server gives.
+    fn link_with_it(name: &str) -> Option<Link> {
+        let [local, remote] = [[10, 50, 0, 100], [10, 50, 0, 1]].map(Ipv4Addr::from);
+        let addresses = vec![LinkAddress { local, remote: Some(remote) }];
+        Some(Link { name: name.into(), up: true, addresses })
+    }
+
     /// A link of nobody has the address that the stage's server gives.
     fn other_link(stage: &mut Stage, index: u32) {
-        let addresses = vec![LinkAddress { local: [10, 50, 0, 100].into(), remote: None }];
-        let link = Some(Link { name: "wan".into(), up: true, addresses });
+        let link = link_with_it("wan");
         let changes = vec![LinkChange { index: IfIndex(index), link }];
         stage.feed(Event::Links { changes, hearing: Hearing::default() });
     }
@@ -380,6 +411,69 @@ mod tests {
         stage.link(false, true);
         stage.link(true, true);
         assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn an_older_link_that_gets_the_address_of_a_tunnel_later_ends_it_not() {
+        let mut stage = Stage::in_state(State::Up);
+        other_link(&mut stage, 3);
+        stage.link(false, true);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+    }
+
+    #[test]
+    fn a_younger_ppp_link_of_nobody_that_had_the_address_first_refuses_it() {
+        let mut stage = Stage::in_state(State::Negotiating);
+        other_link(&mut stage, 8);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_link_that_a_dial_could_have_had_refuses_its_address_once_that_dial_has_another() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.desire_a_server_at([10, 9, 0, 8]);
+        other_link(&mut stage, 3);
+        stage.link(true, true);
+        assert_eq!(stage.state(), "up");
+        stage.end(stage.rival, FailureKind::Hangup);
+        assert_eq!(stage.state(), "stopping");
+    }
+
+    /// A pppd of this node is found, with a link of this name.
+    fn found(number: u64, node: NodeId, interface: &str) -> FoundCall {
+        let (call, interface) = (CallId::Found(number), Some(interface.to_owned()));
+        let (engine, pid, renamed, dialled) = (Engine::Pppd, Some(7), false, None);
+        FoundCall { call, node, engine, pid, interface, renamed, dialled }
+    }
+
+    fn with_two_links_of_one_address() -> Stage {
+        let mut stage = Stage::in_state(State::Invalid);
+        for (index, name) in [(3, "ppp3"), (4, "ppp4")] {
+            let changes = vec![LinkChange { index: IfIndex(index), link: link_with_it(name) }];
+            stage.feed(Event::Links { changes, hearing: Hearing::default() });
+        }
+        stage
+    }
+
+    #[test]
+    fn links_of_calls_that_are_found_together_refuse_each_other_nothing() {
+        let mut stage = with_two_links_of_one_address();
+        let (one, other) = (NodeId(8), NodeId(9));
+        stage.feed(Event::Found(vec![found(1, one, "ppp4"), found(2, other, "ppp3")]));
+        let states = [one, other].map(|id| stage.core.state(id));
+        assert_eq!(states, [Some(State::Up); 2], "{:?}", stage.told);
+    }
+
+    #[test]
+    fn the_link_of_a_second_call_refuses_nothing_while_it_lives_and_while_it_goes() {
+        let mut stage = with_two_links_of_one_address();
+        let (id, second) = (NodeId(8), found(2, NodeId(8), "ppp3"));
+        stage.feed(Event::Found(vec![found(1, id, "ppp4"), second.clone()]));
+        assert_eq!(stage.hung_up, [second.call], "{:?}", stage.told);
+        stage.end(second.call, FailureKind::Killed);
+        assert_eq!(stage.core.state(id), Some(State::Up), "{:?}", stage.told);
     }
 
     #[test]

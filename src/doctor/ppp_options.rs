@@ -38,7 +38,9 @@ fn look(ppp_dir: &Path, wish: Wish) -> Vec<Finding> {
     }
     let findings = culprits.iter().map(|culprit| match culprit.harm {
         Harm::NoTunnel => Finding::failed(CHECK, culprit.to_string(), culprit.remedy()),
-        Harm::Maybe => Finding::warning(CHECK, culprit.to_string(), culprit.remedy()),
+        Harm::Maybe | Harm::Beside => {
+            Finding::warning(CHECK, culprit.to_string(), culprit.remedy())
+        }
     });
     findings.collect()
 }

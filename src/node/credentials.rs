@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::Invalid;
+use super::{Invalid, ServerAddr};
 
 /// Longest login or password accepted, in bytes. pppd's `MAXNAMELEN` and `MAXSECRETLEN` are 256
 /// with the terminating NUL (pppd/pppd.h).
@@ -104,6 +104,20 @@ impl Secret {
         text.strip_prefix(FINGERPRINT).is_some_and(|digits| {
             digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
         })
+    }
+}
+
+/// Which login at which server: what is kept of a row that is gone, in place of its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    server: ServerAddr,
+    login: Login,
+    password: String,
+}
+
+impl Fingerprint {
+    pub(super) fn new(server: ServerAddr, login: &Login, password: &Secret) -> Self {
+        Fingerprint { server, login: login.clone(), password: password.fingerprint() }
     }
 }
 

@@ -45,9 +45,10 @@ impl Calls {
     /// Follows a pppd that was started for a node.
     pub(super) fn follow(&mut self, dial: Dial, started: Started) {
         let process = Arc::new(started.process);
-        let Started { pid, output, log, .. } = started;
+        let Started { pid, output, log, suspect, .. } = started;
         let Dial { call, node, server, link, is_odd, .. } = dial;
-        let own = Own { call, node, link, pid, process: process.clone(), output, log, is_odd };
+        let own =
+            Own { call, node, link, pid, process: process.clone(), output, log, suspect, is_odd };
         let (interface, renamed, dialled) = (None, false, None);
         self.held.insert(call, Held { node, pid, interface, renamed, server, dialled, process });
         self.tasks.spawn(follow::own(own, self.events.clone()));

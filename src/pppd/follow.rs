@@ -54,6 +54,8 @@ pub(super) struct Own {
     pub(super) output: pipe::Receiver,
     /// What its pptp says to syslog, where that can be heard.
     pub(super) log: Option<LogSocket>,
+    /// What of the host's own options may keep it from becoming a tunnel.
+    pub(super) suspect: Option<String>,
     /// The password is one that pppd and other systems may hash in different ways.
     pub(super) is_odd: bool,
 }
@@ -106,9 +108,11 @@ async fn until_the_end(
 }
 
 async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
+    let (call, pid, suspect) = (own.call, Some(own.pid), own.suspect.take());
+    let mut listener = Listener::new(call, own.node, own.link.clone());
+    listener.said.suspects(suspect.clone());
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
-    let _ = events.send(Event::Started { call: own.call, pid: Some(own.pid) }).await;
-    let mut listener = Listener::new(own.call, own.node, own.link.clone());
+    let _ = events.send(Event::Started { call, pid, suspect }).await;
     // pptp may have more to say than pppd, and later.
     let mut prints = true;
     loop {
@@ -336,6 +340,7 @@ mod tests {
             process: Arc::new(process),
             output,
             log: Some(LogSocket::open(run_dir.path(), node).unwrap()),
+            suspect: None,
             is_odd: false,
         };
         let (events, mut heard) = mpsc::channel(8);

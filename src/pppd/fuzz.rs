@@ -90,8 +90,9 @@ fn options_of_the_host_are_judged_whatever_they_are() {
     fs::create_dir(folder.path().join("peers")).unwrap();
     fuzz("tests/fuzz/corpus/host-options", |bytes| {
         fs::write(folder.path().join("options"), bytes).unwrap();
-        if let Err(failure) = host_options::check(folder.path(), NodeId(2)) {
-            is_shown_safely(&failure.message);
+        match host_options::check(folder.path(), NodeId(2)) {
+            Ok(suspect) => is_shown_safely(&suspect.unwrap_or_default()),
+            Err(failure) => is_shown_safely(&failure.message),
         }
     });
 }

@@ -58,22 +58,22 @@ pub(crate) fn culprits(ppp_dir: &Path, wish: Wish) -> Vec<Culprit> {
 }
 
 /// Judges the host's own options before a dial: whether a call of the node can become its tunnel.
+/// Returns in words the first option that may keep it from that, for the reason of its failure.
 ///
 /// # Errors
 /// With a failure that names the line.
-pub(super) fn check(ppp_dir: &Path, node: NodeId) -> Result<(), Failure> {
+pub(super) fn check(ppp_dir: &Path, node: NodeId) -> Result<Option<String>, Failure> {
     let peer_file = ppp_dir.join("peers").join(node.peer_name());
     // pppd says itself what is wrong with a file that can't be read.
     let peer_file = fs::read_to_string(peer_file).unwrap_or_default();
-    let Some(culprit) = forbids(ppp_dir, &peer_file) else { return Ok(()) };
-    let message = format!("{culprit}; {}", culprit.remedy());
-    Err(Failure::new(FailureKind::BadOptions, message))
-}
-
-/// The option with which no call of this peer file can become a tunnel, if there is one.
-fn forbids(ppp_dir: &Path, peer_file: &str) -> Option<Culprit> {
-    let wish = Wish::of_peer_file(peer_file);
-    culprits(ppp_dir, wish).into_iter().find(|culprit| culprit.harm == Harm::NoTunnel)
+    let culprits = culprits(ppp_dir, Wish::of_peer_file(&peer_file));
+    let of_harm = |harm| culprits.iter().find(|culprit| culprit.harm == harm);
+    if let Some(culprit) = of_harm(Harm::NoTunnel) {
+        let message = format!("{culprit}; {}", culprit.remedy());
+        return Err(Failure::new(FailureKind::BadOptions, message));
+    }
+    Ok(of_harm(Harm::Maybe)
+        .map(|culprit| format!("what may be behind it: {culprit}; {}", culprit.remedy())))
 }
 
 #[cfg(test)]

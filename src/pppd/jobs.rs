@@ -139,8 +139,8 @@ async fn start(dial: Dial) -> Done {
     let (programs, node) = (dial.programs.clone(), dial.node);
     let (ppp_dir, run_dir) = (dial.ppp_dir.clone(), dial.run_dir.clone());
     let start = move || {
-        host_options::check(&ppp_dir, node)?;
-        spawn::start(&programs, node, &run_dir)
+        let suspect = host_options::check(&ppp_dir, node)?;
+        Ok(Started { suspect, ..spawn::start(&programs, node, &run_dir)? })
     };
     let started = spawn_blocking(start).await;
     let started = started.unwrap_or_else(|error| {

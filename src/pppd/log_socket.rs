@@ -3,7 +3,7 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram as Blocking;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ use crate::node::NodeId;
 pub(super) struct LogSocket {
     socket: UnixDatagram,
     path: PathBuf,
+    /// Device and inode of the file.
+    file: (u64, u64),
 }
 
 /// Where a node's socket is. The peer file names it.
@@ -34,13 +36,14 @@ impl LogSocket {
     /// When there can be none. The call goes on without, and less is known of its end.
     pub(super) fn open(run_dir: &Path, node: NodeId) -> io::Result<Self> {
         let path = path(run_dir, node);
-        if is_ours(&path) {
+        if is_left(&path) {
             std::fs::remove_file(&path)?;
         }
         let socket = Blocking::bind(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         socket.set_nonblocking(true)?;
-        Ok(LogSocket { socket: UnixDatagram::from_std(socket)?, path })
+        let file = file_at(&path)?;
+        Ok(LogSocket { socket: UnixDatagram::from_std(socket)?, path, file })
     }
 
     /// Returns when there is something to be read.
@@ -54,9 +57,15 @@ impl LogSocket {
     }
 }
 
-/// An earlier daemon's; anything but a socket is not ours.
-fn is_ours(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket())
+/// Whether an earlier daemon has left it: a socket at which nobody listens. Anything else is not ours.
+fn is_left(path: &Path) -> bool {
+    let is_socket = path.symlink_metadata().is_ok_and(|there| there.file_type().is_socket());
+    let answer = || Blocking::unbound()?.connect(path);
+    is_socket && answer().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|there| (there.dev(), there.ino()))
 }
 
 /// Removes the sockets that a daemon which was killed has left. Not while one runs.
@@ -64,7 +73,7 @@ pub(super) fn remove_left(run_dir: &Path) {
     for name in atomic_file::names(run_dir).unwrap_or_default() {
         let node = name.strip_suffix(".log").and_then(NodeId::from_peer_name);
         let path = run_dir.join(&name);
-        if node.is_some() && is_ours(&path) {
+        if node.is_some() && is_left(&path) {
             let _ = std::fs::remove_file(&path);
         }
     }
@@ -72,6 +81,68 @@ pub(super) fn remove_left(run_dir: &Path) {
 
 impl Drop for LogSocket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if file_at(&self.path).is_ok_and(|there| there == self.file) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    const NODE: NodeId = NodeId(2);
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), NODE);
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_killed_daemon_has_left_makes_place_for_the_next() {
+        let (folder, path) = folder();
+        drop(Blocking::bind(&path).unwrap());
+        LogSocket::open(folder.path(), NODE).unwrap();
+        assert!(!path.exists());
+        drop(Blocking::bind(&path).unwrap());
+        remove_left(folder.path());
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_at_which_somebody_listens_stays() {
+        let (folder, path) = folder();
+        let _datagrams = Blocking::bind(&path).unwrap();
+        assert!(LogSocket::open(folder.path(), NODE).is_err());
+        remove_left(folder.path());
+        assert!(path.exists());
+        fs::remove_file(&path).unwrap();
+        let _stream = UnixListener::bind(&path).unwrap();
+        assert!(LogSocket::open(folder.path(), NODE).is_err());
+        remove_left(folder.path());
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_stays() {
+        let (folder, path) = folder();
+        fs::write(&path, "of others").unwrap();
+        assert!(LogSocket::open(folder.path(), NODE).is_err());
+        remove_left(folder.path());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of others");
+    }
+
+    #[tokio::test]
+    async fn what_has_taken_its_place_stays_when_the_call_ends() {
+        let (folder, path) = folder();
+        let log = LogSocket::open(folder.path(), NODE).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "of others").unwrap();
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of others");
     }
 }

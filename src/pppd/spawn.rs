@@ -35,6 +35,8 @@ pub(super) struct Started {
     pub(super) output: pipe::Receiver,
     /// What pptp says to syslog, where that can be heard.
     pub(super) log: Option<LogSocket>,
+    /// What of the host's own options may keep it from becoming a tunnel.
+    pub(super) suspect: Option<String>,
 }
 
 /// Starts pppd for a node. Blocks until the program is loaded; call it within the runtime.
@@ -69,7 +71,9 @@ pub(super) fn start(programs: &Programs, node: NodeId, run_dir: &Path) -> Result
     drop(command);
     let mut child = spawned.map_err(|error| cant_start(programs, &error))?;
     match hold(&child, reader.into()) {
-        Ok((process, output)) => Ok(Started { pid: child.id(), process, output, log }),
+        Ok((process, output)) => {
+            Ok(Started { pid: child.id(), process, output, log, suspect: None })
+        }
         Err(error) => {
             // Not reaped yet, so its number is still its own.
             let _ = child.kill();

@@ -45,6 +45,24 @@ fn a_corrected_password_ends_the_quarantine() {
 }
 
 #[test]
+fn a_wrong_password_has_no_more_tries_when_its_row_goes_and_comes_back() {
+    let mut gateway =
+        Gateway::configured("selection.absence_grace = \"0s\"\ntunnel.quarantine_after = 1");
+    gateway.server("10.9.0.2", &json!({}));
+    gateway.node(2, "10.9.0.2", "wrong");
+    gateway.start().wait_state(2, "quarantined");
+    for _ in 0..3 {
+        gateway.sql("DELETE FROM nodes");
+        gateway.wait_until("no node", |status| status.nodes.is_empty());
+        gateway.node(2, "10.9.0.2", "wrong");
+        gateway.wait_state(2, "quarantined");
+    }
+    assert_eq!(gateway.dialled(2), 1);
+    gateway.node(2, "10.9.0.2", "secret");
+    gateway.wait_state(2, "up");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_unreachable_and_tried_again() {
     let mut gateway = Gateway::new();
     gateway.node(2, "10.9.0.2", "secret");

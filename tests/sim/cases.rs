@@ -136,7 +136,7 @@ fn a_row_that_is_back_is_dialled_when_the_pppd_of_the_old_one_ends() {
 }
 
 #[test]
-fn a_row_that_can_be_dialled_again_starts_afresh() {
+fn a_login_that_was_refused_is_not_tried_afresh_when_its_row_was_invalid_meanwhile() {
     let mut core = core(policy());
     feed(&mut core, 0, desired(node()));
     refused(&mut core, 1, 1);
@@ -145,7 +145,8 @@ fn a_row_that_can_be_dialled_again_starts_afresh() {
     feed(&mut core, 22, invalid());
     feed(&mut core, 27, News::Tick);
     feed(&mut core, 28, desired(node()));
-    assert!(tells_of_a_retry(&refused(&mut core, 29, 3)), "quarantined by the first refusal");
+    feed(&mut core, 60, News::Tick);
+    assert!(refused(&mut core, 61, 3).contains(&Did::Told(Told::Quarantined(NodeId(1)))));
 }
 
 /// Or a daemon that dies between the two takes the old tunnel for one of the new row: it goes by

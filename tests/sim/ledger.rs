@@ -212,6 +212,9 @@ impl Ledger {
                 if policy.backoff != self.policy().backoff {
                     self.tallies.values_mut().for_each(|tally| tally.is_fresh = true);
                 }
+                if policy.quarantine_rest != self.policy().quarantine_rest {
+                    self.tallies.values_mut().for_each(|tally| tally.rests_until = None);
+                }
                 self.policy = Some((**policy).clone());
                 // One that was found beside another takes its place by the policy of then.
                 let limit = now + policy.dial_timeout.as_millis() as u64;

@@ -193,7 +193,7 @@ impl Wire {
                 self.known.extend(found.iter().map(|call| call.node));
                 Event::Found(found)
             }
-            News::Spawned { call, pid } => Event::Started { call, pid: Some(pid) },
+            News::Spawned { call, pid } => Event::Started { call, pid: Some(pid), suspect: None },
             News::NotSpawned { call } => {
                 let failure = Failure::new(FailureKind::Files, "no space left");
                 Event::Ended { call, failure }

@@ -47,7 +47,7 @@ fn a_dial_that_is_told_to_have_started_again_has_no_more_time() {
     let mut stage = Stage::in_state(State::Negotiating);
     let before = deadline(&stage);
     stage.wait(Duration::from_secs(1));
-    stage.feed(Event::Started { call: stage.call, pid: Some(7) });
+    stage.feed(Event::Started { call: stage.call, pid: Some(7), suspect: None });
     assert_eq!(deadline(&stage), before);
 }
 
@@ -65,7 +65,7 @@ fn a_dial_s_time_runs_from_its_start_though_its_link_was_seen_before() {
     let mut stage = linked_before_it_started(false);
     let before = deadline(&stage);
     stage.wait(Duration::from_secs(1));
-    stage.feed(Event::Started { call: stage.call, pid: Some(7) });
+    stage.feed(Event::Started { call: stage.call, pid: Some(7), suspect: None });
     assert!(deadline(&stage) > before);
 }
 
@@ -75,7 +75,7 @@ fn a_tunnel_that_fell_before_it_was_told_to_have_started_has_the_time_of_a_fall(
     stage.link(false, true);
     stage.wait(Duration::from_secs(2));
     let before = deadline(&stage);
-    stage.feed(Event::Started { call: stage.call, pid: Some(7) });
+    stage.feed(Event::Started { call: stage.call, pid: Some(7), suspect: None });
     assert_eq!(deadline(&stage), before);
 }
 

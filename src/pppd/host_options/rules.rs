@@ -13,8 +13,10 @@ use crate::node::Mppe;
 pub(crate) enum Harm {
     /// No call becomes the tunnel that is wanted.
     NoTunnel,
-    /// Tunnels come up, but maybe not with every server, or with something beside that nobody asked for.
+    /// Tunnels come up, but maybe not with every server or not each time.
     Maybe,
+    /// Tunnels come up, with something beside that nobody asked for.
+    Beside,
 }
 
 /// What the daemon wants of a call, where that matters.
@@ -146,12 +148,12 @@ pub(super) const RULES: &[Rule] = &[
     (
         &["usepeerdns"],
         When::OwnResolver,
-        Harm::Maybe,
+        Harm::Beside,
         "pppd writes the server's name servers into /etc/ppp/resolv.conf; where /etc/resolv.conf leads \
          there, they are the host's",
     ),
     (&["plugin"], When::Always, Harm::Maybe, "a plug-in may change anything about a call"),
-    (&["pass-filter"], When::Always, Harm::Maybe, "what the filter does not let pass is dropped"),
+    (&["pass-filter"], When::Always, Harm::Beside, "what the filter does not let pass is dropped"),
     (
         &["silent"],
         When::Always,
@@ -171,7 +173,12 @@ pub(super) const RULES: &[Rule] = &[
         "some servers then give the tunnel no address",
     ),
     (&["callback"], When::Always, Harm::Maybe, "pppd asks the server to call back"),
-    (&["vrf"], When::Always, Harm::Maybe, "links then lie in that VRF, and their routes with them"),
+    (
+        &["vrf"],
+        When::Always,
+        Harm::Beside,
+        "links then lie in that VRF, and their routes with them",
+    ),
     (
         &[
             "ip-up-script",

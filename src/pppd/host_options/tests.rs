@@ -19,9 +19,12 @@ fn found(options: &str) -> Vec<String> {
     all.iter().map(|culprit| culprit.to_string().replace(&folder, "")).collect()
 }
 
-/// What forbids a call with this peer file.
-fn forbidding(options: &str, peer_file: &str) -> Option<String> {
-    forbids(host(options).path(), peer_file).map(|culprit| culprit.said.option)
+/// What is said before a dial with this peer file.
+fn said_before(options: &str, peer_file: &str) -> Result<Option<String>, String> {
+    let (host, node) = (host(options), NodeId(2));
+    fs::create_dir(host.path().join("peers")).unwrap();
+    fs::write(host.path().join("peers").join(node.peer_name()), peer_file).unwrap();
+    check(host.path(), node).map_err(|failure| failure.message)
 }
 
 #[test]
@@ -72,15 +75,30 @@ fn a_device_is_known_by_its_name_alone() {
 #[test]
 fn what_only_some_calls_suffer_from_forbids_those_alone() {
     for (options, peer_file, culprit) in [
-        ("noccp", "require-mppe-128", Some("noccp")),
+        ("noccp", "require-mppe-128", Some("\"noccp\"")),
         ("noccp", "nomppe", None),
-        ("nodefaultroute", "defaultroute", Some("nodefaultroute")),
+        ("nodefaultroute", "defaultroute", Some("\"nodefaultroute\"")),
         ("nodefaultroute", "nodefaultroute", None),
         ("usepeerdns", "require-mppe-128", None),
-        ("silent\nnoip", "", Some("noip")),
+        ("silent\nnoip", "", Some("\"noip\"")),
     ] {
-        assert_eq!(forbidding(options, peer_file).as_deref(), culprit, "{options} {peer_file}");
+        let forbidden = said_before(options, peer_file).err();
+        let said = forbidden.as_deref().unwrap_or_default();
+        assert_eq!(culprit.is_some(), !said.is_empty(), "{options} {peer_file}: {said}");
+        assert!(said.contains(culprit.unwrap_or_default()), "{options} {peer_file}: {said}");
     }
+}
+
+#[test]
+fn what_may_keep_a_call_from_becoming_a_tunnel_is_known_before_its_dial() {
+    let suspect = said_before("vrf blue\npassive\nsilent\n", "").unwrap().unwrap();
+    assert!(suspect.contains("options, line 2, has \"passive\": a server that"), "{suspect}");
+    assert!(suspect.ends_with("own peer files"), "{suspect}");
+}
+
+#[test]
+fn what_a_tunnel_only_has_beside_it_explains_no_failure() {
+    assert_eq!(said_before("vrf blue\nusepeerdns\npass-filter \"tcp\"\n", ""), Ok(None));
 }
 
 #[test]
@@ -109,8 +127,9 @@ fn the_page_shows_what_the_peer_file_says_against_them() {
 fn the_page_tells_the_harm_that_each_rule_finds() {
     let page = include_str!("../../../docs/ppp-options.md");
     let parts: Vec<&str> = page.split("\n## ").collect();
-    for (part, harm) in [(parts[1], Harm::NoTunnel), (parts[2], Harm::Maybe)] {
-        let names = rules::RULES.iter().filter(|(.., found, _)| *found == harm);
+    for (part, is_deadly) in [(parts[1], true), (parts[2], false)] {
+        let names = rules::RULES.iter();
+        let names = names.filter(|(.., harm, _)| (*harm == Harm::NoTunnel) == is_deadly);
         for name in names.flat_map(|(names, ..)| *names) {
             assert!(part.contains(&format!("`{name}`")), "{name} is not in: {part}");
         }

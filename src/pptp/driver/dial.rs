@@ -115,7 +115,7 @@ async fn to_its_end(
 impl Dial {
     async fn hold(mut self) -> Failure {
         let begun = Instant::now();
-        self.reins.tell(Event::Started { call: self.reins.call, pid: None }).await;
+        self.reins.tell(Event::Started { call: self.reins.call, pid: None, suspect: None }).await;
         for _ in 0..MOST_TRIES {
             match self.once(begun).await {
                 Ok(Over::Ended(failure)) | Err(failure) => return failure,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connexa::core::event::{Ask, Candidate};
-use connexa::node::NodeId;
+use connexa::node::{Node, NodeId};
 
 use super::{Ledger, Time};
 
@@ -28,18 +28,43 @@ pub struct Tally {
     pub has_worked: bool,
     /// The target that was seen to answer.
     pub carried: bool,
+    /// The last row that could be dialled.
+    row: Option<Node>,
+    /// Its login is not tried before that by itself.
+    pub rests_until: Option<Time>,
 }
 
 impl Tally {
     pub(super) fn rose(&mut self) {
         (self.refusals, self.sure_refusals) = (0, 0);
         (self.is_fresh, self.has_worked) = (true, true);
+        self.rests_until = None;
     }
 
     /// What failed before counts no more.
     pub fn forgive(&mut self) {
         (self.refusals, self.sure_refusals) = (0, 0);
+        self.rests_until = None;
+        self.excuse();
+    }
+
+    /// What it waited for counts no more.
+    fn excuse(&mut self) {
         (self.is_excused, self.is_fresh) = (true, true);
+    }
+
+    /// Its row goes, or comes, or is another one.
+    fn row_changed(&mut self, old: Option<&Node>, new: Option<&Node>, was_away: bool) {
+        self.row = old.cloned().or(self.row.take());
+        self.carried &= was_away;
+        let alike = |(old, new): (&Node, &Node)| old.logs_in_like(new);
+        if new.is_none() || (old.is_none() && self.row.as_ref().zip(new).is_some_and(alike)) {
+            // Its refusals are remembered, where the server has said nothing else since.
+            self.sure_refusals = 0;
+            return self.excuse();
+        }
+        self.forgive();
+        self.has_worked &= was_away;
     }
 }
 
@@ -64,10 +89,10 @@ impl Ledger {
         for id in gone.chain(&changed) {
             // A call that was found may be of a row that was away: then what it carried is known.
             let was_away = row(id).is_none() && self.calls_of(*id).any(|(_, call)| call.is_found());
+            let (was, is) = (row(id), new.get(id).map(|(_, candidate)| candidate));
             let tally = self.tallies.entry(*id).or_default();
-            tally.forgive();
-            tally.carried &= was_away;
-            tally.has_worked &= was_away;
+            let [was, is] = [was, is].map(|row| row.and_then(Candidate::node));
+            tally.row_changed(was, is, was_away);
         }
         self.changed.extend(changed);
         let servers: Vec<_> =

@@ -52,6 +52,10 @@ fn may_dial(ledger: &Ledger, id: NodeId) -> Verdict {
         return broken("dialled_by_its_row", format!("node {id} has {:?}", ledger.files.get(&id)));
     }
     match ledger.tallies.get(&id) {
+        Some(tally) if tally.rests_until.is_some_and(|until| until > ledger.now) => {
+            let what = format!("node {id} is dialled, and rests: {:?}", tally.rests_until);
+            broken("a_refused_login_rests", what)
+        }
         Some(tally) if !tally.is_excused && tally.wait.is_some_and(|(_, by)| by > ledger.now) => {
             broken("waits_are_kept", format!("node {id} is dialled, and waits: {:?}", tally.wait))
         }

@@ -3,7 +3,7 @@
 use connexa::core::failure::FailureKind;
 
 use super::{Verdict, broken};
-use crate::ledger::{Call, Ledger};
+use crate::ledger::{Call, Ledger, Time};
 use crate::wire::{Did, Exit, Told, View};
 
 pub(super) fn check(ledger: &mut Ledger, did: &Did) -> Verdict {
@@ -33,7 +33,12 @@ pub(super) fn check(ledger: &mut Ledger, did: &Did) -> Verdict {
         Did::Told(Told::Quarantined(node)) => {
             let least = ledger.least_quarantine;
             let last = ledger.ended.as_ref().is_some_and(|(call, exit)| is_refused(call, *exit));
+            let rest = ledger.policy().quarantine_rest.as_millis() as u64;
+            let until = if rest == 0 { Time::MAX } else { ledger.now + rest };
             let tally = ledger.tallies.entry(*node).or_default();
+            // Told again as its row comes back, it goes on as it was.
+            tally.rests_until =
+                tally.rests_until.filter(|until| *until > ledger.now).or(Some(until));
             let refusals = tally.refusals + u32::from(last);
             if refusals < least {
                 let what = format!("node {node} after {refusals} refusals");
@@ -60,6 +65,12 @@ fn failed(ledger: &Ledger) -> Option<(&Call, Option<Exit>)> {
 }
 
 pub(super) fn check_all(ledger: &mut Ledger, did: &[Did], after: &View) -> Verdict {
+    // A call that somebody else made has its own wait after it.
+    if let Some(node) = ledger.ended.as_ref().map(|(call, _)| call.node)
+        && !did.contains(&Did::Told(Told::Quarantined(node)))
+    {
+        ledger.tallies.entry(node).or_default().rests_until = None;
+    }
     let Some((call, exit)) = failed(ledger) else {
         if let Some((call, exit)) = &ledger.ended {
             let (node, is_refused) = (call.node, is_refused(call, *exit));

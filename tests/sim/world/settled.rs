@@ -71,7 +71,8 @@ impl World {
         }
     }
 
-    /// Every row is gone for a while, and nothing is stopped: nothing is remembered of any of them.
+    /// Every row is gone for a while, and nothing is stopped: nothing is remembered of any of them but
+    /// which logins were refused.
     pub fn check_forgotten(&self) -> Result<(), String> {
         self.verdict()?;
         let rule = "nothing_is_kept_of_what_is_gone";
@@ -79,6 +80,9 @@ impl World {
             return Err(format!("{rule}: shown are {:?}", self.view.nodes));
         }
         let memory = self.daemon.memory();
+        let (before, after) = memory.split_once("refused: Refused(").unwrap();
+        let (_refused, after) = after.split_once("), stopped: ").unwrap();
+        let memory = [before, after].concat();
         for what in ["NodeId(", "Dialled(", "Found("] {
             if let Some(place) = memory.find(what) {
                 let some: String =
