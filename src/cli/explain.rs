@@ -43,6 +43,9 @@ pub(super) fn present(node: &Node) -> String {
             let _ = writeln!(text, "{:>8}: {}", "remedy", printable(remedy));
         }
     }
+    for note in &node.notes {
+        let _ = writeln!(text, "{:>8}: {}", "note", printable(note));
+    }
     let _ = writeln!(text, "{:>8}: {}", "engine", engine(node));
     let _ = writeln!(text, "{:>8}: {}", "next", next(node));
     let _ = writeln!(text, "{:>8}: {}", "command", command(node));

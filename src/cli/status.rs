@@ -211,6 +211,7 @@ fn in_full(node: &Node) -> String {
             lines.push(("remedy", printable(remedy)));
         }
     }
+    lines.extend(node.notes.iter().map(|note| ("note", printable(note))));
     lines.into_iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:>12}: {value}");
         text

@@ -36,6 +36,7 @@ pub(super) fn node(id: u32, state: &str, message: &str) -> Node {
         waits_for_place: false,
         reason,
         last_error: None,
+        notes: Vec::new(),
     }
 }
 

@@ -195,6 +195,9 @@ pub struct Node {
     pub reason: Option<LastError>,
     /// The last failure, which may be long past.
     pub last_error: Option<LastError>,
+    /// What is odd about its tunnel though it is up, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A node right after it was asked to start, stop or retry.

@@ -57,6 +57,7 @@ async fn not_selected(
             waits_for_place: false,
             reason: Some(reason),
             last_error: None,
+            notes: Vec::new(),
         },
         history: unheld.history,
     })

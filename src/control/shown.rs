@@ -68,6 +68,7 @@ pub(crate) fn node(report: &NodeReport, now: Now) -> api::Node {
         waits_for_place: report.waits_for_place,
         reason: report.reason.as_ref().map(reason),
         last_error: last_error(report),
+        notes: report.notes.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -201,6 +202,7 @@ mod tests {
             waits_for_place: false,
             last_failure: None,
             reason: None,
+            notes: Vec::new(),
         };
         node(&report, moment(65_000, wall))
     }

@@ -11,6 +11,7 @@ use super::outage::Restart;
 use super::policy::OutagePolicy;
 use super::reason::Reason;
 use super::state::State;
+use super::surroundings::Note;
 use super::time::{Monotonic, Now, Wall};
 use super::tunnel::{Phase, Tunnel, Want};
 use crate::node::{Engine, Node, NodeId};
@@ -103,6 +104,8 @@ pub struct NodeReport {
     pub last_failure: Option<Failure>,
     /// Why it is in its state.
     pub reason: Option<Reason>,
+    /// What is odd about it though it is up.
+    pub notes: Vec<Note>,
 }
 
 impl Core {
@@ -188,6 +191,7 @@ impl Core {
             waits_for_place: self.pool.lets_wait(id),
             last_failure: tunnel.retries.last.clone(),
             reason: self.reason(id, tunnel),
+            notes: addresses.map(|addresses| self.notes(addresses)).unwrap_or_default(),
         }
     }
 }

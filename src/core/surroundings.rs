@@ -14,6 +14,7 @@ use super::call::OurEnd;
 use super::change::Way;
 use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
+use super::links::Addresses;
 use super::notice::Notice;
 use super::servers::Servers;
 use super::stopping::Why;
@@ -44,9 +45,10 @@ pub struct Subnet {
     pub prefix: u8,
 }
 
-/// Why an address may not be ours. As text it ends a sentence that begins with the address.
+/// Why an address is one that this host reaches elsewhere. As text it ends a sentence that begins with
+/// the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Clash {
+pub enum Clash {
     /// It is none that a host can have.
     NoHost(String),
     /// It is a row's server.
@@ -59,6 +61,25 @@ enum Clash {
     Subnet(Subnet),
     /// One end of another point-to-point link had it before, which is no tunnel of ours.
     Link(String),
+}
+
+/// What is odd about the addresses of a tunnel that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The server calls its own end by an address that this host reaches elsewhere.
+    Peer {
+        /// The address.
+        remote: Ipv4Addr,
+        /// Where.
+        clash: Clash,
+    },
+    /// Our end's address lies on a subnet that the host has got since the tunnel is up.
+    OurEnd {
+        /// The address.
+        local: Ipv4Addr,
+        /// The subnet.
+        subnet: Subnet,
+    },
 }
 
 impl Surroundings {
@@ -103,6 +124,23 @@ impl fmt::Display for Clash {
     }
 }
 
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::Peer { remote, clash } => write!(
+                f,
+                "the server calls its own end {remote}, which {clash}: without routing.peer_route, packets \
+                 to it go where they went before, and only what is bound to the tunnel's link goes through it"
+            ),
+            Note::OurEnd { local, subnet } => write!(
+                f,
+                "our end's address {local} lies on the subnet of {subnet}, which is newer than the tunnel: no \
+                 host with that address can be reached there, and the next dial is refused"
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Subnet { interface, address, prefix } = self;
@@ -135,6 +173,17 @@ impl Core {
         for (subnet, (local, nodes)) in overlaps {
             turn.tell(Notice::Overlap { subnet: subnet.clone(), local, nodes });
         }
+    }
+
+    /// What is odd about these addresses of a tunnel that is up.
+    pub(super) fn notes(&self, Addresses { local, remote }: Addresses) -> Vec<Note> {
+        let peer = remote.and_then(|remote| {
+            let clash = self.surroundings.clash(remote, &self.servers)?;
+            Some(Note::Peer { remote, clash })
+        });
+        let subnet = self.surroundings.subnet_with(local).cloned();
+        let our_end = subnet.map(|subnet| Note::OurEnd { local, subnet });
+        peer.into_iter().chain(our_end).collect()
     }
 
     /// What the host has to reach, or whom rows name as servers, has changed.
@@ -339,6 +388,29 @@ mod tests {
         let mut stage = Stage::in_state(State::Up);
         stage.feed(new_subnet());
         assert_eq!(stage.state(), "stopping");
+    }
+
+    fn notes(stage: &Stage) -> Vec<String> {
+        let node = stage.core.report_one(NODE).unwrap();
+        node.notes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_odd_about_a_tunnel_s_addresses_is_shown_as_long_as_it_is_so() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.feed(Event::Surroundings(Surroundings::default()));
+        assert_eq!(notes(&stage), [""; 0]);
+        stage.feed(new_subnet());
+        let [peer, our_end] = &notes(&stage)[..] else { panic!("{:?}", notes(&stage)) };
+        assert!(
+            peer.contains("its own end 10.50.0.1, which lies on the subnet of docker0"),
+            "{peer}"
+        );
+        assert!(our_end.contains("our end's address 10.50.0.100 lies on"), "{our_end}");
+        stage.feed(Event::Surroundings(Surroundings::default()));
+        stage.desire_a_server_at([10, 50, 0, 1]);
+        let [peer] = &notes(&stage)[..] else { panic!("{:?}", notes(&stage)) };
+        assert!(peer.contains("10.50.0.1, which is the server of node 8: "), "{peer}");
     }
 
     #[test]

@@ -154,6 +154,7 @@ mod tests {
             waits_for_place: false,
             last_failure: None,
             reason: Some(Reason::Failure(failure)),
+            notes: Vec::new(),
         }
     }
 

@@ -87,7 +87,7 @@ fn is_whole(secrets: &str) -> bool {
     lines.is_some_and(|lines| lines.lines().all(is_entry))
 }
 
-fn names(gateway: &Gateway, folder: &str) -> Vec<String> {
+pub(crate) fn names(gateway: &Gateway, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(gateway.path(folder)).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

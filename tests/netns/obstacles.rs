@@ -160,6 +160,28 @@ fn a_socket_that_can_not_be_bound_is_told_and_the_daemon_does_not_start() {
 }
 
 #[test]
+fn a_mount_point_in_the_place_of_its_socket_stays_and_the_daemon_does_not_start() {
+    let gateway = Gateway::new();
+    let [theirs, socket] = ["theirs", "control/connexad.sock"].map(|name| gateway.path(name));
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    for path in [&theirs, &socket] {
+        fs::write(path, "precious").unwrap();
+    }
+    let _mount = Mount::bind(&theirs, socket.clone());
+    let output = gateway.connexad(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{}", told(&output));
+    assert!(told(&output).contains("control/connexad.sock"), "{}", told(&output));
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "precious");
+}
+
+#[test]
+fn a_full_disk_keeps_no_daemon_from_answering() {
+    let (mut gateway, disk) = on_a_small_disk("control");
+    let _ballast = fill(&disk.0);
+    gateway.start().wait_state(1, "up");
+}
+
+#[test]
 fn pid_files_of_dead_calls_that_can_not_be_removed_stay_and_hold_nothing_up() {
     let mut gateway = Gateway::new();
     gateway.nodes(1);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use connexa::control::api::Node;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::gateway::{CONNEXACTL, Gateway};
@@ -232,6 +233,22 @@ fn secrets_that_are_a_mount_point_are_written_in_place_and_that_is_told_once() {
 }
 
 #[test]
+fn what_has_the_name_of_a_help_for_writing_in_place_stays_and_secrets_stay_as_they_are() {
+    let names = [".chap-secrets.connexad-old", ".chap-secrets.connexad-half"];
+    for (name, kind) in names.iter().flat_map(|name| KINDS.map(|kind| (name, kind))) {
+        let mut gateway = gateway();
+        let secrets = gateway.path("secrets");
+        fs::write(&secrets, OTHERS).unwrap();
+        let _mount = Mount::bind(&secrets, gateway.path("ppp/chap-secrets"));
+        let stranger = Stranger::put(kind, gateway.path("ppp").join(name));
+        let error = files_error(gateway.start(), 1);
+        assert!(error.contains(name), "{kind:?}: {error}");
+        assert_eq!(fs::read_to_string(&secrets).unwrap(), OTHERS, "{kind:?}");
+        stranger.assert_untouched();
+    }
+}
+
+#[test]
 fn secrets_in_a_folder_that_can_not_be_written_are_written_in_place() {
     let mut gateway = gateway();
     let secrets = gateway.path("secrets");
@@ -306,15 +323,16 @@ fn what_has_the_name_of_the_lock_stays_and_the_daemon_does_not_start() {
 }
 
 #[test]
-fn what_has_the_name_of_the_list_of_stopped_nodes_stays_and_stop_says_so() {
-    for kind in KINDS {
+fn what_has_the_name_of_the_list_of_stopped_nodes_or_of_its_draft_stays_and_stop_says_so() {
+    let names = ["state/stopped", "state/.stopped.connexad-new"];
+    for (name, kind) in names.iter().flat_map(|name| KINDS.map(|kind| (name, kind))) {
         let mut gateway = Gateway::new();
         gateway.nodes(1);
-        let stranger = Stranger::put(kind, gateway.path("state/stopped"));
+        let stranger = Stranger::put(kind, gateway.path(name));
         gateway.start().wait_state(1, "up");
         let output = gateway.connexactl(&["stop", "1"]).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && told.contains("state/stopped"), "{kind:?}: {told}");
+        assert!(!output.status.success() && told.contains(name), "{kind:?}: {told}");
         stranger.assert_untouched();
     }
 }
@@ -337,6 +355,41 @@ fn what_has_the_name_of_a_pid_file_and_is_none_stays() {
     gateway.wait_for("the pid file of a dead pppd to go", gone);
     strangers.iter().for_each(Stranger::assert_untouched);
     assert!(run_dir.join("ppp4294967295.pid").exists());
+}
+
+#[test]
+fn what_has_the_name_of_a_call_s_socket_stays_and_costs_no_tunnel() {
+    let mut gateway = Gateway::new();
+    gateway.nodes(5);
+    let strangers = Stranger::all(|id| gateway.path(&format!("run/connexa-node-{id}.log")));
+    for _ in 0..2 {
+        gateway.start();
+        (1..=5).for_each(|id| drop(gateway.wait_state(id, "up")));
+        gateway.end(Signal::TERM);
+        strangers.iter().for_each(Stranger::assert_untouched);
+    }
+}
+
+#[test]
+fn what_stands_where_a_report_or_a_configuration_is_to_be_made_stays() {
+    for kind in KINDS {
+        let gateway = Gateway::new();
+        let [report, config] = ["out/report.txt", "out/connexad.toml"]
+            .map(|name| Stranger::put(kind, gateway.path(name)));
+        let database = gateway.path("connexa.db");
+        let [database, made, written] =
+            [&database, &report.path, &config.path].map(|path| path.to_str().unwrap());
+        for (arguments, path) in [
+            (vec!["report", made], made),
+            (vec!["setup", "--yes", "--database", database, "--config", written], written),
+        ] {
+            let output = gateway.connexactl(&arguments).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && told.contains(path), "{kind:?}: {told}");
+        }
+        report.assert_untouched();
+        config.assert_untouched();
+    }
 }
 
 #[test]

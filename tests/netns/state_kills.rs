@@ -2,22 +2,29 @@
 //! stopped, its lock, its socket. The next one starts, knows what the last answer said, and has lost no
 //! tunnel. For `make soak`, as it takes minutes.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::gateway::Gateway;
-use crate::kills::{At, CHANGES, MOST, killed_at};
+use crate::kills::{At, CHANGES, MOST, killed_at, names};
 
 /// What a daemon writes, replaces, binds or removes beside pppd's files.
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     "state/stopped",
     "state/.stopped.connexad-new",
     "run/connexad.lock",
     "control/connexad.sock",
     "control/connexad.sock.new",
+    "run/connexa-node-2.log",
+    DEAD_PID_FILE,
+    "run/.ppp-connexa-node-99.pid.connexad-old",
 ];
+
+/// Of a pppd that is no more, and of no node.
+const DEAD_PID_FILE: &str = "run/ppp-connexa-node-99.pid";
 
 /// Changes of sockets' files, beside those of any.
 const OF_SOCKETS: [&str; 4] = ["bind", "chown", "fchownat", "link"];
@@ -52,6 +59,7 @@ impl Victim {
         self.stops = !self.stops;
         let gateway = &mut self.gateway;
         let before = stopped(gateway);
+        fs::write(gateway.path(DEAD_PID_FILE), "4194305\nppp7\n").unwrap();
         let command = killed_at(gateway, at);
         gateway.launch(command);
         let is_ready = gateway.wait_for("its end, or its answer", || {
@@ -86,6 +94,8 @@ impl Victim {
         assert_eq!(gateway.wait_state(1, "up").pid, self.pid, "{at:?}: the first tunnel was lost");
         let state = if now.contains(&2) { "stopped" } else { "up" };
         gateway.wait_state(2, state);
+        let is_clean = || names(gateway, "run").iter().all(|name| !name.contains("node-99"));
+        gateway.wait_for("nothing of the dead pppd", || is_clean().then_some(()));
         self.stops = now.contains(&2);
         gateway.end(Signal::TERM);
         was_killed

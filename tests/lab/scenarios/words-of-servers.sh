@@ -30,6 +30,9 @@ no_peer_route() {
 }
 daemon_start
 for id in 2 3 4; do node_up "$id"; done
+expect "the status of node 3 says whose address its server calls its own" \
+  grep -F 'the server calls its own end 10.9.0.2, which is the server of node 2: ' <(of_node 3 '.notes[]')
+expect "that of node 4 names the neighbours' subnet" grep -F '10.9.255.253, which lies on the subnet of lab0' <(of_node 4 '.notes[]')
 # Not before: pppd has node 5's address, which is that of node 2's server, for the moment until it is refused. A socket that is
 # connected in such a moment can send nothing afterwards, so a dial of node 2 may come to nothing.
 for id in 5 6 7; do node $id "10.9.0.$id" admin secret speed_ok; done
