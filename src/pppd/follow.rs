@@ -66,8 +66,8 @@ pub(super) type Ended = (CallId, Failure);
 /// Reports the start of a call and its words in order; returns its end.
 pub(super) fn own(own: Own, events: mpsc::Sender<Event>) -> impl Future<Output = Ended> {
     let (call, process, is_odd) = (own.call, own.process.clone(), own.is_odd);
-    // Boxed, or every future that it is passed through keeps room for it as long as the tunnel lives.
-    let hearing = Box::pin(hear(own, events));
+    // Boxed, or every future that these are passed through keeps room for them as long as the tunnel lives.
+    let hearing = Box::pin(hear(Box::new(own), events));
     async move {
         let (call, failure) = until_the_end(call, process, hearing).await;
         (call, if is_odd { with_odd_password(failure) } else { failure })
@@ -107,7 +107,7 @@ async fn until_the_end(
     (call, ending::judge(process.reap(), &said))
 }
 
-async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
+async fn hear(mut own: Box<Own>, events: mpsc::Sender<Event>) -> Explanation {
     let (call, pid, suspect) = (own.call, Some(own.pid), own.suspect.take());
     let mut listener = Listener::new(call, own.node, own.link.clone());
     listener.said.suspects(suspect.clone());
@@ -148,7 +148,8 @@ async fn hear(mut own: Own, events: mpsc::Sender<Event>) -> Explanation {
 
 async fn tell(words: Vec<Event>, events: &mpsc::Sender<Event>) {
     for word in words {
-        let _ = events.send(word).await;
+        // Boxed, for a quiet call has room for it all the time.
+        let _ = Box::pin(events.send(word)).await;
     }
 }
 

@@ -25,6 +25,14 @@ ADOPTIONS = 5
 NODE = "connexa-node-1"
 
 
+def of_the_unit():
+    """The environment that the daemon's unit gives it."""
+    unit = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../systemd/connexad.service")
+    with open(unit, encoding="utf-8") as lines:
+        settings = [line.strip().removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
+    return dict(setting.split("=", 1) for setting in settings)
+
+
 def enter_network():
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "can't make a network namespace; this needs root")
@@ -67,7 +75,7 @@ pptp = "/bin/true"
     def start(self):
         log = open(f"{self.folder}/log", "ab")
         command = [self.connexad, "--config", f"{self.folder}/connexad.toml"]
-        clean = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")}
+        clean = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")} | of_the_unit()
         return subprocess.Popen(command, env=clean, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def pid_of(self, node):

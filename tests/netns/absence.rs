@@ -103,6 +103,30 @@ fn a_table_that_is_dropped_and_made_again_costs_no_tunnel() {
 }
 
 #[test]
+fn a_table_whose_name_another_one_takes_costs_no_tunnel() {
+    let next = SCHEMA.replace("TABLE nodes", "TABLE next");
+    let swap = "BEGIN; ALTER TABLE nodes RENAME TO old; ALTER TABLE next RENAME TO nodes; COMMIT;";
+    written_anew(
+        |g| g.sql(&format!("{next} {swap}")),
+        |g| g.sql("BEGIN; DROP TABLE nodes; ALTER TABLE old RENAME TO nodes; COMMIT;"),
+    );
+}
+
+#[test]
+fn a_file_that_is_compacted_costs_no_tunnel() {
+    let mut gateway = Gateway::configured(LONG);
+    let pids = all_up(&mut gateway);
+    gateway.sql("VACUUM");
+    gateway.nodes(NODES + 1);
+    gateway.wait_state(NODES + 1, "up");
+    gateway.sql(&format!("DELETE FROM nodes WHERE id > {NODES}"));
+    gateway.wait_node(NODES + 1, "its row is away", |node| node.leaves_at.is_some());
+    for (id, pid) in (1..).zip(pids) {
+        assert_eq!(gateway.wait_state(id, "up").pid, pid, "{id}");
+    }
+}
+
+#[test]
 fn a_file_that_is_deleted_and_made_anew_costs_no_tunnel() {
     written_anew(
         |g| {
