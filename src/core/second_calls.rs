@@ -48,8 +48,9 @@ impl Core {
     pub(super) fn found_second_call(&mut self, found: FoundCall, turn: &mut Turn) {
         let (call, id) = (found.call, found.node);
         if let Some(name) = &found.interface {
-            // So that its link is not one of others, also while the kernel removes it.
-            self.links.claim(call, name, 0..=u64::MAX);
+            // So that its link is not one of others, also while the kernel removes it. It has it already.
+            let latest = if self.known.links { self.inputs } else { u64::MAX };
+            self.links.claim(call, name, 0..=latest);
         }
         let old = self.second_calls.0.remove(&call);
         let (end_at, told) = old.map_or((None, false), |old| (old.end_at, old.told));
