@@ -16,6 +16,7 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -32,6 +33,16 @@ pub(crate) fn kernel() -> SocketAddr {
 /// Whether a datagram came from the kernel, and not from a process that found our number.
 pub(crate) fn is_kernel(sender: &SocketAddr) -> bool {
     sender.port_number() == 0
+}
+
+/// Forces the receive buffer to twice `size` bytes (socket(7), SO_RCVBUFFORCE), or as much of it
+/// as net.core.rmem_max allows to those without CAP_NET_ADMIN. Returns what it has then, in bytes.
+pub(crate) fn enlarge(socket: &Socket, size: usize) -> io::Result<u32> {
+    if sockopt::set_socket_recv_buffer_size_force(socket, size).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, size)?;
+    }
+    let achieved = sockopt::socket_recv_buffer_size(socket)?;
+    Ok(u32::try_from(achieved).unwrap_or(u32::MAX))
 }
 
 /// Sends a request. The kernel takes it in within the call, so this never waits.

@@ -11,7 +11,6 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rtnetlink::constants::{RTMGRP_IPV4_IFADDR, RTMGRP_LINK};
-use rustix::net::sockopt;
 
 use super::message::News;
 use super::{KernelError, filter};
@@ -64,7 +63,7 @@ impl Session {
     pub(super) fn open(receive_buffer: usize) -> Result<Self, KernelError> {
         let failed = |what| move |source| KernelError::Socket { what, source };
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a netlink socket"))?;
-        let receive_buffer = enlarge(&socket, receive_buffer)
+        let receive_buffer = netlink::enlarge(&socket, receive_buffer)
             .map_err(failed("set the receive buffer of a netlink socket"))?;
         // Without it all is heard, which costs more and harms nothing.
         if let Err(error) = filter::attach(&socket) {
@@ -171,16 +170,6 @@ impl List {
             }
         }
     }
-}
-
-/// Forces the receive buffer to twice `size` bytes (socket(7), SO_RCVBUFFORCE), or as much of it
-/// as net.core.rmem_max allows to those without CAP_NET_ADMIN.
-fn enlarge(socket: &Socket, size: usize) -> io::Result<u32> {
-    if sockopt::set_socket_recv_buffer_size_force(socket, size).is_err() {
-        sockopt::set_socket_recv_buffer_size(socket, size)?;
-    }
-    let achieved = sockopt::socket_recv_buffer_size(socket)?;
-    Ok(u32::try_from(achieved).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
