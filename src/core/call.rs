@@ -324,6 +324,8 @@ impl Call {
             }
         };
         let (Addresses { local, remote }, call) = (addresses, self.run.id);
+        // It has become a tunnel.
+        self.run.said.suspects(None);
         let had = self.was_up_with.filter(|had| had.local == local);
         self.was_up_with = had.or(Some(OurEnd { local, since }));
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);

@@ -1,5 +1,6 @@
 //! The life of a call: found or dialled, heard, hung up, ended.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::call::{Call, Run, Sought, Standing};
@@ -13,6 +14,10 @@ use super::stopping::{Stage, Why};
 use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
+
+/// The end of a call and the end of its link are told by different ways. The second is waited for this
+/// long, also where it is lost and all links are listed anew.
+const REMOVED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Core {
     /// Calls of our nodes that run are taken over.
@@ -149,15 +154,23 @@ impl Core {
     /// A call is over.
     pub(super) fn ended(&mut self, call_id: CallId, failure: Failure, turn: &mut Turn) {
         if self.second_calls.ended(call_id) {
+            self.leave_link(call_id, 0..=u64::MAX, turn);
             self.give_link_on(call_id, turn);
             return;
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
+        if let Some(sought) = self.tunnels.get(&id).and_then(Tunnel::sought) {
+            self.leave_link(call_id, sought, turn);
+        }
         self.give_link_on(call_id, turn);
         self.dialing.finish(call_id);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let began = tunnel.run().map_or(0, |run| run.began);
+        let failure = match tunnel.run() {
+            Some(run) => run.said.with_suspect(failure),
+            None => failure,
+        };
         let (failure, reason) = match &tunnel.phase {
             Phase::Resting(_) => return,
             Phase::Calling(_) => (Some(failure.clone()), failure.message),
@@ -173,6 +186,14 @@ impl Core {
         }
         self.adopt_second_call(id, turn);
         self.reconcile(id, turn);
+    }
+
+    /// A call has ended, and one of the links that these inputs have shown may be its own, which the kernel
+    /// is still to remove: it is not taken for one of others meanwhile.
+    fn leave_link(&mut self, call: CallId, sought: RangeInclusive<u64>, turn: &Turn) {
+        if !self.links.has(call) {
+            self.left_links.push((sought, turn.at() + REMOVED_WITHIN));
+        }
     }
 
     /// A call has ended: its link goes to another that claims it, if any.

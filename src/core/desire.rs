@@ -146,7 +146,7 @@ impl Core {
         self.moved.push(id);
         let old = std::mem::replace(&mut tunnel.want, want);
         if let (Want::Tunnel(row), Want::Nothing | Want::Invalid(_)) = (&old, &tunnel.want) {
-            self.remember_refusals(id, row);
+            self.remember_refusals(id, row, turn);
         }
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         // What was found and is missed is told to be wanted as long as its row is away.

@@ -1,6 +1,7 @@
 //! Why a call ended.
 
 use std::fmt;
+use std::iter;
 
 use serde::{Deserialize, Serialize};
 
@@ -363,11 +364,16 @@ impl Explanation {
     /// The failure, with what may be to blame for it where nothing plainer was told.
     pub fn with_suspect(&self, failure: Failure) -> Failure {
         match &self.suspect {
-            Some(suspect) if failure.kind.may_be_of_options() => {
+            Some(suspect) if self.nothing_excludes_options(&failure) => {
                 Failure { message: format!("{failure}; {suspect}"), ..failure }
             }
             Some(_) | None => failure,
         }
+    }
+
+    fn nothing_excludes_options(&self, failure: &Failure) -> bool {
+        let mut told = iter::once(failure).chain(&self.plain);
+        told.all(|failure| failure.kind.may_be_of_options())
     }
 
     /// Takes in a cause; the first of its weight wins. `vague` ones ("the connection broke") follow
@@ -427,6 +433,9 @@ mod tests {
         let told = |kind| said.with_suspect(Failure::new(kind, "no link")).message;
         assert_eq!(told(FailureKind::Timeout), "no link; the options have \"passive\"");
         assert_eq!(told(FailureKind::AuthRefused), "no link");
+        said.hear(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        let timeout = Failure::new(FailureKind::Timeout, "no link");
+        assert_eq!(said.with_suspect(timeout).message, "no link");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The point-to-point links of this host, as the kernel last told, and which call owns which.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
@@ -164,22 +165,35 @@ impl Links {
         unowned.any(|tracked| tracked.first_seen <= input)
     }
 
-    /// The name of a link of nobody that is up and had this address at one of its ends before the link
-    /// `index` had it, by the input `since`; and the number of the input that first showed that link.
+    /// Links of nobody that are up and had this address at one of their ends before the link `index`
+    /// had it, by the input `since`: the name of each, and the number of the input that first showed it.
     pub(super) fn first_with(
         &self,
         address: Ipv4Addr,
         index: IfIndex,
         since: u64,
-    ) -> Option<(&str, u64)> {
+    ) -> impl Iterator<Item = (&str, u64)> {
         let any = (address, IfIndex(0))..=(address, IfIndex(u32::MAX));
-        let others = self.ends_unowned.range(any).map(|(_, other)| other);
-        // Of links that one input showed, the older is taken for the first: the kernel counts indices up.
-        let first = others
-            .filter_map(|other| Some((*other, self.table.get(other)?)))
-            .find(|(other, tracked)| (tracked.as_it_is_since, *other) < (since, index))?
-            .1;
-        Some((&first.link.name, first.first_seen))
+        let others = self.ends_unowned.range(any).map(|(_, other)| *other);
+        let others = others.filter_map(|other| Some((other, self.table.get(&other)?)));
+        let firsts =
+            others.filter(move |(other, tracked)| match tracked.as_it_is_since.cmp(&since) {
+                Ordering::Less => true,
+                // Of links that one input first showed, the older counts as first: the kernel counts indices up.
+                Ordering::Equal => tracked.first_seen == since && *other < index,
+                Ordering::Greater => false,
+            });
+        firsts.map(|(_, tracked)| (tracked.link.name.as_str(), tracked.first_seen))
+    }
+
+    /// Whether a link is known to be this call's.
+    pub(super) fn has(&self, call: CallId) -> bool {
+        self.of(call).is_some()
+    }
+
+    /// The link of a call. Looks at all links.
+    pub(super) fn of(&self, call: CallId) -> Option<IfIndex> {
+        self.table.iter().find(|(_, tracked)| tracked.owner == Some(call)).map(|(index, _)| *index)
     }
 
     /// The number of the input by which a link came to be as it is: up or not, with its addresses.
@@ -356,7 +370,7 @@ mod tests {
     }
 
     fn first_with(links: &Links, last: u8, index: u32, since: u64) -> Option<(&str, u64)> {
-        links.first_with(Ipv4Addr::new(10, 0, 0, last), IfIndex(index), since)
+        links.first_with(Ipv4Addr::new(10, 0, 0, last), IfIndex(index), since).next()
     }
 
     #[test]
@@ -379,6 +393,16 @@ mod tests {
         assert_eq!(first_with(&links, 1, 7, 9), None);
         assert_eq!(first_with(&links, 1, 9, 9), Some(("ppp8", 9)));
         assert_eq!(first_with(&links, 1, 9, 8), None);
+    }
+
+    #[test]
+    fn an_older_link_that_gets_an_address_in_the_input_that_shows_another_with_it_is_not_the_first()
+    {
+        let mut links = Links::default();
+        show(&mut links, 4, false, 1, 5);
+        show(&mut links, 4, true, 1, 6);
+        show(&mut links, 8, true, 1, 6);
+        assert_eq!(first_with(&links, 1, 8, 6), None);
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod timers;
 mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use backend::Backend;
 use call::{Call, Run, Standing};
@@ -90,6 +91,9 @@ pub struct Core {
     surroundings: Surroundings,
     /// Nodes whose address another link has that may yet be that of a call.
     undecided: BTreeSet<NodeId>,
+    /// Calls that have ended without a known link: by which inputs that may have been shown, and until when
+    /// the kernel may still have it.
+    left_links: Vec<(RangeInclusive<u64>, Monotonic)>,
     servers: Servers,
     refused: Refused,
     /// Nodes that the operator has stopped, whether the database wants them or not.
@@ -181,6 +185,7 @@ impl Core {
             adopting: false,
             surroundings: Surroundings::default(),
             undecided: BTreeSet::new(),
+            left_links: Vec::new(),
             servers: Servers::default(),
             refused: Refused::default(),
             stopped: BTreeSet::new(),
@@ -242,6 +247,7 @@ impl Core {
             self.outage.deadline(),
             self.host.deadline(),
             self.second_calls.deadline(),
+            self.undecided_until(),
         ]
         .into_iter()
         .flatten()
@@ -373,6 +379,7 @@ impl Core {
                 self.note(id, turn);
             }
         }
+        self.refused.rest_until(rest_until);
     }
 
     /// The same for what made a call.

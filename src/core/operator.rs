@@ -40,7 +40,8 @@ impl Core {
 
     /// Whether there is a wait to cut short, or a failure to forget.
     fn can_retry(&self, id: NodeId) -> bool {
-        let Some(tunnel) = self.tunnels.get(&id) else { return false };
+        // One that waits for a place may have a refused login.
+        let Some(tunnel) = self.tunnels.get(&id) else { return self.refused.has(id) };
         let has_failed = tunnel.retries.failures > 0 || self.host.fault().is_some();
         match &tunnel.phase {
             Phase::Resting(rest) => !self.stopped.contains(&id) && rest.can_retry(has_failed),

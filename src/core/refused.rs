@@ -1,10 +1,12 @@
-//! Logins that servers have refused, remembered while nobody wants them. A row that goes and comes back
+//! Whether servers have taken or refused a login, remembered while nobody wants it. A row that goes and comes back
 //! is no reason to try a refused login three times more: its account may be locked by that.
 
 use std::collections::BTreeMap;
 
+use super::failure::FailureKind;
 use super::notice::Notice;
 use super::state::Rest;
+use super::time::Monotonic;
 use super::tunnel::{Phase, Retries, Want};
 use super::{Core, Turn};
 use crate::node::{Fingerprint, Node, NodeId};
@@ -30,24 +32,54 @@ impl Refused {
     pub(super) fn forget(&mut self, id: NodeId) {
         self.0.remove(&id);
     }
+
+    /// Whether the node's login was refused when it had a row last.
+    pub(super) fn has(&self, id: NodeId) -> bool {
+        self.0.get(&id).is_some_and(|login| login.retries.refusals > 0)
+    }
+
+    /// Quarantined nodes rest until then.
+    pub(super) fn rest_until(&mut self, until: Option<Monotonic>) {
+        for login in self.0.values_mut() {
+            login.rest = login.rest.rest_until(until);
+        }
+    }
+
+    fn remember(&mut self, id: NodeId, login: Login) {
+        if self.0.len() >= MOST {
+            let least = self.0.iter().find(|(_, login)| login.retries.refusals == 0);
+            let least = least.or(self.0.first_key_value()).map(|(id, _)| *id);
+            least.map(|id| self.0.remove(&id));
+        }
+        self.0.insert(id, login);
+    }
 }
 
 impl Core {
     /// A node's row is gone, or can't be dialled any more.
-    pub(super) fn remember_refusals(&mut self, id: NodeId, row: &Node) {
+    pub(super) fn remember_refusals(&mut self, id: NodeId, row: &Node, turn: &Turn) {
+        self.refused.forget(id);
         let Some(tunnel) = self.tunnels.get(&id) else { return };
-        if tunnel.retries.refusals == 0 {
-            return;
-        }
+        let mut retries = tunnel.retries.clone();
+        // A refusal that ends a call which goes on is heard of before its end.
+        let said = tunnel.run().and_then(|run| run.said.best());
+        let is_spent = match said {
+            Some(failure) if failure.kind == FailureKind::AuthRefused => {
+                retries.count_refusal(failure, turn.at(), &self.policy)
+            }
+            Some(_) | None => retries.is_spent(turn.at(), &self.policy),
+        };
         let rest = match tunnel.phase {
             Phase::Resting(rest) => rest,
+            Phase::Calling(_) | Phase::Stopping(_) if is_spent => {
+                Rest::Quarantined { until: self.policy.rest_until(turn.at()) }
+            }
             Phase::Calling(_) | Phase::Stopping(_) => Rest::Waiting,
         };
-        if self.refused.0.len() >= MOST {
-            self.refused.0.pop_first();
+        if let Some(retries) = retries.of_the_login() {
+            let rest = if retries.refusals > 0 { rest } else { Rest::Waiting };
+            self.refused.remember(id, Login { which: row.fingerprint(), retries, rest });
         }
-        let login = Login { which: row.fingerprint(), retries: tunnel.retries.clone(), rest };
-        self.refused.0.insert(id, login);
     }
 
     /// A node has a row again: if it logs in as before, its refusals count and its wait goes on.
@@ -61,7 +93,8 @@ impl Core {
         tunnel.retries = retries;
         let Phase::Resting(now) = &mut tunnel.phase else { return };
         *now = rest.expire(turn.at());
-        if let (Rest::Quarantined { .. }, Some(failure)) = (*now, last) {
+        let is_stopped = self.stopped.contains(&id);
+        if let (Rest::Quarantined { .. }, Some(failure), false) = (*now, last, is_stopped) {
             turn.tell(Notice::Quarantined { node: id, failure, refusals, repeated: false });
         }
     }
@@ -71,10 +104,11 @@ impl Core {
 mod tests {
     use std::time::Duration;
 
+    use super::*;
     use crate::core::State;
     use crate::core::event::Ask;
-    use crate::core::failure::FailureKind;
-    use crate::core::stage::{GRACE, Stage, candidate, invalid};
+    use crate::core::failure::Failure;
+    use crate::core::stage::{GRACE, Stage, candidate, invalid, node};
 
     /// The row goes for longer than it may be away, and comes back with this password.
     fn back_with(stage: &mut Stage, password: &str) {
@@ -141,6 +175,62 @@ mod tests {
         let mut stage = Stage::in_state(State::Backoff);
         back_with(&mut stage, "secret");
         assert_eq!((stage.state().as_str(), stage.attempts()), ("dialing", 1));
+    }
+
+    #[test]
+    fn a_refusal_that_is_heard_while_the_row_goes_counts() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.wait_for_deadline();
+        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        stage.desire(None);
+        stage.exit(FailureKind::AuthRefused);
+        stage.desire(Some(candidate("secret")));
+        assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
+    fn a_login_that_has_worked_is_given_time_also_when_its_row_was_away() {
+        let mut stage = Stage::in_state(State::Up);
+        stage.desire(None);
+        stage.wait(GRACE);
+        stage.exit(FailureKind::Killed);
+        stage.desire(Some(candidate("secret")));
+        for _ in 0..3 {
+            stage.exit(FailureKind::AuthRefused);
+            assert_eq!(stage.state(), "backoff");
+            stage.wait_for_deadline();
+        }
+    }
+
+    #[test]
+    fn a_new_rest_holds_for_a_quarantine_whose_row_is_away() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.configure(|policy| policy.quarantine_rest = Duration::ZERO);
+        stage.desire(None);
+        stage.wait(GRACE);
+        stage.configure(|_| {});
+        stage.desire(Some(candidate("secret")));
+        assert_eq!(stage.state(), "quarantined");
+        stage.wait_for_deadline();
+        assert_eq!(stage.state(), "dialing");
+    }
+
+    #[test]
+    fn as_many_logins_are_remembered_as_there_is_room_for_and_refused_ones_first() {
+        let login = |refusals| {
+            let mut retries = Retries::default();
+            retries.refusals = refusals;
+            Login { which: node("secret").fingerprint(), retries, rest: Rest::Waiting }
+        };
+        let mut refused = Refused::default();
+        refused.remember(NodeId(1), login(1));
+        refused.remember(NodeId(2), login(0));
+        for id in 3..=u32::try_from(MOST).unwrap() + 1 {
+            refused.remember(NodeId(id), login(1));
+        }
+        assert_eq!((refused.0.len(), refused.has(NodeId(1))), (MOST, true));
+        assert!(!refused.0.contains_key(&NodeId(2)));
     }
 
     #[test]

@@ -60,6 +60,9 @@ impl Core {
 
     /// The links are known now, so that of several calls of a node the live one can be told.
     pub(super) fn choose_all(&mut self, turn: &mut Turn) {
+        for call in self.second_calls.0.keys() {
+            self.links.claim_no_later(*call, self.inputs);
+        }
         let ids: BTreeSet<NodeId> = self.second_calls.0.values().map(|s| s.found.node).collect();
         for id in ids {
             self.choose(id, turn);
@@ -96,6 +99,10 @@ impl Core {
         let Some(call) = self.second_calls.of(id).first().copied() else { return };
         let Some(second) = self.second_calls.0.remove(&call) else { return };
         self.adopt(second.found, turn);
+        // Its link may have another name by now.
+        if let Some(index) = self.links.of(call) {
+            self.bind(call, index, turn);
+        }
         if second.end_at.is_some() {
             self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
             self.note(id, turn);

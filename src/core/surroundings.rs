@@ -18,6 +18,7 @@ use super::links::Addresses;
 use super::notice::Notice;
 use super::servers::Servers;
 use super::stopping::Why;
+use super::time::Monotonic;
 use super::tunnel::{Phase, Tunnel};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
@@ -202,22 +203,37 @@ impl Core {
             Some(ours) if ours.local == local => ours.since,
             Some(_) | None => self.links.as_it_is_since(index)?,
         };
-        let (name, first_seen) = self.links.first_with(local, index, since)?;
-        let may_have_it = |id: &NodeId| {
+        let is_known = self.known.running && !self.adopting && self.second_calls.is_empty();
+        let mut firsts = self.links.first_with(local, index, since).peekable();
+        firsts.peek()?;
+        if let Some((name, _)) = firsts.find(|(_, seen)| is_known && !self.may_be_a_call_s(*seen)) {
+            return Some(Clash::Link(name.to_owned()));
+        }
+        drop(firsts);
+        self.undecided.insert(id);
+        None
+    }
+
+    /// Whether a link that this input first showed may be that of a call, or of one that has just ended.
+    fn may_be_a_call_s(&self, first_seen: u64) -> bool {
+        let is_sought = |id: &NodeId| {
             let sought = self.tunnels.get(id).and_then(Tunnel::sought);
             sought.is_some_and(|seen| seen.contains(&first_seen))
         };
-        let is_known = self.known.running && !self.adopting && self.second_calls.is_empty();
-        if !is_known || self.calls.values().any(may_have_it) {
-            self.undecided.insert(id);
-            return None;
-        }
-        Some(Clash::Link(name.to_owned()))
+        self.left_links.iter().any(|(seen, _)| seen.contains(&first_seen))
+            || self.calls.values().any(is_sought)
+    }
+
+    /// When nodes are judged again though nothing happens.
+    pub(super) fn undecided_until(&self) -> Option<Monotonic> {
+        let first = self.left_links.iter().map(|(_, until)| *until).min();
+        first.filter(|_| !self.undecided.is_empty())
     }
 
     /// Nodes whose address may be that of a link of others are judged again, now that calls have got
     /// links, or have ended.
     pub(super) fn judge_undecided(&mut self, turn: &mut Turn) {
+        self.left_links.retain(|(_, until)| *until > turn.at());
         for id in std::mem::take(&mut self.undecided) {
             self.reconcile(id, turn);
         }
@@ -510,6 +526,9 @@ mod tests {
         stage.link(true, true);
         assert_eq!(stage.state(), "up");
         stage.end(stage.rival, FailureKind::Hangup);
+        assert_eq!(stage.state(), "up", "the kernel may still have the other's link");
+        let until = stage.core.undecided_until().unwrap();
+        stage.wait(until.since(stage.now()));
         assert_eq!(stage.state(), "stopping");
     }
 
@@ -546,6 +565,18 @@ mod tests {
         assert_eq!(stage.hung_up, [second.call], "{:?}", stage.told);
         stage.end(second.call, FailureKind::Killed);
         assert_eq!(stage.core.state(id), Some(State::Up), "{:?}", stage.told);
+    }
+
+    #[test]
+    fn a_second_call_whose_link_is_renamed_has_it_when_it_takes_the_place_of_the_first() {
+        let mut stage = Stage::in_state(State::Invalid);
+        let (id, link) = (NodeId(8), IfIndex(3));
+        stage.show(link, Some("ppp3"));
+        stage.feed(Event::Found(vec![found(1, id, "ppp4"), found(2, id, "ppp3")]));
+        stage.show(link, Some("wan3"));
+        stage.end(CallId::Found(1), FailureKind::Killed);
+        let node = stage.core.report_one(id).unwrap();
+        assert_eq!((node.state, node.index), (State::Negotiating, Some(link)), "{:?}", stage.told);
     }
 
     #[test]

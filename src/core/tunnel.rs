@@ -120,9 +120,26 @@ impl Retries {
             return false;
         }
         self.refusals = self.refusals.saturating_add(1);
-        let since = *self.refused_since.get_or_insert(at);
+        self.refused_since.get_or_insert(at);
+        self.is_spent(at, policy)
+    }
+
+    /// Whether its login was refused so often that only a quarantine is left.
+    pub(super) fn is_spent(&self, at: Monotonic, policy: &Policy) -> bool {
+        let since = self.refused_since.unwrap_or(at);
         let is_long = !self.has_worked || at.since(since) >= policy.quarantine_grace;
         self.refusals >= policy.quarantine_after && is_long
+    }
+
+    /// What is to be known of its login when its row is back; `None` where that is nothing. Where it was
+    /// not refused, the other failures say nothing of it.
+    pub(super) fn of_the_login(&self) -> Option<Retries> {
+        let Retries { refused_since, has_worked, .. } = *self;
+        match self.refusals {
+            0 if !has_worked => None,
+            0 => Some(Retries { refused_since, has_worked, ..Retries::default() }),
+            _ => Some(self.clone()),
+        }
     }
 }
 

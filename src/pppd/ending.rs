@@ -5,7 +5,7 @@ use crate::process::Ending;
 
 /// Why a call ended.
 pub(super) fn judge(ending: Ending, said: &Explanation) -> Failure {
-    let failure = said.with_suspect(weigh(ending, said));
+    let failure = weigh(ending, said);
     // Of a word that it does not know pppd tells the file, of all else that it refuses only the words.
     if failure.kind == FailureKind::BadOptions && !failure.message.contains("In file ") {
         return Failure { message: format!("{failure}; {WHERE}"), ..failure };

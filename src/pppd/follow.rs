@@ -110,7 +110,6 @@ async fn until_the_end(
 async fn hear(mut own: Box<Own>, events: mpsc::Sender<Event>) -> Explanation {
     let (call, pid, suspect) = (own.call, Some(own.pid), own.suspect.take());
     let mut listener = Listener::new(call, own.node, own.link.clone());
-    listener.said.suspects(suspect.clone());
     // When nobody listens any more the daemon is about to end; the tunnel stays up.
     let _ = events.send(Event::Started { call, pid, suspect }).await;
     // pptp may have more to say than pppd, and later.

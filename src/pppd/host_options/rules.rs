@@ -180,15 +180,15 @@ pub(super) const RULES: &[Rule] = &[
         "links then lie in that VRF, and their routes with them",
     ),
     (
-        &[
-            "ip-up-script",
-            "ip-down-script",
-            "ip-pre-up-script",
-            "net-pre-up-script",
-            "net-init-script",
-        ],
+        &["ip-up-script", "ip-down-script"],
+        When::Always,
+        Harm::Beside,
+        "that script runs for every tunnel, and may change anything on this host",
+    ),
+    (
+        &["ip-pre-up-script", "net-pre-up-script", "net-init-script"],
         When::Always,
         Harm::Maybe,
-        "that script runs for every tunnel, and one that hangs before the link is up holds it up",
+        "that script runs for every tunnel, and one that hangs holds the tunnel up before it is there",
     ),
 ];
