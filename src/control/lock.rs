@@ -214,7 +214,9 @@ mod tests {
             be_the_only_within(&paths, for_ever),
             Err(SocketError::AlreadyRunning { .. })
         ));
-        drop(first);
+        // Closing it is not enough: a program that another test starts may have it until that is loaded, and this
+        // process, which took it, goes on.
+        flock(&first.lock, FlockOperation::Unlock).unwrap();
         assert!(be_the_only(&paths).is_ok());
     }
 
