@@ -126,13 +126,14 @@ def resync(daemon, links):
     world.flip(b"ppp0", 0)
     daemon.settle()
     daemon.output.forget()
+    before = daemon.lost()
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
         sock.setsockopt(*FORCE_BUFFER, 1)
         world.storm(4 * NODES)
         world.flip(b"ppp0", IFF_UP)
         sock.setsockopt(*FORCE_BUFFER, size)
-        before = daemon.drops()
+        was_lost = daemon.lost() > before
         daemon.output.listen(True)
         start = time.monotonic_ns()
     finally:
@@ -140,7 +141,7 @@ def resync(daemon, links):
     seen = daemon.output.wait(pattern(daemon, b"ppp0"), 5)
     daemon.output.listen(False)
     sock.close()
-    if not before or not seen:
+    if not was_lost or not seen:
         raise Unfit("the lost message was not lost, or nothing was told of it")
     tell("resync", links=links, ms=ms(seen - start))
 

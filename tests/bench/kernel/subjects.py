@@ -90,9 +90,17 @@ class Subject:
                 if row[1] == "0" and int(row[3], 16) & 1 and f"socket:[{row[9]}]" in mine:
                     yield {"groups": int(row[3], 16), "unread": int(row[4]), "drops": int(row[8]), "inode": row[9]}
 
+    def event_row(self):
+        """The netlink socket that it hears links and addresses by: others of the daemon's hear of routes or rules, too."""
+        return min(self.sockets(), key=lambda row: row["groups"])
+
+    def lost(self):
+        """Messages that this one has lost."""
+        return self.event_row()["drops"]
+
     def event_socket(self):
-        """The first netlink socket that it listens with, shared with it."""
-        inode = next(row["inode"] for row in self.sockets())
+        """The same, shared with it."""
+        inode = self.event_row()["inode"]
         number = next(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd")
                       if os.readlink(f"/proc/{self.pid}/fd/{fd}") == f"socket:[{inode}]")
         pidfd = os.pidfd_open(self.pid)

@@ -38,15 +38,15 @@ def after_loss(subject, links):
     subject.expect(before)
     differing(subject, before)
     shrunk = shrink(subject)
-    drops = subject.drops()
+    before_it = subject.lost()
     os.kill(subject.pid, signal.SIGSTOP)
     try:
         make(world, "unseen", NEW, GROUP_DOOMED)
         flips = 0
-        while subject.drops() == drops and flips < MOST_FLIPS:
+        while subject.lost() == before_it and flips < MOST_FLIPS:
             world.storm(1000)
             flips += 1000
-        dropped = subject.drops() > drops
+        dropped = subject.lost() > before_it
         remove(world, GROUP_DOOMED)
         make(world, "new", NEW, GROUP_NEW)
         truth = world.links()
