@@ -154,14 +154,16 @@ impl Core {
     /// A call is over.
     pub(super) fn ended(&mut self, call_id: CallId, failure: Failure, turn: &mut Turn) {
         if self.second_calls.ended(call_id) {
-            self.leave_link(call_id, 0..=u64::MAX, turn);
+            if self.links.of(call_id).is_none() {
+                self.leave_link(0..=u64::MAX, turn);
+            }
             self.give_link_on(call_id, turn);
             return;
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
         if let Some(sought) = self.tunnels.get(&id).and_then(Tunnel::sought) {
-            self.leave_link(call_id, sought, turn);
+            self.leave_link(sought, turn);
         }
         self.give_link_on(call_id, turn);
         self.dialing.finish(call_id);
@@ -188,12 +190,10 @@ impl Core {
         self.reconcile(id, turn);
     }
 
-    /// A call has ended, and one of the links that these inputs have shown may be its own, which the kernel
-    /// is still to remove: it is not taken for one of others meanwhile.
-    fn leave_link(&mut self, call: CallId, sought: RangeInclusive<u64>, turn: &Turn) {
-        if !self.links.has(call) {
-            self.left_links.push((sought, turn.at() + REMOVED_WITHIN));
-        }
+    /// A call without a known link has ended, and one of those that these inputs have shown may be its own,
+    /// which the kernel is still to remove: it is not taken for one of others meanwhile.
+    fn leave_link(&mut self, sought: RangeInclusive<u64>, turn: &Turn) {
+        self.left_links.push((sought, turn.at() + REMOVED_WITHIN));
     }
 
     /// A call has ended: its link goes to another that claims it, if any.

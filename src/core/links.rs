@@ -77,6 +77,8 @@ impl Claim {
 pub(super) struct Links {
     table: BTreeMap<IfIndex, Tracked>,
     by_name: BTreeMap<String, IfIndex>,
+    /// The link that a call has, or had when it ended.
+    of: BTreeMap<CallId, IfIndex>,
     /// Those that no call has had.
     unowned: BTreeSet<IfIndex>,
     /// Addresses at either end of those of them that are up.
@@ -97,7 +99,9 @@ impl Links {
             self.unowned.remove(&index);
             let gone = self.table.remove(&index)?;
             self.forget_name(&gone.link.name, index);
-            return gone.owner.map(|call| (call, index));
+            let owner = gone.owner?;
+            self.of.remove(&owner);
+            return Some((owner, index));
         };
         let name = link.name.clone();
         if let Some(tracked) = self.table.get_mut(&index) {
@@ -139,17 +143,11 @@ impl Links {
         seen: RangeInclusive<u64>,
     ) -> Option<IfIndex> {
         self.claims.retain(|claim| claim.call != call);
-        if let Some(index) = self.with_name_of(call, name) {
+        if let Some(index) = self.of(call) {
             return Some(index);
         }
         self.claims.push(Claim { call, name: name.to_owned(), seen });
         self.bind(name).filter(|(owner, _)| *owner == call).map(|(_, index)| index)
-    }
-
-    /// The link of this name, if the call has it.
-    fn with_name_of(&self, call: CallId, name: &str) -> Option<IfIndex> {
-        let index = self.by_name.get(name)?;
-        (self.table.get(index)?.owner == Some(call)).then_some(*index)
     }
 
     /// The link that `call` claims is none that is first seen after this input.
@@ -186,14 +184,9 @@ impl Links {
         firsts.map(|(_, tracked)| (tracked.link.name.as_str(), tracked.first_seen))
     }
 
-    /// Whether a link is known to be this call's.
-    pub(super) fn has(&self, call: CallId) -> bool {
-        self.of(call).is_some()
-    }
-
-    /// The link of a call. Looks at all links.
+    /// The link of a call, whatever its name is by now.
     pub(super) fn of(&self, call: CallId) -> Option<IfIndex> {
-        self.table.iter().find(|(_, tracked)| tracked.owner == Some(call)).map(|(index, _)| *index)
+        self.of.get(&call).copied()
     }
 
     /// The number of the input by which a link came to be as it is: up or not, with its addresses.
@@ -208,6 +201,7 @@ impl Links {
         let claimed = self.claims.iter().position(|claim| claim.is_for(tracked))?;
         let call = self.claims.remove(claimed).call;
         tracked.owner = Some(call);
+        self.of.insert(call, index);
         self.unowned.remove(&index);
         self.forget_ends(index);
         Some((call, index))
@@ -218,10 +212,13 @@ impl Links {
     /// still removing.
     pub(super) fn release(&mut self, call: CallId) -> Option<(CallId, IfIndex)> {
         self.claims.retain(|claim| claim.call != call);
-        let (&index, tracked) = (self.table.iter_mut()).find(|(_, t)| t.owner == Some(call))?;
+        let index = self.of(call)?;
+        let tracked = self.table.get_mut(&index)?;
         let claimed = self.claims.iter().position(|claim| claim.is_for(tracked))?;
         let heir = self.claims.remove(claimed).call;
         tracked.owner = Some(heir);
+        self.of.remove(&call);
+        self.of.insert(heir, index);
         Some((heir, index))
     }
 
@@ -341,7 +338,11 @@ mod tests {
         links.apply(change(4, "ppp0"), 1);
         links.claim(CALL, "ppp0", ANY);
         assert_eq!(links.claim(CALL, "ppp0", ANY), Some(IfIndex(4)));
+        links.apply(change(4, "wan0"), 2);
+        assert_eq!(links.claim(CALL, "ppp0", ANY), Some(IfIndex(4)));
         assert!(links.claims.is_empty());
+        links.apply(LinkChange { index: IfIndex(4), link: None }, 3);
+        assert!(links.of.is_empty());
     }
 
     #[test]

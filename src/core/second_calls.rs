@@ -99,7 +99,7 @@ impl Core {
         let Some(call) = self.second_calls.of(id).first().copied() else { return };
         let Some(second) = self.second_calls.0.remove(&call) else { return };
         self.adopt(second.found, turn);
-        // Its link may have another name by now.
+        // Also where its files tell of it no more.
         if let Some(index) = self.links.of(call) {
             self.bind(call, index, turn);
         }

@@ -445,18 +445,18 @@ mod tests {
         assert!(stage.was_told("which is the server of node 8"), "{:?}", stage.told);
     }
 
-    /// A link with the address that the stage's server gives.
-    fn link_with_it(name: &str) -> Option<Link> {
+    /// A link has the address that the stage's server gives.
+    fn show_with_it(stage: &mut Stage, index: u32, name: &str) {
         let [local, remote] = [[10, 50, 0, 100], [10, 50, 0, 1]].map(Ipv4Addr::from);
         let addresses = vec![LinkAddress { local, remote: Some(remote) }];
-        Some(Link { name: name.into(), up: true, addresses })
+        let link = Some(Link { name: name.into(), up: true, addresses });
+        let changes = vec![LinkChange { index: IfIndex(index), link }];
+        stage.feed(Event::Links { changes, hearing: Hearing::default() });
     }
 
     /// A link of nobody has the address that the stage's server gives.
     fn other_link(stage: &mut Stage, index: u32) {
-        let link = link_with_it("wan");
-        let changes = vec![LinkChange { index: IfIndex(index), link }];
-        stage.feed(Event::Links { changes, hearing: Hearing::default() });
+        show_with_it(stage, index, "wan");
     }
 
     #[test]
@@ -541,10 +541,8 @@ mod tests {
 
     fn with_two_links_of_one_address() -> Stage {
         let mut stage = Stage::in_state(State::Invalid);
-        for (index, name) in [(3, "ppp3"), (4, "ppp4")] {
-            let changes = vec![LinkChange { index: IfIndex(index), link: link_with_it(name) }];
-            stage.feed(Event::Links { changes, hearing: Hearing::default() });
-        }
+        show_with_it(&mut stage, 3, "ppp3");
+        show_with_it(&mut stage, 4, "ppp4");
         stage
     }
 
