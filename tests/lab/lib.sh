@@ -74,7 +74,7 @@ server_start() {
   wait_for 10 "server $1 listens" server_listens "$1"
 }
 
-server_listens() { ip netns exec "srv-$1" ss -Hltn 'sport = :1723' | grep -q LISTEN; }
+server_listens() { [[ $(ip netns exec "srv-$1" ss -Hltn 'sport = :1723') == *LISTEN* ]]; }
 
 # Takes the server's calls with it, and nothing else.
 server_stop() { systemctl stop "pptpd@$1"; }
@@ -141,7 +141,7 @@ daemon_options() {
 daemon_pid() { systemctl show -p MainPID --value connexad; }
 
 # journal [JOURNALCTL OPTION...]: the unit's messages since this scenario began
-journal() { journalctl -u connexad -o cat --no-pager --since "@$(cat "$scenario_start")" "$@"; }
+journal() { journalctl -u connexad -o cat --no-pager --since "@$(<"$scenario_start")" "$@"; }
 
 # said TEXT: the daemon itself, not its children, has written TEXT
 said() { journal -t connexad | grep -F -- "$1"; }
@@ -176,7 +176,7 @@ status_is() {
   [[ $seen == "$1" ]]
 }
 
-# node_is ID STATE [KIND OF LAST ERROR]: asked often, so without jq, which takes half a second to start
+# node_is ID STATE [KIND OF LAST ERROR]: asked often, so without jq
 node_is() {
   local seen
   seen=$(connexactl status "$1" --json || true)
@@ -187,17 +187,22 @@ node_is() {
 # node_up ID [SECONDS]
 node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
 
-# field ID NAME: a plain value of a node's status, without jq
-field() {
-  local seen
-  seen=$(connexactl status "$1" --json || true)
-  [[ $seen =~ \"$2\":\ \"?([^\",]*) ]] && echo "${BASH_REMATCH[1]}"
+
+# fields ID NAME...: plain values of a node's status, without jq, which takes a third of a second to start
+fields() {
+  local id=$1 seen name values=()
+  seen=$(connexactl status "$id" --json || true)
+  for name in "${@:2}"; do
+    [[ $seen =~ \"$name\":\ \"?([^\",]*) ]] || return
+    values+=("${BASH_REMATCH[1]}")
+  done
+  echo "${values[*]}"
 }
 
-tunnel_link() { field "$1" interface; }
+tunnel_link() { fields "$1" interface; }
 
 # What tells a tunnel from the node's next one, whatever engine carries it: the kernel gives no index of a link again.
-tunnel() { field "$1" ifindex; }
+tunnel() { fields "$1" ifindex; }
 
 # other_tunnel ID TUNNEL: the node is up, by another tunnel than that
 other_tunnel() { node_is "$1" up && [[ $(tunnel "$1") != "$2" ]]; }
@@ -309,22 +314,35 @@ begin() {
   [[ $LAB_ENGINE == pppd ]] || config ''
 }
 
+# The processes of a scenario, which may be left of it. This process table holds the lab and nothing else.
+left_running() {
+  local comm name pids=()
+  for comm in /proc/[0-9]*/comm; do
+    # One may end as it is looked at.
+    { read -r name <"$comm"; } 2>/dev/null || continue
+    case $name in
+      connexad | connexad-hold | pppd | pptp | pptpgw | pptpcm | lab-pptp-server) pids+=("${comm//[^0-9]/}") ;;
+    esac
+  done
+  echo "${pids[*]}"
+}
+
+nothing_left_running() { [[ -z $(left_running) ]]; }
+
+# Each program that it starts costs an emulated machine a tenth of a second.
 reset() {
-  local name
+  local name left=()
   if [[ -e /run/lab-bare ]]; then
     source /lab/package.sh
     dressed_host &>/dev/null
   fi
-  systemctl disable --now connexa-backend 2>/dev/null
-  systemctl stop connexad supervisor 'pptpd@*' 2>/dev/null
+  [[ ! -e /etc/systemd/system/multi-user.target.wants/connexa-backend.service ]] || systemctl disable connexa-backend
+  systemctl stop connexa-backend connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
-  # This process table holds the lab and nothing else.
-  for name in connexad connexad-hold pppd pptp pptpgw pptpcm lab-pptp-server; do
-    pkill -KILL -x "$name"
-  done
-  for name in connexad connexad-hold pppd pptp pptpgw pptpcm lab-pptp-server; do
-    wait_for 10 "no $name is left" no_process "$name"
-  done
+  read -ra left < <(left_running)
+  # They may end as they are counted.
+  ((${#left[@]} == 0)) || kill -KILL "${left[@]}" 2>/dev/null
+  wait_for 10 "nothing of the scenario is left running" nothing_left_running
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
     # A namespace that is deleted takes its links with it, but in its own time.
     ip link del "v-${name#srv-}"

@@ -17,7 +17,7 @@ wait_for 20 "the call made by hand is up" has_address ppp0 'inet 10.50.2.100'
 expect "a packet crosses it" ping -c 1 -W 5 -I ppp0 10.50.2.1
 by_hand=$(tunnel_pid 2)
 daemon_start
-taken_over() { of_node 2 '"\(.state) \(.pid) \(.adopted)"' | grep -Fx "up $1 true"; }
+taken_over() { fields 2 state pid adopted | grep -Fx "up $1 true"; }
 wait_for 10 "the call made by hand is taken over" taken_over "$by_hand"
 
 kill "$by_hand"

@@ -12,7 +12,7 @@ date -s '+1 year' || skip "the clock of this host can't be set"
 # durations YEAR: they are what they were, whatever year it is
 durations() {
   local up_for next_in table since
-  up_for=$(field 2 state_seconds) next_in=$(field 3 next_attempt_in) table=$(connexactl status) since=$(of_node 2 .since)
+  up_for=$(fields 2 state_seconds) next_in=$(fields 3 next_attempt_in) table=$(connexactl status) since=$(fields 2 since)
   echo "up for $up_for s since $since (in $1), next try in $next_in s"
   echo "$table"
   expect "the tunnel is up for as long as it is, in $1" test "$up_for" -le $((SECONDS - began + 120))

@@ -50,15 +50,15 @@ invalid=$(times_said "Node 8 can't be dialled: ")
 
 ping -i 0.2 -I "$(tunnel_link 2)" 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
-identity=$(of_node 2 '"\(.pid) \(.ifindex)"') silent=$(tunnel_pid 3) removed=$(tunnel_pid 6)
+identity=$(fields 2 pid ifindex) silent=$(tunnel_pid 3) removed=$(tunnel_pid 6)
 kill -STOP "$removed"
 sql 'DELETE FROM nodes WHERE id = 6'
 wait_for 20 "pppd is asked to end and does not" node_is 6 stopping
 kill_daemon
 expect "no pppd runs twice: $(pppds)" once_each
 wait_for 10 "the tunnel is taken over" node_is 2 up
-expect_equal "the tunnel that is up" "$identity true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
-expect_equal "the call that gets no answer" "$silent true" "$(of_node 3 '"\(.pid) \(.adopted)"')"
+expect_equal "the tunnel that is up" "$identity true" "$(fields 2 pid ifindex adopted)"
+expect_equal "the call that gets no answer" "$silent true" "$(fields 3 pid adopted)"
 expect "what was stopped stays so" node_is 7 stopped
 expect "the bad row is as bad as before" node_is 8 invalid
 expect "it is told again" said_times $((invalid + 1)) "Node 8 can't be dialled: "

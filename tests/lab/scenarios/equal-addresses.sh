@@ -9,13 +9,13 @@ daemon_start
 node_up 2
 node_up 3
 
-addresses() { of_node "$1" '"\(.local_ip) \(.remote_ip)"'; }
-identity() { of_node "$1" '"\(.pid) \(.ifindex) \(.attempts) \(.since)"'; }
+addresses() { fields "$1" local_ip remote_ip; }
+identity() { fields "$1" pid ifindex attempts since; }
 expect_equal "the addresses of node 2" '10.50.2.100 10.50.2.1' "$(addresses 2)"
 expect_equal "the addresses of node 3" '10.50.2.100 10.50.2.1' "$(addresses 3)"
-expect "two links" test "$(of_node 2 .ifindex)" != "$(of_node 3 .ifindex)"
+expect "two links" test "$(fields 2 ifindex)" != "$(fields 3 ifindex)"
 for id in 2 3; do
-  expect_equal "the link of node $id" "$(ifindex "$(tunnel_link "$id")")" "$(of_node "$id" .ifindex)"
+  expect_equal "the link of node $id" "$(ifindex "$(tunnel_link "$id")")" "$(fields "$id" ifindex)"
 done
 
 neighbour=$(identity 3) first=$(tunnel 2)

@@ -23,8 +23,8 @@ expect "others' lines stay" grep -F 'Secrets for authentication using CHAP' "$se
 
 expect_equal "the status object" '2 up ppp0 10.50.2.100 10.50.2.1 1 false' \
   "$(of_node 2 '[.id, .state, .interface, .local_ip, .remote_ip, .attempts, .adopted] | map(tostring) | join(" ")')"
-expect_equal "the link it names" "$(ifindex ppp0)" "$(of_node 2 .ifindex)"
-expect_equal "the process it names" "$(tunnel_pid 2)" "$(of_node 2 .pid)"
+expect_equal "the link it names" "$(ifindex ppp0)" "$(fields 2 ifindex)"
+expect_equal "the process it names" "$(tunnel_pid 2)" "$(fields 2 pid)"
 expect "the table names the interface" grep -w ppp0 <(connexactl status)
 expect "curl reaches the API" jq -e '.counts.up == 1' \
   <(curl -sS --unix-socket /run/connexa/connexad.sock http://connexa/v1/status)

@@ -24,6 +24,6 @@ wait_for 15 "systemd starts another daemon" another
 for id in 1 2 3 4; do
   node_up $id
   expect "node $id has the tunnel that it had" test "$(tunnel $id)" = "${before[id - 1]}"
-  expect "it was taken over" test "$(field $id adopted)" = true
+  expect "it was taken over" test "$(fields $id adopted)" = true
 done
 expect "no tunnel fell" test "$(times_said 'is DOWN')" = 0

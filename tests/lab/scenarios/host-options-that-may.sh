@@ -27,7 +27,7 @@ END
 daemon_start
 node_up 2 60
 expect "the tunnel carries what the filter lets pass" \
-  ping -n -q -c 3 -W 5 -I "$(tunnel_link 2)" "$(of_node 2 .remote_ip)"
+  ping -n -q -c 3 -W 5 -I "$(tunnel_link 2)" "$(fields 2 remote_ip)"
 connexactl doctor >/run/lab-doctor || true
 for line in '8, has "passive"' '9, has "silent"' '10, has "pass-filter icmp"' '11, has "ip-up-script /bin/true"' \
   '12, has "ip-down-script /bin/true"'; do

@@ -44,6 +44,6 @@ connexactl start 2
 node_up 2
 wait_for 20 "the script has run" test -e /run/lab-script-ran
 expect "what the script has done is there, as it is the operator's" grep -F 203.0.113.0/24 <(ip route show dev "$(tunnel_link 2)")
-expect "the tunnel carries" ping -n -q -c 3 -W 5 -I "$(tunnel_link 2)" "$(of_node 2 .remote_ip)"
+expect "the tunnel carries" ping -n -q -c 3 -W 5 -I "$(tunnel_link 2)" "$(fields 2 remote_ip)"
 doctor_names ip-up.d/zz-lab
 rm /etc/ppp/ip-up.d/zz-lab

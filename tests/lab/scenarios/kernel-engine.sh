@@ -16,7 +16,7 @@ daemon_start
 node_up 2
 node_up 3
 said 'Tunnel for node 2 is UP on '
-expect_equal "what makes its calls" kernel "$(field 2 engine)"
+expect_equal "what makes its calls" kernel "$(fields 2 engine)"
 
 open_files() { ls "/proc/$(daemon_pid)/fd" | wc -l; }
 children() { pgrep -P "$(daemon_pid)" -l; }
@@ -78,13 +78,13 @@ before=$(tunnel 2)
 other=$(tunnel 3)
 sql "UPDATE nodes SET engine = 'pppd' WHERE id = 3"
 wait_for 60 "node 3 is up by another tunnel" other_tunnel 3 "$other"
-expect_equal "its engine" pppd "$(field 3 engine)"
+expect_equal "its engine" pppd "$(fields 3 engine)"
 expect_equal "node 2 is as it was" "$before" "$(tunnel 2)"
 expect "pppd's file is there" test -e "$peers/connexa-node-3"
 sql "UPDATE nodes SET engine = NULL WHERE id = 3"
 other=$(tunnel 3)
 wait_for 60 "and back" other_tunnel 3 "$other"
-expect_equal "its engine again" kernel "$(field 3 engine)"
+expect_equal "its engine again" kernel "$(fields 3 engine)"
 expect "pppd's file is gone" gone "$peers/connexa-node-3"
 expect "and its secret" not grep -r connexa-node "$secrets"
 
@@ -100,7 +100,7 @@ node_pppds() { pgrep -f 'call connexa-node-2'; }
 config 'tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 daemon_start
 wait_for 60 "node 2 is up by another tunnel" other_tunnel 2 "$before"
-expect_equal "what makes its calls" pppd "$(field 2 engine)"
+expect_equal "what makes its calls" pppd "$(fields 2 engine)"
 before=$(tunnel 2)
 config 'tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }
 tunnel.engine = "kernel"'
@@ -110,7 +110,7 @@ daemon_stop
 expect "pppd keeps it up" node_pppds
 daemon_start
 wait_for 60 "node 2 is up by another tunnel" other_tunnel 2 "$before"
-expect_equal "what makes its calls now" kernel "$(field 2 engine)"
+expect_equal "what makes its calls now" kernel "$(fields 2 engine)"
 expect "its pppd is gone" not node_pppds
 expect "packets pass" answers 2
 expect "and its file with it" gone "$peers/connexa-node-2"

@@ -79,7 +79,7 @@ beside "it can't be started: can't make its socket $socket: Read-only file syste
 for n in {1..20}; do
   : >"$run/full-$n" || break
 done 2>/dev/null
-taken_over() { [[ $(daemon_pid) != "$daemon" && $(tunnel 2) == "$tunnel" && $(field 2 adopted) == true ]]; }
+taken_over() { [[ $(daemon_pid) != "$daemon" && $(tunnel 2) == "$tunnel" && $(fields 2 adopted) == true ]]; }
 space_is_made() {
   rm "$run"/full-*
   wait_for 20 "it is kept" holder

@@ -29,7 +29,7 @@ same() {
   echo "$seen"
   [[ $seen == "$tunnels" ]] && node_is 2 up && node_is 3 up
 }
-taken_over() { same && [[ $(field 2 adopted) == true ]]; }
+taken_over() { same && [[ $(fields 2 adopted) == true ]]; }
 kill_daemon() { kill -KILL "$(daemon_pid)"; }
 tunnels="$(tunnel 2) $(tunnel 3)" link=$(tunnel_link 2) other=$(tunnel_link 3)
 holder=$(holder)
@@ -86,7 +86,7 @@ expect_equal "the other one stays" "${tunnels% *}" "$(tunnel 2)"
 # Both at once: nobody has the descriptors any more.
 begun kill -KILL "$(holder)" "$(daemon_pid)"
 wait_for 60 "the node is up by another tunnel" other_tunnel 2 "${tunnels% *}"
-expect_equal "it was dialled" false "$(field 2 adopted)"
+expect_equal "it was dialled" false "$(fields 2 adopted)"
 link=$(tunnel_link 2)
 
 # What is hung up leaves nothing.

@@ -21,7 +21,7 @@ node_up 2
 tunnel=$(tunnel 2) link=$(tunnel_link 2) holder=$(pgrep -x connexad-hold)
 ping -i 0.2 -I "$link" 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
-taken_over() { [[ $(tunnel 2) == "$tunnel" && $(field 2 adopted) == true && $(status .daemon.pid) != "$before" ]] && node_is 2 up; }
+taken_over() { [[ $(tunnel 2) == "$tunnel" && $(fields 2 adopted) == true && $(status .daemon.pid) != "$before" ]] && node_is 2 up; }
 # again COMMAND...: another daemon has taken the same tunnel over
 again() {
   before=$(status .daemon.pid)

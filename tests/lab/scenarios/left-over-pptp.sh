@@ -25,7 +25,7 @@ none_left() { ! left_over; }
 daemon_start
 node_up 2
 node_up 3
-own=$(of_node 2 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')
+own=$(fields 2 pid ifindex attempts since)
 manager=$(call_manager_pid 2)
 first=$(tunnel_pid 3)
 kill -KILL "$first"
@@ -33,5 +33,5 @@ redialled() { [[ -e /run/ppp-connexa-node-3.pid && $(tunnel_pid 3) != "$first" ]
 wait_for 20 "the other node is dialled again" redialled
 wait_for 15 "the left-over processes are gone" none_left
 wait_journal 5 "has outlived its pppd; ending it"
-expect_equal "the node's own call" "$own" "$(of_node 2 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')"
+expect_equal "the node's own call" "$own" "$(fields 2 pid ifindex attempts since)"
 expect "its call manager lives" test -e "/proc/$manager"

@@ -8,7 +8,7 @@ printf '%s\n' 'idle 5' 'maxconnect 6' >>"$host_options"
 daemon_start
 node_up 2
 first=$(tunnel 2)
-lasts() { (($(field 2 state_seconds) >= 15)); }
+lasts() { (($(fields 2 state_seconds) >= 15)); }
 wait_for 60 "the tunnel outlives both limits" lasts
 expect_equal "the same tunnel" "$first" "$(tunnel 2)"
 connexactl stop 2

@@ -40,7 +40,7 @@ wait "$outside" || true
 
 daemon_start
 node_up 2
-expect_equal "the tunnel from outside is taken over" "$first true" "$(of_node 2 '"\(.ifindex) \(.adopted)"')"
+expect_equal "the tunnel from outside is taken over" "$first true" "$(fields 2 ifindex adopted)"
 of_daemon() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(daemon_pid)/status"; }
 expect_equal "the rights that it may ever have" 'cap_chown,cap_dac_override,cap_kill,cap_setgid,cap_setuid,cap_net_admin,cap_net_raw,cap_sys_ptrace,cap_sys_admin' \
   "$(systemctl show -p CapabilityBoundingSet --value connexad | tr ' ' ,)"

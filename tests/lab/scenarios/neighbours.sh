@@ -12,7 +12,7 @@ node_up 3
 # Longer than a dead call can go unnoticed.
 sleep 6
 for id in 2 3; do
-  expect_equal "dials of node $id" 1 "$(of_node "$id" .attempts)"
+  expect_equal "dials of node $id" 1 "$(fields "$id" attempts)"
   expect "a packet crosses the tunnel of node $id" ping -c 1 -W 5 -I "$(tunnel_link "$id")" 10.50.2.1
 done
 expect "no tunnel was reported down" said_times 0 'is DOWN on'

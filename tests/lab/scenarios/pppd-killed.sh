@@ -11,7 +11,7 @@ node_up 2
 node_up 3
 
 pppd=$(tunnel_pid 2) gateway=$(gateway_pid 2) call_manager=$(call_manager_pid 2)
-neighbour=$(of_node 3 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')
+neighbour=$(fields 3 pid ifindex attempts since)
 link=$(tunnel_link 2)
 kill -KILL "$pppd"
 wait_journal 10 "Tunnel for node 2 is DOWN on $link: pppd was killed by signal 9"
@@ -19,8 +19,8 @@ wait_journal 10 'Node 2: retrying in 2s (attempt 2): pppd was killed by signal 9
 for left in "$pppd" "$gateway" "$call_manager"; do
   wait_for 10 "process $left of the dead call is gone" ended "$left"
 done
-redialled() { [[ $(of_node 2 .attempts) == 2 ]] && node_is 2 up; }
+redialled() { [[ $(fields 2 attempts) == 2 ]] && node_is 2 up; }
 wait_for 20 "node 2 is dialled again and up" redialled
 expect_equal "the process and the link it names" "$(tunnel_pid 2) $(ifindex "$(tunnel_link 2)")" \
-  "$(of_node 2 '"\(.pid) \(.ifindex)"')"
-expect_equal "the neighbour" "$neighbour" "$(of_node 3 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')"
+  "$(fields 2 pid ifindex)"
+expect_equal "the neighbour" "$neighbour" "$(fields 3 pid ifindex attempts since)"

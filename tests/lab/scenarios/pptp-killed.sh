@@ -9,7 +9,7 @@ node 3 10.9.0.2 second secret2 speed_ok
 daemon_start
 node_up 2
 node_up 3
-neighbour=$(of_node 3 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')
+neighbour=$(fields 3 pid ifindex attempts since)
 
 redialled() { [[ -e /run/ppp-connexa-node-2.pid && $(tunnel_pid 2) != "$1" ]] && node_is 2 up; }
 told=0
@@ -25,4 +25,4 @@ for half in gateway call_manager; do
   done
 done
 expect "it is told why pppd noticed" said_times 1 'has lost its call manager; ending it'
-expect_equal "the neighbour" "$neighbour" "$(of_node 3 '"\(.pid) \(.ifindex) \(.attempts) \(.since)"')"
+expect_equal "the neighbour" "$neighbour" "$(fields 3 pid ifindex attempts since)"

@@ -14,7 +14,7 @@ node 3 10.9.0.3 admin secret speed_ok
 daemon_start
 node_up 2
 node_up 3
-neighbour=$(of_node 3 '"\(.pid) \(.attempts)"')
+neighbour=$(fields 3 pid attempts)
 
 # ICMP echo requests that have reached a server
 echoes() { ip netns exec "srv-$1" awk '$1 == "Icmp:" && ++n == 2 {print $10}' /proc/net/snmp; }
@@ -26,7 +26,7 @@ ip -n srv-alpha rule add priority 1 to 10.50.2.0/24 blackhole
 wait_journal 20 "probes of icmp:$target through "
 expect "the tunnel is down for its probes" said "Tunnel for node 2 is DOWN on "
 expect_equal "why" probe_failed "$(of_node 2 .last_error.kind)"
-tries() { (($(of_node 2 .attempts) >= $1)); }
+tries() { (($(fields 2 attempts) >= $1)); }
 wait_for 60 "a new call that carries nothing is given up, too" tries 3
 expect "LCP was answered all the time" not said 'echo-requests'
 
@@ -34,7 +34,7 @@ ip -n srv-alpha rule del priority 1
 seen=$(echoes alpha)
 wait_for 40 "node 2 is probed again" echoes_reach alpha "$((seen + 5))"
 node_up 2
-stays=$(of_node 2 .pid)
+stays=$(fields 2 pid)
 wait_for 40 "and again" echoes_reach alpha "$((seen + 10))"
-expect_equal "the tunnel that carries" "$stays up" "$(of_node 2 '"\(.pid) \(.state)"')"
-expect_equal "the other tunnel" "$neighbour" "$(of_node 3 '"\(.pid) \(.attempts)"')"
+expect_equal "the tunnel that carries" "$stays up" "$(fields 2 pid state)"
+expect_equal "the other tunnel" "$neighbour" "$(fields 3 pid attempts)"

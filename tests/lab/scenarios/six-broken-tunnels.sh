@@ -40,7 +40,7 @@ explain 7 stopped 'stopped by the operator' 'connexactl start 7'
 explain 4 backoff "the server can't be reached" 'the address in the node'
 explain 5 backoff 'GRE (IP protocol 47) is blocked on the way' 'let GRE (IP protocol 47) through'
 wait_for 60 "quarantine is for the refused login" node_is 3 quarantined auth_refused
-expect_equal "dials before quarantine" 2 "$(of_node 3 .attempts)"
+expect_equal "dials before quarantine" 2 "$(fields 3 attempts)"
 explain 3 quarantined 'the server refused login or password' 'correct login and password'
 
 mv /dev/ppp /dev/ppp.away
@@ -58,7 +58,7 @@ if [[ -z ${LAB_PLAY:-} && $LAB_ENGINE == pppd ]]; then
 fi
 
 expect "a dead address is never quarantined" said_times 0 'Node 4 is quarantined'
-expect_equal "the good node's tunnel and dials" "$good 1" "$(of_node 2 '"\(.ifindex) \(.attempts)"')"
+expect_equal "the good node's tunnel and dials" "$good 1" "$(fields 2 ifindex attempts)"
 node 3 10.9.0.2 second secret2 speed_ok
 node_up 3 20
-expect_equal "the good node, once the row was corrected" "$good 1" "$(of_node 2 '"\(.ifindex) \(.attempts)"')"
+expect_equal "the good node, once the row was corrected" "$good 1" "$(fields 2 ifindex attempts)"

@@ -12,14 +12,14 @@ expect_equal "processes that systemd may kill" process "$(property KillMode)"
 expect "the watchdog is armed" not test "$(property WatchdogUSec)" = 0
 expect "the watchdog is fed" test "$(property WatchdogTimestampMonotonic)" -gt 0
 
-index=$(ifindex ppp0) carrier=$(of_node 2 .pid) first=$(daemon_pid)
+index=$(ifindex ppp0) carrier=$(fields 2 pid) first=$(daemon_pid)
 ping -i 0.2 -I ppp0 10.50.2.1 >/run/lab-ping 2>&1 &
 ping=$!
 
 systemctl restart connexad
 node_up 2
 expect "another daemon runs" test "$(daemon_pid)" != "$first"
-expect_equal "the same tunnel, taken over" "$carrier $index true" "$(of_node 2 '"\(.pid) \(.ifindex) \(.adopted)"')"
+expect_equal "the same tunnel, taken over" "$carrier $index true" "$(fields 2 pid ifindex adopted)"
 
 config 'tunnel.mtu = "many"'
 expect "a reload with a bad configuration fails" not systemctl reload connexad

@@ -44,12 +44,12 @@ expect "the monitor has seen tunnels" grep -q 'local 10.50.2.10.* dev ppp' /run/
 sql 'DELETE FROM nodes WHERE id IN (5, 6, 7)'
 wait_for 20 "they are gone" status_is '2 3 4' '[.nodes[].id | tostring] | join(" ")'
 wait_for 5 "packets go where they went" same_ways
-expect_equal "the far end of node 3" 10.9.0.2 "$(of_node 3 .remote_ip)"
+expect_equal "the far end of node 3" 10.9.0.2 "$(fields 3 remote_ip)"
 
 # As long as three lost echoes would take, and more.
 for id in 2 3 4; do
   expect "node $id carries what is bound to its link" \
-    ping -n -c 8 -i 0.7 -W 5 -I "$(tunnel_link "$id")" "$(of_node "$id" .remote_ip)"
+    ping -n -c 8 -i 0.7 -W 5 -I "$(tunnel_link "$id")" "$(fields "$id" remote_ip)"
 done
 expect_equal "the dials" '1 1 1' "$(status '[.nodes[].attempts | tostring] | join(" ")')"
 expect "no tunnel was down" said_times 0 ' is DOWN on '
@@ -96,7 +96,7 @@ wait_for 60 "node 3 is up" node_is 3 up
 wait_for 10 "packets go where they went" same_ways
 
 kill -KILL "$(daemon_pid)"
-again() { for id in 2 3 4; do [[ $(of_node $id .adopted) == true ]] || return 1; done; }
+again() { for id in 2 3 4; do [[ $(fields $id adopted) == true ]] || return 1; done; }
 wait_for 60 "another daemon takes the tunnels over" again
 expect "packets go where they went" same_ways
 [[ $LAB_ENGINE != kernel ]] || kill "$monitor"
