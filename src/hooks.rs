@@ -26,7 +26,7 @@ const AT_ONCE: usize = 8;
 #[derive(Clone, Debug)]
 struct Job {
     is_up: bool,
-    tunnel: UpTunnel,
+    tunnel: Arc<UpTunnel>,
     reason: String,
     argv: Vec<String>,
     limit: Duration,
@@ -39,7 +39,7 @@ pub(crate) struct Hooks {
     /// Closed by the end of the work.
     ended: oneshot::Receiver<()>,
     /// The tunnels that are up, as they were told.
-    up: BTreeMap<NodeId, UpTunnel>,
+    up: BTreeMap<NodeId, Arc<UpTunnel>>,
     dry_run: bool,
 }
 
@@ -66,7 +66,7 @@ impl Hooks {
             }
             Change::Renamed { node, interface } => {
                 if let Some(up) = self.up.get_mut(node) {
-                    up.interface.clone_from(interface);
+                    Arc::make_mut(up).interface.clone_from(interface);
                 }
             }
             Change::Fell { .. } => {}
@@ -78,7 +78,7 @@ impl Hooks {
         }
     }
 
-    fn run(&self, is_up: bool, tunnel: UpTunnel, reason: &str, hooks: &config::Hooks) {
+    fn run(&self, is_up: bool, tunnel: Arc<UpTunnel>, reason: &str, hooks: &config::Hooks) {
         let argv = if is_up { &hooks.up } else { &hooks.down };
         let argv = argv.clone().unwrap_or_default();
         if self.dry_run {
@@ -224,7 +224,7 @@ impl Job {
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
-        let UpTunnel { node, interface, local, remote, .. } = &self.tunnel;
+        let UpTunnel { node, interface, local, remote, .. } = &*self.tunnel;
         vec![
             ("CONNEXA_NODE_ID", node.to_string()),
             ("CONNEXA_INTERFACE", interface.clone()),
@@ -254,7 +254,7 @@ mod tests {
                 adopted: false,
             };
             let (argv, limit, reason) = (Vec::new(), Duration::from_secs(1), String::new());
-            line.add(Job { is_up: what == '+', tunnel, reason, argv, limit });
+            line.add(Job { is_up: what == '+', tunnel: Arc::new(tunnel), reason, argv, limit });
         }
         std::iter::from_fn(|| line.next()).map(|job| if job.is_up { '+' } else { '-' }).collect()
     }

@@ -99,7 +99,7 @@ impl Core {
 
     /// Nodes whose tunnel or dial goes on while their row is away.
     pub(super) fn kept_while_away(&self) -> BTreeSet<NodeId> {
-        let is_kept = |id: &&NodeId| self.tunnels.get(id).is_some_and(Tunnel::is_calling);
+        let is_kept = |id: &&NodeId| self.tunnels.get(id).is_some_and(|tunnel| tunnel.is_calling());
         self.away.iter().filter(is_kept).copied().collect()
     }
 
@@ -122,7 +122,7 @@ impl Core {
         for row in spoiled {
             turn.tell(Notice::RowSpoiled { node: row.id, reason: row.reason.clone(), within });
         }
-        let goes_on = |id: &&NodeId| self.tunnels.get(id).is_some_and(Tunnel::is_calling);
+        let goes_on = |id: &&NodeId| self.tunnels.get(id).is_some_and(|tunnel| tunnel.is_calling());
         let back: Vec<NodeId> = were_away.difference(&are_away).filter(goes_on).copied().collect();
         if !back.is_empty() {
             turn.tell(Notice::RowsBack { nodes: back });

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Turn;
@@ -32,7 +33,7 @@ pub(super) struct Run {
 pub(super) struct Call {
     pub(super) run: Run,
     /// Whom an adopted call was made to, where that is known.
-    pub(super) dialled: Option<Dialled>,
+    pub(super) dialled: Option<Box<Dialled>>,
     /// Our end's address when it was up last.
     pub(super) was_up_with: Option<OurEnd>,
     /// What made an adopted call, as long as that must be what the row says.
@@ -329,8 +330,9 @@ impl Call {
         let had = self.was_up_with.filter(|had| had.local == local);
         self.was_up_with = had.or(Some(OurEnd { local, since }));
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);
-        let up =
-            UpTunnel { node, call, index, interface: interface.clone(), local, remote, adopted };
+        let name = interface.clone();
+        let up = UpTunnel { node, call, index, interface: name, local, remote, adopted };
+        let up = Arc::new(up);
         turn.change(if was_up { Change::Readdressed(up) } else { Change::Rose(up) });
         turn.tell(Notice::Up { node, index, interface, local, remote, pid, adopted });
         true

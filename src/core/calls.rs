@@ -40,7 +40,7 @@ impl Core {
         if let Some((node, rank)) = self.pool.take_row(id) {
             self.want(id, Want::Tunnel(node), rank, turn);
         }
-        let unknown = || Tunnel::new(Want::Unknown, 0, turn.now);
+        let unknown = || Box::new(Tunnel::new(Want::Unknown, 0, turn.now));
         let tunnel = self.tunnels.entry(id).or_insert_with(unknown);
         if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second_call(found, turn);
@@ -57,7 +57,7 @@ impl Core {
             let standing = Standing::NoLink { give_up, sought: Sought::New };
             tunnel.phase = Phase::Calling(Box::new(Call {
                 run,
-                dialled,
+                dialled: dialled.map(Box::new),
                 was_up_with: None,
                 found_by: Some(engine),
                 standing,
@@ -78,8 +78,8 @@ impl Core {
 
     /// A call was found of a node that has no row.
     fn miss_row(&mut self, id: NodeId, turn: &mut Turn) {
-        let is_missed = |tunnel: &Tunnel| tunnel.want == Want::Unknown && !tunnel.is_away();
-        if self.known.database && self.tunnels.get(&id).is_some_and(is_missed) {
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        if self.known.database && tunnel.want == Want::Unknown && !tunnel.is_away() {
             self.leave(id, Want::Nothing, turn);
         }
     }
@@ -162,7 +162,7 @@ impl Core {
         }
         let Some(id) = self.calls.remove(&call_id) else { return };
         self.fall(id, turn);
-        if let Some(sought) = self.tunnels.get(&id).and_then(Tunnel::sought) {
+        if let Some(sought) = self.tunnels.get(&id).and_then(|tunnel| tunnel.sought()) {
             self.leave_link(sought, turn);
         }
         self.give_link_on(call_id, turn);

@@ -3,6 +3,7 @@
 //! Sentences for people are [`super::notice::Notice`]s; they may wait for a cause, and drive nothing.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +35,9 @@ pub struct UpTunnel {
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It is up.
-    Rose(UpTunnel),
+    Rose(Arc<UpTunnel>),
     /// It is up still, by other addresses.
-    Readdressed(UpTunnel),
+    Readdressed(Arc<UpTunnel>),
     /// It is up still, and its link has another name.
     Renamed {
         /// Whose tunnel.

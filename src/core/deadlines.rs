@@ -6,7 +6,7 @@ use super::links::Sight;
 use super::notice::Notice;
 use super::policy::Policy;
 use super::stopping::Why;
-use super::tunnel::{Phase, Tunnel};
+use super::tunnel::Phase;
 use super::{Core, Turn};
 use crate::node::NodeId;
 
@@ -30,7 +30,7 @@ impl Core {
             Phase::Calling(_) => self.expire_call(id, turn),
             Phase::Stopping(stopping) => stopping.expire(id, self.policy.stop_grace, turn),
         }
-        let leaves_at = self.tunnels.get(&id).and_then(Tunnel::leaves_at);
+        let leaves_at = self.tunnels.get(&id).and_then(|tunnel| tunnel.leaves_at());
         if leaves_at.is_some_and(|at| at <= turn.at()) {
             self.part(id, turn);
         }
@@ -38,7 +38,8 @@ impl Core {
     }
 
     fn expire_call(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
+        let Some(Phase::Calling(call)) = self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
+        else {
             return;
         };
         let (at, limit) = (turn.at(), self.policy.dial_timeout);

@@ -133,8 +133,8 @@ impl Core {
     }
 
     pub(super) fn want(&mut self, id: NodeId, want: Want, rank: u32, turn: &mut Turn) {
-        let tunnel =
-            self.tunnels.entry(id).or_insert_with(|| Tunnel::new(Want::Nothing, rank, turn.now));
+        let new = || Box::new(Tunnel::new(Want::Nothing, rank, turn.now));
+        let tunnel = self.tunnels.entry(id).or_insert_with(new);
         let moved = std::mem::replace(&mut tunnel.rank, rank) != rank;
         let was_away = tunnel.away.take().is_some() && self.away.remove(&id);
         if tunnel.want == want {

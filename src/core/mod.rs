@@ -26,6 +26,7 @@ pub mod outage;
 pub mod policy;
 mod pool;
 mod probe;
+mod reach;
 pub mod reason;
 mod refused;
 pub mod report;
@@ -57,12 +58,12 @@ use notice::Notice;
 use outage::Outage;
 use policy::Policy;
 use pool::{Claim, Pool};
+use reach::Reach;
 use refused::Refused;
 use second_calls::SecondCalls;
 use servers::Servers;
 use state::Rest;
 pub use state::State;
-use surroundings::Surroundings;
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
 use tunnel::{Phase, Tunnel, Want};
@@ -73,7 +74,8 @@ use crate::node::NodeId;
 #[derive(Clone, Debug)]
 pub struct Core {
     policy: Policy,
-    tunnels: BTreeMap<NodeId, Tunnel>,
+    /// Boxed, for half of the places of such a map are empty.
+    tunnels: BTreeMap<NodeId, Box<Tunnel>>,
     calls: BTreeMap<CallId, NodeId>,
     up: BTreeSet<NodeId>,
     /// Those whose rows are away.
@@ -88,7 +90,7 @@ pub struct Core {
     second_calls: SecondCalls,
     /// Calls that were found are being taken over: a link of nobody may be that of the next one.
     adopting: bool,
-    surroundings: Surroundings,
+    reach: Reach,
     /// Nodes whose address another link has that may yet be that of a call.
     undecided: BTreeSet<NodeId>,
     /// Calls that have ended without a known link: by which inputs that may have been shown, and until when
@@ -183,7 +185,7 @@ impl Core {
             host: Host::default(),
             second_calls: SecondCalls::default(),
             adopting: false,
-            surroundings: Surroundings::default(),
+            reach: Reach::default(),
             undecided: BTreeSet::new(),
             left_links: Vec::new(),
             servers: Servers::default(),
@@ -374,7 +376,9 @@ impl Core {
         let rest_until = self.policy.rest_until(turn.at());
         let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
         for id in ids {
-            if let Some(Tunnel { phase: Phase::Resting(rest), .. }) = self.tunnels.get_mut(&id) {
+            if let Some(Phase::Resting(rest)) =
+                self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
+            {
                 *rest = rest.rest_until(rest_until);
                 self.note(id, turn);
             }

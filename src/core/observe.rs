@@ -35,7 +35,8 @@ impl Core {
 
     /// Brings the standing of a call in line with what the kernel shows of its link.
     pub(super) fn observe(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
+        let Some(Phase::Calling(call)) = self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
+        else {
             return;
         };
         let Some((index, _)) = call.link() else { return };
@@ -45,7 +46,8 @@ impl Core {
         if self.refuse_address(id, index, turn) {
             return;
         }
-        let Some(Tunnel { phase: Phase::Calling(call), .. }) = self.tunnels.get_mut(&id) else {
+        let Some(Phase::Calling(call)) = self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
+        else {
             return;
         };
         match call.look(self.links.sight(index), turn.at()) {

@@ -1,6 +1,7 @@
 //! What the database is told of each change of a tunnel, where `database.write_back` is on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::write_back::{Fact, Reporter};
 use crate::core::change::{Change, UpTunnel};
@@ -17,7 +18,7 @@ pub(crate) struct TunnelWriter {
 /// A tunnel that is up, or whose fall is not explained yet.
 #[derive(Debug)]
 struct Known {
-    tunnel: UpTunnel,
+    tunnel: Arc<UpTunnel>,
     /// `None` where nobody saw it: it was found up.
     rose_at: Option<Wall>,
     fell_at: Option<Wall>,
@@ -43,7 +44,7 @@ impl TunnelWriter {
             }
             Change::Renamed { node, interface } => {
                 let Some(known) = self.known.get_mut(node) else { return };
-                known.tunnel.interface.clone_from(interface);
+                Arc::make_mut(&mut known.tunnel).interface.clone_from(interface);
                 if tell {
                     self.reporter.tell_row(known.fact(true, known.rose_at, "renamed"));
                 }
@@ -80,7 +81,7 @@ impl TunnelWriter {
 
 impl Known {
     fn fact(&self, up: bool, at: Option<Wall>, reason: &str) -> Fact {
-        let UpTunnel { node, interface, .. } = &self.tunnel;
+        let UpTunnel { node, interface, .. } = &*self.tunnel;
         Fact { node: *node, interface: interface.clone(), up, at, reason: reason.to_owned() }
     }
 }

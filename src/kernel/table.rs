@@ -27,10 +27,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     present: BTreeMap<IfIndex, Entry>,
-    /// What the core was told last.
-    sent: BTreeMap<IfIndex, Link>,
-    /// Links that may differ from what the core was told.
-    dirty: BTreeSet<IfIndex>,
+    /// Links that may differ from what the core knows, and what that is; `None` where it knows of no such link.
+    dirty: BTreeMap<IfIndex, Option<Link>>,
     /// Links that went after the core was told of them. Another may have the index by now.
     gone: BTreeSet<IfIndex>,
 }
@@ -41,17 +39,17 @@ impl Table {
         match news {
             News::Link { index, name, up } => {
                 if let Some(entry) = self.present.get_mut(&index) {
+                    self.dirty.entry(index).or_insert_with(|| Some(entry.link()));
                     entry.name = name;
                     entry.up = up;
                 } else {
+                    self.dirty.entry(index).or_insert(None);
                     self.present.insert(index, Entry { name, up, addresses: Vec::new() });
                 }
-                self.dirty.insert(index);
             }
             News::NoLink(index) => {
-                self.present.remove(&index);
-                if self.sent.contains_key(&index) {
-                    self.dirty.insert(index);
+                let known = self.present.remove(&index).map(|entry| entry.link());
+                if self.dirty.entry(index).or_insert(known).is_some() {
                     self.gone.insert(index);
                 } else {
                     self.dirty.remove(&index);
@@ -61,14 +59,14 @@ impl Table {
                 if let Some(entry) = self.present.get_mut(&index)
                     && !entry.addresses.contains(&assigned)
                 {
+                    self.dirty.entry(index).or_insert_with(|| Some(entry.link()));
                     entry.addresses.push(assigned);
-                    self.dirty.insert(index);
                 }
             }
             News::NoAddress(index, assigned) => {
                 if let Some(entry) = self.present.get_mut(&index) {
+                    self.dirty.entry(index).or_insert_with(|| Some(entry.link()));
                     entry.addresses.retain(|&held| held != assigned);
-                    self.dirty.insert(index);
                 }
             }
             News::Other | News::Undecodable => {}
@@ -79,11 +77,12 @@ impl Table {
     /// stays so. A link whose removal was lost, and whose index another one has in the list, can't
     /// be told from one that was renamed.
     pub(super) fn replace(&mut self, list: impl IntoIterator<Item = News>) {
-        self.present.clear();
+        for (index, entry) in std::mem::take(&mut self.present) {
+            self.dirty.entry(index).or_insert_with(|| Some(entry.link()));
+        }
         for news in list {
             self.apply(news);
         }
-        self.dirty.extend(self.sent.keys());
     }
 
     /// How many links there are.
@@ -100,17 +99,14 @@ impl Table {
     /// came back is told as both, in this order: it is another link.
     pub(super) fn take_changes(&mut self) -> Vec<LinkChange> {
         let mut changes = Vec::new();
-        for index in std::mem::take(&mut self.dirty) {
+        for (index, mut known) in std::mem::take(&mut self.dirty) {
             let present = self.present.get(&index).map(Entry::link);
             let is_new_or_none = present.is_none() || self.gone.contains(&index);
-            if is_new_or_none && self.sent.remove(&index).is_some() {
+            if is_new_or_none && known.take().is_some() {
                 changes.push(LinkChange { index, link: None });
             }
-            if let Some(link) = present
-                && self.sent.get(&index) != Some(&link)
-            {
-                self.sent.insert(index, link.clone());
-                changes.push(LinkChange { index, link: Some(link) });
+            if present.is_some() && present != known {
+                changes.push(LinkChange { index, link: present });
             }
         }
         self.gone.clear();

@@ -33,7 +33,7 @@ struct Held {
     renamed: bool,
     /// As far as it is known.
     server: Option<Ipv4Addr>,
-    dialled: Option<Dialled>,
+    dialled: Option<Box<Dialled>>,
     process: Arc<Process>,
 }
 
@@ -141,6 +141,7 @@ impl Calls {
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone()));
         let server = dialled.as_ref().map(|dialled| dialled.server);
+        let dialled = dialled.map(Box::new);
         let held = Held { node, pid, interface, renamed, server, dialled, process };
         let told = held.tell(call);
         self.held.insert(call, held);
@@ -155,7 +156,8 @@ impl Held {
         let pid = Some(self.pid);
         match call {
             CallId::Found(_) => {
-                let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
+                let (interface, dialled) =
+                    (self.interface.clone(), self.dialled.as_deref().cloned());
                 let engine = Engine::Pppd;
                 Some(FoundCall { call, node, engine, pid, interface, renamed, dialled })
             }

@@ -9,6 +9,7 @@ mod tcp;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -18,15 +19,14 @@ use tokio::time::{Instant, sleep_until};
 use tally::Tally;
 
 use crate::config::{self, Target};
-use crate::core::change::Change;
-use crate::core::event::{CallId, Event, Probed};
+use crate::core::change::{Change, UpTunnel};
+use crate::core::event::{Event, Probed};
 use crate::node::NodeId;
 
 /// A tunnel that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Passage {
-    call: CallId,
-    interface: String,
+    tunnel: Arc<UpTunnel>,
     /// Which rise of the daemon's life this is: a tunnel that fell and rose begins afresh.
     rise: u64,
 }
@@ -67,12 +67,12 @@ impl Prober {
             Change::Rose(up) | Change::Readdressed(up) => self.0.send_modify(|wanted| {
                 wanted.rises += 1;
                 let rise = wanted.rises;
-                let passage = Passage { call: up.call, interface: up.interface.clone(), rise };
+                let passage = Passage { tunnel: up.clone(), rise };
                 wanted.passages.insert(up.node, passage);
             }),
             Change::Renamed { node, interface } => self.0.send_modify(|wanted| {
                 if let Some(passage) = wanted.passages.get_mut(node) {
-                    passage.interface.clone_from(interface);
+                    Arc::make_mut(&mut passage.tunnel).interface.clone_from(interface);
                 }
             }),
             Change::Fell { node } => {
@@ -212,7 +212,7 @@ impl Probes {
             probing.sent = now;
             probing.tally.sent(now, self.last_answer);
             let (node, rise) = (*node, probing.passage.rise);
-            let interface = probing.passage.interface.clone();
+            let interface = probing.passage.tunnel.interface.clone();
             let running = self.running.spawn(async move {
                 let outcome = ask(target, &interface, limit).await;
                 (node, rise, outcome)
@@ -227,7 +227,7 @@ impl Probes {
         probing.running = None;
         let loss = self.probe.loss;
         let target = self.probe.target?.to_string();
-        let call = probing.passage.call;
+        let call = probing.passage.tunnel.call;
         let probed = match outcome {
             Outcome::Answered => {
                 self.last_answer = Some(Instant::now());
@@ -254,7 +254,7 @@ impl Probing {
     fn tell_trouble(&mut self, node: NodeId, target: &str, error: &io::Error) {
         self.unsent = self.unsent.saturating_add(1);
         if self.unsent == 2 {
-            let interface = &self.passage.interface;
+            let interface = &self.passage.tunnel.interface;
             tracing::warn!(
                 NODE_ID = node.0,
                 INTERFACE = interface,

@@ -19,6 +19,7 @@ mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -48,7 +49,7 @@ struct Wanted {
     nodes: BTreeMap<NodeId, Option<Ipv4Addr>>,
     /// Whether every wanted node is among them.
     all_told: bool,
-    tunnels: BTreeMap<NodeId, UpTunnel>,
+    tunnels: BTreeMap<NodeId, Arc<UpTunnel>>,
 }
 
 impl Wanted {
@@ -138,7 +139,7 @@ impl Router {
             }
             Change::Renamed { node, interface } => self.wanted.send_modify(|wanted| {
                 if let Some(up) = wanted.tunnels.get_mut(node) {
-                    up.interface.clone_from(interface);
+                    Arc::make_mut(up).interface.clone_from(interface);
                 }
             }),
             Change::Fell { node } => {

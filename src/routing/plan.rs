@@ -172,7 +172,7 @@ mod tests {
         };
         Wanted {
             table_base: Some(base),
-            tunnels: nodes.iter().map(|id| (NodeId(*id), tunnel(*id))).collect(),
+            tunnels: nodes.iter().map(|id| (NodeId(*id), tunnel(*id).into())).collect(),
             ..Wanted::by(&crate::config::Routing::default())
         }
     }

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/kernel")
 
-from figures import cpu_ns, ms, pss_kb, tell
+from figures import cpu_ns, ms, of_the_unit, pss_kb, tell
 from output import Output
 
 SIZES, MODES, ROUNDS, SECONDS = (10, 1000, 10_000), ("delete", "wal"), 20, 60
@@ -74,8 +74,7 @@ pptp = "/bin/true"
         os.makedirs(f"{folder}/log", exist_ok=True)
         self.output = Output(f"{folder}/log/connexad")
         self.output.listen(True)
-        clean = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")}
-        self.process = subprocess.Popen([connexad, "--config", config], env=clean, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([connexad, "--config", config], env=of_the_unit(), stdin=subprocess.DEVNULL,
                                         stdout=self.output.file, stderr=self.output.file)
 
     def wait(self, text):

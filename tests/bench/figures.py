@@ -59,3 +59,12 @@ def threads(pid, name):
 def rss_kb(pid):
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         return int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)[1])
+
+
+def of_the_unit():
+    """The environment that the daemon's unit gives it, and where programs are."""
+    unit = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../systemd/connexad.service")
+    with open(unit, encoding="utf-8") as lines:
+        settings = [line.strip().removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
+    plain = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")}
+    return plain | dict(setting.split("=", 1) for setting in settings)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from figures import cpu_ms, ms, pss_kb, tell
+from figures import cpu_ms, ms, of_the_unit, pss_kb, tell
 from kernel_events import Kernel, calls
 
 ROUNDS, BACKOFF_MS, REST_S = 20, 100, 12
@@ -23,14 +23,6 @@ CLONE_NEWNET = 0x40000000
 SIZES = (1, 50, 1000)
 ADOPTIONS = 5
 NODE = "connexa-node-1"
-
-
-def of_the_unit():
-    """The environment that the daemon's unit gives it."""
-    unit = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../systemd/connexad.service")
-    with open(unit, encoding="utf-8") as lines:
-        settings = [line.strip().removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
-    return dict(setting.split("=", 1) for setting in settings)
 
 
 def enter_network():
@@ -75,8 +67,7 @@ pptp = "/bin/true"
     def start(self):
         log = open(f"{self.folder}/log", "ab")
         command = [self.connexad, "--config", f"{self.folder}/connexad.toml"]
-        clean = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")} | of_the_unit()
-        return subprocess.Popen(command, env=clean, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return subprocess.Popen(command, env=of_the_unit(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def pid_of(self, node):
         with open(f"{self.folder}/run/ppp-{node}.pid", encoding="utf-8") as file:
