@@ -173,7 +173,7 @@ cable() {
     -device "virtio-net-pci,netdev=cable,mac=52:54:00:00:00:0${#1}"
 }
 
-# What the emulated kernel may leave out (its admin-guide/kernel-parameters). Plain emulation translates a program anew for
+# What the guest's kernel may leave out (its admin-guide/kernel-parameters). Plain emulation translates a program anew for
 # each address it is loaded at, so norandmaps halves what a start costs; the others take a sixth off the whole.
 kernel_words=(mitigations=off norandmaps nosmap nosmep no5lvl init_on_alloc=0 apparmor=0 psi=0 rcupdate.rcu_expedited=1)
 

@@ -187,7 +187,6 @@ node_is() {
 # node_up ID [SECONDS]
 node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
 
-
 # fields ID NAME...: plain values of a node's status, without jq, which takes a third of a second to start
 fields() {
   local id=$1 seen name values=()
@@ -327,22 +326,27 @@ left_running() {
   echo "${pids[*]}"
 }
 
-nothing_left_running() { [[ -z $(left_running) ]]; }
+# One may start another as it is ended, so they are ended at each look.
+end_what_is_left() {
+  local left
+  read -ra left < <(left_running)
+  ((${#left[@]})) || return 0
+  echo "${left[*]}"
+  kill -KILL "${left[@]}" 2>/dev/null
+  return 1
+}
 
 # Each program that it starts costs an emulated machine a tenth of a second.
 reset() {
-  local name left=()
+  local name
   if [[ -e /run/lab-bare ]]; then
     source /lab/package.sh
     dressed_host &>/dev/null
   fi
-  [[ ! -e /etc/systemd/system/multi-user.target.wants/connexa-backend.service ]] || systemctl disable connexa-backend
+  [[ ! -e /etc/systemd/system/multi-user.target.wants/connexa-backend.service ]] || systemctl disable connexa-backend 2>/dev/null
   systemctl stop connexa-backend connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
-  read -ra left < <(left_running)
-  # They may end as they are counted.
-  ((${#left[@]} == 0)) || kill -KILL "${left[@]}" 2>/dev/null
-  wait_for 10 "nothing of the scenario is left running" nothing_left_running
+  wait_for 10 "nothing of the scenario is left running" end_what_is_left
   for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
     # A namespace that is deleted takes its links with it, but in its own time.
     ip link del "v-${name#srv-}"

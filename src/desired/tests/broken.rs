@@ -1,5 +1,6 @@
 //! Databases that can't be read, and their recovery.
 
+use super::quiet::reading_goes_on;
 use super::*;
 use SqliteJournalMode::{Delete, Wal};
 
@@ -140,7 +141,7 @@ async fn a_lock_that_ends_within_patience_is_not_told_of() {
     let mut writer = writer(&bench.path(), Delete).await;
     run(&mut writer, "BEGIN EXCLUSIVE").await;
     bench.start();
-    bench.silence(Duration::from_millis(300)).await;
+    reading_goes_on(0).await;
     run(&mut writer, "ROLLBACK").await;
     assert_eq!(bench.ids().await, [1]);
 }

@@ -143,12 +143,6 @@ impl Bench {
             }
         }
     }
-
-    /// Gives the follower time to say something, and wants it to say nothing.
-    async fn silence(&mut self, time: Duration) {
-        let said = tokio::time::timeout(time, self.events.recv()).await;
-        assert!(said.is_err(), "{said:?}");
-    }
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {

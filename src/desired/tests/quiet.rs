@@ -17,6 +17,16 @@ pub(super) async fn reading_rests() {
     within(async { while read_within_a_second().await {} }).await;
 }
 
+/// Until another read than these has begun.
+pub(super) async fn reading_goes_on(before: u32) {
+    within(async {
+        while reads() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn after_a_commit_in_rollback_mode_reading_comes_to_rest() {
     let mut bench = Bench::new();
@@ -48,13 +58,9 @@ async fn a_change_that_concerns_no_candidate_is_not_told() {
     assert_eq!(bench.ids().await, [1]);
     let before = reads();
     add(&mut writer, 2, "new").await;
-    within(async {
-        while reads() == before {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
-    bench.silence(Duration::from_millis(300)).await;
+    reading_goes_on(before).await;
+    add(&mut writer, 3, "online").await;
+    assert_eq!(bench.ids().await, [1, 3]);
 }
 
 #[tokio::test]

@@ -308,12 +308,13 @@ async fn a_table_that_is_missing_for_a_while_costs_no_fact() {
 async fn what_it_writes_is_no_news_and_reading_comes_to_rest() {
     for mode in [Delete, Wal] {
         let mut bench = Bench::new();
-        let (_writer, reporter) =
+        let (mut writer, reporter) =
             reporter(&bench, mode, &format!("{NODES}; {ROW}; {EVENTS}")).await;
         bench.start();
         assert_eq!(bench.ids().await, [7]);
         told(&reporter, [fact(7, true)]).await;
-        bench.silence(Duration::from_millis(700)).await;
+        add(&mut writer, 8, "online").await;
+        assert_eq!(bench.ids().await, [7, 8]);
         reading_rests().await;
         let all = reads();
         assert!(all <= 12, "{all}");

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import time
 
+from figures import of_the_unit
 from subjects import HERE, Subject
 from world import NODES
 
@@ -41,6 +42,7 @@ class Connexad(Subject):
             database.execute("CREATE TABLE nodes (id INTEGER PRIMARY KEY, ip TEXT, login TEXT, password TEXT, status TEXT)")
             rows = [(n, f"10.9.{n}.1", "admin", "secret", "speed_ok") for n in range(1, NODES + 1)]
             database.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?, ?)", rows)
+        self.environment = of_the_unit()
         self.command = [self.tools["connexad"], "--config", f"{self.folder}/connexad.toml"]
         self.recording, self.recorded = f"{self.folder}/recording", 0
         if record:

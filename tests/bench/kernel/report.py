@@ -179,7 +179,7 @@ PROFILE = {
         "for 2,000 flips it makes some 400 waits, 4,400 reads, 1,000 lines of the log, and 900 requests, which remove the "
         "kernel's route to the peer of each tunnel that is up again. A quarter is waiting and reading, a tenth the "
         "requests, a fifth the log and waking the thread that writes it; not quite half is the daemon's own code and "
-        "memory, spread thin (seen with the commit after 486517e).",
+        "memory, spread thin (seen with commit a5b9468).",
 }
 METHOD = (
     "How it is measured. *Event to state*: the link was down for 5 ms; the time runs from right before the system call "
