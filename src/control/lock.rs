@@ -198,6 +198,15 @@ fn read(mut lock: &File) -> io::Result<Made> {
 }
 
 #[cfg(test)]
+impl Only {
+    /// As the end of the daemon's process does. Closing it is not enough: a program that another test starts may
+    /// have it until that is loaded, and this process, which took it, goes on.
+    pub(super) fn let_go(self) {
+        flock(&self.lock, FlockOperation::Unlock).unwrap();
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -214,9 +223,7 @@ mod tests {
             be_the_only_within(&paths, for_ever),
             Err(SocketError::AlreadyRunning { .. })
         ));
-        // Closing it is not enough: a program that another test starts may have it until that is loaded, and this
-        // process, which took it, goes on.
-        flock(&first.lock, FlockOperation::Unlock).unwrap();
+        first.let_go();
         assert!(be_the_only(&paths).is_ok());
     }
 

@@ -182,10 +182,13 @@ pub(super) fn group_id(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::Shutdown;
+    use std::os::fd::AsFd;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener as Listener;
 
     use rustix::fs::{CWD, FileType, mknodat};
+    use socket2::SockRef;
 
     use super::*;
     use crate::config::Paths;
@@ -215,16 +218,33 @@ mod tests {
             open(&self.config.control, &only).map(|listener| (listener, only))
         }
 
+        /// The daemon that has opened it dies.
+        fn die((listener, only): (UnixListener, Only)) {
+            hang_up(&listener);
+            only.let_go();
+        }
+
         fn is_refused(&self) -> bool {
             matches!(check(&self.config), Err(SocketError::Taken { .. }))
                 && matches!(self.open(), Err(SocketError::Taken { .. }))
         }
     }
 
+    /// As the end of its process does. Closing it is not enough: a program that another test starts may have it until
+    /// that is loaded.
+    fn hang_up(listener: &impl AsFd) {
+        SockRef::from(listener).shutdown(Shutdown::Both).unwrap();
+    }
+
+    /// A socket at which nobody listens.
+    fn dead_socket(path: &Path) {
+        hang_up(&Listener::bind(path).unwrap());
+    }
+
     #[tokio::test]
     async fn the_socket_of_a_daemon_that_died_is_made_anew() {
         let host = Host::new();
-        drop(host.open().unwrap());
+        Host::die(host.open().unwrap());
         assert!(host.socket().exists());
         check(&host.config).unwrap();
         host.open().unwrap();
@@ -234,7 +254,7 @@ mod tests {
     async fn the_dead_socket_of_a_daemon_that_did_not_say_what_it_made_is_made_anew() {
         let host = Host::new();
         fs::write(host.folder.path().join("run/connexad.lock"), "").unwrap();
-        drop(Listener::bind(host.socket()).unwrap());
+        dead_socket(host.socket());
         check(&host.config).unwrap();
         host.open().unwrap();
     }
@@ -277,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn a_dead_socket_that_no_daemon_has_made_is_left() {
         let host = Host::new();
-        drop(Listener::bind(host.socket()).unwrap());
+        dead_socket(host.socket());
         assert!(host.is_refused());
         assert!(host.socket().exists());
     }

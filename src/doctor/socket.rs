@@ -40,7 +40,10 @@ pub(super) async fn check(socket: &Path) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Shutdown;
     use std::os::unix::net::UnixListener;
+
+    use socket2::SockRef;
 
     use super::super::Verdict;
     use super::*;
@@ -52,7 +55,8 @@ mod tests {
         assert!(check(&socket).await.message.contains("there is no"));
         let listener = UnixListener::bind(&socket).unwrap();
         assert_eq!(check(&socket).await.verdict, Verdict::Ok);
-        drop(listener);
+        // Closing it is not enough: a program that another test starts may have it until that is loaded.
+        SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
         let finding = check(&socket).await;
         assert_eq!(finding.verdict, Verdict::Warning);
         assert!(finding.message.contains("nobody listens"), "{}", finding.message);
