@@ -179,16 +179,20 @@ pub(super) fn group_id(name: &str) -> Option<u32> {
     })
 }
 
+/// Nobody listens any more, as when a process ends. Closing the socket is not enough: a program that another test
+/// starts may have it until that is loaded.
+#[cfg(test)]
+pub(crate) fn hang_up(listener: &impl std::os::fd::AsFd) {
+    socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::net::Shutdown;
-    use std::os::fd::AsFd;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener as Listener;
 
     use rustix::fs::{CWD, FileType, mknodat};
-    use socket2::SockRef;
 
     use super::*;
     use crate::config::Paths;
@@ -228,12 +232,6 @@ mod tests {
             matches!(check(&self.config), Err(SocketError::Taken { .. }))
                 && matches!(self.open(), Err(SocketError::Taken { .. }))
         }
-    }
-
-    /// As the end of its process does. Closing it is not enough: a program that another test starts may have it until
-    /// that is loaded.
-    fn hang_up(listener: &impl AsFd) {
-        SockRef::from(listener).shutdown(Shutdown::Both).unwrap();
     }
 
     /// A socket at which nobody listens.

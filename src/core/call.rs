@@ -330,9 +330,15 @@ impl Call {
         let had = self.was_up_with.filter(|had| had.local == local);
         self.was_up_with = had.or(Some(OurEnd { local, since }));
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);
-        let name = interface.clone();
-        let up = UpTunnel { node, call, index, interface: name, local, remote, adopted };
-        let up = Arc::new(up);
+        let up = Arc::new(UpTunnel {
+            node,
+            call,
+            index,
+            interface: interface.clone(),
+            local,
+            remote,
+            adopted,
+        });
         turn.change(if was_up { Change::Readdressed(up) } else { Change::Rose(up) });
         turn.tell(Notice::Up { node, index, interface, local, remote, pid, adopted });
         true

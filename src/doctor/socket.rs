@@ -40,13 +40,11 @@ pub(super) async fn check(socket: &Path) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Shutdown;
     use std::os::unix::net::UnixListener;
-
-    use socket2::SockRef;
 
     use super::super::Verdict;
     use super::*;
+    use crate::control::socket::hang_up;
 
     #[tokio::test]
     async fn a_daemon_that_listens_is_well_and_one_that_does_not_is_worth_a_look() {
@@ -55,8 +53,7 @@ mod tests {
         assert!(check(&socket).await.message.contains("there is no"));
         let listener = UnixListener::bind(&socket).unwrap();
         assert_eq!(check(&socket).await.verdict, Verdict::Ok);
-        // Closing it is not enough: a program that another test starts may have it until that is loaded.
-        SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        hang_up(&listener);
         let finding = check(&socket).await;
         assert_eq!(finding.verdict, Verdict::Warning);
         assert!(finding.message.contains("nobody listens"), "{}", finding.message);

@@ -156,22 +156,23 @@ fn a_link_that_a_dial_may_prove_its_own_refuses_nobody_its_address() {
     assert_eq!(stage.state(), "up");
 }
 
-#[test]
-fn a_ppp_link_that_comes_later_with_the_address_of_a_tunnel_ends_it_not() {
+/// The state of a tunnel that was up, went down and came up again, after a link of nobody has got its address.
+fn state_after_its_address_is_at(index: u32) -> String {
     let mut stage = Stage::in_state(State::Up);
-    other_link(&mut stage, 8);
+    other_link(&mut stage, index);
     stage.link(false, true);
     stage.link(true, true);
-    assert_eq!(stage.state(), "up");
+    stage.state()
+}
+
+#[test]
+fn a_ppp_link_that_comes_later_with_the_address_of_a_tunnel_ends_it_not() {
+    assert_eq!(state_after_its_address_is_at(8), "up");
 }
 
 #[test]
 fn an_older_link_that_gets_the_address_of_a_tunnel_later_ends_it_not() {
-    let mut stage = Stage::in_state(State::Up);
-    other_link(&mut stage, 3);
-    stage.link(false, true);
-    stage.link(true, true);
-    assert_eq!(stage.state(), "up");
+    assert_eq!(state_after_its_address_is_at(3), "up");
 }
 
 #[test]

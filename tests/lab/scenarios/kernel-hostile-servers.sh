@@ -64,14 +64,14 @@ expect "what they sent is not kept in memory: $more KiB more" test "$more" -lt 8
 sql 'DELETE FROM nodes WHERE id > 2'
 kill "$hostile"
 wait_for 60 "nothing is left of them: $before" as_before
-expect_equal "the tunnel beside them" "$tunnel up" "$(tunnel 2) $(fields 2 state)"
+expect_equal "the tunnel beside them" "$tunnel up" "$(fields 2 ifindex state)"
 
 # A host that lacks what a dial needs: a sentence that says what, and a dial once it is there.
 # recovers UNDO...
 recovers() {
   "$@"
   node_up 3 60
-  expect_equal "the tunnel beside it" "$tunnel up" "$(tunnel 2) $(fields 2 state)"
+  expect_equal "the tunnel beside it" "$tunnel up" "$(fields 2 ifindex state)"
 }
 leaves_nothing() {
   sql 'DELETE FROM nodes WHERE id = 3'
@@ -126,7 +126,7 @@ leaves_nothing
 kill -INT "$ping"
 wait "$ping" || true
 expect "no packet was lost: $(tail -n2 /run/lab-ping)" nothing_lost /run/lab-ping
-expect_equal "the tunnel" "$tunnel up" "$(tunnel 2) $(fields 2 state)"
+expect_equal "the tunnel" "$tunnel up" "$(fields 2 ifindex state)"
 expect "no fall was told" said_times 0 'Tunnel for node 2 is DOWN'
 expect "no fault was told" said_times 0 'a fault of connexad'
 expect_equal "the daemon" "$daemon" "$(daemon_pid)"

@@ -71,7 +71,7 @@ expect "packets pass by it" short_key_answers
 kill "$called"
 sql "UPDATE nodes SET mppe = NULL WHERE id = 2"
 wait_for 40 "no encryption where it is required" node_is 2 backoff mppe
-expect_equal "the tunnel beside them" "$beside up" "$(tunnel 3) $(fields 3 state)"
+expect_equal "the tunnel beside them" "$beside up" "$(fields 3 ifindex state)"
 daemon_stop
 connexad --purge >/run/lab-purge
 expect "a purge removes it" gone /etc/ppp/resolv.conf
