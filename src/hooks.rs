@@ -64,11 +64,7 @@ impl Hooks {
                 let reason = if up.adopted { "adopted" } else { "dialled" };
                 self.run(true, up.clone(), reason, hooks);
             }
-            Change::Renamed { node, interface } => {
-                if let Some(up) = self.up.get_mut(node) {
-                    Arc::make_mut(up).interface.clone_from(interface);
-                }
-            }
+            Change::Renamed(up) => drop(self.up.insert(up.node, up.clone())),
             Change::Fell { .. } => {}
             Change::Explained { node, reason } => {
                 if let Some(up) = self.up.remove(node) {

@@ -132,6 +132,18 @@ impl Run {
         matches!(self.id, CallId::Found(_))
     }
 
+    /// The tunnel that its link is, with these addresses.
+    fn tunnel(
+        &self,
+        node: NodeId,
+        index: IfIndex,
+        interface: &str,
+        Addresses { local, remote }: Addresses,
+    ) -> Arc<UpTunnel> {
+        let (call, adopted, interface) = (self.id, self.is_adopted(), interface.to_owned());
+        Arc::new(UpTunnel { node, call, index, interface, local, remote, adopted })
+    }
+
     /// The inputs that may have shown its link first. One of an adopted call is older than the call.
     pub(super) fn link_seen(&self) -> RangeInclusive<u64> {
         let first = if self.is_adopted() { 0 } else { self.began + 1 };
@@ -210,7 +222,8 @@ impl Call {
             Standing::Up(up) => {
                 let (index, interface) = (up.index, interface.to_owned());
                 let from = std::mem::replace(&mut up.name, interface.clone());
-                turn.change(Change::Renamed { node, interface: interface.clone() });
+                let tunnel = self.run.tunnel(node, index, &interface, up.addresses);
+                turn.change(Change::Renamed(tunnel));
                 turn.tell(Notice::Renamed { node, index, from, interface });
             }
         }
@@ -324,22 +337,14 @@ impl Call {
                 (index, name, false)
             }
         };
-        let (Addresses { local, remote }, call) = (addresses, self.run.id);
+        let Addresses { local, remote } = addresses;
         // It has become a tunnel.
         self.run.said.suspects(None);
         let had = self.was_up_with.filter(|had| had.local == local);
         self.was_up_with = had.or(Some(OurEnd { local, since }));
         let (adopted, pid) = (self.run.is_adopted(), self.run.pid);
-        let up = Arc::new(UpTunnel {
-            node,
-            call,
-            index,
-            interface: interface.clone(),
-            local,
-            remote,
-            adopted,
-        });
-        turn.change(if was_up { Change::Readdressed(up) } else { Change::Rose(up) });
+        let tunnel = self.run.tunnel(node, index, &interface, addresses);
+        turn.change(if was_up { Change::Readdressed(tunnel) } else { Change::Rose(tunnel) });
         turn.tell(Notice::Up { node, index, interface, local, remote, pid, adopted });
         true
     }

@@ -202,52 +202,6 @@ impl Core {
             self.bind(heir, index, turn);
         }
     }
-
-    /// A call ended that was wanted: decides when the next one is due, if any.
-    fn failed(&mut self, id: NodeId, failure: Failure, began: u64, turn: &mut Turn) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let retries = &mut tunnel.retries;
-        retries.last = Some(failure.clone());
-        let held = self.stopping || self.stopped.contains(&id);
-        if held || !matches!(tunnel.want, Want::Tunnel(_)) {
-            return;
-        }
-        let curve = &self.policy.backoff;
-        let dice = turn.now.dice ^ u64::from(id.0);
-        if failure.kind.is_of_the_host() {
-            if self.host.failed(&failure, began, curve, turn.at(), dice) {
-                turn.tell(Notice::HostUnfit(failure));
-            }
-            return;
-        }
-        if failure.kind.is_past_the_host() {
-            self.host.works(self.inputs);
-        }
-        if let (Some(answered), Want::Tunnel(node)) = (failure.kind.answered(), &tunnel.want) {
-            self.dialing.heard_of(node.server, answered);
-        }
-        retries.failures = retries.failures.saturating_add(1);
-        if tunnel.retries.count_refusal(&failure, turn.at(), &self.policy) {
-            let retries = &mut tunnel.retries;
-            let until = self.policy.rest_until(turn.at());
-            tunnel.phase = Phase::Resting(Rest::Quarantined { until });
-            let told = Some((Duration::MAX, failure.clone()));
-            let repeated = retries.told == told;
-            retries.told = told;
-            let refusals = retries.refusals;
-            turn.tell(Notice::Quarantined { node: id, failure, refusals, repeated });
-            return;
-        }
-        let retries = &mut tunnel.retries;
-        let wait = curve.wait(retries.failures, dice);
-        let told = Some((curve.full(retries.failures), failure.clone()));
-        let repeated = retries.told == told;
-        retries.told = told;
-        tunnel.phase = Phase::Resting(Rest::Backoff { until: turn.at() + wait });
-        let attempt = retries.attempts + 1;
-        let away = tunnel.is_away();
-        turn.tell(Notice::Retrying { node: id, wait, attempt, failure, repeated, away });
-    }
 }
 
 #[cfg(test)]
@@ -256,10 +210,8 @@ mod tests {
     use crate::config::Config;
     use crate::core::State;
     use crate::core::event::{Ask, Event};
-    use crate::core::notice::Level;
     use crate::core::policy::Policy;
-    use crate::core::stage::{NODE, Stage, candidate};
-    use crate::node::Mppe;
+    use crate::core::stage::{NODE, Stage};
 
     /// An up tunnel whose link goes, and whose pppd ends by the daemon's signal only.
     fn ended_by_signal(words: &[(FailureKind, bool)]) -> String {
@@ -300,15 +252,6 @@ mod tests {
     }
 
     #[test]
-    fn encryption_that_is_configured_anew_reaches_an_adopted_tunnel_at_its_next_dial() {
-        let mut stage = Stage::adopting();
-        stage.configure(|policy| policy.mppe = Mppe::Off);
-        stage.desire(Some(candidate("secret")));
-        stage.ask(Ask::Start);
-        assert_ne!(stage.state(), "stopping");
-    }
-
-    #[test]
     fn a_daemon_that_stops_before_its_first_look_ends_what_it_then_finds() {
         let mut stage = Stage::in_state(State::Dialing);
         let policy = Policy { keep_on_exit: false, ..Policy::from(&Config::default()) };
@@ -327,94 +270,6 @@ mod tests {
         assert_eq!(stage.state_of_rival(), "waiting");
     }
 
-    /// A node whose tunnel was up is refused so often, after its waits.
-    fn refused_after_it_was_up(times: u32) -> Stage {
-        let mut stage = Stage::in_state(State::Up);
-        stage.end(stage.call, FailureKind::Hangup);
-        for _ in 0..times {
-            stage.wait_for_deadline();
-            stage.end(stage.call, FailureKind::AuthRefused);
-        }
-        stage
-    }
-
-    #[test]
-    fn a_login_that_has_worked_is_not_quarantined_while_a_server_may_hold_its_old_session() {
-        assert_eq!(refused_after_it_was_up(4).state(), "backoff");
-    }
-
-    #[test]
-    fn a_login_that_has_worked_and_is_refused_for_long_is_quarantined() {
-        assert_eq!(refused_after_it_was_up(12).state(), "quarantined");
-    }
-
-    fn refuse_thrice(stage: &mut Stage) {
-        stage.end(stage.call, FailureKind::AuthRefused);
-        for _ in 0..2 {
-            stage.wait_for_deadline();
-            stage.end(stage.call, FailureKind::AuthRefused);
-        }
-    }
-
-    #[test]
-    fn a_password_that_is_changed_has_not_worked_yet() {
-        let mut stage = Stage::in_state(State::Up);
-        stage.desire(Some(candidate("another")));
-        stage.end(stage.call, FailureKind::Killed);
-        refuse_thrice(&mut stage);
-        assert_eq!(stage.state(), "quarantined");
-    }
-
-    #[test]
-    fn a_rest_that_is_configured_anew_holds_for_who_is_quarantined_already() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        stage.configure(|policy| policy.quarantine_rest = Duration::from_secs(60));
-        stage.wait(Duration::from_secs(60));
-        assert_eq!(stage.state(), "dialing");
-    }
-
-    #[test]
-    fn a_tunnel_that_was_taken_over_has_not_shown_that_another_password_works() {
-        let mut stage = Stage::adopting_before_the_rows(Some("old"));
-        stage.link(true, true);
-        stage.desire(Some(candidate("another")));
-        stage.end(stage.call, FailureKind::Killed);
-        refuse_thrice(&mut stage);
-        assert_eq!(stage.state(), "quarantined");
-    }
-
-    #[test]
-    fn a_quarantined_node_is_dialled_once_after_its_rest_and_rests_again_when_refused() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        stage.wait(Duration::from_secs(3600));
-        assert_eq!(stage.state(), "dialing");
-        stage.end(stage.call, FailureKind::AuthRefused);
-        assert_eq!(stage.state(), "quarantined");
-    }
-
-    #[test]
-    fn without_a_rest_a_quarantine_does_not_end_by_itself() {
-        let mut stage = Stage::in_state(State::Dialing);
-        stage.configure(|policy| policy.quarantine_rest = Duration::ZERO);
-        for _ in 0..3 {
-            stage.end(stage.call, FailureKind::AuthRefused);
-            stage.wait_for_deadline();
-        }
-        stage.wait(Duration::from_secs(100_000));
-        assert_eq!(stage.state(), "quarantined");
-    }
-
-    #[test]
-    fn a_dial_that_fails_by_its_files_says_nothing_good_of_the_host() {
-        let mut stage = Stage::in_state(State::Dialing);
-        let failure = Failure::new(FailureKind::NoPppSupport, "no PPP");
-        stage.feed(Event::Ended { call: stage.call, failure });
-        stage.wait(Duration::from_secs(60));
-        let failure = Failure::new(FailureKind::Files, "can't write");
-        stage.feed(Event::Ended { call: stage.call, failure });
-        assert!(stage.core.report().host_fault.is_some(), "{:?}", stage.told);
-    }
-
     #[test]
     fn what_a_call_says_after_it_was_hung_up_for_its_link_is_its_failure() {
         assert_eq!(ended_by_signal(&[(FailureKind::Mppe, true)]), "mppe");
@@ -429,32 +284,5 @@ mod tests {
             stage.ask(Ask::Stop);
             assert!(stage.was_told(told) && !stage.was_told(other), "{:?}", stage.told);
         }
-    }
-
-    #[test]
-    fn a_failure_that_repeats_the_last_one_at_the_longest_wait_is_told_at_debug() {
-        let mut stage = Stage::in_state(State::Dialing);
-        let policy = Policy::from(&Config::default());
-        let level = |stage: &mut Stage| {
-            stage.wait_for_deadline();
-            stage.exit(FailureKind::Hangup);
-            stage.levels.last().copied()
-        };
-        let mut waits = 0;
-        while policy.backoff.full(waits) < policy.backoff.max {
-            assert_eq!(level(&mut stage), Some(Level::Info), "{:?}", stage.told);
-            waits += 1;
-        }
-        level(&mut stage);
-        assert_eq!(level(&mut stage), Some(Level::Debug), "{:?}", stage.told);
-    }
-
-    #[test]
-    fn a_quarantine_that_is_repeated_is_told_at_debug() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        assert_eq!(stage.levels.last(), Some(&Level::Error), "{:?}", stage.told);
-        stage.wait_for_deadline();
-        stage.exit(FailureKind::AuthRefused);
-        assert_eq!(stage.levels.last(), Some(&Level::Debug), "{:?}", stage.told);
     }
 }

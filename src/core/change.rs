@@ -39,12 +39,7 @@ pub enum Change {
     /// It is up still, by other addresses.
     Readdressed(Arc<UpTunnel>),
     /// It is up still, and its link has another name.
-    Renamed {
-        /// Whose tunnel.
-        node: NodeId,
-        /// The link's name.
-        interface: String,
-    },
+    Renamed(Arc<UpTunnel>),
     /// It is up no more.
     Fell {
         /// Whose tunnel.

@@ -6,9 +6,10 @@ use super::change::Way;
 use super::effect::Order;
 use super::event::{Candidate, InvalidRow, Ranked, Rows};
 use super::notice::{HangUp, Notice};
+use super::retries::Retries;
 use super::state::Rest;
 use super::stopping::Why;
-use super::tunnel::{Phase, Retries, Tunnel, Want};
+use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{Invalid, NodeId};
 

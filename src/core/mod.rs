@@ -30,6 +30,7 @@ mod reach;
 pub mod reason;
 mod refused;
 pub mod report;
+mod retries;
 mod second_calls;
 mod servers;
 #[cfg(test)]
@@ -352,61 +353,6 @@ impl Core {
         }
         if are_new {
             self.choose_all(turn);
-        }
-    }
-
-    fn set_policy(&mut self, policy: Policy, turn: &Turn) {
-        if policy.mppe != self.policy.mppe {
-            self.forget_encryption();
-        }
-        if policy.engine != self.policy.engine {
-            self.forget_engines();
-        }
-        self.outage.set_policy(policy.outage);
-        self.dialing.set_per_server(policy.dial_concurrency_per_server);
-        let rest_differs = policy.quarantine_rest != self.policy.quarantine_rest;
-        self.policy = policy;
-        if rest_differs {
-            self.rest_anew(turn);
-        }
-    }
-
-    /// Quarantined nodes rest by the new policy, from now on.
-    fn rest_anew(&mut self, turn: &Turn) {
-        let rest_until = self.policy.rest_until(turn.at());
-        let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
-        for id in ids {
-            if let Some(Phase::Resting(rest)) =
-                self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
-            {
-                *rest = rest.rest_until(rest_until);
-                self.note(id, turn);
-            }
-        }
-        self.refused.rest_until(rest_until);
-    }
-
-    /// The same for what made a call.
-    fn forget_engines(&mut self) {
-        for tunnel in self.tunnels.values_mut() {
-            let says_nothing = tunnel.want.node().is_none_or(|node| node.engine.is_none());
-            if let (true, Phase::Calling(call)) = (says_nothing, &mut tunnel.phase) {
-                call.found_by = None;
-            }
-        }
-    }
-
-    /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so
-    /// theirs are compared with the row alone from now on.
-    fn forget_encryption(&mut self) {
-        for tunnel in self.tunnels.values_mut() {
-            let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
-            if says_nothing
-                && let Phase::Calling(call) = &mut tunnel.phase
-                && let Some(dialled) = &mut call.dialled
-            {
-                dialled.mppe = None;
-            }
         }
     }
 

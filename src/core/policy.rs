@@ -1,4 +1,4 @@
-//! The rules that the core goes by.
+//! The rules that the core goes by, and what becomes of what was begun by others.
 
 use std::time::Duration;
 
@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Curve;
 use super::time::Monotonic;
-use crate::node::{Engine, Mppe, Node};
+use super::tunnel::{Phase, Want};
+use super::{Core, Turn};
+use crate::node::{Engine, Mppe, Node, NodeId};
 
 /// The rules that the core goes by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,13 +71,71 @@ pub struct OutagePolicy {
     pub restart_limit: Duration,
 }
 
+impl Core {
+    /// The configuration was read again.
+    pub(super) fn set_policy(&mut self, policy: Policy, turn: &Turn) {
+        if policy.mppe != self.policy.mppe {
+            self.forget_encryption();
+        }
+        if policy.engine != self.policy.engine {
+            self.forget_engines();
+        }
+        self.outage.set_policy(policy.outage);
+        self.dialing.set_per_server(policy.dial_concurrency_per_server);
+        let rest_differs = policy.quarantine_rest != self.policy.quarantine_rest;
+        self.policy = policy;
+        if rest_differs {
+            self.rest_anew(turn);
+        }
+    }
+
+    /// Quarantined nodes rest by the new policy, from now on.
+    fn rest_anew(&mut self, turn: &Turn) {
+        let rest_until = self.policy.rest_until(turn.at());
+        let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
+        for id in ids {
+            if let Some(Phase::Resting(rest)) =
+                self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)
+            {
+                *rest = rest.rest_until(rest_until);
+                self.note(id, turn);
+            }
+        }
+        self.refused.rest_until(rest_until);
+    }
+
+    /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so
+    /// theirs are compared with the row alone from now on.
+    fn forget_encryption(&mut self) {
+        for tunnel in self.tunnels.values_mut() {
+            let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
+            if says_nothing
+                && let Phase::Calling(call) = &mut tunnel.phase
+                && let Some(dialled) = &mut call.dialled
+            {
+                dialled.mppe = None;
+            }
+        }
+    }
+
+    /// The same for what made a call.
+    fn forget_engines(&mut self) {
+        for tunnel in self.tunnels.values_mut() {
+            let says_nothing = tunnel.want.node().is_none_or(|node| node.engine.is_none());
+            if let (true, Phase::Calling(call)) = (says_nothing, &mut tunnel.phase) {
+                call.found_by = None;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::core::event::{CallId, Candidate, Event, FoundCall};
+    use super::*;
+    use crate::core::State;
+    use crate::core::event::{Ask, CallId, Candidate, Event, FoundCall};
     use crate::core::failure::FailureKind;
-    use crate::core::stage::{NODE, Stage, node};
-    use crate::core::{Core, State};
-    use crate::node::{Engine, Node};
+    use crate::core::stage::{NODE, Stage, candidate, node};
 
     fn by(engine: Option<Engine>) -> Option<Candidate> {
         Some(Candidate::Node(Node { engine, ..node("secret") }.into()))
@@ -156,5 +216,22 @@ mod tests {
         let mut stage = with_engine(Engine::Kernel);
         stage.feed(Event::Stop);
         assert!(Core::is_drained(&stage.core));
+    }
+
+    #[test]
+    fn encryption_that_is_configured_anew_reaches_an_adopted_tunnel_at_its_next_dial() {
+        let mut stage = Stage::adopting();
+        stage.configure(|policy| policy.mppe = Mppe::Off);
+        stage.desire(Some(candidate("secret")));
+        stage.ask(Ask::Start);
+        assert_ne!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn a_rest_that_is_configured_anew_holds_for_who_is_quarantined_already() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.configure(|policy| policy.quarantine_rest = Duration::from_secs(60));
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(stage.state(), "dialing");
     }
 }

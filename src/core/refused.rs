@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::failure::FailureKind;
 use super::notice::Notice;
+use super::retries::Retries;
 use super::state::Rest;
 use super::time::Monotonic;
-use super::tunnel::{Phase, Retries, Want};
+use super::tunnel::{Phase, Want};
 use super::{Core, Turn};
 use crate::node::{Fingerprint, Node, NodeId};
 

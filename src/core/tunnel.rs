@@ -2,13 +2,11 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::absence::Away;
 use super::call::{Call, Fall, Run, Standing, Up};
 use super::event::{CallId, IfIndex, InvalidRow};
-use super::failure::{Failure, FailureKind};
-use super::policy::Policy;
+use super::retries::Retries;
 use super::state::{Rest, State, Wanted};
 use super::stopping::{Stage, Stopping, Why};
 use super::time::{Monotonic, Now};
@@ -69,78 +67,6 @@ pub(super) struct Tunnel {
     pub(super) carried: Option<String>,
     /// Its row is away, which it may be for a while.
     pub(super) away: Option<Away>,
-}
-
-/// Failures so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Retries {
-    /// Dials since the tunnel was last stable.
-    pub(super) attempts: u32,
-    /// Failures since the tunnel was last stable.
-    pub(super) failures: u32,
-    /// Authentication refusals in a row.
-    pub(super) refusals: u32,
-    /// The first refusal since it was up.
-    refused_since: Option<Monotonic>,
-    /// It was up with this login at this server.
-    has_worked: bool,
-    pub(super) last: Option<Failure>,
-    /// What the last notice of a failure said: the wait at full length, and the failure.
-    pub(super) told: Option<(Duration, Failure)>,
-}
-
-impl Retries {
-    /// Forgets failures; the last one stays to be seen.
-    pub(super) fn reset(&mut self) {
-        let has_worked = self.has_worked;
-        *self = Retries { last: self.last.take(), has_worked, ..Retries::default() };
-    }
-
-    /// Forgets failures, and the last one too, but not since when its login is refused.
-    pub(super) fn forget(&mut self) {
-        let Retries { refused_since, has_worked, .. } = *self;
-        *self = Retries { refused_since, has_worked, ..Retries::default() };
-    }
-
-    /// The tunnel is up: its login is right.
-    pub(super) fn worked(&mut self) {
-        (self.refusals, self.refused_since, self.has_worked) = (0, None, true);
-    }
-
-    /// A call has failed. Whether it was refused so often that only a quarantine is left: a login
-    /// that has worked is given time, for a server may hold its old session for a while.
-    pub(super) fn count_refusal(
-        &mut self,
-        failure: &Failure,
-        at: Monotonic,
-        policy: &Policy,
-    ) -> bool {
-        if failure.kind != FailureKind::AuthRefused {
-            self.refusals = 0;
-            return false;
-        }
-        self.refusals = self.refusals.saturating_add(1);
-        self.refused_since.get_or_insert(at);
-        self.is_spent(at, policy)
-    }
-
-    /// Whether its login was refused so often that only a quarantine is left.
-    pub(super) fn is_spent(&self, at: Monotonic, policy: &Policy) -> bool {
-        let since = self.refused_since.unwrap_or(at);
-        let is_long = !self.has_worked || at.since(since) >= policy.quarantine_grace;
-        self.refusals >= policy.quarantine_after && is_long
-    }
-
-    /// What is to be known of its login when its row is back; `None` where that is nothing. Where it was
-    /// not refused, the other failures say nothing of it.
-    pub(super) fn of_the_login(&self) -> Option<Retries> {
-        let Retries { refused_since, has_worked, .. } = *self;
-        match self.refusals {
-            0 if !has_worked => None,
-            0 => Some(Retries { refused_since, has_worked, ..Retries::default() }),
-            _ => Some(self.clone()),
-        }
-    }
 }
 
 /// Where a tunnel stands. Each of these says in one place what it does on each event.
@@ -272,70 +198,8 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::core::State;
     use crate::core::stage::{NODE, Stage};
-
-    const GRACE: Duration = Duration::from_secs(60);
-    const FIRST: Monotonic = Monotonic(1000);
-
-    /// Whether a refusal at this time is one too many.
-    fn is_refused(retries: &mut Retries, at: Monotonic) -> bool {
-        let mut policy = Policy::from(&Config::default());
-        (policy.quarantine_after, policy.quarantine_grace) = (1, GRACE);
-        retries.count_refusal(&Failure::new(FailureKind::AuthRefused, "refused"), at, &policy)
-    }
-
-    /// Those of a login that has worked, and was refused at [`FIRST`].
-    fn refused_after_it_worked() -> Retries {
-        let mut retries = Retries::default();
-        retries.worked();
-        assert!(!is_refused(&mut retries, FIRST));
-        retries
-    }
-
-    #[test]
-    fn a_login_that_has_worked_is_given_time_also_after_its_failures_are_forgotten() {
-        let mut retries = Retries::default();
-        retries.worked();
-        retries.forget();
-        assert!(!is_refused(&mut retries, FIRST));
-    }
-
-    #[test]
-    fn its_time_begins_with_the_first_refusal_also_where_that_is_forgotten() {
-        let mut retries = refused_after_it_worked();
-        retries.forget();
-        assert!(is_refused(&mut retries, FIRST + GRACE));
-    }
-
-    #[test]
-    fn the_last_failure_is_still_seen_when_the_tunnel_is_stable() {
-        let last = Some(Failure::new(FailureKind::Unreachable, "no answer"));
-        let mut retries = Retries { last: last.clone(), ..Retries::default() };
-        retries.reset();
-        assert_eq!(retries.last, last);
-    }
-
-    #[test]
-    fn failures_that_are_forgotten_are_neither_counted_nor_seen() {
-        let last = Some(Failure::new(FailureKind::Unreachable, "no answer"));
-        let mut retries = Retries { attempts: 3, failures: 2, last, ..Retries::default() };
-        retries.forget();
-        assert_eq!((retries.attempts, retries.failures, retries.last), (0, 0, None));
-    }
-
-    #[test]
-    fn a_login_that_is_stable_again_has_its_time_anew() {
-        let mut retries = refused_after_it_worked();
-        retries.reset();
-        assert!(!is_refused(&mut retries, FIRST + GRACE));
-    }
-
-    #[test]
-    fn a_login_that_has_never_worked_is_given_none() {
-        assert!(is_refused(&mut Retries::default(), FIRST));
-    }
 
     #[test]
     fn a_call_is_found_by_its_own_id_alone() {

@@ -42,9 +42,9 @@ impl TunnelWriter {
                 }
                 self.known.insert(up.node, known);
             }
-            Change::Renamed { node, interface } => {
-                let Some(known) = self.known.get_mut(node) else { return };
-                Arc::make_mut(&mut known.tunnel).interface.clone_from(interface);
+            Change::Renamed(up) => {
+                let Some(known) = self.known.get_mut(&up.node) else { return };
+                known.tunnel = up.clone();
                 if tell {
                     self.reporter.tell_row(known.fact(true, known.rose_at, "renamed"));
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::{Assigned, News};
-use crate::core::event::{IfIndex, Link, LinkChange};
+use crate::core::event::{IfIndex, Link, LinkAddress, LinkChange};
 
 #[derive(Debug)]
 struct Entry {
@@ -15,11 +15,15 @@ struct Entry {
 
 impl Entry {
     fn link(&self) -> Link {
-        Link {
-            name: self.name.clone(),
-            up: self.up,
-            addresses: self.addresses.iter().map(|assigned| assigned.address).collect(),
-        }
+        Link { name: self.name.clone(), up: self.up, addresses: self.addresses() }
+    }
+
+    fn into_link(self) -> Link {
+        Link { addresses: self.addresses(), name: self.name, up: self.up }
+    }
+
+    fn addresses(&self) -> Vec<LinkAddress> {
+        self.addresses.iter().map(|assigned| assigned.address).collect()
     }
 }
 
@@ -48,7 +52,7 @@ impl Table {
                 }
             }
             News::NoLink(index) => {
-                let known = self.present.remove(&index).map(|entry| entry.link());
+                let known = self.present.remove(&index).map(Entry::into_link);
                 if self.dirty.entry(index).or_insert(known).is_some() {
                     self.gone.insert(index);
                 } else {
@@ -78,7 +82,7 @@ impl Table {
     /// be told from one that was renamed.
     pub(super) fn replace(&mut self, list: impl IntoIterator<Item = News>) {
         for (index, entry) in std::mem::take(&mut self.present) {
-            self.dirty.entry(index).or_insert_with(|| Some(entry.link()));
+            self.dirty.entry(index).or_insert_with(|| Some(entry.into_link()));
         }
         for news in list {
             self.apply(news);
@@ -117,7 +121,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::LinkAddress;
 
     fn link(index: u32, name: &str) -> News {
         News::Link { index: IfIndex(index), name: name.into(), up: false }

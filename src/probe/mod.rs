@@ -70,9 +70,9 @@ impl Prober {
                 let passage = Passage { tunnel: up.clone(), rise };
                 wanted.passages.insert(up.node, passage);
             }),
-            Change::Renamed { node, interface } => self.0.send_modify(|wanted| {
-                if let Some(passage) = wanted.passages.get_mut(node) {
-                    Arc::make_mut(&mut passage.tunnel).interface.clone_from(interface);
+            Change::Renamed(up) => self.0.send_modify(|wanted| {
+                if let Some(passage) = wanted.passages.get_mut(&up.node) {
+                    passage.tunnel = up.clone();
                 }
             }),
             Change::Fell { node } => {

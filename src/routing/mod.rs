@@ -137,11 +137,9 @@ impl Router {
                 self.links.send_if_modified(|links| links.rose(up));
                 self.wanted.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
             }
-            Change::Renamed { node, interface } => self.wanted.send_modify(|wanted| {
-                if let Some(up) = wanted.tunnels.get_mut(node) {
-                    Arc::make_mut(up).interface.clone_from(interface);
-                }
-            }),
+            Change::Renamed(up) => {
+                self.wanted.send_modify(|wanted| drop(wanted.tunnels.insert(up.node, up.clone())));
+            }
             Change::Fell { node } => {
                 self.wanted.send_if_modified(|wanted| wanted.fell(*node));
             }

@@ -141,8 +141,7 @@ impl Supervisor {
 /// A tunnel that stays up is moved too when its link or addresses are others.
 fn changed_while_up(effect: &Effect) -> Option<NodeId> {
     match effect {
-        Effect::Change(Change::Readdressed(up)) => Some(up.node),
-        Effect::Change(Change::Renamed { node, .. }) => Some(*node),
+        Effect::Change(Change::Readdressed(up) | Change::Renamed(up)) => Some(up.node),
         Effect::Change(Change::Rose(_) | Change::Fell { .. } | Change::Explained { .. })
         | Effect::Order(_)
         | Effect::JudgeBackend { .. }

@@ -29,7 +29,8 @@ fn a_link_that_is_renamed_while_it_is_up_is_told_once_and_known_by_its_new_name(
     stage.changes.clear();
     rename(&mut stage, "wan0");
     rename(&mut stage, "wan0");
-    assert_eq!(stage.changes, [Change::Renamed { node: NODE, interface: "wan0".to_owned() }]);
+    let [Change::Renamed(tunnel)] = &stage.changes[..] else { panic!("{:?}", stage.changes) };
+    assert_eq!((tunnel.node, tunnel.interface.as_str()), (NODE, "wan0"));
     let shown = stage.core.report_one(NODE).unwrap();
     assert_eq!(shown.interface.as_deref(), Some("wan0"));
 }
