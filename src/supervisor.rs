@@ -9,17 +9,20 @@ mod reload;
 mod standing;
 mod told;
 
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use clock::Clock;
 use history::History;
 pub(crate) use history::Transition;
-use parts::{Ended, Part, Tasks};
+use parts::{Ended, Part, Tasks, panicked};
 use reload::{Reloaded, Reloads};
 use told::Teller;
 
@@ -179,6 +182,8 @@ struct Supervisor {
     started: Wall,
     events_in: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
+    /// What a dry run answers to orders in the place of those who would carry them out.
+    pretended: VecDeque<Event>,
     reloads: Reloads,
     /// Work with an end of its own.
     jobs: Tasks,
@@ -235,6 +240,7 @@ impl Supervisor {
             clock,
             events_in,
             events,
+            pretended: VecDeque::new(),
             reloads: Reloads::default(),
             jobs: Tasks::default(),
             engines,
@@ -301,6 +307,9 @@ impl Supervisor {
         questions: &mut mpsc::Receiver<Question>,
         parts: &mut Tasks,
     ) -> Wake {
+        if let Some(event) = self.pretended.pop_front() {
+            return Wake::Event(event);
+        }
         let deadline = self.core.next_deadline().map(|at| self.clock.instant(at));
         tokio::select! {
             biased;
@@ -334,9 +343,6 @@ impl Supervisor {
             Wake::JobEnded(Ended { fault: None, .. }) => {}
             Wake::JobEnded(Ended { name, fault: Some(fault) }) => {
                 tracing::error!("What {name} has failed: {fault}");
-                if name == reload::READS {
-                    self.reload_failed();
-                }
             }
         }
         Ok(())
@@ -374,7 +380,7 @@ impl Supervisor {
                 tracing::info!("Dry run: would restart the backend");
                 let message = "dry run, not restarted".to_owned();
                 let outcome = RestartOutcome::Failed { kind: RestartFault::DryRun, message };
-                self.answer_core(Event::BackendRestarted { restart, outcome });
+                self.pretended.push_back(Event::BackendRestarted { restart, outcome });
             }
             Effect::RestartBackend { restart } => self.restart_backend(restart),
             Effect::KeepStopped(stopped) if self.options.dry_run => {
@@ -408,7 +414,7 @@ impl Supervisor {
 
     /// Tells what would be done. The core waits for what comes of a dial or a hang-up, so it is told
     /// that the one came to nothing and the other was obeyed.
-    fn pretend(&self, order: &Order) {
+    fn pretend(&mut self, order: &Order) {
         tracing::info!("Dry run: would {}", engines::would(order));
         let (call, message) = match order {
             Order::HangUp { call } | Order::End { call } => (*call, "dry run, not hung up"),
@@ -416,12 +422,7 @@ impl Supervisor {
             Order::Keep(_) | Order::Forget(_) | Order::KeepOnly(_) => return,
         };
         let failure = Failure::new(FailureKind::Unexplained, message);
-        self.answer_core(Event::Ended { call, failure });
-    }
-
-    /// Where the queue is full the answer is lost, and the core asks again in its own time.
-    fn answer_core(&self, event: Event) {
-        let _ = self.events_in.try_send(event);
+        self.pretended.push_back(Event::Ended { call, failure });
     }
 
     fn judge_backend(&mut self, question: u64) {
@@ -438,7 +439,11 @@ impl Supervisor {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
         self.jobs.start(Part::new("restarts the backend", async move {
-            let outcome = backend::restart(&backend).await;
+            let outcome = AssertUnwindSafe(backend::restart(&backend)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|panic| RestartOutcome::Failed {
+                kind: RestartFault::Internal,
+                message: format!("a fault of connexad, report it: {}", panicked(panic)),
+            });
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendRestarted { restart, outcome }).await;
         }));

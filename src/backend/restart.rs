@@ -19,9 +19,9 @@ use crate::core::event::{RestartFault, RestartOutcome};
 /// looked for; only after a restart, and for `ready_timeout` at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// For the look that explains why a restart is not ready: files in `/proc` hang where a process
-/// hangs in the kernel.
-const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
+/// For a look at who listens, before a restart and where it is not ready: files in `/proc` hang where a
+/// process hangs in the kernel.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the lines of a restart command begin with.
 const ABOUT: &str = "backend restart";
@@ -36,7 +36,8 @@ const OUTPUT_LIMIT: u64 = 16 * 1024;
 /// not do so before.
 pub async fn restart(backend: &Backend) -> RestartOutcome {
     let began = Instant::now();
-    let before = sockets(backend.port).await.unwrap_or_default();
+    let before = timeout(LOOK_WITHIN, sockets(backend.port)).await;
+    let before = before.ok().and_then(Result::ok).unwrap_or_default();
     if let Err(failed) = run_command(&backend.restart, backend.restart_timeout.get()).await {
         return failed;
     }
@@ -148,7 +149,7 @@ async fn what_is_seen(backend: &Backend) -> String {
     let number = backend.port;
     let waited = humantime::format_duration(backend.ready_timeout.get());
     let look = spawn_blocking(move || port::look(number));
-    let seen = timeout(EXPLAIN_WITHIN, look).await;
+    let seen = timeout(LOOK_WITHIN, look).await;
     let Some(listening) = seen.ok().and_then(Result::ok).and_then(Result::ok) else {
         return format!("no new socket listens on port {number} {waited} after the restart");
     };

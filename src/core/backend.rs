@@ -5,7 +5,6 @@ use super::event::{Judgement, RestartFault, RestartOutcome};
 use super::notice::Notice;
 use super::outage::{Tunnels, Verdict};
 use super::time::Monotonic;
-use super::tunnel::Phase;
 use super::{Core, Turn};
 
 /// What was told of the backend last, so that it isn't told again.
@@ -62,14 +61,15 @@ impl Core {
 
     /// Whether a tunnel may be up though no link shows it.
     fn is_in_doubt(&self) -> bool {
-        self.calls.values().any(|id| match self.tunnels.get(id).map(|tunnel| &tunnel.phase) {
-            Some(Phase::Calling(call)) => call.is_out_of_sight(),
-            Some(Phase::Resting(_) | Phase::Stopping(_)) | None => false,
-        })
+        let mut calling = self.calls.values().filter_map(|id| self.tunnels.get(id));
+        calling.any(|tunnel| tunnel.is_out_of_sight())
     }
 
     /// Looks whether a deadline of the outage rule has come.
     pub(super) fn close_window(&mut self, turn: &mut Turn) {
+        if self.outage.gives_up_restart(turn.at()) {
+            turn.tell(Notice::RestartOverdue);
+        }
         match self.outage.expire(turn.at(), turn.now.wall) {
             Some(Verdict::Empty { count, question }) => {
                 // While a restart is held back the count stays where it is, and was told.
@@ -82,7 +82,6 @@ impl Core {
                 }
             }
             Some(Verdict::Restart(restart)) => self.restart_backend(restart, turn),
-            Some(Verdict::RestartOverdue) => turn.tell(Notice::RestartOverdue),
             None => {}
         }
     }

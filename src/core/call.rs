@@ -258,6 +258,18 @@ impl Call {
         true
     }
 
+    /// The encryption that it was found to be dialled with speaks against no row any more.
+    pub(super) fn forget_encryption(&mut self) {
+        if let Some(dialled) = &mut self.dialled {
+            dialled.mppe = None;
+        }
+    }
+
+    /// The engine that it was found by speaks against no row any more.
+    pub(super) fn forget_engine(&mut self) {
+        self.found_by = None;
+    }
+
     /// It is found to have a link by now, whose name may be another's.
     pub(super) fn had_link(&mut self) {
         if let Standing::NoLink { sought: sought @ Sought::New, .. } = &mut self.standing {

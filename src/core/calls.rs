@@ -45,7 +45,9 @@ impl Core {
         if tunnel.run().is_some_and(|run| run.id != call_id) {
             return self.found_second_call(found, turn);
         }
-        let FoundCall { engine, pid, interface, renamed, dialled, .. } = found;
+        let FoundCall { engine, pid, interface, renamed, dialled, age, .. } = found;
+        // A dial that has had its time has a link, or it would be over: files that would tell it are gone.
+        let has_link = interface.is_some() || renamed || age >= self.policy.dial_timeout;
         if tunnel.run().is_none() {
             // Until it is up it is a dial like any other, whoever has begun it.
             let server = dialled.as_ref().and_then(|dialled| ServerAddr::new(dialled.server).ok());
@@ -65,7 +67,7 @@ impl Core {
             self.calls.insert(call_id, id);
         }
         if let Some(call) = tunnel.calling(call_id)
-            && (interface.is_some() || renamed)
+            && has_link
         {
             call.had_link();
         }
@@ -84,6 +86,13 @@ impl Core {
         }
     }
 
+    /// The tunnel whose present call this is, and its node.
+    pub(super) fn tunnel_of(&mut self, call: CallId) -> Option<(NodeId, &mut Tunnel)> {
+        let id = *self.calls.get(&call)?;
+        let tunnel = self.tunnels.get_mut(&id)?;
+        (tunnel.run().map(|run| run.id) == Some(call)).then_some((id, &mut **tunnel))
+    }
+
     /// The time of a dial begins: what had to be done first doesn't count.
     pub(super) fn started(
         &mut self,
@@ -92,9 +101,8 @@ impl Core {
         suspect: Option<String>,
         turn: &Turn,
     ) {
-        let Some(&id) = self.calls.get(&call_id) else { return };
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let give_up = turn.at() + self.policy.dial_timeout;
+        let Some((id, tunnel)) = self.tunnel_of(call_id) else { return };
         if let Some(call) = tunnel.calling(call_id) {
             call.started(give_up);
         }
@@ -107,10 +115,9 @@ impl Core {
 
     /// A call tells its link's name.
     pub(super) fn link_named(&mut self, call_id: CallId, name: &str, turn: &mut Turn) {
-        let Some(&id) = self.calls.get(&call_id) else { return };
-        let Some(tunnel) = self.tunnels.get(&id) else { return };
-        if let Some(index) = tunnel.sought().and_then(|seen| self.links.claim(call_id, name, seen))
-        {
+        let Some((id, tunnel)) = self.tunnel_of(call_id) else { return };
+        let sought = tunnel.sought();
+        if let Some(index) = sought.and_then(|seen| self.links.claim(call_id, name, seen)) {
             self.bind(call_id, index, turn);
         }
         self.note(id, turn);
@@ -118,8 +125,7 @@ impl Core {
 
     /// A call tells why it is about to end.
     pub(super) fn failing(&mut self, call: CallId, cause: Failure, vague: bool, turn: &mut Turn) {
-        let Some(&id) = self.calls.get(&call) else { return };
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Some((id, tunnel)) = self.tunnel_of(call) else { return };
         // Our own signal explains nothing.
         if cause.kind == FailureKind::Killed
             && matches!(&tunnel.phase, Phase::Stopping(stopping) if stopping.is_ended_by_us())
@@ -183,8 +189,9 @@ impl Core {
             turn.way(Way::Unlinked { node: id, call: call_id });
         }
         tunnel.phase = Phase::Resting(Rest::Waiting);
-        if let Some(failure) = failure {
-            self.failed(id, failure, began, turn);
+        match failure {
+            Some(failure) => self.failed(id, failure, began, turn),
+            None => self.recall_refusals(id, turn),
         }
         self.adopt_second_call(id, turn);
         self.reconcile(id, turn);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -305,6 +306,9 @@ pub struct FoundCall {
     pub renamed: bool,
     /// What it was dialled with, by the node's files, where they tell.
     pub dialled: Option<Dialled>,
+    /// For how long it runs, as far as that is known.
+    #[serde(default)]
+    pub age: Duration,
 }
 
 /// What a call was dialled with, as far as that was known when it was found.
@@ -385,6 +389,8 @@ pub enum RestartFault {
     Timeout,
     /// It was not run: the daemon only tells what it would do.
     DryRun,
+    /// The daemon itself has failed at it.
+    Internal,
 }
 
 /// Whether a backend restart can help.

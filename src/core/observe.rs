@@ -33,6 +33,11 @@ impl Core {
         self.reconcile(id, turn);
     }
 
+    /// Whether its tunnel is up, or runs and has a link that can't be told from those of others.
+    pub(super) fn may_be_up(&self, id: NodeId) -> bool {
+        self.up.contains(&id) || self.tunnels.get(&id).is_some_and(|t| t.is_out_of_sight())
+    }
+
     /// Brings the standing of a call in line with what the kernel shows of its link.
     pub(super) fn observe(&mut self, id: NodeId, turn: &mut Turn) {
         let Some(Phase::Calling(call)) = self.tunnels.get_mut(&id).map(|tunnel| &mut tunnel.phase)

@@ -35,8 +35,6 @@ pub enum Verdict {
     },
     /// Nobody could say in time whether a restart helps: this one is to begin now.
     Restart(u64),
-    /// A restart has taken longer than it may; windows are counted again.
-    RestartOverdue,
 }
 
 /// How the tunnels stand.
@@ -44,7 +42,7 @@ pub enum Verdict {
 pub enum Tunnels {
     /// One is up.
     Up,
-    /// None is seen to be up, and one may be: its pppd runs, and its link can't be told for sure.
+    /// None is seen to be up, and one may be: its call goes on, and its link can't be told for sure.
     InDoubt,
     /// None is up.
     Down {
@@ -62,7 +60,7 @@ enum Phase {
     /// A restart is due; whether it can help is being found out.
     Judging { question: u64, until: Monotonic },
     /// The backend restarts; no window is open.
-    Restarting { overdue: Monotonic },
+    Restarting,
 }
 
 /// A restart of the backend.
@@ -70,8 +68,16 @@ enum Phase {
 pub struct Restart {
     /// When it began.
     pub began: Wall,
+    /// When it has taken longer than it may.
+    pub overdue_at: Monotonic,
     /// How far it is.
     pub progress: Progress,
+}
+
+impl Restart {
+    fn runs(&self) -> bool {
+        self.progress == Progress::Runs
+    }
 }
 
 /// How far a restart is.
@@ -156,7 +162,7 @@ impl Outage {
             Phase::Idle => None,
             Phase::Window { ends } => Some(ends),
             Phase::Judging { until, .. } => Some(until),
-            Phase::Restarting { overdue } => Some(overdue),
+            Phase::Restarting => self.last_restart.as_ref().map(|last| last.overdue_at),
         }
     }
 
@@ -164,23 +170,32 @@ impl Outage {
     pub fn next_evaluation(&self) -> Option<Monotonic> {
         match self.phase {
             Phase::Window { ends } => Some(ends),
-            Phase::Idle | Phase::Judging { .. } | Phase::Restarting { .. } => None,
+            Phase::Idle | Phase::Judging { .. } | Phase::Restarting => None,
         }
     }
 
-    /// Looks whether the deadline has come. The next window begins now and not where the last one
-    /// ended: nobody watched in between.
+    /// Whether the last restart has taken longer than it may, and was not waited for in vain before: it holds
+    /// no other one up any more.
+    pub fn gives_up_restart(&mut self, at: Monotonic) -> bool {
+        let is_late = |last: &Restart| last.runs() && last.overdue_at <= at;
+        if !self.last_restart.as_ref().is_some_and(is_late) {
+            return false;
+        }
+        self.progress(Progress::Overdue);
+        if self.phase == Phase::Restarting {
+            self.open_window(at);
+        }
+        true
+    }
+
+    /// Looks whether the deadline has come, after [`Outage::gives_up_restart`]. The next window begins now and not
+    /// where the last one ended: nobody watched in between.
     pub fn expire(&mut self, at: Monotonic, wall: Wall) -> Option<Verdict> {
         self.deadline().filter(|deadline| *deadline <= at)?;
         match self.phase {
-            Phase::Idle => None,
+            Phase::Idle | Phase::Restarting => None,
             Phase::Window { .. } => Some(self.close_window(at)),
             Phase::Judging { .. } => Some(Verdict::Restart(self.begin_restart(at, wall))),
-            Phase::Restarting { .. } => {
-                self.progress(Progress::Overdue);
-                self.open_window(at);
-                Some(Verdict::RestartOverdue)
-            }
         }
     }
 
@@ -221,7 +236,7 @@ impl Outage {
         }
         self.progress(Progress::Over(outcome));
         match self.phase {
-            Phase::Restarting { .. } => self.open_window(at),
+            Phase::Restarting => self.open_window(at),
             Phase::Idle | Phase::Window { .. } | Phase::Judging { .. } => {}
         }
         true
@@ -236,7 +251,7 @@ impl Outage {
         // Kept at the limit while something holds the restart back.
         self.count = (self.count + 1).min(self.policy.windows);
         // Never two at once: a tunnel may have been up meanwhile, and the last one still runs.
-        let runs = self.last_restart.as_ref().is_some_and(|last| last.progress == Progress::Runs);
+        let runs = self.last_restart.as_ref().is_some_and(Restart::runs);
         let enough = self.count >= self.policy.windows && !runs;
         if enough {
             self.questions += 1;
@@ -252,8 +267,9 @@ impl Outage {
         self.count = 0;
         self.factor = (self.factor * 2).min(LONGEST_FACTOR);
         self.begun += 1;
-        self.last_restart = Some(Restart { began: wall, progress: Progress::Runs });
-        self.phase = Phase::Restarting { overdue: at + self.policy.restart_limit + REPORT_WITHIN };
+        let overdue_at = at + self.policy.restart_limit + REPORT_WITHIN;
+        self.last_restart = Some(Restart { began: wall, overdue_at, progress: Progress::Runs });
+        self.phase = Phase::Restarting;
         self.begun
     }
 

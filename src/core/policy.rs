@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Curve;
+use super::call::Call;
 use super::time::Monotonic;
-use super::tunnel::{Phase, Want};
+use super::tunnel::Phase;
 use super::{Core, Turn};
 use crate::node::{Engine, Mppe, Node, NodeId};
 
@@ -74,11 +75,17 @@ pub struct OutagePolicy {
 impl Core {
     /// The configuration was read again.
     pub(super) fn set_policy(&mut self, policy: Policy, turn: &Turn) {
+        // New options reach a running tunnel at its next dial. Adopted ones are no exception, so
+        // theirs are compared with the row alone from now on.
         if policy.mppe != self.policy.mppe {
-            self.forget_encryption();
+            for call in self.calls_of_rows(|node| node.mppe.is_none()) {
+                call.forget_encryption();
+            }
         }
         if policy.engine != self.policy.engine {
-            self.forget_engines();
+            for call in self.calls_of_rows(|node| node.engine.is_none()) {
+                call.forget_engine();
+            }
         }
         self.outage.set_policy(policy.outage);
         self.dialing.set_per_server(policy.dial_concurrency_per_server);
@@ -104,28 +111,17 @@ impl Core {
         self.refused.rest_until(rest_until);
     }
 
-    /// New options reach a running tunnel at its next dial. Adopted ones are no exception, so
-    /// theirs are compared with the row alone from now on.
-    fn forget_encryption(&mut self) {
-        for tunnel in self.tunnels.values_mut() {
-            let says_nothing = matches!(&tunnel.want, Want::Tunnel(node) if node.mppe.is_none());
-            if says_nothing
-                && let Phase::Calling(call) = &mut tunnel.phase
-                && let Some(dialled) = &mut call.dialled
-            {
-                dialled.mppe = None;
+    /// Calls of rows that say nothing of an option, or that are not known yet.
+    fn calls_of_rows(
+        &mut self,
+        says_nothing: fn(&Node) -> bool,
+    ) -> impl Iterator<Item = &mut Call> {
+        self.tunnels.values_mut().filter_map(move |tunnel| match &mut tunnel.phase {
+            Phase::Calling(call) if tunnel.want.node().is_none_or(says_nothing) => {
+                Some(&mut **call)
             }
-        }
-    }
-
-    /// The same for what made a call.
-    fn forget_engines(&mut self) {
-        for tunnel in self.tunnels.values_mut() {
-            let says_nothing = tunnel.want.node().is_none_or(|node| node.engine.is_none());
-            if let (true, Phase::Calling(call)) = (says_nothing, &mut tunnel.phase) {
-                call.found_by = None;
-            }
-        }
+            Phase::Calling(_) | Phase::Resting(_) | Phase::Stopping(_) => None,
+        })
     }
 }
 
@@ -202,8 +198,8 @@ mod tests {
         let mut stage = with_engine(Engine::Pppd);
         let call = CallId::Found(0);
         let (engine, interface) = (Engine::Kernel, Some("ppp0".to_owned()));
-        let (pid, renamed, dialled) = (None, false, None);
-        let found = FoundCall { call, node: NODE, engine, pid, interface, renamed, dialled };
+        let (pid, renamed, dialled, age) = (None, false, None, Duration::ZERO);
+        let found = FoundCall { call, node: NODE, engine, pid, interface, renamed, dialled, age };
         stage.feed(Event::Found(vec![found]));
         stage.desire(by(None));
         assert_eq!(stage.hung_up, [call]);
@@ -225,6 +221,16 @@ mod tests {
         stage.desire(Some(candidate("secret")));
         stage.ask(Ask::Start);
         assert_ne!(stage.state(), "stopping");
+    }
+
+    #[test]
+    fn encryption_that_is_configured_anew_before_the_rows_are_known_cuts_no_tunnel() {
+        let mut stage = Stage::adopting_before_the_rows(Some("secret"));
+        stage.name_link();
+        stage.link(true, true);
+        stage.configure(|policy| policy.mppe = Mppe::Off);
+        stage.desire(Some(candidate("secret")));
+        assert_eq!(stage.state(), "up");
     }
 
     #[test]

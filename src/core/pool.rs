@@ -22,9 +22,9 @@ use crate::node::{Node, NodeId};
 pub(super) enum Claim {
     /// It is not to be dialled.
     Nothing,
-    /// Its pppd runs, which takes a place whoever began it.
+    /// A call of it goes on, which takes a place whoever began it.
     Runs,
-    /// Its pppd leaves: what place it has it keeps, and what it lost it does not get back by that.
+    /// Its call is on its way out: what place it has it keeps, and what it lost it does not get back by that.
     Leaves,
     /// It could dial at once.
     Ready {
@@ -261,7 +261,7 @@ impl Core {
         let mut holders: Vec<(bool, u32, NodeId)> = (self.pool.holders.iter())
             .filter_map(|id| {
                 let tunnel = self.tunnels.get(id)?;
-                Some((!self.up.contains(id), tunnel.rank, *id))
+                Some((!self.may_be_up(*id), tunnel.rank, *id))
             })
             .collect();
         holders.sort_unstable();

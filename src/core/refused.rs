@@ -83,19 +83,23 @@ impl Core {
         }
     }
 
-    /// A node has a row again: if it logs in as before, its refusals count and its wait goes on.
+    /// A node has a row again, or its last call has ended since: if it logs in as before, its refusals count
+    /// and its wait goes on.
     pub(super) fn recall_refusals(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(Login { which, retries, rest }) = self.refused.0.remove(&id) else { return };
+        let Some(Login { which, retries, rest }) = self.refused.0.get(&id) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        if !matches!(&tunnel.want, Want::Tunnel(row) if row.fingerprint() == which) {
-            return;
+        let Want::Tunnel(row) = &tunnel.want else { return };
+        if row.fingerprint() != *which {
+            return self.refused.forget(id);
         }
-        let (refusals, last) = (retries.refusals, retries.last.clone());
-        tunnel.retries = retries;
+        tunnel.retries = retries.clone();
+        // Its wait begins to be seen once no call of it goes on.
         let Phase::Resting(now) = &mut tunnel.phase else { return };
         *now = rest.expire(turn.at());
+        self.refused.forget(id);
+        let Retries { refusals, ref last, .. } = tunnel.retries;
         let is_stopped = self.stopped.contains(&id);
-        if let (Rest::Quarantined { .. }, Some(failure), false) = (*now, last, is_stopped) {
+        if let (Rest::Quarantined { .. }, Some(failure), false) = (*now, last.clone(), is_stopped) {
             turn.tell(Notice::Quarantined { node: id, failure, refusals, repeated: false });
         }
     }
@@ -187,6 +191,18 @@ mod tests {
         stage.desire(None);
         stage.exit(FailureKind::AuthRefused);
         stage.desire(Some(candidate("secret")));
+        assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
+    fn a_quarantine_outlasts_a_row_that_is_back_before_the_refused_call_has_ended() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.wait_for_deadline();
+        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        stage.desire(None);
+        stage.desire(Some(candidate("secret")));
+        stage.exit(FailureKind::AuthRefused);
         assert_eq!(stage.state(), "quarantined");
     }
 

@@ -1,10 +1,11 @@
-//! A second call of a node that has one already. At most one is kept: the one that is up, or else
-//! the one that the daemon did not start, for it may be up on the server already.
+//! A second call of a node that has one already. At most one is kept: the one that is up, or else one that may
+//! be up out of sight, or else the one that the daemon did not start, for it may be up on the server already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::effect::Order;
 use super::event::{CallId, FoundCall};
+use super::links::Sight;
 use super::notice::{HangUp, Notice};
 use super::stopping::Why;
 use super::time::Monotonic;
@@ -71,12 +72,21 @@ impl Core {
 
     /// Which of a node's calls goes.
     fn choose(&mut self, id: NodeId, turn: &mut Turn) {
-        if self.up.contains(&id) || self.ends_all() {
+        let is_sought = self.known.links && self.may_be_up(id) && !self.has_second_up(id);
+        if self.up.contains(&id) || is_sought || self.ends_all() {
             self.hang_up_second_calls(id, turn);
         } else if self.known.links {
             self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
             self.note(id, turn);
         }
+    }
+
+    fn has_second_up(&self, id: NodeId) -> bool {
+        let links = self.second_calls.of(id).into_iter().filter_map(|call| self.links.of(call));
+        links.map(|index| self.links.sight(index)).any(|sight| match sight {
+            Sight::Full(_) | Sight::Half(_) => true,
+            Sight::Bare | Sight::Down | Sight::Gone => false,
+        })
     }
 
     /// Hangs up every second call of a node; it is ended after the grace.
@@ -128,10 +138,10 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::Config;
-    use crate::core::event::Event;
+    use crate::core::event::{CallId, Event, IfIndex};
     use crate::core::failure::FailureKind;
     use crate::core::policy::Policy;
-    use crate::core::stage::Stage;
+    use crate::core::stage::{LINK, Stage};
     use crate::core::{Core, State};
 
     /// Two pppds of a node were found, and no link is known yet.
@@ -157,6 +167,31 @@ mod tests {
         let mut stage = before_the_links();
         stage.link(false, false);
         assert_eq!(stage.state(), "stopping");
+    }
+
+    /// The node's tunnel was taken over after its link ppp0 was renamed, so that it can't be seen.
+    fn out_of_sight() -> Stage {
+        let mut stage = Stage::adopting();
+        stage.name_link();
+        stage.show(LINK, Some("wan0"));
+        stage.wait(Duration::from_secs(60));
+        assert!(stage.was_told("left as it is"), "{:?}", stage.told);
+        stage
+    }
+
+    #[test]
+    fn a_tunnel_that_is_out_of_sight_is_kept_and_a_second_pppd_is_not() {
+        let mut stage = out_of_sight();
+        stage.find(5);
+        assert_eq!(stage.hung_up, [CallId::Found(5)]);
+    }
+
+    #[test]
+    fn of_a_tunnel_out_of_sight_and_one_that_is_up_the_latter_is_kept() {
+        let mut stage = out_of_sight();
+        stage.show_up(IfIndex(LINK.0 + 1), "ppp1");
+        stage.find_with_link(CallId::Found(5), Some("ppp1".to_owned()));
+        assert_eq!(stage.hung_up, [stage.call]);
     }
 
     #[test]

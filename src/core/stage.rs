@@ -99,6 +99,7 @@ impl Stage {
             interface: None,
             renamed: false,
             dialled,
+            age: Duration::ZERO,
         };
         stage.feed(Event::Found(vec![found]));
         stage
@@ -226,10 +227,10 @@ impl Stage {
         self.find_with_link(self.call, Some("ppp0".to_owned()));
     }
 
-    fn find_with_link(&mut self, call: CallId, interface: Option<String>) {
+    pub(super) fn find_with_link(&mut self, call: CallId, interface: Option<String>) {
         let (engine, pid) = (Engine::Pppd, Some(7));
-        let (node, renamed, dialled) = (NODE, false, None);
-        let found = FoundCall { call, node, engine, pid, interface, renamed, dialled };
+        let (node, renamed, dialled, age) = (NODE, false, None, Duration::ZERO);
+        let found = FoundCall { call, node, engine, pid, interface, renamed, dialled, age };
         self.feed(Event::Found(vec![found]));
     }
 
@@ -328,6 +329,13 @@ impl Stage {
     pub(super) fn show(&mut self, index: IfIndex, name: Option<&str>) {
         let link = |name: &str| Link { name: name.into(), up: false, addresses: Vec::new() };
         self.change(index, name.map(link));
+    }
+
+    /// The kernel shows a link that is up, with addresses.
+    pub(super) fn show_up(&mut self, index: IfIndex, name: &str) {
+        let [local, remote] = [101, 1].map(|last| std::net::Ipv4Addr::new(10, 50, 0, last));
+        let addresses = vec![LinkAddress { local, remote: Some(remote) }];
+        self.change(index, Some(Link { name: name.into(), up: true, addresses }));
     }
 
     fn change(&mut self, index: IfIndex, link: Option<Link>) {

@@ -134,6 +134,14 @@ impl Tunnel {
         }
     }
 
+    /// It runs, and which link is its own is not known.
+    pub(super) fn is_out_of_sight(&self) -> bool {
+        match &self.phase {
+            Phase::Resting(_) | Phase::Stopping(_) => false,
+            Phase::Calling(call) => call.is_out_of_sight(),
+        }
+    }
+
     /// The call that is dialled or holds a tunnel, if it is this one.
     pub(super) fn calling(&mut self, id: CallId) -> Option<&mut Call> {
         match &mut self.phase {

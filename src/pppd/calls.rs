@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -127,14 +128,14 @@ impl Calls {
 
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
-        let Sighting { node, pid, interface, renamed, dialled, process } = sighting;
+        let Sighting { node, pid, interface, renamed, dialled, age, process } = sighting;
         let Some(process) = process else {
             let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
             if interface.is_none() || held.interface == interface || held.node != node {
                 return None;
             }
             held.interface = interface;
-            return held.tell(*call);
+            return held.tell(*call, age);
         };
         let process = Arc::new(process);
         let call = CallId::Found(self.found);
@@ -143,7 +144,7 @@ impl Calls {
         let server = dialled.as_ref().map(|dialled| dialled.server);
         let dialled = dialled.map(Box::new);
         let held = Held { node, pid, interface, renamed, server, dialled, process };
-        let told = held.tell(call);
+        let told = held.tell(call, age);
         self.held.insert(call, held);
         told
     }
@@ -151,7 +152,7 @@ impl Calls {
 
 impl Held {
     /// The call as one that was found; nothing for our own.
-    fn tell(&self, call: CallId) -> Option<FoundCall> {
+    fn tell(&self, call: CallId, age: Duration) -> Option<FoundCall> {
         let Held { node, renamed, .. } = *self;
         let pid = Some(self.pid);
         match call {
@@ -159,7 +160,7 @@ impl Held {
                 let (interface, dialled) =
                     (self.interface.clone(), self.dialled.as_deref().cloned());
                 let engine = Engine::Pppd;
-                Some(FoundCall { call, node, engine, pid, interface, renamed, dialled })
+                Some(FoundCall { call, node, engine, pid, interface, renamed, dialled, age })
             }
             CallId::Dialled(_) => None,
         }

@@ -18,7 +18,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 
@@ -47,6 +47,8 @@ pub(super) struct Sighting {
     pub(super) renamed: bool,
     /// What it was dialled with, where that is told.
     pub(super) dialled: Option<Dialled>,
+    /// For how long it runs, where it is new.
+    pub(super) age: Duration,
     /// The process, unless it is one that is held already.
     pub(super) process: Option<Process>,
 }
@@ -131,7 +133,8 @@ fn by_files(paths: &Paths, files: Vec<String>, held: &BTreeSet<Pid>) -> io::Resu
                 None => false,
             };
             let interface = interface.filter(|_| !renamed);
-            sightings.push(Sighting { node, pid, interface, renamed, dialled: None, process });
+            let (dialled, age) = (None, Duration::ZERO);
+            sightings.push(Sighting { node, pid, interface, renamed, dialled, age, process });
         }
     }
     Ok(sightings)
@@ -166,8 +169,8 @@ fn by_processes(pids: Vec<Pid>, pppd: &Path, known: &BTreeSet<Pid>) -> io::Resul
         let is_itself = callers::runs(*pid, pppd, "pppd")? == Runs::Itself;
         if is_itself && let Some(process) = recognise(*pid, *node, pppd)? {
             let (node, pid, process) = (*node, *pid, Some(process));
-            let (interface, renamed, dialled) = (None, false, None);
-            sightings.push(Sighting { node, pid, interface, renamed, dialled, process });
+            let (interface, renamed, dialled, age) = (None, false, None, Duration::ZERO);
+            sightings.push(Sighting { node, pid, interface, renamed, dialled, age, process });
         }
     }
     Ok(sightings)
@@ -188,6 +191,7 @@ fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> io::Result<Vec<Sight
         let secrets = secrets.unwrap_or_default();
         for sighting in sightings.iter_mut().filter(new) {
             sighting.dialled = dialled(paths, sighting.node, &secrets)?;
+            sighting.age = Proc::host().age(sighting.pid)?;
         }
     }
     Ok(sightings)

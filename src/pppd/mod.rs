@@ -176,6 +176,7 @@ pub(crate) fn running(paths: &Paths, first: usize) -> Result<Vec<FoundCall>, Loo
         interface: sighting.interface,
         renamed: sighting.renamed,
         dialled: sighting.dialled,
+        age: sighting.age,
     });
     Ok(calls.collect())
 }

@@ -159,10 +159,11 @@ impl Work {
         timeout(DEADLINE, self.events.recv()).await.expect("an event in time").unwrap()
     }
 
+    /// Calls that were found, without how old they are.
     async fn found(&mut self) -> Vec<FoundCall> {
         let event = self.next().await;
         let Event::Found(found) = event else { panic!("{event:?}") };
-        found
+        found.into_iter().map(|found| FoundCall { age: Duration::ZERO, ..found }).collect()
     }
 
     /// The events up to the end of a call.

@@ -5,6 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::there;
 use crate::core::event::Pid;
@@ -12,6 +15,9 @@ use crate::core::event::Pid;
 /// More of one of its files is not read, bytes: a process chooses its own command line and
 /// environment.
 const LARGEST: u64 = 1024 * 1024;
+
+/// Parts of a second that the kernel counts the times of processes in (`USER_HZ`, asm-generic/param.h).
+const TICKS: u64 = 100;
 
 /// Where proc(5) is mounted. What can't be read of a process, for it is gone or another's, is
 /// empty. That it can't be read for want of descriptors or memory tells nothing of a process, and is
@@ -95,6 +101,17 @@ impl Proc<'_> {
         let status = text(&self.entry(pid, "status"))?;
         // Its name stands before, with line breaks escaped.
         Ok(status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()))
+    }
+
+    /// For how long it runs, by the kernel's own clock, which nobody sets. No time where it is gone.
+    ///
+    /// # Errors
+    /// For want of descriptors or memory.
+    pub(crate) fn age(self, pid: Pid) -> io::Result<Duration> {
+        let stat = text(&self.entry(pid, "stat"))?;
+        let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+        let started = started(&stat).unwrap_or(now);
+        Ok(now.saturating_sub(started))
     }
 
     /// A value of its environment as it was at its start. The rest may be secret, and is dropped.
@@ -197,6 +214,14 @@ fn socket(link: &[u8]) -> Option<u32> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
+/// When a process started, since the boot: the 22nd field of its `stat`, of which the second, its name in
+/// parentheses, may have any text (proc_pid_stat(5)).
+fn started(stat: &str) -> Option<Duration> {
+    let (_, behind) = stat.rsplit_once(')')?;
+    let ticks: u64 = behind.split_whitespace().nth(22 - 3)?.parse().ok()?;
+    Some(Duration::from_millis(ticks.saturating_mul(1000 / TICKS)))
+}
+
 fn text(file: &Path) -> io::Result<String> {
     read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -227,11 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_younger_than_the_one_that_started_it_and_that_than_the_boot() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let [young, old] = [child.id(), std::process::id()].map(|p| Proc::host().age(p).unwrap());
+        child.wait().unwrap();
+        let uptime = fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(young <= old && old.as_secs_f64() <= uptime, "{young:?} {old:?} {uptime}");
+    }
+
+    #[test]
+    fn the_name_of_a_process_hides_its_start_in_no_way() {
+        let stat = "7 (a) 1 2) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 1250 1 1";
+        assert_eq!(started(stat), Some(Duration::from_millis(12_500)));
+        assert_eq!(started("7 (pppd"), None);
+    }
+
+    #[test]
     fn a_process_that_is_not_there_is_empty() {
         let (dir, pid) = (tempfile::tempdir().unwrap(), 7);
         let proc = Proc::at(dir.path());
         assert_eq!(proc.command_line(pid).unwrap(), Vec::<Vec<u8>>::new());
         assert_eq!((proc.parent(pid).unwrap(), proc.name(pid).unwrap()), (None, Vec::new()));
         assert_eq!((proc.program(pid).unwrap(), proc.sockets(pid)), (PathBuf::new(), Vec::new()));
+        assert_eq!(proc.age(pid).unwrap(), Duration::ZERO);
     }
 }

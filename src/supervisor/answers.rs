@@ -79,7 +79,7 @@ impl Supervisor {
 
     /// Which nodes there are is not known before the database was read.
     fn unknown(&self, id: NodeId) -> Refusal {
-        let report = self.core.report();
+        let report = self.core.report_whole();
         match (report.database_was_read, report.database_problem) {
             (true, _) => Refusal::Unknown(self.not_held(id).to_string()),
             (false, Some(problem)) => {

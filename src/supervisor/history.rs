@@ -1,7 +1,7 @@
 //! What became of each node that has or had a call: its last changes of state. It follows what the
 //! core has moved, so what stands still costs nothing, and neither does a row that only waits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,8 +114,7 @@ impl History {
         let Some(first) = self.gone.pop_front() else { return };
         let is_gone =
             |changes: &VecDeque<Transition>| changes.back().is_none_or(|last| last.state.is_none());
-        let again: BTreeSet<NodeId> = self.gone.iter().copied().collect();
-        if self.nodes.get(&first).is_some_and(is_gone) && !again.contains(&first) {
+        if self.nodes.get(&first).is_some_and(is_gone) && !self.gone.contains(&first) {
             self.nodes.remove(&first);
         }
     }

@@ -1,5 +1,6 @@
 //! The tasks of the daemon: each has an owner and a name, so that its end can be told.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
@@ -60,9 +61,13 @@ impl Tasks {
     }
 }
 
-/// How a task failed. What it panicked with may hold a secret only if its code put it there.
+/// How a task failed.
 fn fault(error: JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else { return "it was cancelled".to_owned() };
+    error.try_into_panic().map_or_else(|_| "it was cancelled".to_owned(), panicked)
+}
+
+/// What work has panicked with. That may hold a secret only if its code put it there.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("without a word"))

@@ -1,9 +1,11 @@
 //! The configuration is read again while the daemon runs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::parts::panicked;
 use super::{Options, Supervisor};
 use crate::config::{self, Config, ConfigError, DEFAULT_PATH, When};
 use crate::control::question::Refusal;
@@ -13,9 +15,6 @@ use crate::core::event::Event;
 use crate::core::policy::Policy;
 use crate::desired;
 
-/// The work that a reload begins with.
-pub(super) const READS: &str = "reads the configuration";
-
 /// Why a new configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReloadError {
@@ -24,6 +23,9 @@ pub(super) enum ReloadError {
     /// The next start would fail by it.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// It could not be read, for no reason of its own.
+    #[error("a fault of connexad, report it: {0}")]
+    Fault(String),
 }
 
 impl ReloadError {
@@ -31,7 +33,7 @@ impl ReloadError {
     fn lines(&self) -> Vec<String> {
         match self {
             ReloadError::Config(error) => error.lines(),
-            ReloadError::Socket(error) => vec![error.to_string()],
+            ReloadError::Socket(_) | ReloadError::Fault(_) => vec![self.to_string()],
         }
     }
 }
@@ -100,8 +102,9 @@ impl Supervisor {
         self.reloads.requests += 1;
         let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
         let (options, running) = (self.options.clone(), self.config.control.socket.clone());
-        self.jobs.start_blocking(READS, move || {
-            let loaded = load(options, &running);
+        self.jobs.start_blocking("reads the configuration", move || {
+            let loaded = catch_unwind(AssertUnwindSafe(|| load(options, &running)))
+                .unwrap_or_else(|panic| Err(ReloadError::Fault(panicked(panic))));
             // Nobody waits for the answer once the daemon has stopped.
             let _ = answers.blocking_send(Reloaded { request, loaded });
         });
@@ -127,11 +130,6 @@ impl Supervisor {
                 self.end_reload(Ok(reloaded));
             }
         }
-    }
-
-    /// The work that reads the configuration has failed, which is told already.
-    pub(super) fn reload_failed(&mut self) {
-        self.end_reload(Err(vec!["a fault of connexad, see its journal".to_owned()]));
     }
 
     /// Whatever became of it, the service manager waits for the end of a reload, and so may others.
@@ -208,8 +206,6 @@ fn keep_until_restart(old: &Config, new: &mut Config) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Wake;
-    use super::super::parts::Ended;
     use super::*;
     use crate::signals::Request;
     use crate::systemd::Manager;
@@ -247,8 +243,8 @@ mod tests {
         let (manager, told) = Manager::kept();
         supervisor.manager = manager;
         supervisor.was_ready = true;
-        let fault = Some("it panicked: no file".to_owned());
-        supervisor.take(Wake::JobEnded(Ended { name: READS, fault })).unwrap();
+        let loaded = Err(ReloadError::Fault("it panicked: no file".to_owned()));
+        supervisor.reloaded(Reloaded { request: 0, loaded });
         let told = told();
         assert!(told[0].contains("reload refused, the old configuration stays: "), "{told:?}");
         assert_eq!(told[1..], ["Some(Ready)"]);

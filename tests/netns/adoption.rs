@@ -92,6 +92,34 @@ fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
     assert_eq!(gateway.dialled(1), 1);
 }
 
+#[test]
+fn a_tunnel_whose_pid_files_are_all_gone_is_left_alone() {
+    let mut gateway = Gateway::new();
+    gateway.configure("tunnel.dial_timeout = \"1s\"");
+    gateway.nodes(1);
+    let before = gateway.start().wait_state(1, "up");
+    let pid = before.pid.unwrap();
+    gateway
+        .wait_for("a call that is older than a dial may last", || is_older(pid, 1).then_some(()));
+    gateway.end(Signal::KILL);
+    for file in ["run/ppp-connexa-node-1.pid", "run/ppp0.pid"] {
+        fs::remove_file(gateway.path(file)).unwrap();
+    }
+    gateway.start().wait_log("runs, but which link is its own is not known");
+    let after = gateway.wait_state(1, "dialing");
+    assert_eq!((after.pid, gateway.dialled(1)), (before.pid, 1));
+}
+
+/// Whether a process runs for longer than so many seconds (proc_pid_stat(5); in hundredths since the boot).
+fn is_older(pid: u32, seconds: u64) -> bool {
+    let read = |file: &str| fs::read_to_string(file).unwrap();
+    let stat = read(&format!("/proc/{pid}/stat"));
+    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+    let started: u64 = started.unwrap().parse().unwrap();
+    let uptime = read("/proc/uptime").split(' ').next().unwrap().replace('.', "");
+    uptime.parse::<u64>().unwrap() > started + 100 * seconds
+}
+
 /// The tunnel of node 1, whose link was renamed; the next daemon gives dials up soon.
 fn with_a_renamed_link() -> (Gateway, connexa::control::api::Node) {
     let mut gateway = Gateway::new();
@@ -107,7 +135,7 @@ fn with_a_renamed_link() -> (Gateway, connexa::control::api::Node) {
 fn a_tunnel_whose_link_was_renamed_is_left_alone_by_the_next_daemon() {
     let (mut gateway, before) = with_a_renamed_link();
     gateway.end(Signal::TERM);
-    gateway.start().wait_log("runs, but its link was renamed");
+    gateway.start().wait_log("runs, but which link is its own is not known");
     assert_eq!(gateway.wait_state(1, "dialing").pid, before.pid);
     gateway.namespace.ip(&["link", "set", "wan0", "name", "ppp0"]);
     let after = gateway.wait_state(1, "up");
@@ -133,7 +161,7 @@ fn a_link_that_has_the_name_of_a_renamed_one_by_now_is_not_taken_for_it() {
 fn a_new_link_that_gets_the_name_of_a_renamed_one_is_its_own_nodes() {
     let (mut gateway, first) = with_a_renamed_link();
     gateway.end(Signal::TERM);
-    gateway.start().wait_log("runs, but its link was renamed");
+    gateway.start().wait_log("runs, but which link is its own is not known");
     gateway.nodes(2);
     assert_eq!(gateway.wait_state(2, "up").interface.as_deref(), Some("ppp0"));
     assert_eq!(gateway.wait_state(1, "dialing").pid, first.pid);
@@ -144,7 +172,7 @@ fn a_tunnel_whose_renamed_link_goes_under_the_next_daemon_is_dialled_again() {
     let (mut gateway, before) = with_a_renamed_link();
     gateway.end(Signal::TERM);
     kill(before.pid.unwrap(), Signal::STOP);
-    gateway.start().wait_log("runs, but its link was renamed");
+    gateway.start().wait_log("runs, but which link is its own is not known");
     gateway.namespace.ip(&["link", "del", "wan0"]);
     gateway.wait_node(1, "up anew", |node| node.state == "up" && node.pid != before.pid);
 }

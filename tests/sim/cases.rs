@@ -58,6 +58,7 @@ fn found(mppe: Mppe) -> News {
         interface: None,
         renamed: false,
         dialled,
+        age: crate::Duration::ZERO,
     }])
 }
 

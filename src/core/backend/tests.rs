@@ -218,6 +218,7 @@ fn in_doubt() -> Play {
         interface: Some("ppp0".into()),
         renamed: false,
         dialled: None,
+        age: Duration::ZERO,
     }]));
     play.want(true);
     for _ in 0..20 {

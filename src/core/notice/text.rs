@@ -59,7 +59,7 @@ impl fmt::Display for Notice {
             Notice::OutOfSight { node, pid } => {
                 write!(
                     f,
-                    "Node {node}: its pppd{} runs, but its link was renamed, so whether the tunnel is up can't be told: it is left as it is and counts as no outage; give the link its name back, or dial anew by `connexactl stop {node}` and `connexactl start {node}`",
+                    "Node {node}: its pppd{} runs, but which link is its own is not known, so whether the tunnel is up can't be told: it is left as it is and counts as no outage; give a renamed link its name back, or dial anew by `connexactl stop {node}` and `connexactl start {node}`",
                     in_brackets(*pid)
                 )
             }

@@ -216,7 +216,8 @@ fn a_restart_whose_command_failed_counts_for_none() {
 fn how_the_last_restart_went_stays_known() {
     let mut outage = reported(failed());
     outage.observe(Tunnels::Up, second(102));
-    let last = Restart { began: Wall(5), progress: Progress::Over(failed()) };
+    let last =
+        Restart { began: Wall(5), overdue_at: second(165), progress: Progress::Over(failed()) };
     assert_eq!(outage.last_restart(), Some(&last));
 }
 
@@ -227,6 +228,20 @@ fn a_restart_in_vain_makes_longer_windows_also_when_its_command_failed() {
 }
 
 #[test]
+fn a_restart_that_never_reports_holds_no_later_one_up_though_a_tunnel_was_up_beside_it() {
+    let mut outage = outage();
+    outage.observe(DOWN, second(0));
+    for at in [40, 70, 100] {
+        outage.expire(second(at), Wall(0));
+    }
+    outage.judged(1, true, second(100), Wall(0));
+    outage.observe(Tunnels::Up, second(101));
+    outage.observe(DOWN, second(200));
+    assert!(outage.gives_up_restart(second(201)));
+    assert_eq!(next_restart(&mut outage), 200 + 3 * 30);
+}
+
+#[test]
 fn a_report_that_comes_too_late_is_still_how_the_restart_went() {
     let mut outage = outage();
     outage.observe(DOWN, second(0));
@@ -234,7 +249,7 @@ fn a_report_that_comes_too_late_is_still_how_the_restart_went() {
         outage.expire(second(at), Wall(0));
     }
     outage.judged(1, true, second(100), Wall(0));
-    assert_eq!(outage.expire(second(165), Wall(0)), Some(Verdict::RestartOverdue));
+    assert!(!outage.gives_up_restart(second(164)) && outage.gives_up_restart(second(165)));
     assert_eq!(outage.last_restart().unwrap().progress, Progress::Overdue);
     assert!(outage.restarted(1, RestartOutcome::Ready(70_000), second(170)));
     assert_eq!(outage.restarts(), 1);

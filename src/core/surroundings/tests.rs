@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::core::State;
 use crate::core::event::{
@@ -200,8 +202,8 @@ fn a_link_that_a_dial_could_have_had_refuses_its_address_once_that_dial_has_anot
 /// A pppd of this node is found, with a link of this name.
 fn found(number: u64, node: NodeId, interface: &str) -> FoundCall {
     let (call, interface) = (CallId::Found(number), Some(interface.to_owned()));
-    let (engine, pid, renamed, dialled) = (Engine::Pppd, Some(7), false, None);
-    FoundCall { call, node, engine, pid, interface, renamed, dialled }
+    let (engine, pid, renamed, dialled, age) = (Engine::Pppd, Some(7), false, None, Duration::ZERO);
+    FoundCall { call, node, engine, pid, interface, renamed, dialled, age }
 }
 
 fn with_two_links_of_one_address() -> Stage {
@@ -235,7 +237,8 @@ fn a_second_call_whose_link_is_renamed_has_it_when_it_takes_the_place_of_the_fir
     let mut stage = Stage::in_state(State::Invalid);
     let (id, link) = (NodeId(8), IfIndex(3));
     stage.show(link, Some("ppp3"));
-    stage.feed(Event::Found(vec![found(1, id, "ppp4"), found(2, id, "ppp3")]));
+    let first = FoundCall { interface: None, ..found(1, id, "") };
+    stage.feed(Event::Found(vec![first, found(2, id, "ppp3")]));
     stage.show(link, Some("wan3"));
     stage.end(CallId::Found(1), FailureKind::Killed);
     let node = stage.core.report_one(id).unwrap();

@@ -8,7 +8,16 @@ const PPPD: &str = "mkfifo $STAGE/never 2>/dev/null
 
 fn sighted(call: CallId, node: NodeId, pid: Option<u32>) -> FoundCall {
     let engine = crate::node::Engine::Pppd;
-    FoundCall { call, node, engine, pid, interface: None, renamed: false, dialled: None }
+    FoundCall {
+        call,
+        node,
+        engine,
+        pid,
+        interface: None,
+        renamed: false,
+        dialled: None,
+        age: Duration::ZERO,
+    }
 }
 
 fn stage() -> Stage {

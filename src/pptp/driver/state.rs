@@ -3,6 +3,7 @@
 
 use std::ffi::c_int;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,7 @@ impl State {
             interface: Some(link_name),
             renamed: false,
             dialled: Some(Dialled { server, login, password: None, mppe: Some(mppe) }),
+            age: Duration::ZERO,
         }
     }
 }

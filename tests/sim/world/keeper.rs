@@ -34,7 +34,16 @@ impl Held {
         let (interface, dialled) = (self.interface.clone(), self.dialled.clone());
         let (node, pid, renamed) = (self.node, self.pid, false);
         let pid = Some(pid);
-        let told = FoundCall { call, node, engine: Engine::Pppd, pid, interface, renamed, dialled };
+        let told = FoundCall {
+            call,
+            node,
+            engine: Engine::Pppd,
+            pid,
+            interface,
+            renamed,
+            dialled,
+            age: crate::Duration::ZERO,
+        };
         matches!(call, CallId::Found(_)).then_some(told)
     }
 }
