@@ -167,6 +167,8 @@ enum Wake {
     Question(Question),
     /// The configuration was read again.
     Reloaded(Reloaded),
+    /// A dry run has an answer to an order.
+    Pretended,
     Event(Event),
     /// A deadline of the core has come.
     Deadline,
@@ -307,9 +309,6 @@ impl Supervisor {
         questions: &mut mpsc::Receiver<Question>,
         parts: &mut Tasks,
     ) -> Wake {
-        if let Some(event) = self.pretended.pop_front() {
-            return Wake::Event(event);
-        }
         let deadline = self.core.next_deadline().map(|at| self.clock.instant(at));
         tokio::select! {
             biased;
@@ -318,6 +317,7 @@ impl Supervisor {
             request = signals.next() => Wake::Signal(request),
             Some(question) = questions.recv() => Wake::Question(question),
             reloaded = self.reloads.next() => Wake::Reloaded(reloaded),
+            () = std::future::ready(()), if !self.pretended.is_empty() => Wake::Pretended,
             // Before deadlines: what has already happened may have made them moot.
             Some(event) = self.events.recv() => Wake::Event(event),
             () = until(deadline) => Wake::Deadline,
@@ -334,6 +334,11 @@ impl Supervisor {
             Wake::Signal(request) => self.obey(request),
             Wake::Question(question) => self.answer(question),
             Wake::Reloaded(reloaded) => self.reloaded(reloaded),
+            Wake::Pretended => {
+                if let Some(event) = self.pretended.pop_front() {
+                    self.feed(event);
+                }
+            }
             Wake::Event(event) => self.feed(event),
             Wake::Deadline => self.feed(Event::Tick),
             Wake::PartEnded(Ended { name: part, fault }) => {
@@ -439,11 +444,7 @@ impl Supervisor {
         let backend = self.config.backend.clone();
         let events = self.events_in.clone();
         self.jobs.start(Part::new("restarts the backend", async move {
-            let outcome = AssertUnwindSafe(backend::restart(&backend)).catch_unwind().await;
-            let outcome = outcome.unwrap_or_else(|panic| RestartOutcome::Failed {
-                kind: RestartFault::Internal,
-                message: format!("a fault of connexad, report it: {}", panicked(panic)),
-            });
+            let outcome = outcome(backend::restart(&backend)).await;
             // Nobody to tell once the daemon has stopped.
             let _ = events.send(Event::BackendRestarted { restart, outcome }).await;
         }));
@@ -465,6 +466,14 @@ impl Supervisor {
     }
 }
 
+/// What a restart comes to; where it panics, it has failed by that.
+async fn outcome(restart: impl Future<Output = RestartOutcome>) -> RestartOutcome {
+    AssertUnwindSafe(restart).catch_unwind().await.unwrap_or_else(|panic| RestartOutcome::Failed {
+        kind: RestartFault::Internal,
+        message: format!("a fault of connexad, report it: {}", panicked(panic)),
+    })
+}
+
 /// What the host has to reach is told before its links: tunnels are judged by it.
 async fn hear_the_kernel(paths: Paths, events: mpsc::Sender<Event>, dry_run: bool) {
     let mut surroundings = surroundings::Watcher::new(&paths, !dry_run);
@@ -476,5 +485,20 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_restart_that_fails_by_a_fault_of_the_program_is_reported_as_failed() {
+        let RestartOutcome::Failed { kind, message } = outcome(async { panic!("no port") }).await
+        else {
+            panic!("it has not failed")
+        };
+        assert_eq!(kind, RestartFault::Internal);
+        assert!(message.ends_with("it panicked: no port"), "{message}");
     }
 }

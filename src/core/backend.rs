@@ -67,7 +67,8 @@ impl Core {
 
     /// Looks whether a deadline of the outage rule has come.
     pub(super) fn close_window(&mut self, turn: &mut Turn) {
-        if self.outage.gives_up_restart(turn.at()) {
+        // Where nothing waits for it, nobody misses its report.
+        if self.outage.gives_up_restart(turn.at()) && !self.outage.is_idle() {
             turn.tell(Notice::RestartOverdue);
         }
         match self.outage.expire(turn.at(), turn.now.wall) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Turn;
 use super::change::{Change, UpTunnel};
 use super::event::{CallId, Dialled, IfIndex, Pid};
-use super::failure::Explanation;
-use super::links::{Addresses, Sight};
+use super::failure::{Explanation, Failure, FailureKind};
+use super::links::{Addresses, Links, Sight};
 use super::notice::Notice;
 use super::policy::Policy;
 use super::state::State;
@@ -123,6 +123,21 @@ pub(super) struct Fall {
 /// is up, is given this long.
 const SETTLE: Duration = Duration::from_millis(250);
 
+impl Call {
+    /// One that is to be dialled; people are told at `tell_at` where it is not under way by then.
+    pub(super) fn ordered(run: Run, tell_at: Monotonic) -> Self {
+        let standing = Standing::Ordered { tell_at: Some(tell_at) };
+        Call { run, dialled: None, was_up_with: None, found_by: None, standing }
+    }
+
+    /// One that was found, and is given up unless its link is known by then.
+    pub(super) fn found(run: Run, dialled: Option<Dialled>, give_up: Monotonic) -> Self {
+        let (found_by, dialled) = (Some(run.engine), dialled.map(Box::new));
+        let standing = Standing::NoLink { give_up, sought: Sought::New };
+        Call { run, dialled, was_up_with: None, found_by, standing }
+    }
+}
+
 impl Run {
     pub(super) fn new(id: CallId, engine: Engine, pid: Option<Pid>, began: u64) -> Self {
         Run { id, engine, pid, began, said: Explanation::default() }
@@ -154,7 +169,7 @@ impl Run {
 impl Call {
     /// Whether it was adopted and goes elsewhere than the row says by now.
     pub(super) fn is_for_another(&self, node: &Node, policy: &Policy) -> bool {
-        self.found_by.is_some_and(|engine| engine != policy.engine_of(node))
+        self.found_by.is_some_and(|engine| engine != policy.engine_of(Some(node)))
             || self.dialled.as_ref().is_some_and(|dialled| !dialled.is_for(node, policy.mppe))
     }
 
@@ -369,6 +384,76 @@ impl Call {
         let past = Past::WasUp { untold, silence_told: up.silence_told };
         self.standing = Standing::Link(Linked { index, name, give_up, settle: None, past });
         Some(since)
+    }
+}
+
+/// What is due of a call when its deadline may have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    /// People are to be told that it is not under way yet.
+    NotStarted,
+    /// The link that it had when it was found is one of those of nobody, and can't be told from them.
+    OutOfSight,
+    /// It has had its time.
+    End,
+}
+
+impl Call {
+    /// Its deadline may have come, in this input. `links` are there once the kernel's are known.
+    pub(super) fn expire(
+        &mut self,
+        at: Monotonic,
+        dial_timeout: Duration,
+        input: u64,
+        links: Option<&Links>,
+    ) -> Due {
+        match &mut self.standing {
+            Standing::Ordered { tell_at } => match tell_at.take_if(|tell_at| *tell_at <= at) {
+                Some(_) => Due::NotStarted,
+                None => Due::Nothing,
+            },
+            Standing::NoLink { give_up, .. } | Standing::Link(Linked { give_up, .. })
+                if *give_up > at =>
+            {
+                Due::Nothing
+            }
+            Standing::NoLink { give_up, sought: Sought::Old { missed } }
+                if links.is_none_or(|links| links.has_unowned(missed.unwrap_or(input))) =>
+            {
+                *give_up = at + dial_timeout;
+                if links.is_none() || missed.is_some() {
+                    return Due::Nothing;
+                }
+                *missed = Some(input);
+                Due::OutOfSight
+            }
+            Standing::NoLink { .. } | Standing::Link(_) => Due::End,
+            Standing::Up(_) => Due::Nothing,
+        }
+    }
+
+    /// Why it is given up when it has had its time; `sight` is what the kernel shows of its link.
+    pub(super) fn overdue(&self, sight: Option<Sight>, policy: &Policy) -> Failure {
+        let what = match &self.standing {
+            Standing::Link(Linked { past: Past::WasUp { .. }, .. }) => {
+                let grace = humantime::format_duration(policy.stop_grace);
+                let message = if sight == Some(Sight::Bare) {
+                    format!("the link lost its address, and had none for {grace}")
+                } else {
+                    format!("the link stayed down for {grace}")
+                };
+                return Failure::new(FailureKind::LinkLost, message);
+            }
+            Standing::Ordered { .. } | Standing::NoLink { .. } => "no link",
+            Standing::Link(_) | Standing::Up(_) => "a link but no address",
+        };
+        let limit = humantime::format_duration(policy.dial_timeout);
+        let message = match self.run.said.best() {
+            Some(said) => format!("{what} within {limit}: {said}"),
+            None => format!("{what} within {limit}"),
+        };
+        self.run.said.with_suspect(Failure::new(FailureKind::Timeout, message))
     }
 }
 

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::call::{Call, Run, Sought, Standing};
+use super::call::{Call, Run};
 use super::change::Way;
 use super::effect::Order;
 use super::event::{CallId, FoundCall, Pid};
 use super::failure::{Failure, FailureKind};
 use super::notice::Notice;
 use super::state::Rest;
-use super::stopping::{Stage, Why};
+use super::stopping::{Step, Why};
 use super::tunnel::{Phase, Tunnel, Want};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
@@ -46,7 +46,7 @@ impl Core {
             return self.found_second_call(found, turn);
         }
         let FoundCall { engine, pid, interface, renamed, dialled, age, .. } = found;
-        // A dial that has had its time has a link, or it would be over: files that would tell it are gone.
+        // pppd has a link as soon as it has pptp. One that is older than a dial may last has lost the files that tell it.
         let has_link = interface.is_some() || renamed || age >= self.policy.dial_timeout;
         if tunnel.run().is_none() {
             // Until it is up it is a dial like any other, whoever has begun it.
@@ -56,14 +56,7 @@ impl Core {
             }
             let run = Run::new(call_id, engine, pid, self.inputs);
             let give_up = turn.at() + self.policy.dial_timeout;
-            let standing = Standing::NoLink { give_up, sought: Sought::New };
-            tunnel.phase = Phase::Calling(Box::new(Call {
-                run,
-                dialled: dialled.map(Box::new),
-                was_up_with: None,
-                found_by: Some(engine),
-                standing,
-            }));
+            tunnel.phase = Phase::Calling(Box::new(Call::found(run, dialled, give_up)));
             self.calls.insert(call_id, id);
         }
         if let Some(call) = tunnel.calling(call_id)
@@ -154,7 +147,7 @@ impl Core {
             Why::Itself => {}
         }
         turn.order(Order::HangUp { call });
-        tunnel.phase.stop(why, Stage::HungUp, turn.at() + self.policy.stop_grace);
+        tunnel.phase.stop(why, Step::HungUp, turn.at() + self.policy.stop_grace);
     }
 
     /// A call is over.
@@ -179,10 +172,10 @@ impl Core {
             Some(run) => run.said.with_suspect(failure),
             None => failure,
         };
-        let (failure, reason) = match &tunnel.phase {
+        let ((failure, reason), rests_then) = match &tunnel.phase {
             Phase::Resting(_) => return,
-            Phase::Calling(_) => (Some(failure.clone()), failure.message),
-            Phase::Stopping(stopping) => stopping.ended(failure),
+            Phase::Calling(_) => ((Some(failure.clone()), failure.message), None),
+            Phase::Stopping(stopping) => (stopping.ended(failure), stopping.rests_then()),
         };
         tunnel.tell_fall(id, &reason, turn);
         if tunnel.link().is_some() {
@@ -191,7 +184,7 @@ impl Core {
         tunnel.phase = Phase::Resting(Rest::Waiting);
         match failure {
             Some(failure) => self.failed(id, failure, began, turn),
-            None => self.recall_refusals(id, turn),
+            None => self.rest_on(id, rests_then.unwrap_or(Rest::Waiting), turn),
         }
         self.adopt_second_call(id, turn);
         self.reconcile(id, turn);

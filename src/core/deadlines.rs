@@ -1,10 +1,8 @@
 //! Deadlines of a node: what is done when something has not happened in time.
 
-use super::call::{Call, Linked, Past, Sought, Standing};
-use super::failure::{Failure, FailureKind};
+use super::call::Due;
 use super::links::Sight;
 use super::notice::Notice;
-use super::policy::Policy;
 use super::stopping::Why;
 use super::tunnel::Phase;
 use super::{Core, Turn};
@@ -42,61 +40,23 @@ impl Core {
         else {
             return;
         };
-        let (at, limit) = (turn.at(), self.policy.dial_timeout);
-        match &mut call.standing {
-            Standing::Ordered { tell_at } => {
-                if tell_at.take_if(|tell_at| *tell_at <= at).is_some() {
-                    turn.tell(Notice::NotStarted { node: id, after: limit });
-                }
+        let after = self.policy.dial_timeout;
+        let links = self.known.links.then_some(&self.links);
+        match call.expire(turn.at(), after, self.inputs, links) {
+            Due::Nothing => {}
+            Due::NotStarted => turn.tell(Notice::NotStarted { node: id, after }),
+            Due::OutOfSight => {
+                self.links.claim_no_later(call.run.id, self.inputs);
+                self.dialing.finish(call.run.id);
+                turn.tell(Notice::OutOfSight { node: id, pid: call.run.pid });
             }
-            Standing::NoLink { give_up, .. } | Standing::Link(Linked { give_up, .. })
-                if *give_up > at => {}
-            // Which links there are is not known yet.
-            Standing::NoLink { give_up, sought: Sought::Old { .. } } if !self.known.links => {
-                *give_up = at + limit;
-            }
-            Standing::NoLink { give_up, sought: Sought::Old { missed } }
-                if self.links.has_unowned(missed.unwrap_or(self.inputs)) =>
-            {
-                *give_up = at + limit;
-                if missed.is_none() {
-                    *missed = Some(self.inputs);
-                    self.links.claim_no_later(call.run.id, self.inputs);
-                    self.dialing.finish(call.run.id);
-                    turn.tell(Notice::OutOfSight { node: id, pid: call.run.pid });
-                }
-            }
-            Standing::NoLink { .. } | Standing::Link(_) => {
+            Due::End => {
                 let sight = call.link().map(|(index, _)| self.links.sight(index));
-                let failure = overdue(call, sight, &self.policy);
+                let failure = call.overdue(sight, &self.policy);
                 self.hang_up(id, Why::GivenUp(failure), turn);
             }
-            Standing::Up(_) => {}
         }
     }
-}
-
-/// Why a call whose deadline has come is given up.
-fn overdue(call: &Call, sight: Option<Sight>, policy: &Policy) -> Failure {
-    let what = match &call.standing {
-        Standing::Link(Linked { past: Past::WasUp { .. }, .. }) => {
-            let grace = humantime::format_duration(policy.stop_grace);
-            let message = if sight == Some(Sight::Bare) {
-                format!("the link lost its address, and had none for {grace}")
-            } else {
-                format!("the link stayed down for {grace}")
-            };
-            return Failure::new(FailureKind::LinkLost, message);
-        }
-        Standing::Ordered { .. } | Standing::NoLink { .. } => "no link",
-        Standing::Link(_) | Standing::Up(_) => "a link but no address",
-    };
-    let limit = humantime::format_duration(policy.dial_timeout);
-    let message = match call.run.said.best() {
-        Some(said) => format!("{what} within {limit}: {said}"),
-        None => format!("{what} within {limit}"),
-    };
-    call.run.said.with_suspect(Failure::new(FailureKind::Timeout, message))
 }
 
 #[cfg(test)]

@@ -2,12 +2,17 @@
 //!
 //! The host as a whole has a cap, and so has each server. A server that was not heard yet is dialled
 //! by one at a time, so that a server that is not there, or is strict, is not met by a crowd. One
-//! that gave no answer to its last call is doubted, and is dialled by one at a time, too: calls to such servers keep a dial's whole time-out busy, so together they get half of
-//! the slots at most, in turn, and the other half is left for servers that answer.
+//! that gave no answer to its last call is doubted, and is dialled by one at a time, too: calls to
+//! such servers keep a dial's whole time-out busy, so together they get half of the slots at most, in
+//! turn, and the other half is left for servers that answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::call::{Call, Run};
+use super::effect::Order;
 use super::event::CallId;
+use super::tunnel::Phase;
+use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
 
 /// Nodes that wait for a slot, and dials that hold one.
@@ -190,6 +195,33 @@ impl Dialing {
             (Some((rank, id)), None) => drop(self.ready.insert((rank, id, address))),
             (Some(_), Some(turn)) => drop(self.doubted.insert((turn, address))),
             (None, _) => {}
+        }
+    }
+}
+
+impl Core {
+    /// Dials for those whose turn it is, as far as there are slots.
+    pub(super) fn start_dials(&mut self, turn: &mut Turn) {
+        if !self.known.enough() || self.stopping {
+            return;
+        }
+        let cap = self.host.dials_allowed(self.policy.dial_concurrency);
+        while let Some((id, server)) = self.dialing.next(cap) {
+            let Some(tunnel) = self.tunnels.get_mut(&id) else {
+                self.dialing.leave(id);
+                continue;
+            };
+            self.dialled += 1;
+            let call = CallId::Dialled(self.dialled);
+            let engine = self.policy.engine_of(tunnel.want.node());
+            tunnel.retries.attempts += 1;
+            let run = Run::new(call, engine, None, self.inputs);
+            let tell_at = turn.at() + self.policy.dial_timeout;
+            tunnel.phase = Phase::Calling(Box::new(Call::ordered(run, tell_at)));
+            self.dialing.start(call, id, server);
+            self.calls.insert(call, id);
+            turn.order(Order::Dial { call, node: id, engine });
+            self.note(id, turn);
         }
     }
 }

@@ -306,7 +306,7 @@ pub struct FoundCall {
     pub renamed: bool,
     /// What it was dialled with, by the node's files, where they tell.
     pub dialled: Option<Dialled>,
-    /// For how long it runs, as far as that is known.
+    /// For how long it runs, where its files tell nothing of it.
     #[serde(default)]
     pub age: Duration,
 }

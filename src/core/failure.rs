@@ -64,14 +64,14 @@ pub enum FailureKind {
 /// What a kind of failure says beside itself.
 struct Facts {
     name: &'static str,
-    reach: Reach,
+    reached: Reached,
     answered: Option<bool>,
     needs_a_person: bool,
     remedy: &'static str,
 }
 
 /// How far a call has come that fails so.
-enum Reach {
+enum Reached {
     /// It failed by this host, as every other dial would.
     Host,
     /// By this host, or beyond it.
@@ -85,175 +85,175 @@ impl FailureKind {
         match self {
             FailureKind::AuthRefused => Facts {
                 name: "auth_refused",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
                 remedy: "correct login and password in the node's row",
             },
             FailureKind::Unreachable => Facts {
                 name: "unreachable",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(false),
                 needs_a_person: false,
                 remedy: "check that the address in the node's row is right and that the server runs; `connexactl firewall check --of-nodes` tells whether this host itself blocks the way to its TCP port 1723",
             },
             FailureKind::Refused => Facts {
                 name: "refused",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "start the PPTP service on the server, or correct the address in the node's row",
             },
             FailureKind::CallRefused => Facts {
                 name: "call_refused",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "read the server's log: it may be at its limit of calls",
             },
             FailureKind::GreBlocked => Facts {
                 name: "gre_blocked",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "let GRE (IP protocol 47) through: `connexactl firewall check --of-nodes` tells whether this host blocks it; if not, a router or firewall between here and the server does",
             },
             FailureKind::AuthUnsupported => Facts {
                 name: "auth_unsupported",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
                 remedy: "allow MS-CHAPv2 for this login on the server",
             },
             FailureKind::Negotiation => Facts {
                 name: "negotiation",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
             },
             FailureKind::Mppe => Facts {
                 name: "mppe",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
                 remedy: "set the column mppe of the row, or tunnel.mppe, to what the server has: \"off\" or \"require\"",
             },
             FailureKind::KeysDisagree => Facts {
                 name: "keys_disagree",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, update the server, or set the row's column mppe to \"off\"",
             },
             FailureKind::AddressRefused => Facts {
                 name: "address_refused",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: true,
                 remedy: "have the server hand out another address",
             },
             FailureKind::EchoTimeout => Facts {
                 name: "echo_timeout",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, check the way to the server for lost packets",
             },
             FailureKind::NoPppSupport => Facts {
                 name: "no_ppp_support",
-                reach: Reach::Host,
+                reached: Reached::Host,
                 answered: None,
                 needs_a_person: true,
                 remedy: "run `modprobe ppp_generic`; if the kernel has no such module, install a kernel that has it (Debian: linux-image-amd64) and reboot; in a container, pass /dev/ppp in",
             },
             FailureKind::NotInstalled => Facts {
                 name: "not_installed",
-                reach: Reach::Host,
+                reached: Reached::Host,
                 answered: None,
                 needs_a_person: true,
                 remedy: "apt install ppp pptp-linux, or set paths.pppd and paths.pptp",
             },
             FailureKind::BadOptions => Facts {
                 name: "bad_options",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: None,
                 needs_a_person: true,
                 remedy: "correct tunnel.extra_options, or the option in the file that is named",
             },
             FailureKind::NameTaken => Facts {
                 name: "name_taken",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: None,
                 needs_a_person: true,
                 remedy: "rename or remove the other link",
             },
             FailureKind::Killed => Facts {
                 name: "killed",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: None,
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, find out which program ends pppd",
             },
             FailureKind::Timeout => Facts {
                 name: "timeout",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: Some(false),
                 needs_a_person: false,
                 remedy: "check the way to the server by `connexactl firewall check --of-nodes`; where there was a link but no address, look at the scripts in /etc/ppp/ip-pre-up.d: one may hang",
             },
             FailureKind::PeerClosed => Facts {
                 name: "peer_closed",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: Some(true),
                 needs_a_person: false,
                 remedy: "see the server's log",
             },
             FailureKind::IdleLimit => Facts {
                 name: "idle_limit",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "remove the option idle from the host's pppd options: /etc/ppp/options, root's .ppprc",
             },
             FailureKind::SessionLimit => Facts {
                 name: "session_limit",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "remove the options maxconnect and maxoctets from the host's pppd options: /etc/ppp/options, root's .ppprc",
             },
             FailureKind::Hangup => Facts {
                 name: "hangup",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, check the way to the server, and read the server's log",
             },
             FailureKind::LinkLost => Facts {
                 name: "link_lost",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, find out which program changes links and addresses on this host",
             },
             FailureKind::ProbeFailed => Facts {
                 name: "probe_failed",
-                reach: Reach::PastHost,
+                reached: Reached::PastHost,
                 answered: None,
                 needs_a_person: false,
                 remedy: "it is dialled again by itself; if this happens again, check whether probe.target answers through this server at all",
             },
             FailureKind::Files => Facts {
                 name: "files",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: None,
                 needs_a_person: true,
                 remedy: "check the folder that is named: free space, read-only mount, permissions",
             },
             FailureKind::Unexplained => Facts {
                 name: "unexplained",
-                reach: Reach::Unclear,
+                reached: Reached::Unclear,
                 answered: None,
                 needs_a_person: false,
                 remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
@@ -273,13 +273,13 @@ impl FailureKind {
 
     /// Whether it is this host's fault, so that every other dial would fail the same way.
     pub fn is_of_the_host(self) -> bool {
-        matches!(self.facts().reach, Reach::Host)
+        matches!(self.facts().reached, Reached::Host)
     }
 
     /// Whether a call that fails so got past the host's own part: its programs ran, and the kernel
     /// had PPP.
     pub fn is_past_the_host(self) -> bool {
-        matches!(self.facts().reach, Reach::PastHost)
+        matches!(self.facts().reached, Reached::PastHost)
     }
 
     /// Whether the failure shows that the server answers, or that it does not; `None` where it

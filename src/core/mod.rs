@@ -48,11 +48,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use backend::Backend;
-use call::{Call, Run, Standing};
 use change::{Change, Way};
 use dialing::Dialing;
 use effect::{Effect, Order};
-use event::{CallId, Event, Hearing, Input, LinkChange};
+use event::{CallId, Event, Hearing, Input};
 use host::Host;
 use links::Links;
 use notice::Notice;
@@ -310,49 +309,6 @@ impl Core {
     fn tell_all_wanted(&mut self, turn: &mut Turn) {
         if self.known.enough() && !std::mem::replace(&mut self.known.told, true) {
             turn.way(Way::AllTold);
-        }
-    }
-
-    fn start_dials(&mut self, turn: &mut Turn) {
-        if !self.known.enough() || self.stopping {
-            return;
-        }
-        let cap = self.host.dials_allowed(self.policy.dial_concurrency);
-        while let Some((id, server)) = self.dialing.next(cap) {
-            self.dialled += 1;
-            let call = CallId::Dialled(self.dialled);
-            self.dialing.start(call, id, server);
-            self.calls.insert(call, id);
-            let engine = self.tunnels.get(&id).map_or(self.policy.engine, |t| self.engine_of(t));
-            if let Some(tunnel) = self.tunnels.get_mut(&id) {
-                tunnel.retries.attempts += 1;
-                let tell_at = Some(turn.at() + self.policy.dial_timeout);
-                let run = Run::new(call, engine, None, self.inputs);
-                let standing = Standing::Ordered { tell_at };
-                tunnel.phase = Phase::Calling(Box::new(Call {
-                    run,
-                    dialled: None,
-                    was_up_with: None,
-                    found_by: None,
-                    standing,
-                }));
-            }
-            turn.order(Order::Dial { call, node: id, engine });
-            self.note(id, turn);
-        }
-    }
-
-    fn hear(&mut self, changes: Vec<LinkChange>, hearing: Hearing, turn: &mut Turn) {
-        let are_new = !std::mem::replace(&mut self.known.links, true);
-        self.hearing = hearing;
-        self.heard_at = Some(turn.now.wall);
-        for change in changes {
-            if let Some((call, index)) = self.links.apply(change, self.inputs) {
-                self.bind(call, index, turn);
-            }
-        }
-        if are_new {
-            self.choose_all(turn);
         }
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::call::Look;
 use super::change::{Change, Way};
-use super::event::{CallId, IfIndex};
+use super::event::{CallId, Hearing, IfIndex, LinkChange};
 use super::links::Addresses;
-use super::stopping::{Stage, Why};
+use super::stopping::{Step, Why};
 use super::tunnel::{Phase, Tunnel};
 use super::{Core, Turn};
 use crate::node::{NodeId, ServerAddr};
@@ -15,6 +15,21 @@ use crate::node::{NodeId, ServerAddr};
 const TELL_WITHIN: Duration = Duration::from_secs(1);
 
 impl Core {
+    /// The kernel tells of links.
+    pub(super) fn hear(&mut self, changes: Vec<LinkChange>, hearing: Hearing, turn: &mut Turn) {
+        let are_new = !std::mem::replace(&mut self.known.links, true);
+        self.hearing = hearing;
+        self.heard_at = Some(turn.now.wall);
+        for change in changes {
+            if let Some((call, index)) = self.links.apply(change, self.inputs) {
+                self.bind(call, index, turn);
+            }
+        }
+        if are_new {
+            self.choose_all(turn);
+        }
+    }
+
     /// The link of a call is known, or has changed.
     pub(super) fn bind(&mut self, call: CallId, index: IfIndex, turn: &mut Turn) {
         let Some(&id) = self.calls.get(&call) else { return };
@@ -33,9 +48,9 @@ impl Core {
         self.reconcile(id, turn);
     }
 
-    /// Whether its tunnel is up, or runs and has a link that can't be told from those of others.
-    pub(super) fn may_be_up(&self, id: NodeId) -> bool {
-        self.up.contains(&id) || self.tunnels.get(&id).is_some_and(|t| t.is_out_of_sight())
+    /// Whether its call had a link when it was found, and none is seen to be that.
+    pub(super) fn is_out_of_sight(&self, id: NodeId) -> bool {
+        self.tunnels.get(&id).is_some_and(|tunnel| tunnel.is_out_of_sight())
     }
 
     /// Brings the standing of a call in line with what the kernel shows of its link.
@@ -105,7 +120,7 @@ impl Core {
     fn await_end(&mut self, id: NodeId, turn: &Turn) {
         let until = turn.at() + self.policy.stop_grace;
         if let Some(tunnel) = self.tunnels.get_mut(&id) {
-            tunnel.phase.stop(Why::Itself, Stage::Leaving, until);
+            tunnel.phase.stop(Why::Itself, Step::Leaving, until);
         }
     }
 }

@@ -46,9 +46,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What a node is dialled by.
-    pub(super) fn engine_of(&self, node: &Node) -> Engine {
-        node.engine.unwrap_or(self.engine)
+    /// What a node is dialled by, where its row is known.
+    pub(super) fn engine_of(&self, node: Option<&Node>) -> Engine {
+        node.and_then(|node| node.engine).unwrap_or(self.engine)
     }
 
     /// When a node that is quarantined at this moment is dialled all the same.
@@ -75,8 +75,8 @@ pub struct OutagePolicy {
 impl Core {
     /// The configuration was read again.
     pub(super) fn set_policy(&mut self, policy: Policy, turn: &Turn) {
-        // New options reach a running tunnel at its next dial. Adopted ones are no exception, so
-        // theirs are compared with the row alone from now on.
+        // New options reach a running tunnel at its next dial. Adopted ones are no exception, so it does not
+        // matter any more which ones they were dialled with.
         if policy.mppe != self.policy.mppe {
             for call in self.calls_of_rows(|node| node.mppe.is_none()) {
                 call.forget_encryption();

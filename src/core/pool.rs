@@ -61,7 +61,7 @@ impl Claim {
 
 /// A place changes hands.
 #[derive(Clone, Debug, PartialEq)]
-struct Change {
+struct Handover {
     /// Who gets it.
     to: NodeId,
     rank: u32,
@@ -211,7 +211,7 @@ impl Pool {
     }
 
     /// Gives the next place away, if there is one and somebody waits for it.
-    fn next(&mut self) -> Option<Change> {
+    fn next(&mut self) -> Option<Handover> {
         let &(turn, rank, to) = self.queue.first()?;
         let is_full = self.places.is_some_and(|places| self.holders.len() >= places);
         let from = if is_full { Some(self.worst_that_fails()?) } else { None };
@@ -220,7 +220,7 @@ impl Pool {
         }
         self.leave_queue(to);
         self.holders.insert(to);
-        Some(Change { to, rank, has_failed: turn > 0, node: self.rows.remove(&to), from })
+        Some(Handover { to, rank, has_failed: turn > 0, node: self.rows.remove(&to), from })
     }
 }
 
@@ -244,7 +244,7 @@ impl Core {
     }
 
     /// Once when a place is yielded; not while those that fail take turns.
-    fn tell_yield(&self, from: NodeId, change: &Change, turn: &mut Turn) {
+    fn tell_yield(&self, from: NodeId, change: &Handover, turn: &mut Turn) {
         if let Some(tunnel) = self.tunnels.get(&from).filter(|_| !change.has_failed) {
             let failures = tunnel.retries.failures;
             turn.tell(Notice::Yields { node: from, to: change.to, failures });
@@ -261,7 +261,8 @@ impl Core {
         let mut holders: Vec<(bool, u32, NodeId)> = (self.pool.holders.iter())
             .filter_map(|id| {
                 let tunnel = self.tunnels.get(id)?;
-                Some((!self.may_be_up(*id), tunnel.rank, *id))
+                let may_be_up = self.up.contains(id) || tunnel.is_out_of_sight();
+                Some((!may_be_up, tunnel.rank, *id))
             })
             .collect();
         holders.sort_unstable();

@@ -62,20 +62,25 @@ impl Core {
         self.refused.forget(id);
         let Some(tunnel) = self.tunnels.get(&id) else { return };
         let mut retries = tunnel.retries.clone();
-        // A refusal that ends a call which goes on is heard of before its end.
-        let said = tunnel.run().and_then(|run| run.said.best());
+        let recalled = match &tunnel.phase {
+            Phase::Resting(_) | Phase::Calling(_) => None,
+            Phase::Stopping(stopping) => stopping.rests_then(),
+        };
+        // A refusal that ends a call which goes on is heard of before its end, and counted once.
+        let said = tunnel.run().filter(|_| recalled.is_none()).and_then(|run| run.said.best());
         let is_spent = match said {
             Some(failure) if failure.kind == FailureKind::AuthRefused => {
                 retries.count_refusal(failure, turn.at(), &self.policy)
             }
             Some(_) | None => retries.is_spent(turn.at(), &self.policy),
         };
-        let rest = match tunnel.phase {
-            Phase::Resting(rest) => rest,
-            Phase::Calling(_) | Phase::Stopping(_) if is_spent => {
+        let rest = match (&tunnel.phase, recalled) {
+            (Phase::Resting(rest), _) => *rest,
+            (Phase::Calling(_) | Phase::Stopping(_), Some(rest)) => rest,
+            (Phase::Calling(_) | Phase::Stopping(_), None) if is_spent => {
                 Rest::Quarantined { until: self.policy.rest_until(turn.at()) }
             }
-            Phase::Calling(_) | Phase::Stopping(_) => Rest::Waiting,
+            (Phase::Calling(_) | Phase::Stopping(_), None) => Rest::Waiting,
         };
         if let Some(retries) = retries.of_the_login() {
             let rest = if retries.refusals > 0 { rest } else { Rest::Waiting };
@@ -83,23 +88,30 @@ impl Core {
         }
     }
 
-    /// A node has a row again, or its last call has ended since: if it logs in as before, its refusals count
-    /// and its wait goes on.
+    /// A node has a row again: if it logs in as before, its refusals count and its wait goes on, once no call of
+    /// it does.
     pub(super) fn recall_refusals(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(Login { which, retries, rest }) = self.refused.0.get(&id) else { return };
+        let Some(Login { which, retries, rest }) = self.refused.0.remove(&id) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let Want::Tunnel(row) = &tunnel.want else { return };
-        if row.fingerprint() != *which {
-            return self.refused.forget(id);
+        if !matches!(&tunnel.want, Want::Tunnel(row) if row.fingerprint() == which) {
+            return;
         }
-        tunnel.retries = retries.clone();
-        // Its wait begins to be seen once no call of it goes on.
+        tunnel.retries = retries;
+        match &mut tunnel.phase {
+            Phase::Resting(_) => self.rest_on(id, rest, turn),
+            Phase::Calling(_) => {}
+            Phase::Stopping(stopping) => stopping.rest_then(rest),
+        }
+    }
+
+    /// No call of the node goes on: it rests as it did when its row went.
+    pub(super) fn rest_on(&mut self, id: NodeId, rest: Rest, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let Phase::Resting(now) = &mut tunnel.phase else { return };
         *now = rest.expire(turn.at());
-        self.refused.forget(id);
-        let Retries { refusals, ref last, .. } = tunnel.retries;
-        let is_stopped = self.stopped.contains(&id);
-        if let (Rest::Quarantined { .. }, Some(failure), false) = (*now, last.clone(), is_stopped) {
+        let (refusals, last) = (tunnel.retries.refusals, tunnel.retries.last.clone());
+        let is_held = self.stopping || self.stopped.contains(&id);
+        if let (Rest::Quarantined { .. }, Some(failure), false) = (*now, last, is_held) {
             turn.tell(Notice::Quarantined { node: id, failure, refusals, repeated: false });
         }
     }
@@ -204,6 +216,32 @@ mod tests {
         stage.desire(Some(candidate("secret")));
         stage.exit(FailureKind::AuthRefused);
         assert_eq!(stage.state(), "quarantined");
+    }
+
+    #[test]
+    fn a_refusal_counts_once_however_often_its_row_goes_and_comes_before_its_call_has_ended() {
+        let mut stage = Stage::in_state(State::Dialing);
+        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        for _ in 0..3 {
+            stage.desire(None);
+            stage.desire(Some(candidate("secret")));
+        }
+        stage.exit(FailureKind::AuthRefused);
+        assert_eq!(stage.state(), "dialing");
+    }
+
+    #[test]
+    fn a_retry_before_the_refused_call_has_ended_forgets_what_its_row_had_before_it_went() {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.wait_for_deadline();
+        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        stage.desire(None);
+        stage.desire(Some(candidate("secret")));
+        stage.ask(Ask::Retry);
+        stage.exit(FailureKind::AuthRefused);
+        assert_eq!(stage.state(), "dialing");
     }
 
     #[test]

@@ -148,10 +148,6 @@ impl Core {
         })
     }
 
-    pub(super) fn engine_of(&self, tunnel: &Tunnel) -> Engine {
-        tunnel.want.node().map_or(self.policy.engine, |node| self.policy.engine_of(node))
-    }
-
     fn report_outage(&self) -> OutageReport {
         OutageReport {
             up: self.up.len(),
@@ -178,7 +174,7 @@ impl Core {
             },
             state,
             since,
-            engine: run.map_or_else(|| self.engine_of(tunnel), |run| run.engine),
+            engine: run.map_or_else(|| self.policy.engine_of(tunnel.want.node()), |run| run.engine),
             interface: link.map(|(_, name)| name.to_owned()),
             index: link.map(|(index, _)| index),
             local: addresses.map(|addresses| addresses.local),

@@ -99,8 +99,6 @@ impl Core {
         tunnel.retries.last = Some(failure.clone());
         let held = self.stopping || self.stopped.contains(&id);
         let Some(node) = tunnel.want.node().filter(|_| !held) else { return };
-        // What was remembered of its login counts by now.
-        self.refused.forget(id);
         let curve = &self.policy.backoff;
         let dice = turn.now.dice ^ u64::from(id.0);
         if failure.kind.is_of_the_host() {

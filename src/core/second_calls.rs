@@ -72,8 +72,8 @@ impl Core {
 
     /// Which of a node's calls goes.
     fn choose(&mut self, id: NodeId, turn: &mut Turn) {
-        let is_sought = self.known.links && self.may_be_up(id) && !self.has_second_up(id);
-        if self.up.contains(&id) || is_sought || self.ends_all() {
+        let is_hidden = self.known.links && self.is_out_of_sight(id) && !self.has_second_up(id);
+        if self.up.contains(&id) || is_hidden || self.ends_all() {
             self.hang_up_second_calls(id, turn);
         } else if self.known.links {
             self.hang_up(id, Why::Unwanted(HangUp::SecondCall), turn);
@@ -81,9 +81,13 @@ impl Core {
         }
     }
 
+    /// Whether one of them is up and was not hung up.
     fn has_second_up(&self, id: NodeId) -> bool {
-        let links = self.second_calls.of(id).into_iter().filter_map(|call| self.links.of(call));
-        links.map(|index| self.links.sight(index)).any(|sight| match sight {
+        let seconds = self.second_calls.0.iter();
+        let goes_on =
+            seconds.filter(|(_, second)| second.found.node == id && second.end_at.is_none());
+        let mut links = goes_on.filter_map(|(call, _)| self.links.of(*call));
+        links.any(|index| match self.links.sight(index) {
             Sight::Full(_) | Sight::Half(_) => true,
             Sight::Bare | Sight::Down | Sight::Gone => false,
         })

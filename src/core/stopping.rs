@@ -9,6 +9,7 @@ use super::effect::Order;
 use super::event::IfIndex;
 use super::failure::{Failure, FailureKind};
 use super::notice::{HangUp, Notice};
+use super::state::Rest;
 use super::time::Monotonic;
 use crate::node::NodeId;
 
@@ -21,9 +22,11 @@ pub(super) struct Stopping {
     /// A fall that nobody was told of yet.
     pub(super) untold: Option<Fall>,
     pub(super) why: Why,
-    stage: Stage,
+    step: Step,
     /// It is ended harder then.
     until: Monotonic,
+    /// How its node rested when its row went, where that is back.
+    rests_then: Option<Rest>,
 }
 
 /// Why a call is on its way out.
@@ -39,7 +42,7 @@ pub(super) enum Why {
 
 /// How far the stopping has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Step {
     /// It ends by itself.
     Leaving,
     /// It was hung up.
@@ -49,7 +52,7 @@ pub(super) enum Stage {
 }
 
 impl Stopping {
-    pub(super) fn new(call: Call, why: Why, stage: Stage, until: Monotonic) -> Self {
+    pub(super) fn new(call: Call, why: Why, step: Step, until: Monotonic) -> Self {
         let Call { run, standing, .. } = call;
         let (link, untold) = match standing {
             Standing::Ordered { .. } | Standing::NoLink { .. } => (None, None),
@@ -58,7 +61,7 @@ impl Stopping {
             }
             Standing::Up(Up { index, name, .. }) => (Some((index, name)), None),
         };
-        Stopping { run, link, untold, why, stage, until }
+        Stopping { run, link, untold, why, step, until, rests_then: None }
     }
 
     /// The kernel shows a link that is its own. Whether that is news.
@@ -80,9 +83,9 @@ impl Stopping {
 
     /// Whether the daemon has hung it up.
     pub(super) fn is_ended_by_us(&self) -> bool {
-        match self.stage {
-            Stage::Leaving => false,
-            Stage::HungUp | Stage::Ended => true,
+        match self.step {
+            Step::Leaving => false,
+            Step::HungUp | Step::Ended => true,
         }
     }
 
@@ -92,17 +95,17 @@ impl Stopping {
             return;
         }
         let call = self.run.id;
-        match self.stage {
-            Stage::Leaving => {
-                self.stage = Stage::HungUp;
+        match self.step {
+            Step::Leaving => {
+                self.step = Step::HungUp;
                 turn.order(Order::HangUp { call });
             }
-            Stage::HungUp => {
-                self.stage = Stage::Ended;
+            Step::HungUp => {
+                self.step = Step::Ended;
                 turn.tell(Notice::Killing { node, pid: self.run.pid });
                 turn.order(Order::End { call });
             }
-            Stage::Ended => turn.order(Order::End { call }),
+            Step::Ended => turn.order(Order::End { call }),
         }
         self.until = turn.at() + grace;
     }
@@ -110,10 +113,21 @@ impl Stopping {
     /// The row changed in what is dialled: what failed says nothing any more.
     pub(super) fn row_changed(&mut self) {
         self.why = Why::Unwanted(HangUp::Changed);
+        self.rests_then = None;
+    }
+
+    /// The node rests so once it is over, as long as its row stays as it is.
+    pub(super) fn rest_then(&mut self, rest: Rest) {
+        self.rests_then = Some(rest);
+    }
+
+    pub(super) fn rests_then(&self) -> Option<Rest> {
+        self.rests_then
     }
 
     /// The operator asks for a dial after it.
     pub(super) fn retry(&mut self) {
+        self.rests_then = None;
         match self.why {
             Why::Itself | Why::GivenUp(_) => self.why = Why::Unwanted(HangUp::Retried),
             Why::Unwanted(_) => {}
@@ -124,7 +138,7 @@ impl Stopping {
     pub(super) fn can_retry(&self, has_failed: bool) -> bool {
         match self.why {
             Why::Itself | Why::GivenUp(_) => true,
-            Why::Unwanted(_) => has_failed,
+            Why::Unwanted(_) => has_failed || self.rests_then.is_some(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::call::{Call, Fall, Run, Standing, Up};
 use super::event::{CallId, IfIndex, InvalidRow};
 use super::retries::Retries;
 use super::state::{Rest, State, Wanted};
-use super::stopping::{Stage, Stopping, Why};
+use super::stopping::{Step, Stopping, Why};
 use super::time::{Monotonic, Now};
 use crate::node::Node;
 
@@ -176,10 +176,10 @@ impl Tunnel {
 
 impl Phase {
     /// A call is on its way out; other phases stay as they are.
-    pub(super) fn stop(&mut self, why: Why, stage: Stage, until: Monotonic) {
+    pub(super) fn stop(&mut self, why: Why, step: Step, until: Monotonic) {
         *self = match std::mem::replace(self, Phase::Resting(Rest::Waiting)) {
             Phase::Calling(call) => {
-                Phase::Stopping(Box::new(Stopping::new(*call, why, stage, until)))
+                Phase::Stopping(Box::new(Stopping::new(*call, why, step, until)))
             }
             other @ (Phase::Resting(_) | Phase::Stopping(_)) => other,
         };

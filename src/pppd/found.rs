@@ -47,7 +47,7 @@ pub(super) struct Sighting {
     pub(super) renamed: bool,
     /// What it was dialled with, where that is told.
     pub(super) dialled: Option<Dialled>,
-    /// For how long it runs, where it is new.
+    /// For how long it runs, where no file of its node's names it.
     pub(super) age: Duration,
     /// The process, unless it is one that is held already.
     pub(super) process: Option<Process>,
@@ -169,7 +169,8 @@ fn by_processes(pids: Vec<Pid>, pppd: &Path, known: &BTreeSet<Pid>) -> io::Resul
         let is_itself = callers::runs(*pid, pppd, "pppd")? == Runs::Itself;
         if is_itself && let Some(process) = recognise(*pid, *node, pppd)? {
             let (node, pid, process) = (*node, *pid, Some(process));
-            let (interface, renamed, dialled, age) = (None, false, None, Duration::ZERO);
+            let (interface, renamed, dialled) = (None, false, None);
+            let age = Proc::host().age(pid)?;
             sightings.push(Sighting { node, pid, interface, renamed, dialled, age, process });
         }
     }
@@ -191,7 +192,6 @@ fn complete(mut sightings: Vec<Sighting>, paths: &Paths) -> io::Result<Vec<Sight
         let secrets = secrets.unwrap_or_default();
         for sighting in sightings.iter_mut().filter(new) {
             sighting.dialled = dialled(paths, sighting.node, &secrets)?;
-            sighting.age = Proc::host().age(sighting.pid)?;
         }
     }
     Ok(sightings)

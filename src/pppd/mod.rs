@@ -1,7 +1,8 @@
 //! pppd: its files, its processes, its words.
 //!
-//! One task, the keeper, takes requests in order and waits for nothing but the next thing to
-//! happen: signals are sent at once, while files are written and processes started beside it.
+//! One task, the keeper, takes requests in order: signals are sent at once, while files are written
+//! and processes started beside it. It waits for the next thing to happen, and for the loop where that
+//! does not take its events.
 
 mod callers;
 mod calls;

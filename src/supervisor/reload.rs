@@ -103,8 +103,7 @@ impl Supervisor {
         let (request, answers) = (self.reloads.requests, self.reloads.answers_in.clone());
         let (options, running) = (self.options.clone(), self.config.control.socket.clone());
         self.jobs.start_blocking("reads the configuration", move || {
-            let loaded = catch_unwind(AssertUnwindSafe(|| load(options, &running)))
-                .unwrap_or_else(|panic| Err(ReloadError::Fault(panicked(panic))));
+            let loaded = caught(|| load(options, &running));
             // Nobody waits for the answer once the daemon has stopped.
             let _ = answers.blocking_send(Reloaded { request, loaded });
         });
@@ -185,6 +184,12 @@ pub(super) fn tell_the_file(options: &Options) {
     }
 }
 
+/// What was loaded; where that panics, a fault that is answered like any other.
+fn caught(load: impl FnOnce() -> Result<Loaded, ReloadError>) -> Result<Loaded, ReloadError> {
+    catch_unwind(AssertUnwindSafe(load))
+        .unwrap_or_else(|panic| Err(ReloadError::Fault(panicked(panic))))
+}
+
 /// Reads what these options name. A default file that appeared is taken, and one that the daemon
 /// goes by already is not let go: where it is gone, that is an error.
 fn load(mut options: Options, running_socket: &Path) -> Result<Loaded, ReloadError> {
@@ -243,7 +248,7 @@ mod tests {
         let (manager, told) = Manager::kept();
         supervisor.manager = manager;
         supervisor.was_ready = true;
-        let loaded = Err(ReloadError::Fault("it panicked: no file".to_owned()));
+        let loaded = caught(|| panic!("no file"));
         supervisor.reloaded(Reloaded { request: 0, loaded });
         let told = told();
         assert!(told[0].contains("reload refused, the old configuration stays: "), "{told:?}");

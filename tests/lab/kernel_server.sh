@@ -8,7 +8,7 @@ kernel_server() {
   server_host "$name" "$ip"
   SERVER_END=10.50.${ip##*.}.1 SERVER_MPPE=${mppe#mppe=} ip netns exec "srv-$name" /lab/lab-pptp-server \
     --ignored --exact --nocapture pptp::driver::serving::serves_calls_until_it_is_killed >"/run/lab-$name.log" 2>&1 &
-  wait_for 10 "server $name listens" server_listens "$name"
+  wait_for 10 "server $name listens" listens $!
 }
 
 # short_key_call IP: a call of the kernel engine's that takes 40 bit, which no configuration asks for; what it tells is in

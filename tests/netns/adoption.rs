@@ -95,9 +95,9 @@ fn a_tunnel_without_its_pid_file_is_taken_over_with_its_link() {
 #[test]
 fn a_tunnel_whose_pid_files_are_all_gone_is_left_alone() {
     let mut gateway = Gateway::new();
-    gateway.configure("tunnel.dial_timeout = \"1s\"");
     gateway.nodes(1);
     let before = gateway.start().wait_state(1, "up");
+    gateway.configure("tunnel.dial_timeout = \"1s\"");
     let pid = before.pid.unwrap();
     gateway
         .wait_for("a call that is older than a dial may last", || is_older(pid, 1).then_some(()));

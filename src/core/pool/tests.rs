@@ -145,7 +145,7 @@ fn a_row_waits_on_while_the_call_of_an_earlier_one_leaves() {
 fn a_place_is_given_with_whether_who_gets_it_has_failed() {
     let mut pool = pool(0, 1);
     pool.note(NodeId(8), Claim::Ready { rank: 8, has_failed: true });
-    let given = |change: Option<Change>| change.map(|change| (change.to, change.has_failed));
+    let given = |change: Option<Handover>| change.map(|change| (change.to, change.has_failed));
     assert_eq!(given(pool.next()), Some((NodeId(1), false)));
     assert_eq!(given(pool.next()), Some((NodeId(8), true)));
 }
