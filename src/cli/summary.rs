@@ -6,7 +6,8 @@ use crate::control::api::{Outage, Status, counted};
 
 /// How many nodes are in which state, and the outage rule.
 pub(super) fn summary(status: &Status) -> String {
-    format!("{}; {}", counts(status), outage(&status.outage))
+    let dry_run = if status.daemon.dry_run { "dry run, so nothing is done; " } else { "" };
+    format!("{dry_run}{}; {}", counts(status), outage(&status.outage))
 }
 
 /// How many nodes are in which state.

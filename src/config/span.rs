@@ -26,7 +26,10 @@ pub enum SpanError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+const LONGEST: Duration = Duration::from_secs(365 * DAY);
 
 impl Span {
     /// The longest one, a year.
@@ -63,8 +66,13 @@ impl FromStr for Span {
     }
 }
 
+/// Days stay days, also where they are many: months and years of the library have odd lengths.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0.as_secs() / DAY;
+        if days > 0 && self.0 == Duration::from_secs(days * DAY) {
+            return write!(f, "{days}d");
+        }
         humantime::format_duration(self.0).fmt(f)
     }
 }
@@ -91,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_parses_back() {
-        for text in ["90s", "5m", "250ms", "0s"] {
+    fn what_is_printed_reads_as_it_was_written() {
+        for text in ["1m 30s", "5m", "250ms", "0s", "1d", "365d", "1day 1h"] {
             let span: Span = text.parse().unwrap();
-            assert_eq!(span.to_string().parse(), Ok(span), "{text}");
+            assert_eq!(span.to_string(), text);
         }
     }
 
