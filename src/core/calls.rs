@@ -80,7 +80,7 @@ impl Core {
     }
 
     /// The tunnel whose present call this is, and its node.
-    pub(super) fn tunnel_of(&mut self, call: CallId) -> Option<(NodeId, &mut Tunnel)> {
+    fn tunnel_of(&mut self, call: CallId) -> Option<(NodeId, &mut Tunnel)> {
         let id = *self.calls.get(&call)?;
         let tunnel = self.tunnels.get_mut(&id)?;
         (tunnel.run().map(|run| run.id) == Some(call)).then_some((id, &mut **tunnel))
@@ -172,10 +172,10 @@ impl Core {
             Some(run) => run.said.with_suspect(failure),
             None => failure,
         };
-        let ((failure, reason), rests_then) = match &tunnel.phase {
+        let ((failure, reason), rests_then) = match &mut tunnel.phase {
             Phase::Resting(_) => return,
             Phase::Calling(_) => ((Some(failure.clone()), failure.message), None),
-            Phase::Stopping(stopping) => (stopping.ended(failure), stopping.rests_then()),
+            Phase::Stopping(stopping) => (stopping.ended(failure), stopping.take_rest()),
         };
         tunnel.tell_fall(id, &reason, turn);
         if tunnel.link().is_some() {

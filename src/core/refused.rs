@@ -60,11 +60,11 @@ impl Core {
     /// A node's row is gone, or can't be dialled any more.
     pub(super) fn remember_refusals(&mut self, id: NodeId, row: &Node, turn: &Turn) {
         self.refused.forget(id);
-        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let mut retries = tunnel.retries.clone();
-        let recalled = match &tunnel.phase {
+        let recalled = match &mut tunnel.phase {
             Phase::Resting(_) | Phase::Calling(_) => None,
-            Phase::Stopping(stopping) => stopping.rests_then(),
+            Phase::Stopping(stopping) => stopping.take_rest(),
         };
         // A refusal that ends a call which goes on is heard of before its end, and counted once.
         let said = tunnel.run().filter(|_| recalled.is_none()).and_then(|run| run.said.best());
@@ -136,6 +136,19 @@ mod tests {
         stage.desire(Some(candidate(password)));
     }
 
+    /// Its call has heard a refusal and goes on; a row that goes is gone at once.
+    fn refused(mut stage: Stage) -> Stage {
+        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
+        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        stage
+    }
+
+    fn refused_after_its_rest() -> Stage {
+        let mut stage = Stage::in_state(State::Quarantined);
+        stage.wait_for_deadline();
+        refused(stage)
+    }
+
     #[test]
     fn a_quarantine_outlasts_the_absence_of_its_row_and_is_told_again() {
         let mut stage = Stage::in_state(State::Quarantined);
@@ -196,10 +209,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_is_heard_while_the_row_goes_counts() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        stage.wait_for_deadline();
-        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
-        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        let mut stage = refused_after_its_rest();
         stage.desire(None);
         stage.exit(FailureKind::AuthRefused);
         stage.desire(Some(candidate("secret")));
@@ -208,10 +218,7 @@ mod tests {
 
     #[test]
     fn a_quarantine_outlasts_a_row_that_is_back_before_the_refused_call_has_ended() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        stage.wait_for_deadline();
-        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
-        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        let mut stage = refused_after_its_rest();
         stage.desire(None);
         stage.desire(Some(candidate("secret")));
         stage.exit(FailureKind::AuthRefused);
@@ -220,9 +227,7 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_once_however_often_its_row_goes_and_comes_before_its_call_has_ended() {
-        let mut stage = Stage::in_state(State::Dialing);
-        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
-        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        let mut stage = refused(Stage::in_state(State::Dialing));
         for _ in 0..3 {
             stage.desire(None);
             stage.desire(Some(candidate("secret")));
@@ -232,11 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn a_quarantine_whose_row_went_again_before_its_call_has_ended_is_not_told() {
+        let mut stage = refused_after_its_rest();
+        stage.desire(None);
+        stage.desire(Some(candidate("secret")));
+        stage.desire(None);
+        stage.told.clear();
+        stage.exit(FailureKind::AuthRefused);
+        assert_eq!((stage.state().as_str(), stage.was_told("quarantined")), ("forgotten", false));
+    }
+
+    #[test]
     fn a_retry_before_the_refused_call_has_ended_forgets_what_its_row_had_before_it_went() {
-        let mut stage = Stage::in_state(State::Quarantined);
-        stage.wait_for_deadline();
-        stage.say(Failure::new(FailureKind::AuthRefused, "refused"), false);
-        stage.configure(|policy| policy.absence_grace = Duration::ZERO);
+        let mut stage = refused_after_its_rest();
         stage.desire(None);
         stage.desire(Some(candidate("secret")));
         stage.ask(Ask::Retry);

@@ -121,8 +121,9 @@ impl Stopping {
         self.rests_then = Some(rest);
     }
 
-    pub(super) fn rests_then(&self) -> Option<Rest> {
-        self.rests_then
+    /// How it rests then, where that was said: its row is gone again, or it is over.
+    pub(super) fn take_rest(&mut self) -> Option<Rest> {
+        self.rests_then.take()
     }
 
     /// The operator asks for a dial after it.

@@ -108,12 +108,7 @@ fn each_restart_in_vain_doubles_the_windows_up_to_sixteen_times() {
 /// A restart begins, a tunnel comes and goes, and the restart has not reported back yet when
 /// this many more windows have ended.
 fn restart_still_running(windows: u64) -> Outage {
-    let mut outage = outage();
-    outage.observe(DOWN, second(0));
-    for at in [40, 70, 100] {
-        outage.expire(second(at), Wall(0));
-    }
-    outage.judged(1, true, second(100), Wall(0));
+    let mut outage = restarting();
     outage.observe(Tunnels::Up, second(101));
     outage.observe(DOWN, second(102));
     for window in 1..=windows {
@@ -185,14 +180,20 @@ fn a_restart_that_nobody_judges_in_time_begins() {
     assert_eq!(outage.expire(second(115), Wall(0)), Some(Verdict::Restart(1)));
 }
 
-/// One restart has begun and this is its report.
-fn reported(outcome: RestartOutcome) -> Outage {
+/// One restart has begun, at the hundredth second.
+fn restarting() -> Outage {
     let mut outage = outage();
     outage.observe(DOWN, second(0));
     for at in [40, 70, 100] {
         outage.expire(second(at), Wall(0));
     }
-    outage.judged(1, true, second(100), Wall(5));
+    assert_eq!(outage.judged(1, true, second(100), Wall(5)), Some(1));
+    outage
+}
+
+/// The same, and this is its report.
+fn reported(outcome: RestartOutcome) -> Outage {
+    let mut outage = restarting();
     outage.restarted(1, outcome, second(101));
     outage
 }
@@ -229,12 +230,7 @@ fn a_restart_in_vain_makes_longer_windows_also_when_its_command_failed() {
 
 #[test]
 fn a_restart_that_never_reports_holds_no_later_one_up_though_a_tunnel_was_up_beside_it() {
-    let mut outage = outage();
-    outage.observe(DOWN, second(0));
-    for at in [40, 70, 100] {
-        outage.expire(second(at), Wall(0));
-    }
-    outage.judged(1, true, second(100), Wall(0));
+    let mut outage = restarting();
     outage.observe(Tunnels::Up, second(101));
     outage.observe(DOWN, second(200));
     assert!(outage.gives_up_restart(second(201)));
@@ -243,12 +239,7 @@ fn a_restart_that_never_reports_holds_no_later_one_up_though_a_tunnel_was_up_bes
 
 #[test]
 fn a_report_that_comes_too_late_is_still_how_the_restart_went() {
-    let mut outage = outage();
-    outage.observe(DOWN, second(0));
-    for at in [40, 70, 100] {
-        outage.expire(second(at), Wall(0));
-    }
-    outage.judged(1, true, second(100), Wall(0));
+    let mut outage = restarting();
     assert!(!outage.gives_up_restart(second(164)) && outage.gives_up_restart(second(165)));
     assert_eq!(outage.last_restart().unwrap().progress, Progress::Overdue);
     assert!(outage.restarted(1, RestartOutcome::Ready(70_000), second(170)));
