@@ -36,6 +36,7 @@ pub mod purge;
 pub mod recording;
 mod routing;
 pub mod runtime;
+mod sentences;
 mod signals;
 mod stopped;
 pub mod supervisor;

@@ -122,6 +122,12 @@ fn next(node: &Node) -> String {
             "it is dialled as soon as this host can dial again".to_owned()
         }
         ("waiting", _) => "it is dialled as soon as a dial slot is free".to_owned(),
+        ("dialing", _) if has_reason(node, "out_of_sight") => {
+            "it is left as it is, and is up as soon as its link has its name again".to_owned()
+        }
+        ("dialing", _) if has_reason(node, "not_started") => {
+            "it is dialled as soon as its files are written".to_owned()
+        }
         ("dialing" | "negotiating", _) => {
             "it is up once the kernel shows its link with an address; within tunnel.dial_timeout it \
              is that, or it has failed and is dialled again"
@@ -159,6 +165,9 @@ fn command(node: &Node) -> String {
             "`connexactl node set {id} --ip ADDRESS` (or `--login LOGIN`, or `--password-stdin`) \
              corrects its row, and that dials it"
         ),
+        "dialing" if has_reason(node, "out_of_sight") => format!(
+            "`connexactl stop {id}` and then `connexactl start {id}` hang it up and dial it anew"
+        ),
         "waiting" if is(node, FailureKind::NoPppSupport) || is(node, FailureKind::NotInstalled) => {
             "`connexactl doctor` tells what this host lacks".to_owned()
         }
@@ -168,7 +177,11 @@ fn command(node: &Node) -> String {
 }
 
 fn is(node: &Node, kind: FailureKind) -> bool {
-    node.reason.as_ref().is_some_and(|reason| reason.kind == kind.name())
+    has_reason(node, kind.name())
+}
+
+fn has_reason(node: &Node, kind: &str) -> bool {
+    node.reason.as_ref().is_some_and(|reason| reason.kind == kind)
 }
 
 /// A change of its state, without a reason that stands with the one before.

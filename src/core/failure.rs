@@ -66,8 +66,8 @@ struct Facts {
     name: &'static str,
     reached: Reached,
     answered: Option<bool>,
+    may_be_of_options: bool,
     needs_a_person: bool,
-    remedy: &'static str,
 }
 
 /// How far a call has come that fails so.
@@ -87,176 +87,176 @@ impl FailureKind {
                 name: "auth_refused",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "correct login and password in the node's row",
             },
             FailureKind::Unreachable => Facts {
                 name: "unreachable",
                 reached: Reached::PastHost,
                 answered: Some(false),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "check that the address in the node's row is right and that the server runs; `connexactl firewall check --of-nodes` tells whether this host itself blocks the way to its TCP port 1723",
             },
             FailureKind::Refused => Facts {
                 name: "refused",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "start the PPTP service on the server, or correct the address in the node's row",
             },
             FailureKind::CallRefused => Facts {
                 name: "call_refused",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "read the server's log: it may be at its limit of calls",
             },
             FailureKind::GreBlocked => Facts {
                 name: "gre_blocked",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "let GRE (IP protocol 47) through: `connexactl firewall check --of-nodes` tells whether this host blocks it; if not, a router or firewall between here and the server does",
             },
             FailureKind::AuthUnsupported => Facts {
                 name: "auth_unsupported",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "allow MS-CHAPv2 for this login on the server",
             },
             FailureKind::Negotiation => Facts {
                 name: "negotiation",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: true,
                 needs_a_person: false,
-                remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
             },
             FailureKind::Mppe => Facts {
                 name: "mppe",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "set the column mppe of the row, or tunnel.mppe, to what the server has: \"off\" or \"require\"",
             },
             FailureKind::KeysDisagree => Facts {
                 name: "keys_disagree",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, update the server, or set the row's column mppe to \"off\"",
             },
             FailureKind::AddressRefused => Facts {
                 name: "address_refused",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "have the server hand out another address",
             },
             FailureKind::EchoTimeout => Facts {
                 name: "echo_timeout",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, check the way to the server for lost packets",
             },
             FailureKind::NoPppSupport => Facts {
                 name: "no_ppp_support",
                 reached: Reached::Host,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "run `modprobe ppp_generic`; if the kernel has no such module, install a kernel that has it (Debian: linux-image-amd64) and reboot; in a container, pass /dev/ppp in",
             },
             FailureKind::NotInstalled => Facts {
                 name: "not_installed",
                 reached: Reached::Host,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "apt install ppp pptp-linux, or set paths.pppd and paths.pptp",
             },
             FailureKind::BadOptions => Facts {
                 name: "bad_options",
                 reached: Reached::Unclear,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "correct tunnel.extra_options, or the option in the file that is named",
             },
             FailureKind::NameTaken => Facts {
                 name: "name_taken",
                 reached: Reached::Unclear,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "rename or remove the other link",
             },
             FailureKind::Killed => Facts {
                 name: "killed",
                 reached: Reached::Unclear,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, find out which program ends pppd",
             },
             FailureKind::Timeout => Facts {
                 name: "timeout",
                 reached: Reached::Unclear,
                 answered: Some(false),
+                may_be_of_options: true,
                 needs_a_person: false,
-                remedy: "check the way to the server by `connexactl firewall check --of-nodes`; where there was a link but no address, look at the scripts in /etc/ppp/ip-pre-up.d: one may hang",
             },
             FailureKind::PeerClosed => Facts {
                 name: "peer_closed",
                 reached: Reached::PastHost,
                 answered: Some(true),
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "see the server's log",
             },
             FailureKind::IdleLimit => Facts {
                 name: "idle_limit",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "remove the option idle from the host's pppd options: /etc/ppp/options, root's .ppprc",
             },
             FailureKind::SessionLimit => Facts {
                 name: "session_limit",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "remove the options maxconnect and maxoctets from the host's pppd options: /etc/ppp/options, root's .ppprc",
             },
             FailureKind::Hangup => Facts {
                 name: "hangup",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: true,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, check the way to the server, and read the server's log",
             },
             FailureKind::LinkLost => Facts {
                 name: "link_lost",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, find out which program changes links and addresses on this host",
             },
             FailureKind::ProbeFailed => Facts {
                 name: "probe_failed",
                 reached: Reached::PastHost,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: false,
-                remedy: "it is dialled again by itself; if this happens again, check whether probe.target answers through this server at all",
             },
             FailureKind::Files => Facts {
                 name: "files",
                 reached: Reached::Unclear,
                 answered: None,
+                may_be_of_options: false,
                 needs_a_person: true,
-                remedy: "check the folder that is named: free space, read-only mount, permissions",
             },
             FailureKind::Unexplained => Facts {
                 name: "unexplained",
                 reached: Reached::Unclear,
                 answered: None,
+                may_be_of_options: true,
                 needs_a_person: false,
-                remedy: "set log.level to \"debug\", restart connexad and read the node's lines",
             },
         }
     }
@@ -264,11 +264,6 @@ impl FailureKind {
     /// Its name for programs.
     pub fn name(self) -> &'static str {
         self.facts().name
-    }
-
-    /// What to do about it, for people.
-    pub fn remedy(self) -> &'static str {
-        self.facts().remedy
     }
 
     /// Whether it is this host's fault, so that every other dial would fail the same way.
@@ -290,33 +285,7 @@ impl FailureKind {
 
     /// Whether an option of the host may be behind it: nobody has told of a cause that excludes that.
     fn may_be_of_options(self) -> bool {
-        match self {
-            FailureKind::Negotiation
-            | FailureKind::Timeout
-            | FailureKind::Hangup
-            | FailureKind::Unexplained => true,
-            FailureKind::AuthRefused
-            | FailureKind::Unreachable
-            | FailureKind::Refused
-            | FailureKind::CallRefused
-            | FailureKind::GreBlocked
-            | FailureKind::AuthUnsupported
-            | FailureKind::Mppe
-            | FailureKind::KeysDisagree
-            | FailureKind::AddressRefused
-            | FailureKind::EchoTimeout
-            | FailureKind::NoPppSupport
-            | FailureKind::NotInstalled
-            | FailureKind::BadOptions
-            | FailureKind::NameTaken
-            | FailureKind::Killed
-            | FailureKind::PeerClosed
-            | FailureKind::IdleLimit
-            | FailureKind::SessionLimit
-            | FailureKind::LinkLost
-            | FailureKind::ProbeFailed
-            | FailureKind::Files => false,
-        }
+        self.facts().may_be_of_options
     }
 
     /// Whether a person must put it right. The rest is weather: it is dialled again.

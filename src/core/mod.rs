@@ -57,7 +57,7 @@ use links::Links;
 use notice::Notice;
 use outage::Outage;
 use policy::Policy;
-use pool::{Claim, Pool};
+use pool::{Need, Pool};
 use reach::Reach;
 use refused::Refused;
 use second_calls::SecondCalls;
@@ -325,7 +325,7 @@ impl Core {
     fn note(&mut self, id: NodeId, turn: &Turn) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else {
             self.timers.set(id, None);
-            self.pool.note(id, Claim::Nothing);
+            self.pool.note(id, Need::Nothing);
             self.dialing.leave(id);
             self.moved.push(id);
             return;
@@ -337,7 +337,7 @@ impl Core {
         }
         self.timers.set(id, tunnel.deadline());
         let is_stopped = self.stopped.contains(&id);
-        self.pool.note(id, Claim::of(tunnel, is_stopped, &self.policy.backoff));
+        self.pool.note(id, Need::of(tunnel, is_stopped, &self.policy.backoff));
         match (&tunnel.phase, &tunnel.want) {
             (Phase::Resting(Rest::Waiting), Want::Tunnel(node))
                 if self.pool.holds(id) && !tunnel.is_away() =>

@@ -1,6 +1,4 @@
-//! What people are told. What it sounds like is said in [`text`] alone.
-
-mod text;
+//! What people are told; `src/sentences` has it in words.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

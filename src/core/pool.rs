@@ -19,7 +19,7 @@ use crate::node::{Node, NodeId};
 
 /// What a node has to do with places just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum Need {
     /// It is not to be dialled.
     Nothing,
     /// A call of it goes on, which takes a place whoever began it.
@@ -42,18 +42,18 @@ pub(super) enum Claim {
     },
 }
 
-impl Claim {
+impl Need {
     pub(super) fn of(tunnel: &Tunnel, is_stopped: bool, curve: &Curve) -> Self {
         match (&tunnel.phase, &tunnel.want) {
-            _ if is_stopped => Claim::Nothing,
-            (_, Want::Nothing | Want::Invalid(_)) => Claim::Nothing,
-            (Phase::Calling(_), Want::Tunnel(_) | Want::Unknown) => Claim::Runs,
-            (Phase::Stopping(_), Want::Tunnel(_) | Want::Unknown) => Claim::Leaves,
-            (Phase::Resting(_), Want::Unknown) => Claim::Nothing,
+            _ if is_stopped => Need::Nothing,
+            (_, Want::Nothing | Want::Invalid(_)) => Need::Nothing,
+            (Phase::Calling(_), Want::Tunnel(_) | Want::Unknown) => Need::Runs,
+            (Phase::Stopping(_), Want::Tunnel(_) | Want::Unknown) => Need::Leaves,
+            (Phase::Resting(_), Want::Unknown) => Need::Nothing,
             (Phase::Resting(rest), Want::Tunnel(_)) => {
-                let claim = rest.claim(tunnel.rank, tunnel.retries.failures, curve);
-                let waits_for_its_row = tunnel.is_away() && matches!(claim, Claim::Ready { .. });
-                if waits_for_its_row { Claim::Waits } else { claim }
+                let need = rest.need(tunnel.rank, tunnel.retries.failures, curve);
+                let waits_for_its_row = tunnel.is_away() && matches!(need, Need::Ready { .. });
+                if waits_for_its_row { Need::Waits } else { need }
             }
         }
     }
@@ -132,25 +132,25 @@ impl Pool {
     }
 
     /// Takes in where a node stands.
-    pub(super) fn note(&mut self, id: NodeId, claim: Claim) {
+    pub(super) fn note(&mut self, id: NodeId, need: Need) {
         self.failing.remove(&id);
-        match claim {
-            Claim::Nothing => {
+        match need {
+            Need::Nothing => {
                 self.holders.remove(&id);
                 // Where its call still leaves, its row may wait for a place already.
                 if !self.rows.contains_key(&id) {
                     self.leave_queue(id);
                 }
             }
-            Claim::Runs => {
+            Need::Runs => {
                 self.holders.insert(id);
                 self.leave_queue(id);
             }
-            Claim::Leaves => {}
-            Claim::Ready { .. } if self.holds(id) => {}
-            Claim::Ready { rank, has_failed } => self.wait(id, rank, has_failed),
-            Claim::Waits => drop(self.leave_queue(id)),
-            Claim::KeepsFailing { rank } => {
+            Need::Leaves => {}
+            Need::Ready { .. } if self.holds(id) => {}
+            Need::Ready { rank, has_failed } => self.wait(id, rank, has_failed),
+            Need::Waits => drop(self.leave_queue(id)),
+            Need::KeepsFailing { rank } => {
                 self.leave_queue(id);
                 if self.holds(id) {
                     self.failing.insert(id, rank);

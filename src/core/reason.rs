@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::call::{Call, Sought, Standing};
 use super::event::InvalidRow;
 use super::failure::{Failure, FailureKind};
 use super::notice::HangUp;
@@ -25,6 +26,10 @@ pub enum Reason {
     Invalid(Arc<InvalidRow>),
     /// It could be dialled, and all places are taken.
     NoPlace,
+    /// Its dial waits for its files to be written, for longer than a dial may last.
+    NotStarted,
+    /// Its tunnel was found, and which link is its own is not known.
+    OutOfSight,
 }
 
 impl Reason {
@@ -40,26 +45,8 @@ impl Reason {
             Reason::HangUp(HangUp::SecondCall) => "second_call",
             Reason::HangUp(HangUp::NoPlace) | Reason::NoPlace => "no_place",
             Reason::HangUp(HangUp::DaemonStops) => "daemon_stops",
-        }
-    }
-
-    /// What happened, in words.
-    pub fn message(&self) -> String {
-        match self {
-            Reason::Failure(failure) => failure.message.clone(),
-            Reason::HangUp(why) => why.to_string(),
-            Reason::Stopped => "stopped by the operator".to_owned(),
-            Reason::Invalid(row) => row.reason.to_string(),
-            Reason::NoPlace => "all places of selection.max_tunnels are taken".to_owned(),
-        }
-    }
-
-    /// What to do about it, for people; none where the message says it, or nothing is to be done.
-    pub fn remedy(&self) -> Option<&'static str> {
-        match self {
-            Reason::Failure(failure) => Some(failure.kind.remedy()),
-            Reason::NoPlace => Some("raise selection.max_tunnels to have more tunnels up at once"),
-            Reason::HangUp(_) | Reason::Stopped | Reason::Invalid(_) => None,
+            Reason::NotStarted => "not_started",
+            Reason::OutOfSight => "out_of_sight",
         }
     }
 
@@ -67,7 +54,28 @@ impl Reason {
     pub fn failure(&self) -> Option<FailureKind> {
         match self {
             Reason::Failure(failure) => Some(failure.kind),
-            Reason::HangUp(_) | Reason::Stopped | Reason::Invalid(_) | Reason::NoPlace => None,
+            Reason::HangUp(_)
+            | Reason::Stopped
+            | Reason::Invalid(_)
+            | Reason::NoPlace
+            | Reason::NotStarted
+            | Reason::OutOfSight => None,
+        }
+    }
+}
+
+impl Call {
+    /// Why a call that should long have a link has none, and is not given up.
+    fn why_late(&self) -> Option<Reason> {
+        match self.standing {
+            Standing::Ordered { tell_at: None } => Some(Reason::NotStarted),
+            Standing::NoLink { sought: Sought::Old { missed: Some(_) }, .. } => {
+                Some(Reason::OutOfSight)
+            }
+            Standing::Ordered { tell_at: Some(_) }
+            | Standing::NoLink { sought: Sought::New | Sought::Old { missed: None }, .. }
+            | Standing::Link(_)
+            | Standing::Up(_) => None,
         }
     }
 }
@@ -85,7 +93,9 @@ impl Core {
                 Want::Unknown | Want::Tunnel(_) | Want::Nothing => None,
             },
             Phase::Calling(call) if call.up().is_some() => None,
-            Phase::Calling(call) => call.run.said.best().cloned().map(Reason::Failure),
+            Phase::Calling(call) => {
+                call.why_late().or_else(|| call.run.said.best().cloned().map(Reason::Failure))
+            }
             Phase::Stopping(stopping) => match &stopping.why {
                 Why::Itself => stopping.run.said.best().cloned().map(Reason::Failure),
                 Why::GivenUp(failure) => Some(Reason::Failure(failure.clone())),
@@ -97,10 +107,12 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::core::State;
     use crate::core::event::Ask;
-    use crate::core::stage::{NODE, Stage, candidate};
+    use crate::core::stage::{LINK, NODE, Stage, candidate};
 
     fn reason(stage: &Stage) -> Option<Reason> {
         stage.core.report_one(NODE)?.reason
@@ -127,6 +139,29 @@ mod tests {
         assert_eq!(said(&stage), Some(("no_place", words, None)));
         let remedy = reason(&stage).unwrap().remedy();
         assert!(remedy.is_some_and(|remedy| remedy.contains("selection.max_tunnels")));
+    }
+
+    #[test]
+    fn a_tunnel_that_is_out_of_sight_says_so_and_how_it_comes_back() {
+        let mut stage = Stage::adopting();
+        stage.name_link();
+        stage.show(LINK, Some("wan0"));
+        assert_eq!(said(&stage), None);
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(reason(&stage).map(|reason| reason.kind()), Some("out_of_sight"));
+        assert!(reason(&stage).unwrap().remedy().unwrap().contains("its name back"));
+        stage.link(true, true);
+        assert_eq!(said(&stage), None);
+    }
+
+    #[test]
+    fn a_dial_whose_files_wait_for_their_disk_says_so_once_it_is_late() {
+        let mut stage = Stage::in_state(State::Backoff);
+        stage.is_disk_stuck = true;
+        stage.ask(Ask::Retry);
+        assert_eq!(said(&stage), None);
+        stage.wait(Duration::from_secs(60));
+        assert_eq!(reason(&stage).map(|reason| reason.kind()), Some("not_started"));
     }
 
     #[test]

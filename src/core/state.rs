@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Curve;
-use super::pool::Claim;
+use super::pool::Need;
 use super::time::Monotonic;
 
 /// The states that the world sees.
@@ -158,12 +158,12 @@ impl Rest {
     }
 
     /// What it has to do with places while a tunnel is wanted.
-    pub(super) fn claim(self, rank: u32, failures: u32, curve: &Curve) -> Claim {
+    pub(super) fn need(self, rank: u32, failures: u32, curve: &Curve) -> Need {
         match self {
-            Rest::Waiting => Claim::Ready { rank, has_failed: failures > 0 },
-            Rest::Backoff { .. } if curve.full(failures) < curve.max => Claim::Waits,
-            Rest::Backoff { .. } | Rest::Quarantined { .. } => Claim::KeepsFailing { rank },
-            Rest::Stopped | Rest::Invalid => Claim::Nothing,
+            Rest::Waiting => Need::Ready { rank, has_failed: failures > 0 },
+            Rest::Backoff { .. } if curve.full(failures) < curve.max => Need::Waits,
+            Rest::Backoff { .. } | Rest::Quarantined { .. } => Need::KeepsFailing { rank },
+            Rest::Stopped | Rest::Invalid => Need::Nothing,
         }
     }
 }
@@ -178,8 +178,8 @@ mod tests {
     fn what_has_failed_queues_as_such() {
         let curve = Policy::from(&Config::default()).backoff;
         for (failures, has_failed) in [(0, false), (1, true), (2, true)] {
-            let claim = Rest::Waiting.claim(3, failures, &curve);
-            assert_eq!(claim, Claim::Ready { rank: 3, has_failed });
+            let need = Rest::Waiting.need(3, failures, &curve);
+            assert_eq!(need, Need::Ready { rank: 3, has_failed });
         }
     }
 

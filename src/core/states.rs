@@ -31,8 +31,8 @@ const EVENTS: [Happening; 17] = [
         let probed = Probed::Lost { target, count: 3, elsewhere: true, answered: false };
         s.feed(Event::Probed { call, probed });
     }),
-    ("pppd ends, or can't be started", |s| s.end(s.call, FailureKind::Hangup)),
-    ("pppd ends: refused for the third time", |s| {
+    ("its call ends, or can't be made", |s| s.end(s.call, FailureKind::Hangup)),
+    ("its call ends: refused for the third time", |s| {
         s.refuse_twice();
         s.end(s.call, FailureKind::AuthRefused);
     }),

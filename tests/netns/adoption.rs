@@ -136,7 +136,9 @@ fn a_tunnel_whose_link_was_renamed_is_left_alone_by_the_next_daemon() {
     let (mut gateway, before) = with_a_renamed_link();
     gateway.end(Signal::TERM);
     gateway.start().wait_log("runs, but which link is its own is not known");
-    assert_eq!(gateway.wait_state(1, "dialing").pid, before.pid);
+    let hidden = gateway.wait_state(1, "dialing");
+    assert_eq!(hidden.pid, before.pid);
+    assert_eq!(hidden.reason.map(|reason| reason.kind).as_deref(), Some("out_of_sight"));
     gateway.namespace.ip(&["link", "set", "wan0", "name", "ppp0"]);
     let after = gateway.wait_state(1, "up");
     assert_eq!((after.pid, after.ifindex), (before.pid, before.ifindex));

@@ -37,7 +37,7 @@ fn without_a_limit_everybody_has_a_place() {
 fn who_keeps_failing_yields_to_who_waits() {
     let mut pool = pool(2, 3);
     fill(&mut pool);
-    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(2), Need::KeepsFailing { rank: 2 });
     assert_eq!(fill(&mut pool), [(Some(2), 3)]);
 }
 
@@ -45,8 +45,8 @@ fn who_keeps_failing_yields_to_who_waits() {
 fn of_several_that_keep_failing_the_last_in_the_order_yields() {
     let mut pool = pool(2, 2);
     fill(&mut pool);
-    pool.note(NodeId(1), Claim::KeepsFailing { rank: 9 });
-    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(1), Need::KeepsFailing { rank: 9 });
+    pool.note(NodeId(2), Need::KeepsFailing { rank: 2 });
     pool.add_row(candidate(3).into(), 3);
     assert_eq!(fill(&mut pool), [(Some(1), 3)]);
 }
@@ -55,7 +55,7 @@ fn of_several_that_keep_failing_the_last_in_the_order_yields() {
 fn who_fails_now_and_then_keeps_the_place() {
     let mut pool = pool(2, 3);
     fill(&mut pool);
-    pool.note(NodeId(2), Claim::Waits);
+    pool.note(NodeId(2), Need::Waits);
     assert_eq!(fill(&mut pool), []);
 }
 
@@ -63,7 +63,7 @@ fn who_fails_now_and_then_keeps_the_place() {
 fn who_keeps_failing_keeps_the_place_while_nobody_else_wants_it() {
     let mut pool = pool(2, 2);
     fill(&mut pool);
-    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(2), Need::KeepsFailing { rank: 2 });
     assert!(fill(&mut pool).is_empty() && pool.holds(NodeId(2)));
 }
 
@@ -71,12 +71,12 @@ fn who_keeps_failing_keeps_the_place_while_nobody_else_wants_it() {
 fn who_comes_back_queues_behind_those_that_have_not_failed() {
     let mut pool = pool(1, 3);
     fill(&mut pool);
-    pool.note(NodeId(1), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(1), Need::KeepsFailing { rank: 2 });
     fill(&mut pool);
-    pool.note(NodeId(1), Claim::Ready { rank: 1, has_failed: true });
-    pool.note(NodeId(2), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(1), Need::Ready { rank: 1, has_failed: true });
+    pool.note(NodeId(2), Need::KeepsFailing { rank: 2 });
     assert_eq!(fill(&mut pool), [(Some(2), 3)]);
-    pool.note(NodeId(3), Claim::KeepsFailing { rank: 2 });
+    pool.note(NodeId(3), Need::KeepsFailing { rank: 2 });
     assert_eq!(fill(&mut pool), [(Some(3), 1)]);
 }
 
@@ -84,7 +84,7 @@ fn who_comes_back_queues_behind_those_that_have_not_failed() {
 fn a_stopped_node_gives_its_place_back() {
     let mut pool = pool(1, 2);
     fill(&mut pool);
-    pool.note(NodeId(1), Claim::Nothing);
+    pool.note(NodeId(1), Need::Nothing);
     assert_eq!(fill(&mut pool), [(None, 2)]);
 }
 
@@ -92,7 +92,7 @@ fn a_stopped_node_gives_its_place_back() {
 fn a_better_candidate_takes_no_place_from_one_that_is_up() {
     let mut pool = pool(1, 1);
     fill(&mut pool);
-    pool.note(NodeId(1), Claim::Runs);
+    pool.note(NodeId(1), Need::Runs);
     pool.add_row(candidate(7).into(), 0);
     assert_eq!(fill(&mut pool), []);
 }
@@ -110,12 +110,12 @@ fn who_waits_can_be_asked_for_with_its_row_and_who_has_a_place_waits_not() {
 fn who_has_failed_and_is_noted_again_keeps_its_turn() {
     let mut pool = pool(1, 1);
     fill(&mut pool);
-    let failed = |rank| Claim::Ready { rank, has_failed: true };
+    let failed = |rank| Need::Ready { rank, has_failed: true };
     pool.note(NodeId(8), failed(8));
     pool.note(NodeId(9), failed(1));
     // A better rank is no better turn.
     pool.note(NodeId(8), failed(8));
-    pool.note(NodeId(1), Claim::Nothing);
+    pool.note(NodeId(1), Need::Nothing);
     assert_eq!(fill(&mut pool), [(None, 8)]);
 }
 
@@ -123,10 +123,10 @@ fn who_has_failed_and_is_noted_again_keeps_its_turn() {
 fn who_fails_anew_after_it_waited_as_one_that_had_not_queues_behind_the_others() {
     let mut pool = pool(1, 1);
     fill(&mut pool);
-    pool.note(NodeId(8), Claim::Ready { rank: 1, has_failed: false });
-    pool.note(NodeId(9), Claim::Ready { rank: 2, has_failed: true });
-    pool.note(NodeId(8), Claim::Ready { rank: 1, has_failed: true });
-    pool.note(NodeId(1), Claim::Nothing);
+    pool.note(NodeId(8), Need::Ready { rank: 1, has_failed: false });
+    pool.note(NodeId(9), Need::Ready { rank: 2, has_failed: true });
+    pool.note(NodeId(8), Need::Ready { rank: 1, has_failed: true });
+    pool.note(NodeId(1), Need::Nothing);
     assert_eq!(fill(&mut pool), [(None, 9)]);
 }
 
@@ -134,17 +134,17 @@ fn who_fails_anew_after_it_waited_as_one_that_had_not_queues_behind_the_others()
 fn a_row_waits_on_while_the_call_of_an_earlier_one_leaves() {
     let mut pool = pool(1, 2);
     fill(&mut pool);
-    pool.note(NodeId(2), Claim::Nothing);
+    pool.note(NodeId(2), Need::Nothing);
     assert!(pool.lets_wait(NodeId(2)));
-    pool.note(NodeId(3), Claim::Ready { rank: 3, has_failed: false });
-    pool.note(NodeId(3), Claim::Nothing);
+    pool.note(NodeId(3), Need::Ready { rank: 3, has_failed: false });
+    pool.note(NodeId(3), Need::Nothing);
     assert!(!pool.lets_wait(NodeId(3)));
 }
 
 #[test]
 fn a_place_is_given_with_whether_who_gets_it_has_failed() {
     let mut pool = pool(0, 1);
-    pool.note(NodeId(8), Claim::Ready { rank: 8, has_failed: true });
+    pool.note(NodeId(8), Need::Ready { rank: 8, has_failed: true });
     let given = |change: Option<Handover>| change.map(|change| (change.to, change.has_failed));
     assert_eq!(given(pool.next()), Some((NodeId(1), false)));
     assert_eq!(given(pool.next()), Some((NodeId(8), true)));

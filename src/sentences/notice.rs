@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{HangUp, Notice, WhyKept};
 use crate::core::event::{Ask, Pid, RestartOutcome};
+use crate::core::notice::{HangUp, Notice, WhyKept};
 use crate::node::NodeId;
 
 impl fmt::Display for HangUp {
