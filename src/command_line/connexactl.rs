@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 use crate::cli::{
     FirewallArguments, Named, NodeArguments, SetupArguments, Shell, StatusView, nodes, socket,
 };
-use crate::config::ConfigError;
+use crate::exit::Refused;
 use crate::version::VERSION;
 
 /// Asks connexad about its tunnels.
@@ -113,7 +113,13 @@ impl Arguments {
     ///
     /// # Errors
     /// When a named configuration can't be used.
-    pub fn socket(&self) -> Result<PathBuf, ConfigError> {
-        socket(self.socket.as_deref(), self.config.as_deref())
+    pub fn socket(&self) -> Result<PathBuf, Refused> {
+        socket(self.socket.as_deref(), self.config.as_deref()).map_err(|error| {
+            let mut refused = Refused::from(error);
+            if let Some(last) = refused.lines.last_mut() {
+                last.push_str("; a daemon that runs is asked without this file by --socket");
+            }
+            refused
+        })
     }
 }

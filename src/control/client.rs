@@ -29,7 +29,7 @@ const OF_FILES: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("can't reach connexad at {}: {source}; is it running? `systemctl status connexad` tells", socket.display())]
+    #[error("can't reach connexad at {}: {source}; is it running? `systemctl status connexad` tells; one with another socket is asked by --socket", socket.display())]
     Unreachable {
         /// The socket.
         socket: PathBuf,

@@ -175,7 +175,7 @@ cable() {
 
 # What the guest's kernel may leave out (its admin-guide/kernel-parameters). Plain emulation translates a program anew for
 # each address it is loaded at, so norandmaps halves what a start costs; the others take a sixth off the whole.
-kernel_words=(mitigations=off norandmaps nosmap nosmep no5lvl init_on_alloc=0 apparmor=0 psi=0 rcupdate.rcu_expedited=1)
+kernel_words=(tsc=reliable mitigations=off norandmaps nosmap nosmep no5lvl init_on_alloc=0 apparmor=0 psi=0 rcupdate.rcu_expedited=1)
 
 # run_in_qemu FOLDER: the guest's output and result go there; in the folder `servers` it plays those.
 run_in_qemu() {
@@ -283,6 +283,7 @@ stage_run() {
   ln -s lab.target "$root/etc/systemd/system/default.target"
   printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
   install -D -m 644 "$here/backend.conf" "$root/etc/supervisor/conf.d/backend.conf"
+  install -D -m 644 "$here/pkg_resources.py" "$root/usr/lib/python3/dist-packages/pkg_resources/__init__.py"
   : >"$root/etc/fstab"
   echo lab >"$root/etc/hostname"
   echo '127.0.0.1 localhost lab' >"$root/etc/hosts"

@@ -44,12 +44,11 @@ server() {
   done
   server_host "$name" "$ip"
 
-  mkdir -p "$folder/ppp"
+  mkdir -p "$folder/ppp" "$folder/calls"
   printf '%s\n' 'option '"$folder/ppp/pptpd-options" "${addresses[@]}" 'connections 100' >"$folder/pptpd.conf"
   printf '%s\n' 'name pptpd' refuse-pap refuse-chap refuse-mschap require-mschap-v2 $mppe "${options[@]}" \
     nobsdcomp nodeflate nodefaultroute 'mtu 1400' 'mru 1400' debug >"$folder/ppp/pptpd-options"
   : >"$folder/ppp/options"
-  mkdir "$folder/calls"
   printf '#!/bin/sh\necho "$PPPD_PID" >"%s/calls/$PEERNAME"\n' "$folder" >"$folder/ppp/ip-up"
   chmod 755 "$folder/ppp/ip-up"
   for account in "$@"; do
@@ -62,11 +61,11 @@ server() {
 # server_host NAME IP: a host in a network namespace of its own
 server_host() {
   ip netns add "srv-$1"
-  ip link add "v-$1" type veth peer name eth0 netns "srv-$1"
-  ip link set "v-$1" master lab0 up
-  ip -n "srv-$1" link set lo up
-  ip -n "srv-$1" addr add "$2/16" dev eth0
-  ip -n "srv-$1" link set eth0 up
+  ip -batch - <<<"link add v-$1 type veth peer name eth0 netns srv-$1
+link set v-$1 master lab0 up"
+  ip -n "srv-$1" -batch - <<<"link set lo up
+addr add $2/16 dev eth0
+link set eth0 up"
 }
 
 server_start() {
@@ -146,6 +145,14 @@ daemon_options() {
 
 daemon_pid() { systemctl show -p MainPID --value connexad; }
 
+# another_daemon PID: the unit's daemon runs, and it is another process than that
+another_daemon() {
+  local seen
+  seen=$(systemctl show -p ActiveState -p MainPID connexad)
+  echo "$seen"
+  [[ $seen == *ActiveState=active* && $seen =~ MainPID=([1-9][0-9]*) && ${BASH_REMATCH[1]} != "$1" ]]
+}
+
 # journal [JOURNALCTL OPTION...]: the unit's messages since this scenario began
 journal() { journalctl -u connexad -o cat --no-pager --since "@$(<"$scenario_start")" "$@"; }
 
@@ -182,23 +189,43 @@ status_is() {
   [[ $seen == "$1" ]]
 }
 
-# node_is ID STATE [KIND OF LAST ERROR]: asked often, so without jq
+# ask_node ID: what the daemon's API tells of a node, but for its history, in $answer. By a connection of this shell's own, which
+# units/lab-api.socket leads on: each program that it starts costs an emulated machine a tenth of a second, and this is asked often.
+ask_node() {
+  local connection
+  answer=''
+  exec {connection}<>/dev/tcp/127.0.0.1/8100 || return
+  # In one write: the other end closes where no daemon runs.
+  echo -n "GET /v1/nodes/$1 HTTP/1.1"$'\r\nHost: lab\r\nConnection: close\r\n\r\n' >&"$connection"
+  read -rN 1000000 answer <&"$connection" || true
+  exec {connection}>&-
+  answer=${answer%%'"history":'*}
+  [[ $answer == 'HTTP/1.1 200 '* ]]
+}
+
+# node_is ID STATE [KIND OF LAST ERROR]
 node_is() {
-  local seen
-  seen=$(connexactl status "$1" --json || true)
-  echo "$seen"
-  [[ $seen == *"\"state\": \"$2\""* && (-z ${3:-} || $seen == *"\"kind\": \"${3:-}\""*) ]]
+  ask_node "$1" || { echo "$answer"; return 1; }
+  echo "$answer"
+  [[ $answer == *"\"state\":\"$2\""* && (-z ${3:-} || $answer == *"\"kind\":\"${3:-}\""*) ]]
 }
 
 # node_up ID [SECONDS]
 node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
 
-# fields ID NAME...: plain values of a node's status, without jq, which takes a third of a second to start
+# failed ID KIND [TEXT]: the node's last error is of that kind, and says that; TEXT as it stands in JSON
+failed() {
+  ask_node "$1" || return
+  echo "$answer"
+  [[ $answer =~ \"last_error\":(\{\"kind\":\"$2\"[^}]*) && ${BASH_REMATCH[1]} == *"${3:-}"* ]]
+}
+
+# fields ID NAME...: plain values of a node's status
 fields() {
-  local id=$1 seen name values=()
-  seen=$(connexactl status "$id" --json || true)
+  local name values=()
+  ask_node "$1" || return
   for name in "${@:2}"; do
-    [[ $seen =~ \"$name\":\ \"?([^\",]*) ]] || return
+    [[ $answer =~ \"$name\":\"?([^\",}]*) ]] || return
     values+=("${BASH_REMATCH[1]}")
   done
   echo "${values[*]}"
@@ -276,13 +303,14 @@ needs() {
 
 not() { ! "$@"; }
 
-# wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds; in plain emulation there is a multiple of the time
+# wait_for SECONDS DESCRIPTION COMMAND...: until the command succeeds, which runs in this shell; in plain emulation there is a
+# multiple of the time
 wait_for() {
-  local deadline=$((SECONDS + $1 * LAB_PATIENCE)) description=$2 seen
+  local deadline=$((SECONDS + $1 * LAB_PATIENCE)) description=$2 words=/run/lab-words.$BASHPID
   shift 2
-  until seen=$("$@" 2>&1); do
+  until "$@" &>"$words"; do
     if ((SECONDS >= deadline)); then
-      fail "waited in vain: $description"$'\n'"  asked: $*"$'\n'"  last answer: ${seen:-(nothing)}"
+      fail "waited in vain: $description"$'\n'"  asked: $*"$'\n'"  last answer: $(cat "$words")"
     fi
     # A pause that starts no program.
     read -rt 0.2 <>"$never" || true
@@ -291,9 +319,9 @@ wait_for() {
 
 # expect DESCRIPTION COMMAND...
 expect() {
-  local description=$1 seen
+  local description=$1 words=/run/lab-words.$BASHPID
   shift
-  seen=$("$@" 2>&1) || fail "not so: $description"$'\n'"  asked: $*"$'\n'"  answer: ${seen:-(nothing)}"
+  "$@" &>"$words" || fail "not so: $description"$'\n'"  asked: $*"$'\n'"  answer: $(cat "$words")"
 }
 
 # expect_equal DESCRIPTION EXPECTED SEEN
@@ -315,7 +343,7 @@ no_process() { ! pgrep -x "$1"; }
 begin() {
   [[ -p $never ]] || mkfifo "$never"
   install -m 600 /usr/share/ppp/chap-secrets "$secrets"
-  date +%s.%6N >"$scenario_start"
+  echo "$EPOCHREALTIME" >"$scenario_start"
   [[ $LAB_ENGINE == pppd ]] || config ''
 }
 
@@ -344,7 +372,7 @@ end_what_is_left() {
 
 # Each program that it starts costs an emulated machine a tenth of a second.
 reset() {
-  local name
+  local host hosts=()
   if [[ -e /run/lab-bare ]]; then
     source /lab/package.sh
     dressed_host &>/dev/null
@@ -353,17 +381,15 @@ reset() {
   systemctl stop connexa-backend connexad supervisor 'pptpd@*' 2>/dev/null
   systemctl reset-failed 2>/dev/null
   wait_for 10 "nothing of the scenario is left running" end_what_is_left
-  for name in $(ip -o netns list | awk '/^srv-/ {print $1}'); do
-    # A namespace that is deleted takes its links with it, but in its own time.
-    ip link del "v-${name#srv-}"
-    ip netns del "$name"
-    rm -rf "/srv/${name#srv-}"
+  # A namespace that is deleted takes its links with it, but in its own time.
+  for host in /run/netns/srv-*; do
+    host=${host##*/srv-}
+    [[ $host == '*' ]] || hosts+=("link del v-$host" "netns del srv-$host")
   done
-  ip route flush root 10.9.0.0/16 proto boot
+  ip -batch - <<<"$(printf '%s\n' "${hosts[@]}" 'route flush root 10.9.0.0/16 proto boot')"
   nft flush ruleset
-  rm -rf "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa /run/connexad-holder.sock /run/ppp*.pid /var/run/pptp \
-    /run/backend-mode /run/backend-child
-  find "$peers" -type f -delete
+  rm -rf /srv/*/pptpd.conf /srv/*/ppp /srv/*/calls "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa \
+    /run/connexad-holder.sock /run/ppp*.pid /var/run/pptp /run/backend-mode /run/backend-child /run/lab-words.* "$peers"/*
   cp /lab/root/etc/ppp/options "$host_options"
   rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-* /etc/ppp/ip-pre-up /root/.ppprc /etc/supervisor/conf.d/connexad.conf
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0

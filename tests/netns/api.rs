@@ -184,5 +184,7 @@ fn the_client_finds_the_socket_that_the_configuration_names() {
     let config = config.to_str().unwrap();
     assert!(ask(&["--config", config, "status"]).status.success());
     assert!(ask(&["status", "--config", config]).status.success());
-    assert_eq!(ask(&["--config", "/nowhere.toml", "status"]).status.code(), Some(78));
+    let refused = ask(&["--config", "/nowhere.toml", "status"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--socket"), "{refused:?}");
 }

@@ -19,8 +19,7 @@ kill_daemon() {
   local before
   before=$(daemon_pid)
   kill -KILL "$before"
-  another() { [[ $(daemon_pid) != "$before" && $(daemon_pid) != 0 ]] && systemctl is-active connexad; }
-  wait_for 15 "systemd starts another daemon" another
+  wait_for 15 "systemd starts another daemon" another_daemon "$before"
 }
 
 pppds() { pgrep -af '^(/usr/sbin/)?pppd call connexa-node-'; }

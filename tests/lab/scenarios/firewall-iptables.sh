@@ -13,8 +13,8 @@ tunnel.backoff = { min = "1s", max = "2s", jitter = 0.0 }'
 database
 node 2 10.9.0.2 admin secret speed_ok
 daemon_start
-comes_to_nothing() { [[ $(of_node 2 .last_error.kind) == "$(by_engine pppd=timeout kernel=unreachable)" ]]; }
-wait_for 40 "no tunnel comes up" comes_to_nothing
+kind=$(by_engine pppd=timeout kernel=unreachable)
+wait_for 40 "no tunnel comes up" failed 2 "$kind"
 
 found=$(connexactl firewall check --of-nodes 2>&1) && fail "check finds nothing wrong: $found"
 for what in "OUTPUT drops TCP to port 1723" "OUTPUT drops GRE to servers" "INPUT drops answers from TCP port 1723" \
@@ -34,4 +34,4 @@ expect_equal "the rules after remove" "$before" "$(rules)"
 connexactl stop 2
 wait_for 20 "the tunnel is hung up" node_is 2 stopped
 connexactl start 2
-wait_for 40 "no tunnel comes up any more" comes_to_nothing
+wait_for 40 "no tunnel comes up any more" failed 2 "$kind"

@@ -19,8 +19,7 @@ done
 
 daemon=$(daemon_pid)
 kill -KILL "$daemon"
-another() { [[ $(daemon_pid) != "$daemon" && $(daemon_pid) != 0 ]] && systemctl is-active connexad; }
-wait_for 15 "systemd starts another daemon" another
+wait_for 15 "systemd starts another daemon" another_daemon "$daemon"
 for id in 1 2 3 4; do
   node_up $id
   expect "node $id has the tunnel that it had" test "$(tunnel $id)" = "${before[id - 1]}"

@@ -9,12 +9,7 @@ printf 'auth\ndemand\n' >"$host_options"
 daemon_start
 
 # because TEXT: the node's last error says so
-because() {
-  local seen
-  seen=$(connexactl status 2 --json || true)
-  echo "$seen"
-  [[ $seen == *'"kind": "bad_options"'* && $seen == *"$1"* ]]
-}
+because() { failed 2 bad_options "$1"; }
 
 deadly=(demand dryrun --version notty 'socket 127.0.0.1:9' ttyS0 sync 'record /run/lab-record' -all refuse-mschap-v2
   need-peer-eap noip noccp)

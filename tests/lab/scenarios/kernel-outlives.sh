@@ -16,11 +16,10 @@ node_up 2
 node_up 3
 
 holder() { pgrep -x connexad-hold; }
-another_daemon() { [[ $(daemon_pid) != "$daemon" && $(daemon_pid) != 0 ]] && systemctl is-active connexad; }
 begun() {
   daemon=$(daemon_pid)
   "$@"
-  wait_for 15 "another daemon runs" another_daemon
+  wait_for 15 "another daemon runs" another_daemon "$daemon"
 }
 # The same two tunnels as at the beginning.
 same() {

@@ -15,9 +15,9 @@ for id in {0..6}; do node_up "$id"; done
 
 # What else stands here is of pppd's files.
 [[ $LAB_ENGINE == pppd ]] || exit 0
-dumped() { pppd call "connexa-node-$1" dryrun dump 2>&1 | sed 's/\t\t# (from .*//'; }
-value() { dumped "$1" | sed -n "s/^$2 //p"; }
-others() { dumped "$1" | grep -vE '^(name|user) ' | sed "s/connexa-node-$1/connexa-node-N/g"; }
+for id in "${!logins[@]}"; do pppd call "connexa-node-$id" dryrun dump 2>&1 | sed 's/\t\t# (from .*//' >"/run/lab-dump-$id"; done
+value() { sed -n "s/^$2 //p" "/run/lab-dump-$1"; }
+others() { sed -E "/^(name|user) /d; s/connexa-node-$1/connexa-node-N/g" "/run/lab-dump-$1"; }
 plain=$(others 0)
 expect "pppd takes the peer file: $plain" grep -q '^pty ' <<<"$plain"
 for id in "${!logins[@]}"; do

@@ -28,8 +28,7 @@ systemctl kill --signal CONT systemd-journald
 wait_journal 20 "Tunnel for node 3 is UP"
 
 kill -STOP "$first"
-another() { [[ $(daemon_pid) != "$first" && $(daemon_pid) != 0 ]] && systemctl is-active connexad; }
-wait_for 60 "the watchdog has ended it, and another runs" another
+wait_for 60 "the watchdog has ended it, and another runs" another_daemon "$first"
 expect "by the watchdog" grep -q . <<<"$(journalctl --no-pager -o cat --since "@$(cat "$scenario_start")" UNIT=connexad.service | grep -i watchdog)"
 node_up 2
 node_up 3
