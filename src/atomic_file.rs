@@ -6,7 +6,7 @@ mod in_place;
 
 use std::fs::{self, File, FileType, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::process::is_want;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 pub(crate) use edit::{Edited, edit};
 
@@ -236,8 +237,19 @@ fn write_draft(draft: &Path, content: &[u8], mode: u32) -> Result<(), Fault> {
 }
 
 fn right_mode(path: &Path, mode: u32) -> io::Result<()> {
-    let has = fs::metadata(path)?.permissions().mode() & 0o7777;
-    if has == mode { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(mode)) }
+    if fs::metadata(path)?.permissions().mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    let set = || fs::set_permissions(path, Permissions::from_mode(mode));
+    match set() {
+        // Another's file. The unit leaves the daemon the right to make it its own, and not that to
+        // change what stays another's.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            chown(path, Some(geteuid().as_raw()), None)?;
+            set()
+        }
+        set => set,
+    }
 }
 
 /// What a file holds, which may be passwords: it is wiped when it is dropped.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 /// From TERM to KILL.
@@ -28,6 +29,14 @@ pub enum CommandError {
         shown: String,
         /// Why not.
         source: io::Error,
+    },
+    /// No process of it ran within its time.
+    #[error("`{shown}` hangs in its start for {}: its file lies where reading hangs", humantime::format_duration(*limit))]
+    Hangs {
+        /// The command.
+        shown: String,
+        /// Its time.
+        limit: Duration,
     },
     /// How it ended can't be known.
     #[error("`{shown}` can't be waited for: {source}")]
@@ -61,17 +70,35 @@ pub(crate) fn shown(argv: &[String]) -> String {
     argv.join(" ").escape_debug().to_string()
 }
 
-/// Starts a command in a process group of its own, its output to be read by the caller.
-pub(crate) fn start(argv: &[String]) -> Result<Child, CommandError> {
-    start_with(argv, &[])
-}
-
-/// The same with more environment.
+/// Starts a command in a process group of its own, with more environment, its output to be read by
+/// the caller. Where its file lies on a mount that hangs, so does this.
 pub(crate) fn start_with(
     argv: &[String],
     environment: &[(&str, String)],
 ) -> Result<Child, CommandError> {
     spawn(argv, environment, Stdio::null())
+}
+
+/// Starts a command as [`start_with`] does, off the thread of the loop. One that hangs in its start for its
+/// whole time is ended as soon as it runs after all.
+pub(crate) async fn start(
+    argv: &[String],
+    input: fn() -> Stdio,
+    limit: Duration,
+) -> Result<Child, CommandError> {
+    let words = argv.to_vec();
+    let mut starting = spawn_blocking(move || spawn(&words, &[], input()));
+    if let Ok(started) = timeout(limit, &mut starting).await {
+        let lost =
+            |error| CommandError::Lost { shown: shown(argv), source: io::Error::other(error) };
+        return started.map_err(lost)?;
+    }
+    tokio::spawn(async move {
+        if let Ok(Ok(mut child)) = starting.await {
+            end_group(&mut child).await;
+        }
+    });
+    Err(CommandError::Hangs { shown: shown(argv), limit })
 }
 
 fn spawn(
@@ -124,7 +151,8 @@ async fn end_group(child: &mut Child) {
 
 /// Runs a command that answers by its output; only the beginning of a long answer is kept.
 pub(crate) async fn ask(argv: &[String], limit: Duration) -> Result<Answer, CommandError> {
-    let said = converse(start(argv)?, argv, String::new(), limit, LONGEST_ANSWER).await?;
+    let child = start(argv, Stdio::null, limit).await?;
+    let said = converse(child, argv, String::new(), limit, LONGEST_ANSWER).await?;
     Ok(Answer { code: said.code, text: said.text })
 }
 
@@ -149,7 +177,7 @@ pub(crate) async fn tell(
     limit: Duration,
     most: u64,
 ) -> Result<Said, CommandError> {
-    let child = spawn(argv, &[], Stdio::piped())?;
+    let child = start(argv, Stdio::piped, limit).await?;
     converse(child, argv, input, limit, most).await
 }
 

@@ -202,10 +202,8 @@ async fn run_one(job: &Job) -> Result<(), HookError> {
         tokio::join!(log_lines(&about, output.0, heard), log_lines(&about, output.1, heard));
     });
     let ended = end_within(&mut child, &job.argv, job.limit).await;
-    // What the hook left running may hold its output open.
-    if timeout(LAST_WORDS, &mut logging).await.is_err() {
-        logging.abort();
-    }
+    // What the hook left running may hold its output open, and is read on: it would be ended by SIGPIPE.
+    let _ = timeout(LAST_WORDS, &mut logging).await;
     let status = ended?;
     if status.success() {
         Ok(())

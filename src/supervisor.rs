@@ -130,6 +130,12 @@ pub enum SupervisorError {
 pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError> {
     let only = lock::be_the_only(&config.paths)?;
     tracing::info!("connexad {VERSION} starts");
+    if std::process::id() == 1 {
+        tracing::warn!(
+            "connexad is the first process of its container, and reaps no others: each dial leaves a \
+             zombie of pptp; start it below an init, with Docker by --init"
+        );
+    }
     reload::tell_the_file(&options);
     let signals = Signals::catch().map_err(SupervisorError::Signals)?;
     let listener = socket::open(&config.control, &only)?;

@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use rustix::fs::{CWD, FlockOperation, Mode, RenameFlags, flock, mknodat, renameat_with};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::edit::settle;
 use super::*;
@@ -34,6 +35,22 @@ fn the_same_content_is_not_written_again_and_its_mode_is_put_right() {
     let inode = fs::metadata(&path).unwrap().ino();
     write(&path, b"one").unwrap();
     assert_eq!((fs::metadata(&path).unwrap().ino(), mode(&path)), (inode, 0o600));
+}
+
+#[test]
+fn a_file_of_another_user_is_made_ours_where_only_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    fs::write(&path, "one").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    chown(&path, Some(65534), None).unwrap();
+    // Of this thread alone.
+    let mut rights = capabilities(None).unwrap();
+    rights.effective.remove(CapabilitySet::FOWNER);
+    set_capabilities(None, rights).unwrap();
+    write(&path, b"one").unwrap();
+    let owner = fs::metadata(&path).unwrap().uid();
+    assert_eq!((owner, mode(&path)), (geteuid().as_raw(), 0o600));
 }
 
 #[test]

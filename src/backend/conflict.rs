@@ -21,8 +21,7 @@ pub(crate) struct Conflict {
 
 /// Looks for one. Where it can't be seen who holds the port, there is none.
 pub(crate) fn find(port: u16, target: &Target, listening: &[Listening]) -> Option<Conflict> {
-    let restarted = |owner: &Owner| owner.service.as_ref().is_some_and(|s| target.restarts(s));
-    let harmless = |owner: &Owner| owner.pid == SYSTEMD || restarted(owner);
+    let harmless = |owner: &Owner| owner.pid == SYSTEMD || owner.is_restarted_by(target);
     // Whoever is to be restarted listens beside the others already, so it can again.
     if listening.iter().flat_map(|socket| &socket.owners).any(harmless) {
         return None;
@@ -58,7 +57,8 @@ mod tests {
     const SYSTEMD: &str = "systemctl restart connexa-backend";
 
     fn owner(pid: Pid, service: Option<Service>) -> Owner {
-        Owner { pid, parent: 1, command: "python3 app.py".into(), service }
+        let command = "python3 app.py".into();
+        Owner { pid, parent: 1, command, service, within: None, is_contained: false }
     }
 
     fn socket(address: &str, owners: Vec<Owner>) -> Listening {
@@ -131,6 +131,24 @@ mod tests {
             (SYSTEMD, unit("connexa-backend.service")),
         ] {
             assert_eq!(of(restart, Some(service)), None, "{restart}");
+        }
+    }
+
+    #[test]
+    fn a_restart_of_supervisord_itself_restarts_its_programs() {
+        let within = Some(unit("supervisor.service"));
+        let program = Owner { within, ..owner(812, Some(program("backend"))) };
+        let listening = [socket("0.0.0.0", vec![program])];
+        assert_eq!(found("systemctl restart supervisor", &listening), None);
+        assert!(found(SYSTEMD, &listening).is_some());
+        assert!(found("supervisorctl restart other", &listening).is_some());
+    }
+
+    #[test]
+    fn a_container_may_be_the_one_that_is_restarted() {
+        for service in [None, Some(unit("docker.service"))] {
+            let contained = Owner { is_contained: true, ..owner(812, service) };
+            assert_eq!(found(SYSTEMD, &[socket("0.0.0.0", vec![contained])]), None);
         }
     }
 

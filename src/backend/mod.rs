@@ -1,6 +1,7 @@
 //! The backend: whether a restart can help, restarting it, and who holds its port.
 
 pub(crate) mod conflict;
+mod container;
 pub mod listeners;
 pub(crate) mod managers;
 pub(crate) mod owner;

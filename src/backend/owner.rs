@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::container;
 use super::managers::Service;
+use super::target::Target;
 use crate::core::event::Pid;
 use crate::process::Proc;
 
@@ -20,9 +22,20 @@ pub struct Owner {
     pub command: String,
     /// Who would start it again; `None` where somebody started it by hand.
     pub service: Option<Service>,
+    /// What is restarted with it: the service of systemd whose cgroup it is in, also where another
+    /// manager runs it there.
+    pub(crate) within: Option<Service>,
+    /// Whether a container's runtime has started it: whose its container is can't be seen.
+    pub(crate) is_contained: bool,
 }
 
 impl Owner {
+    /// Whether a restart of that target restarts it; where that can't be told, it does.
+    pub(crate) fn is_restarted_by(&self, target: &Target) -> bool {
+        let services = [&self.service, &self.within];
+        self.is_contained || services.into_iter().flatten().any(|service| target.restarts(service))
+    }
+
     /// The command that frees the port.
     pub(crate) fn way_out(&self) -> String {
         match &self.service {
@@ -49,7 +62,14 @@ pub(super) fn holders(proc: Proc, inodes: &BTreeSet<u32>) -> BTreeMap<u32, BTree
 /// What is known of a process; `None` when it is gone.
 pub(crate) fn of(proc: Proc, pid: Pid) -> Option<Owner> {
     let parent = proc.parent(pid).ok()??;
-    Some(Owner { pid, parent, command: command(proc, pid), service: Service::of(proc, pid) })
+    Some(Owner {
+        pid,
+        parent,
+        command: command(proc, pid),
+        service: Service::of(proc, pid),
+        within: Service::around(proc, pid),
+        is_contained: container::is_of_one(&proc.cgroups(pid)),
+    })
 }
 
 fn command(proc: Proc, pid: Pid) -> String {

@@ -154,3 +154,15 @@ fn a_program_that_is_in_no_group_goes_by_its_own_name() {
         .file(9, "environ", names);
     assert_eq!(table.service(9), Some(program("backend")));
 }
+
+#[test]
+fn what_is_restarted_with_a_program_of_supervisord_is_the_unit_that_supervisord_is_in() {
+    let table = Table::new()
+        .process(5, 1, "/usr/bin/supervisord\0-n\0")
+        .process(9, 5, "app\0")
+        .file(9, "environ", NAMES)
+        .file(9, "cgroup", "0::/system.slice/supervisor.service\n");
+    let owner = of(table.proc(), 9).unwrap();
+    assert_eq!(owner.service, Some(program("web:backend")));
+    assert_eq!(owner.within, Some(unit("supervisor.service")));
+}

@@ -1,7 +1,7 @@
 //! Restarting the backend: its command, then its port.
 
 use std::collections::BTreeSet;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -54,7 +54,7 @@ pub async fn restart(backend: &Backend) -> RestartOutcome {
 
 /// Runs an argv to its end within `limit`; its output goes to the journal line by line.
 async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
-    let mut child = start(argv).map_err(failed)?;
+    let mut child = start(argv, Stdio::null, limit).await.map_err(failed)?;
     let output = (child.stdout.take(), child.stderr.take());
     let (said, last_said) = watch::channel(String::new());
     let (complained, last_complaint) = watch::channel(String::new());
@@ -64,10 +64,10 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
         tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear_complaint));
     });
     let ended = end_within(&mut child, argv, limit).await;
-    // What the command left running may hold its output open; its own last words are there by now.
-    if timeout(LAST_WORDS, &mut logging).await.is_err() {
-        logging.abort();
-    }
+    // What the command left running may hold its output open, and is read on: a backend that a
+    // script starts in the background would be ended by SIGPIPE. The command's own last words are
+    // there by now.
+    let _ = timeout(LAST_WORDS, &mut logging).await;
     let status = ended.map_err(failed)?;
     if status.success() {
         return Ok(());
@@ -96,6 +96,7 @@ fn failed(error: CommandError) -> RestartOutcome {
     let (kind, remedy) = match &error {
         CommandError::Missing { .. } => (RestartFault::Missing, "; set backend.restart"),
         CommandError::Lost { .. } => (RestartFault::Exit, ""),
+        CommandError::Hangs { .. } => (RestartFault::Timeout, "; see `mount` and dmesg"),
         CommandError::Timeout { .. } => {
             (RestartFault::Timeout, " and was ended; see backend.restart_timeout")
         }
@@ -166,4 +167,27 @@ async fn what_is_seen(backend: &Backend) -> String {
         "port {number} is still held by the same {holder} as before the restart; does \
          backend.restart restart that one?"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn what_a_restart_leaves_running_may_write_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "cd \"$0\" && mkfifo go end && \
+                      { trap 'echo broken >end; exit' PIPE; read word <go; echo late; echo fine >end; } &";
+        let place = folder.path().to_str().unwrap().to_owned();
+        let argv = ["sh", "-c", script, &place].map(str::to_owned);
+        run_command(&argv, LONG).await.unwrap();
+        let (go, end) = (folder.path().join("go"), folder.path().join("end"));
+        let told = spawn_blocking(move || {
+            std::fs::write(go, "now\n").unwrap();
+            std::fs::read_to_string(end).unwrap()
+        });
+        assert_eq!(timeout(LONG, told).await.unwrap().unwrap(), "fine\n");
+    }
 }

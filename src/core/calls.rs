@@ -59,6 +59,10 @@ impl Core {
             tunnel.phase = Phase::Calling(Box::new(Call::found(run, dialled, give_up)));
             self.calls.insert(call_id, id);
         }
+        // pppd may have gone on in a child.
+        if let Some(run) = tunnel.run_mut() {
+            run.pid = pid;
+        }
         if let Some(call) = tunnel.calling(call_id)
             && has_link
         {

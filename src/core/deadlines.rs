@@ -11,18 +11,11 @@ use crate::node::NodeId;
 impl Core {
     /// A node's deadline has come.
     pub(super) fn expire(&mut self, id: NodeId, turn: &mut Turn) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
         if tunnel.untold().is_some_and(|fall| fall.tell_by <= turn.at()) {
-            let said = tunnel.run().and_then(|run| run.said.best());
-            let said = said.map(|failure| failure.message.clone());
-            let sight = tunnel.link().map(|(index, _)| self.links.sight(index));
-            let reason = said.as_deref().unwrap_or(if sight == Some(Sight::Bare) {
-                "the link lost its address"
-            } else {
-                "the link went down"
-            });
-            tunnel.tell_fall(id, reason, turn);
+            self.tell_fall(id, turn);
         }
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         match &mut tunnel.phase {
             Phase::Resting(rest) => *rest = rest.expire(turn.at()),
             Phase::Calling(_) => self.expire_call(id, turn),
@@ -33,6 +26,20 @@ impl Core {
             self.part(id, turn);
         }
         self.reconcile(id, turn);
+    }
+
+    /// Tells of a fall that waits for its cause, by what is known of that now.
+    pub(super) fn tell_fall(&mut self, id: NodeId, turn: &mut Turn) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let said = tunnel.run().and_then(|run| run.said.best());
+        let said = said.map(|failure| failure.message.clone());
+        let sight = tunnel.link().map(|(index, _)| self.links.sight(index));
+        let reason = said.as_deref().unwrap_or(if sight == Some(Sight::Bare) {
+            "the link lost its address"
+        } else {
+            "the link went down"
+        });
+        tunnel.tell_fall(id, reason, turn);
     }
 
     fn expire_call(&mut self, id: NodeId, turn: &mut Turn) {

@@ -317,6 +317,8 @@ impl Core {
         self.outage.stop();
         let ids: Vec<NodeId> = self.tunnels.keys().copied().collect();
         for id in ids {
+            // The daemon may end before the cause is known, and whoever follows falls is to hear of it.
+            self.tell_fall(id, turn);
             self.reconcile(id, turn);
         }
     }

@@ -148,6 +148,7 @@ mod tests {
 
     use super::super::change::Change;
     use crate::core::State;
+    use crate::core::event::Event;
     use crate::core::failure::{Failure, FailureKind};
     use crate::core::stage::{NODE, Stage};
 
@@ -176,6 +177,14 @@ mod tests {
         let reason = "the link went down".to_owned();
         let explained = Change::Explained { node: NODE, reason };
         assert_eq!(stage.changes, [Change::Fell { node: NODE }, explained]);
+    }
+
+    #[test]
+    fn a_fall_whose_cause_is_awaited_is_explained_before_the_daemon_ends() {
+        let mut stage = fell();
+        stage.feed(Event::Stop);
+        assert!(stage.was_told("is DOWN on ppp0: the link went down"), "{:?}", stage.told);
+        assert!(stage.core.is_drained());
     }
 
     #[test]

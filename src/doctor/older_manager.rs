@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn one_that_runs_fails_with_its_number_and_the_way_to_end_it() {
         let command = "python3 -m app.backend.watchdog".to_owned();
-        let owner = Owner { pid: 77, parent: 1, command, service: None };
+        let owner =
+            Owner { pid: 77, parent: 1, command, service: None, within: None, is_contained: false };
         let found = judge(&[("the watchdog of v7.4.6", owner)]);
         assert_eq!(found[0].verdict, Verdict::Failed);
         assert!(found[0].message.contains("pid 77"), "{:?}", found[0]);

@@ -83,9 +83,8 @@ fn listeners(port: u16, target: Option<&Target>, listening: &[Listening]) -> Fin
     if several.len() < 2 {
         return Finding::ok(CHECK, format!("one program listens on port {port}"));
     }
-    let restarts =
-        |target: &Target, owner: &Owner| owner.service.as_ref().is_some_and(|s| target.restarts(s));
-    let others = several.values().filter(|owner| target.is_some_and(|t| !restarts(t, owner)));
+    let is_other = |owner: &Owner| target.is_some_and(|target| !owner.is_restarted_by(target));
+    let others = several.values().filter(|owner| is_other(owner));
     let remedies: Vec<String> = others.map(|owner| owner.way_out()).collect();
     let remedy = if remedies.is_empty() {
         "stop all but one of them".to_owned()
@@ -140,6 +139,8 @@ mod tests {
             parent: *parent,
             command: "app".into(),
             service: service.clone(),
+            within: None,
+            is_contained: false,
         };
         Listening {
             listener: Listener { inode, uid: 0, address, v6_only: false },

@@ -84,7 +84,7 @@ pub(super) fn runs(pid: Pid, program: &Path, usual: &str) -> io::Result<Runs> {
 }
 
 /// The file that the process runs. It may be gone since, or another may have taken its place.
-fn executable(pid: Pid) -> io::Result<Option<PathBuf>> {
+pub(super) fn executable(pid: Pid) -> io::Result<Option<PathBuf>> {
     let file = Proc::host().program(pid)?;
     let name = file.as_os_str().as_bytes();
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);

@@ -18,6 +18,7 @@ use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::Failure;
 use crate::node::{Engine, NodeId};
 use crate::process::Process;
+use crate::watch::Changed;
 
 /// Every pppd that runs for a node.
 pub(super) struct Calls {
@@ -126,6 +127,37 @@ impl Calls {
         }
     }
 
+    /// Whether a call that was found goes on though its process has ended: with its option updetach,
+    /// pppd forks once the tunnel is up, and its files name the child by then (`detach` in
+    /// pppd/main.c).
+    pub(super) async fn goes_on(&mut self, call: CallId, paths: &Paths) -> bool {
+        let lives = |calls: &Self| calls.held.get(&call).is_some_and(|held| held.process.lives());
+        let Some(held) = self.held.get(&call) else { return false };
+        if !matches!(call, CallId::Found(_)) || lives(self) {
+            return lives(self);
+        }
+        let (paths, pids, name) = (paths.clone(), self.pids(), found::pid_file(held.node));
+        let changed = Changed::Entries(BTreeSet::from([name.into()]));
+        let look = spawn_blocking(move || found::look(&paths, &pids, &changed)).await;
+        // Where it can't be told, the next change of the run folder tells.
+        if let Ok(Ok(sightings)) = look {
+            self.seen(sightings).await;
+        }
+        lives(self)
+    }
+
+    /// The call of this node that was found with this link: two pppds can't have one.
+    fn continued_by(&mut self, node: NodeId, link: Option<&str>) -> Option<(CallId, &mut Held)> {
+        let is_it = |call: &CallId, held: &Held| {
+            matches!(call, CallId::Found(_))
+                && held.node == node
+                && link.is_some()
+                && held.interface.as_deref() == link
+        };
+        let (call, held) = self.held.iter_mut().find(|(call, held)| is_it(call, held))?;
+        Some((*call, held))
+    }
+
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
         let Sighting { node, pid, interface, renamed, dialled, age, process } = sighting;
@@ -138,6 +170,12 @@ impl Calls {
             return held.tell(*call, age);
         };
         let process = Arc::new(process);
+        if let Some((call, held)) = self.continued_by(node, interface.as_deref()) {
+            (held.pid, held.process) = (pid, process.clone());
+            let told = held.tell(call, age);
+            self.tasks.spawn(follow::found(call, process));
+            return told;
+        }
         let call = CallId::Found(self.found);
         self.found += 1;
         self.tasks.spawn(follow::found(call, process.clone()));

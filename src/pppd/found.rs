@@ -66,6 +66,11 @@ pub(super) fn is_pid_file(name: &OsStr) -> bool {
     name.to_str().and_then(node_of).is_some()
 }
 
+/// The name of a node's pid file.
+pub(super) fn pid_file(node: NodeId) -> String {
+    format!("ppp-{}.pid", node.peer_name())
+}
+
 /// The node that a pid file in the run folder speaks of, by the file's name.
 pub(super) fn node_of(name: &str) -> Option<NodeId> {
     NodeId::from_peer_name(name.strip_prefix("ppp-")?.strip_suffix(".pid")?)
@@ -127,6 +132,9 @@ fn by_files(paths: &Paths, files: Vec<String>, held: &BTreeSet<Pid>) -> io::Resu
             continue;
         };
         let process = if held.contains(&pid) { None } else { recognise(pid, node, &paths.pppd)? };
+        if process.is_none() && !held.contains(&pid) {
+            warn_of_another_program(pid, node, &paths.pppd)?;
+        }
         if process.is_some() || held.contains(&pid) {
             let renamed = match &interface {
                 Some(link) => is_of_another(paths, link, pid)?,
@@ -242,7 +250,7 @@ fn is_of_another(paths: &Paths, link: &str, pid: Pid) -> io::Result<bool> {
 /// The link that its own files give to a pppd: that of its node, or else the newest that names it.
 fn told_link(run_dir: &Path, pid: Pid) -> io::Result<Option<String>> {
     if let Some(Caller { node, .. }) = callers::caller(pid)?
-        && let Some(file) = read(&run_dir.join(format!("ppp-{}.pid", node.peer_name())))?
+        && let Some(file) = read(&run_dir.join(pid_file(node)))?
         && file.pid == pid
         && file.interface.is_some()
     {
@@ -316,6 +324,23 @@ fn recognise(pid: Pid, node: NodeId, pppd: &Path) -> io::Result<Option<Process>>
         && Proc::host().is_here(pid);
     // Its number was its own all the while only if it lives still.
     if is_it && lives(&pidfd) { Process::new(pidfd).map(Some) } else { Ok(None) }
+}
+
+/// A node's pid file names a process that calls the node, and is no pppd by its program: that of a
+/// wrapper, perhaps. It is not taken over, and people are to know.
+fn warn_of_another_program(pid: Pid, node: NodeId, pppd: &Path) -> io::Result<()> {
+    let is_ours = callers::caller(pid)?.is_some_and(|caller| caller.node == node);
+    if !is_ours || is_pppd(pid, pppd)? {
+        return Ok(());
+    }
+    let Some(program) = callers::executable(pid)? else { return Ok(()) };
+    let (program, pppd) = (program.display(), pppd.display());
+    tracing::warn!(
+        NODE_ID = node.0,
+        "Node {node}: its pid file names pid {pid}, which runs {program} and not {pppd}: it is not \
+         taken over, and the node is dialled beside it; set paths.pppd to the program that runs in the end"
+    );
+    Ok(())
 }
 
 /// Whether the process runs a pppd.

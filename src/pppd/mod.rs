@@ -195,6 +195,8 @@ struct Keeper {
     changed: Option<Changed>,
     /// The last look has failed.
     look_again: bool,
+    /// That looks fail was told.
+    look_failed: bool,
     sweeps: Sweeps,
     nodes: watch::Receiver<Nodes>,
     /// Clears up what calls leave behind; ends with this.
@@ -225,6 +227,7 @@ impl Keeper {
             asked: false,
             changed: None,
             look_again: false,
+            look_failed: false,
             sweeps,
             nodes,
             clearing,
@@ -307,6 +310,9 @@ impl Keeper {
     }
 
     async fn ended(&mut self, ended: follow::Ended) {
+        if self.calls.goes_on(ended.0, &self.paths).await {
+            return;
+        }
         let server = self.calls.forget(ended).await;
         if self.asked {
             self.stirred.notify_one();
@@ -329,9 +335,18 @@ impl Keeper {
             Done::Started { dial, started: Err(failure) } => {
                 self.calls.failed(dial.call, failure).await;
             }
-            Done::Looked(Ok(sightings)) => self.calls.seen(sightings).await,
+            Done::Looked(Ok(sightings)) => {
+                if std::mem::take(&mut self.look_failed) {
+                    tracing::info!("running pppds are looked for again");
+                }
+                self.calls.seen(sightings).await;
+            }
             Done::Looked(Err(error)) => {
-                tracing::debug!("running pppds can't be looked for: {error}; again in a moment");
+                if !std::mem::replace(&mut self.look_failed, true) {
+                    tracing::warn!(
+                        "running pppds can't be looked for, so one that is started by hand is not taken over: {error}; looking again each second"
+                    );
+                }
                 self.look_again = true;
             }
         }

@@ -11,8 +11,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::callers::{self, Caller, Runs};
-use super::peer_file;
 use super::stale::{self, Of, PidFile};
+use super::{found, peer_file};
 use crate::config::Paths;
 use crate::core::event::Pid;
 use crate::node::NodeId;
@@ -20,6 +20,7 @@ use crate::process::{Proc, lives, take_hold, there};
 
 /// All that calls have at a moment.
 pub(super) struct Scene {
+    pppd: PathBuf,
     pptp: PathBuf,
     /// Looked at first: a file that is written later differs from what stands here.
     pid_files: Vec<PidFile>,
@@ -109,7 +110,8 @@ impl Scene {
             }
         }
         let calls = calls.into_iter().filter_map(|(space, remains)| Some((space, remains?)));
-        Ok(Scene { pptp: paths.pptp.clone(), pid_files, callers, calls: calls.collect() })
+        let (pppd, pptp, calls) = (paths.pppd.clone(), paths.pptp.clone(), calls.collect());
+        Ok(Scene { pppd, pptp, pid_files, callers, calls })
     }
 
     /// Removes the pid files that name no living pppd.
@@ -146,6 +148,7 @@ impl Scene {
         for (space, remains) in &self.calls {
             match judge(remains, &self.calls, &self.callers) {
                 Verdict::Unclear => findings.doubt = true,
+                Verdict::Over if remains.has_a_pppd(&self.pppd)? => {}
                 Verdict::Over => {
                     for (pid, pidfd) in hold(space, &self.pptp, remains.pptps())? {
                         let node = remains.node;
@@ -216,6 +219,20 @@ impl Remains {
         self.node == caller.node && self.members.values().any(is_its_child)
     }
 
+    /// Whether a pppd that calls no node has started it: somebody dials by a copy of the peer file.
+    ///
+    /// # Errors
+    /// When that is not known, for want of descriptors or memory.
+    fn has_a_pppd(&self, pppd: &Path) -> io::Result<bool> {
+        let parents: BTreeSet<Pid> = self.members.values().filter_map(|m| m.parent).collect();
+        for parent in parents {
+            if found::is_pppd(parent, pppd)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn pptps(&self) -> impl Iterator<Item = Pid> {
         self.members.iter().filter(|(_, member)| member.is_pptp).map(|(pid, _)| *pid)
     }
@@ -277,6 +294,14 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_a_pppd_makes_by_a_copy_of_the_peer_file_is_somebodys() {
+        let this = std::env::current_exe().unwrap();
+        let remains = call(2, &[(11, std::process::id()), (12, 1)]);
+        assert!(remains.has_a_pppd(&this).unwrap());
+        assert!(!remains.has_a_pppd(Path::new("/nowhere/pppd")).unwrap());
+    }
+
+    #[test]
     fn a_call_whose_pppd_lives_runs_though_its_manager_has_another_parent() {
         assert_eq!(judged(&[call(2, &[(11, 10), (12, 1)])], &[PPPD]), Verdict::Runs);
     }
@@ -309,8 +334,13 @@ mod tests {
     /// What is found of a call that has nothing but its gateway, which has no real process.
     fn found_of_a_gateway(before: &[Pid]) -> Findings {
         let calls = BTreeMap::from([(PathBuf::from("mnt:[1]"), call(2, &[(11, 10)]))]);
-        let scene =
-            Scene { pptp: PathBuf::new(), pid_files: Vec::new(), callers: vec![PPPD], calls };
+        let scene = Scene {
+            pppd: PathBuf::new(),
+            pptp: PathBuf::new(),
+            pid_files: Vec::new(),
+            callers: vec![PPPD],
+            calls,
+        };
         scene.judge(&before.iter().copied().collect(), &BTreeSet::new()).unwrap()
     }
 

@@ -84,7 +84,11 @@ impl PidFile {
     pub(super) fn names_nobody(&self, pppd: &Path) -> io::Result<bool> {
         let named = found::named(&self.path)?;
         Ok(match (&self.of, named) {
-            (Of::Node(node), Some(pid)) => !callers::calls(pid, *node)?,
+            (Of::Node(node), Some(pid)) => match callers::caller(pid)? {
+                Some(caller) => caller.node != *node,
+                // One that dials by a copy of the peer file calls no node.
+                None => !found::is_pppd(pid, pppd)?,
+            },
             (Of::Node(_), None) => true,
             (Of::Link(link), Some(pid)) => {
                 // First what costs little: of tunnels that are up nothing more is asked, and the last

@@ -168,6 +168,8 @@ async fn answer(list: List, take: &mut impl FnMut(News)) -> std::io::Result<()> 
         if !inbox.next(&mut datagram).await? {
             continue;
         }
+        // The kernel fills a list up as it is read, so that nothing would be waited for until its end.
+        tokio::task::yield_now().await;
         while let Ok(Some(message)) = datagram.next() {
             #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
             match message.payload {

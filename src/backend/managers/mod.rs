@@ -146,6 +146,11 @@ impl Service {
         MANAGERS.iter().find_map(|manager| (manager.recognise)(proc, pid))
     }
 
+    /// The service of systemd whose restart ends a process, whoever runs it there.
+    pub(crate) fn around(proc: Proc<'_>, pid: Pid) -> Option<Service> {
+        systemd::around(proc, pid)
+    }
+
     /// The command that stops it now and at each boot.
     pub(crate) fn stop(&self) -> String {
         let names: Vec<&str> = self.name.as_deref().into_iter().collect();

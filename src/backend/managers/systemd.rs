@@ -96,6 +96,12 @@ fn service_name(name: &str) -> Option<String> {
     }
 }
 
+/// The service whose cgroup the process is in, whatever it is there for.
+pub(super) fn around(proc: Proc<'_>, pid: Pid) -> Option<Service> {
+    let Unit { name, user } = unit::of_cgroup(&proc.cgroups(pid))?;
+    Some(Service { manager: &MANAGER, name: Some(name), user })
+}
+
 /// The service whose cgroup the process is in. What a shell in our own unit or in that of sshd
 /// started is nobody's service.
 fn recognise(proc: Proc<'_>, pid: Pid) -> Option<Service> {
@@ -130,7 +136,11 @@ async fn word(question: Question<'_>, verb: &str, name: &str) -> Result<String, 
     match run(&argv, question.limit).await {
         Ok(answer) => Ok(answer.text.lines().next().unwrap_or_default().trim().to_owned()),
         Err(CommandError::Missing { .. }) => Ok(String::new()),
-        Err(error @ (CommandError::Lost { .. } | CommandError::Timeout { .. })) => Err(error),
+        Err(
+            error @ (CommandError::Hangs { .. }
+            | CommandError::Lost { .. }
+            | CommandError::Timeout { .. }),
+        ) => Err(error),
     }
 }
 

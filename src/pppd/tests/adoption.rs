@@ -297,3 +297,33 @@ fn a_pppd_whose_program_was_replaced_by_an_upgrade_is_still_known() {
     pppd.wait().unwrap();
     assert_eq!(runs, callers::Runs::Itself);
 }
+
+/// It has its link at once, and once it is told to, it goes on in a child as with updetach.
+const DETACHES: &str = r#"
+printf '%s\nppp7\n' $$ >"$STAGE/new" && mv "$STAGE/new" "$STAGE/run/ppp-$2.pid"
+read word <"$STAGE/go"
+{ read word <"$STAGE/never"; } &
+printf '%s\nppp7\n' $! >"$STAGE/new" && mv "$STAGE/new" "$STAGE/run/ppp-$2.pid"
+"#;
+
+#[tokio::test]
+async fn a_pppd_that_goes_on_in_a_child_once_its_tunnel_is_up_is_the_same_call() {
+    let stage = Stage::new();
+    stage.script("pppd", DETACHES);
+    let pipes = ["go", "never"].map(|name| stage.path(name));
+    assert!(Command::new("mkfifo").args(pipes).status().unwrap().success());
+    let (mut work, _) = stage.work().await;
+    let parent = stage.by_hand(2);
+    let call = CallId::Found(0);
+    let interface = Some("ppp7".to_owned());
+    let before = sighted(call, NodeId(2), Some(parent.pid));
+    assert_eq!(work.found().await, [FoundCall { interface: interface.clone(), ..before }]);
+
+    fs::write(stage.path("go"), "now\n").unwrap();
+    let after = work.found().await.remove(0);
+    assert_ne!(after.pid, Some(parent.pid));
+    assert_eq!(after, FoundCall { interface, ..sighted(call, NodeId(2), after.pid) });
+
+    work.ask(hang_up(call));
+    assert_eq!(work.next().await, Event::Ended { call, failure: ended(Ending::Unseen) });
+}

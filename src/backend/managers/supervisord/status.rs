@@ -37,7 +37,11 @@ pub(super) async fn ask(question: Question<'_>) -> Result<Vec<Plan>, CommandErro
     let answer = match run(&argv, question.limit).await {
         Ok(answer) => answer.text,
         Err(CommandError::Missing { .. }) => String::new(),
-        Err(error @ (CommandError::Lost { .. } | CommandError::Timeout { .. })) => {
+        Err(
+            error @ (CommandError::Hangs { .. }
+            | CommandError::Lost { .. }
+            | CommandError::Timeout { .. }),
+        ) => {
             return Err(error);
         }
     };
