@@ -27,7 +27,16 @@ wait_for 20 "a call made meanwhile is there" test -e /run/ppp-connexa-node-2.pid
 by_hand=$(tunnel_pid 2)
 wait_for 20 "it is taken over, too" taken_over "$by_hand"
 
-clients() { pgrep -fx 'pppd call connexa-node-2'; }
+# It leaves its terminal once it is up, and goes on in a child.
+kill "$by_hand"
+wait_for 10 "the daemon waits before it dials" node_is 2 backoff
+falls=$(times_said 'Tunnel for node 2 is DOWN')
+expect "a call that detaches itself comes up" pppd call connexa-node-2 updetach
+by_hand=$(tunnel_pid 2)
+wait_for 20 "it is taken over as well" taken_over "$by_hand"
+expect "it was never down" said_times "$falls" 'Tunnel for node 2 is DOWN'
+
+clients() { pgrep -fx 'pppd call connexa-node-2( updetach)?'; }
 only_client() { [[ $(clients) == "$1" ]]; }
 pppd call connexa-node-2
 wait_for 10 "the second call of a node is hung up" only_client "$by_hand"
