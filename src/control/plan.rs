@@ -18,7 +18,7 @@ use crate::core::event::{Event, Input, Rows};
 use crate::core::policy::Policy;
 use crate::core::report::NodeReport;
 use crate::core::time::Now;
-use crate::core::{Core, State};
+use crate::core::{Core, Sort, State};
 use crate::desired::{self, Settings};
 use crate::node::NodeId;
 use crate::supervisor::Options;
@@ -114,17 +114,17 @@ fn compare(
     }
     let next = after.next_attempt.map(|at| until(at, now));
     let was = before.map(|before| before.state);
-    match after.state {
-        State::Up => plan.stay_up += 1,
-        State::Waiting => plan.wait += 1,
-        State::Dialing if was != Some(State::Dialing) => {
+    match after.state.sort() {
+        Sort::Up => plan.stay_up += 1,
+        Sort::Waits => plan.wait += 1,
+        Sort::Calls if after.state == State::Dialing && was != Some(State::Dialing) => {
             let why = if before.is_none() { "its row is selected" } else { "a dial slot is free" };
             step("dial", None, why.to_owned());
         }
-        State::Stopping => step("hang_up", None, reason()),
-        State::Backoff | State::Quarantined if next.is_some() => step("dial", next, reason()),
-        State::Invalid if was != Some(State::Invalid) => step("refuse", None, reason()),
-        State::Dialing | State::Negotiating => plan.calls_go_on += 1,
-        State::Backoff | State::Quarantined | State::Stopped | State::Invalid => {}
+        Sort::Ends => step("hang_up", None, reason()),
+        Sort::Failed if next.is_some() => step("dial", next, reason()),
+        Sort::Invalid if was != Some(State::Invalid) => step("refuse", None, reason()),
+        Sort::Calls => plan.calls_go_on += 1,
+        Sort::Failed | Sort::Stopped | Sort::Invalid => {}
     }
 }

@@ -63,7 +63,7 @@ use refused::Refused;
 use second_calls::SecondCalls;
 use servers::Servers;
 use state::Rest;
-pub use state::State;
+pub use state::{Sort, State};
 use time::{Monotonic, Now, Wall};
 use timers::Timers;
 use tunnel::{Phase, Tunnel, Want};

@@ -8,7 +8,7 @@ use super::call::{Call, Sought, Standing};
 use super::event::InvalidRow;
 use super::failure::{Failure, FailureKind};
 use super::notice::HangUp;
-use super::state::Rest;
+use super::state::Sort;
 use super::stopping::Why;
 use super::tunnel::{Phase, Tunnel, Want};
 use crate::node::NodeId;
@@ -82,15 +82,15 @@ impl Call {
 
 impl Core {
     pub(super) fn reason(&self, id: NodeId, tunnel: &Tunnel) -> Option<Reason> {
-        let last = || tunnel.retries.last.clone().map(Reason::Failure);
         match &tunnel.phase {
-            Phase::Resting(Rest::Waiting) if self.pool.lets_wait(id) => Some(Reason::NoPlace),
-            Phase::Resting(Rest::Waiting) => self.host.fault().cloned().map(Reason::Failure),
-            Phase::Resting(Rest::Backoff { .. } | Rest::Quarantined { .. }) => last(),
-            Phase::Resting(Rest::Stopped) => Some(Reason::Stopped),
-            Phase::Resting(Rest::Invalid) => match &tunnel.want {
-                Want::Invalid(row) => Some(Reason::Invalid(row.clone())),
-                Want::Unknown | Want::Tunnel(_) | Want::Nothing => None,
+            Phase::Resting(rest) => match (rest.state().sort(), &tunnel.want) {
+                (Sort::Waits, _) if self.pool.lets_wait(id) => Some(Reason::NoPlace),
+                (Sort::Waits, _) => self.host.fault().cloned().map(Reason::Failure),
+                (Sort::Failed, _) => tunnel.retries.last.clone().map(Reason::Failure),
+                (Sort::Stopped, _) => Some(Reason::Stopped),
+                (Sort::Invalid, Want::Invalid(row)) => Some(Reason::Invalid(row.clone())),
+                (Sort::Invalid, Want::Unknown | Want::Tunnel(_) | Want::Nothing)
+                | (Sort::Calls | Sort::Up | Sort::Ends, _) => None,
             },
             Phase::Calling(call) if call.up().is_some() => None,
             Phase::Calling(call) => {

@@ -58,6 +58,38 @@ impl State {
             State::Invalid => "invalid",
         }
     }
+
+    /// What sort of state it is.
+    pub fn sort(self) -> Sort {
+        match self {
+            State::Waiting => Sort::Waits,
+            State::Dialing | State::Negotiating => Sort::Calls,
+            State::Up => Sort::Up,
+            State::Stopping => Sort::Ends,
+            State::Backoff | State::Quarantined => Sort::Failed,
+            State::Stopped => Sort::Stopped,
+            State::Invalid => Sort::Invalid,
+        }
+    }
+}
+
+/// What sorts of states there are, for whoever shows, counts or plans: a new state is of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// It could dial, and waits for its turn.
+    Waits,
+    /// A call is being made.
+    Calls,
+    /// It is a tunnel.
+    Up,
+    /// Its call ends.
+    Ends,
+    /// It rests after a failure, for which it is there.
+    Failed,
+    /// The operator wants it so.
+    Stopped,
+    /// Its row can't be dialled.
+    Invalid,
 }
 
 /// Why a node has no call.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::State;
 use crate::core::reason::Reason;
 use crate::core::report::NodeReport;
 use crate::core::time::{Monotonic, Now, Wall};
+use crate::core::{Sort, State};
 use crate::node::NodeId;
 
 /// Changes kept of each node.
@@ -54,14 +54,7 @@ impl History {
             self.let_go(id, now);
             return None;
         };
-        let has_call = match report.state {
-            State::Dialing | State::Negotiating | State::Up | State::Stopping => true,
-            State::Waiting
-            | State::Backoff
-            | State::Quarantined
-            | State::Stopped
-            | State::Invalid => false,
-        };
+        let has_call = matches!(report.state.sort(), Sort::Calls | Sort::Up | Sort::Ends);
         if !has_call && !self.nodes.contains_key(&id) {
             return None;
         }

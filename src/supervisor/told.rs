@@ -7,12 +7,12 @@ use crate::control::api::{self, What};
 use crate::control::events::{Line, line};
 use crate::control::question::Following;
 use crate::control::shown;
-use crate::core::State;
 use crate::core::change::Change;
 use crate::core::effect::Effect;
 use crate::core::reason::Reason;
 use crate::core::report::Report;
 use crate::core::time::Now;
+use crate::core::{Sort, State};
 use crate::node::{Engine, NodeId};
 
 /// Events that the slowest reader may be behind.
@@ -87,19 +87,19 @@ impl Supervisor {
 
     /// A node has come to another state.
     fn count(&self, id: NodeId, state: State, engine: Engine, reason: Option<&Reason>, now: Now) {
-        match state {
-            State::Dialing => self.metrics.dialled(engine),
-            State::Up => {
+        match state.sort() {
+            Sort::Calls if state == State::Dialing => self.metrics.dialled(engine),
+            Sort::Up => {
                 if let Some(after) = self.history.dialled_for(id, now) {
                     self.metrics.rose(engine, after);
                 }
             }
-            State::Waiting | State::Backoff | State::Quarantined => {
+            Sort::Waits | Sort::Failed => {
                 if let Some(kind) = reason.and_then(Reason::failure) {
                     self.metrics.failed(kind);
                 }
             }
-            State::Negotiating | State::Stopping | State::Stopped | State::Invalid => {}
+            Sort::Calls | Sort::Ends | Sort::Stopped | Sort::Invalid => {}
         }
     }
 
