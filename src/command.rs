@@ -156,6 +156,22 @@ pub(crate) async fn ask(argv: &[String], limit: Duration) -> Result<Answer, Comm
     Ok(Answer { code: said.code, text: said.text })
 }
 
+/// The same; `None` where there is no such program.
+pub(crate) async fn ask_if_there(
+    argv: &[String],
+    limit: Duration,
+) -> Result<Option<Answer>, CommandError> {
+    match ask(argv, limit).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CommandError::Missing { .. }) => Ok(None),
+        Err(
+            error @ (CommandError::Hangs { .. }
+            | CommandError::Lost { .. }
+            | CommandError::Timeout { .. }),
+        ) => Err(error),
+    }
+}
+
 /// What a command said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {

@@ -25,16 +25,17 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         let pppd = program("pppd", &paths.pppd, "ppp");
         let pptp = program("pptp", &paths.pptp, "pptp-linux");
         let device = device(Path::new(PPP_DEVICE));
-        match engine {
-            Engine::Pppd => vec![pppd, pptp, device],
-            Engine::Kernel => {
-                let mut found = vec![only_for_some(pppd), only_for_some(pptp), device, in_kernel()];
-                if use_peer_dns {
-                    found.push(resolver(&driver::resolver::file(&paths), Path::new(RESOLVER)));
-                }
-                found
+        if engine == Engine::Pppd {
+            return vec![pppd, pptp, device];
+        }
+        let mut found = vec![only_for_some(pppd), only_for_some(pptp), device];
+        if engine == Engine::Kernel {
+            found.push(in_kernel());
+            if use_peer_dns {
+                found.push(resolver(&driver::resolver::file(&paths), Path::new(RESOLVER)));
             }
         }
+        found
     });
     let look = async {
         told.extend(timeout(ANSWER_WITHIN, look).await.ok()?.ok()?);
@@ -79,20 +80,17 @@ fn in_kernel() -> Finding {
     }
 }
 
-/// Keys that are set and mean nothing to the kernel engine.
+/// A key that is set and is pppd's alone, where another engine makes the calls.
 fn unheeded(config: &Config) -> Vec<Finding> {
-    let tunnel = &config.tunnel;
-    match tunnel.engine {
-        Engine::Pppd => return Vec::new(),
-        Engine::Kernel => {}
+    let engine = config.tunnel.engine;
+    if engine == Engine::Pppd || config.tunnel.extra_options.is_empty() {
+        return Vec::new();
     }
-    let told = [(
-        !tunnel.extra_options.is_empty(),
-        "tunnel.extra_options are pppd's and don't apply with tunnel.engine = \"kernel\"",
-        "leave them out, or set tunnel.engine to \"pppd\"",
-    )];
-    let told = told.into_iter().filter(|(applies, ..)| *applies);
-    told.map(|(_, message, remedy)| Finding::warning("engine", message, remedy)).collect()
+    let message = format!(
+        "tunnel.extra_options are pppd's and don't apply with tunnel.engine = \"{engine}\""
+    );
+    let remedy = "leave them out, or set tunnel.engine to \"pppd\"";
+    vec![Finding::warning("engine", message, remedy)]
 }
 
 /// Whether the host goes by the name servers that tunnels bring. With pppd, scripts of the host may

@@ -3,7 +3,7 @@
 mod unit;
 
 use super::{Manager, Named, Plan, Question, Service, first_word};
-use crate::command::{CommandError, ask as run, shown};
+use crate::command::{CommandError, ask_if_there, shown};
 use crate::core::event::Pid;
 use crate::process::Proc;
 use unit::Unit;
@@ -133,15 +133,9 @@ fn plan(name: &str, enabled: &str, active: &str) -> Plan {
 async fn word(question: Question<'_>, verb: &str, name: &str) -> Result<String, CommandError> {
     let words = [verb, "--", name].map(str::to_owned);
     let argv = [question.named.client.as_slice(), &words].concat();
-    match run(&argv, question.limit).await {
-        Ok(answer) => Ok(answer.text.lines().next().unwrap_or_default().trim().to_owned()),
-        Err(CommandError::Missing { .. }) => Ok(String::new()),
-        Err(
-            error @ (CommandError::Hangs { .. }
-            | CommandError::Lost { .. }
-            | CommandError::Timeout { .. }),
-        ) => Err(error),
-    }
+    let answer = ask_if_there(&argv, question.limit).await?;
+    let text = answer.map(|answer| answer.text).unwrap_or_default();
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Whether one of these services runs, or will at the next boot.

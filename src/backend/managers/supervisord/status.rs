@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::super::{Plan, Question, systemd};
 use super::conf;
-use crate::command::{CommandError, ask as run};
+use crate::command::{CommandError, ask_if_there};
 
 const ETC: &str = "/etc";
 
@@ -34,17 +34,8 @@ struct Program {
 pub(super) async fn ask(question: Question<'_>) -> Result<Vec<Plan>, CommandError> {
     let named = question.named;
     let argv = [named.client.as_slice(), &["status".to_owned()], &named.names].concat();
-    let answer = match run(&argv, question.limit).await {
-        Ok(answer) => answer.text,
-        Err(CommandError::Missing { .. }) => String::new(),
-        Err(
-            error @ (CommandError::Hangs { .. }
-            | CommandError::Lost { .. }
-            | CommandError::Timeout { .. }),
-        ) => {
-            return Err(error);
-        }
-    };
+    let answer = ask_if_there(&argv, question.limit).await?;
+    let answer = answer.map(|answer| answer.text).unwrap_or_default();
     let (runs, mut programs) = read_status(&answer);
     for name in &named.names {
         if !programs.iter().any(|program| program.name == *name) && is_plain(name) {
