@@ -2,6 +2,8 @@
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -13,7 +15,7 @@ use tokio::time::{sleep, timeout};
 /// From TERM to KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the output of an ended command is read on: what it left running may hold it open.
+/// How long the end of an ended command's output is waited for: what it left running may hold it open.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What a question's answer may be long, bytes.
@@ -31,7 +33,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// No process of it ran within its time.
-    #[error("`{shown}` hangs in its start for {}: its file lies where reading hangs", humantime::format_duration(*limit))]
+    #[error("`{shown}` did not start within {}: its file may lie on a mount that hangs", humantime::format_duration(*limit))]
     Hangs {
         /// The command.
         shown: String,
@@ -79,20 +81,28 @@ pub(crate) fn start_with(
     spawn(argv, environment, Stdio::null())
 }
 
-/// Starts a command as [`start_with`] does, off the thread of the loop. One that hangs in its start for its
-/// whole time is ended as soon as it runs after all.
+/// Starts a command as [`start_with`] does, off the thread of the loop. One that is not started within its
+/// time is not begun any more, or ended as soon as it runs after all.
 pub(crate) async fn start(
     argv: &[String],
     input: fn() -> Stdio,
     limit: Duration,
 ) -> Result<Child, CommandError> {
-    let words = argv.to_vec();
-    let mut starting = spawn_blocking(move || spawn(&words, &[], input()));
+    let (words, given_up) = (argv.to_vec(), Arc::new(AtomicBool::new(false)));
+    let late = given_up.clone();
+    let mut starting = spawn_blocking(move || {
+        // It may have waited for a thread.
+        if late.load(Ordering::Relaxed) {
+            return Err(CommandError::Hangs { shown: shown(&words), limit });
+        }
+        spawn(&words, &[], input())
+    });
     if let Ok(started) = timeout(limit, &mut starting).await {
         let lost =
             |error| CommandError::Lost { shown: shown(argv), source: io::Error::other(error) };
         return started.map_err(lost)?;
     }
+    given_up.store(true, Ordering::Relaxed);
     tokio::spawn(async move {
         if let Ok(Ok(mut child)) = starting.await {
             end_group(&mut child).await;

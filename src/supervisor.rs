@@ -132,8 +132,8 @@ pub async fn run(options: Options, config: Config) -> Result<(), SupervisorError
     tracing::info!("connexad {VERSION} starts");
     if std::process::id() == 1 {
         tracing::warn!(
-            "connexad is the first process of its container, and reaps no others: each dial leaves a \
-             zombie of pptp; start it below an init, with Docker by --init"
+            "connexad is the first process of its container, and reaps no others: each dial by pppd \
+             leaves a zombie of pptp; start it below an init, with Docker by --init"
         );
     }
     reload::tell_the_file(&options);

@@ -22,7 +22,7 @@ pub struct Owner {
     pub command: String,
     /// Who would start it again; `None` where somebody started it by hand.
     pub service: Option<Service>,
-    /// What is restarted with it: the service of systemd whose cgroup it is in, also where another
+    /// What may be restarted with it: the service of systemd whose cgroup it is in, also where another
     /// manager runs it there.
     pub(crate) within: Option<Service>,
     /// Whether a container's runtime has started it: whose its container is can't be seen.
@@ -68,7 +68,9 @@ pub(crate) fn of(proc: Proc, pid: Pid) -> Option<Owner> {
         command: command(proc, pid),
         service: Service::of(proc, pid),
         within: Service::around(proc, pid),
-        is_contained: container::is_of_one(&proc.cgroups(pid)),
+        // Within a container everything is in its groups.
+        is_contained: container::is_of_one(&proc.cgroups(pid))
+            && !container::is_of_one(&proc.own_cgroups()),
     })
 }
 

@@ -54,6 +54,7 @@ pub async fn restart(backend: &Backend) -> RestartOutcome {
 
 /// Runs an argv to its end within `limit`; its output goes to the journal line by line.
 async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutcome> {
+    let began = Instant::now();
     let mut child = start(argv, Stdio::null, limit).await.map_err(failed)?;
     let output = (child.stdout.take(), child.stderr.take());
     let (said, last_said) = watch::channel(String::new());
@@ -63,7 +64,7 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
         let hear_complaint = |line: &str| drop(complained.send_replace(line.to_owned()));
         tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear_complaint));
     });
-    let ended = end_within(&mut child, argv, limit).await;
+    let ended = end_within(&mut child, argv, limit.saturating_sub(began.elapsed())).await;
     // What the command left running may hold its output open, and is read on: a backend that a
     // script starts in the background would be ended by SIGPIPE. The command's own last words are
     // there by now.

@@ -17,8 +17,7 @@ use crate::config::Paths;
 use crate::core::event::{CallId, Dialled, Event, FoundCall, Pid};
 use crate::core::failure::Failure;
 use crate::node::{Engine, NodeId};
-use crate::process::Process;
-use crate::watch::Changed;
+use crate::process::{Proc, Process};
 
 /// Every pppd that runs for a node.
 pub(super) struct Calls {
@@ -37,6 +36,8 @@ struct Held {
     server: Option<Ipv4Addr>,
     dialled: Option<Box<Dialled>>,
     process: Arc<Process>,
+    /// The strongest signal that was meant for it.
+    signal: Option<Signal>,
 }
 
 impl Calls {
@@ -52,7 +53,9 @@ impl Calls {
         let own =
             Own { call, node, link, pid, process: process.clone(), output, log, suspect, is_odd };
         let (interface, renamed, dialled) = (None, false, None);
-        self.held.insert(call, Held { node, pid, interface, renamed, server, dialled, process });
+        let signal = None;
+        let held = Held { node, pid, interface, renamed, server, dialled, process, signal };
+        self.held.insert(call, held);
         self.tasks.spawn(follow::own(own, self.events.clone()));
     }
 
@@ -62,8 +65,9 @@ impl Calls {
     }
 
     /// Signals a call. Whether it runs, as far as is known.
-    pub(super) fn signal(&self, call: CallId, signal: Signal) -> bool {
-        let Some(held) = self.held.get(&call) else { return false };
+    pub(super) fn signal(&mut self, call: CallId, signal: Signal) -> bool {
+        let Some(held) = self.held.get_mut(&call) else { return false };
+        held.signal = held.signal.max(Some(signal));
         held.process.signal(signal.into());
         true
     }
@@ -127,51 +131,54 @@ impl Calls {
         }
     }
 
-    /// Whether a call that was found goes on though its process has ended: with its option updetach,
-    /// pppd forks once the tunnel is up, and its files name the child by then (`detach` in
-    /// pppd/main.c).
-    pub(super) async fn goes_on(&mut self, call: CallId, paths: &Paths) -> bool {
-        let lives = |calls: &Self| calls.held.get(&call).is_some_and(|held| held.process.lives());
-        let Some(held) = self.held.get(&call) else { return false };
-        if !matches!(call, CallId::Found(_)) || lives(self) {
-            return lives(self);
-        }
-        let (paths, pids, name) = (paths.clone(), self.pids(), found::pid_file(held.node));
-        let changed = Changed::Entries(BTreeSet::from([name.into()]));
-        let look = spawn_blocking(move || found::look(&paths, &pids, &changed)).await;
-        // Where it can't be told, the next change of the run folder tells.
-        if let Ok(Ok(sightings)) = look {
-            self.seen(sightings).await;
-        }
-        lives(self)
+    /// Whether a call has a process that lives.
+    pub(super) fn lives(&self, call: CallId) -> bool {
+        self.held.get(&call).is_some_and(|held| held.process.lives())
     }
 
-    /// The call of this node that was found with this link: two pppds can't have one.
-    fn continued_by(&mut self, node: NodeId, link: Option<&str>) -> Option<(CallId, &mut Held)> {
+    /// The pid file that may name another process of a call whose process has ended: with its option
+    /// updetach, pppd forks once the tunnel is up, and its files name the child from then on (`detach`
+    /// in pppd/main.c).
+    pub(super) fn pid_file(&self, call: CallId) -> Option<String> {
+        let held = self.held.get(&call)?;
+        matches!(call, CallId::Found(_)).then(|| found::pid_file(held.node))
+    }
+
+    /// The call that was found and goes on in this process, which has the call's link.
+    fn continued_by(&self, sighting: &Sighting) -> Option<CallId> {
+        let link = sighting.interface.as_deref()?;
+        let parent = Proc::host().parent(sighting.pid).ok().flatten();
         let is_it = |call: &CallId, held: &Held| {
             matches!(call, CallId::Found(_))
-                && held.node == node
-                && link.is_some()
-                && held.interface.as_deref() == link
+                && held.node == sighting.node
+                && held.interface.as_deref() == Some(link)
+                && (parent == Some(held.pid) || !held.process.lives())
         };
-        let (call, held) = self.held.iter_mut().find(|(call, held)| is_it(call, held))?;
-        Some((*call, held))
+        self.held.iter().find(|(call, held)| is_it(call, held)).map(|(call, _)| *call)
     }
 
     /// Takes a sighting in; what is news of it is returned.
     fn take(&mut self, sighting: Sighting) -> Option<FoundCall> {
-        let Sighting { node, pid, interface, renamed, dialled, age, process } = sighting;
-        let Some(process) = process else {
+        let is_held = |held: &Held| held.pid == sighting.pid && held.process.lives();
+        if sighting.process.is_none() || self.held.values().any(is_held) {
+            let Sighting { node, pid, interface, age, .. } = sighting;
             let (call, held) = self.held.iter_mut().find(|(_, held)| held.pid == pid)?;
             if interface.is_none() || held.interface == interface || held.node != node {
                 return None;
             }
             held.interface = interface;
             return held.tell(*call, age);
-        };
-        let process = Arc::new(process);
-        if let Some((call, held)) = self.continued_by(node, interface.as_deref()) {
+        }
+        let goes_on = self.continued_by(&sighting);
+        let Sighting { node, pid, interface, renamed, dialled, age, process } = sighting;
+        let process = Arc::new(process?);
+        if let Some((call, held)) = goes_on.and_then(|call| Some((call, self.held.get_mut(&call)?)))
+        {
             (held.pid, held.process) = (pid, process.clone());
+            // Meant for the call, and sent to what has ended since.
+            if let Some(signal) = held.signal {
+                process.signal(signal.into());
+            }
             let told = held.tell(call, age);
             self.tasks.spawn(follow::found(call, process));
             return told;
@@ -181,7 +188,8 @@ impl Calls {
         self.tasks.spawn(follow::found(call, process.clone()));
         let server = dialled.as_ref().map(|dialled| dialled.server);
         let dialled = dialled.map(Box::new);
-        let held = Held { node, pid, interface, renamed, server, dialled, process };
+        let signal = None;
+        let held = Held { node, pid, interface, renamed, server, dialled, process, signal };
         let told = held.tell(call, age);
         self.held.insert(call, held);
         told

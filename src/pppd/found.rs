@@ -338,7 +338,7 @@ fn warn_of_another_program(pid: Pid, node: NodeId, pppd: &Path) -> io::Result<()
     tracing::warn!(
         NODE_ID = node.0,
         "Node {node}: its pid file names pid {pid}, which runs {program} and not {pppd}: it is not \
-         taken over, and the node is dialled beside it; set paths.pppd to the program that runs in the end"
+         taken over, and a node that is wanted is dialled beside it; set paths.pppd to the program that runs in the end"
     );
     Ok(())
 }

@@ -129,6 +129,11 @@ impl Jobs {
         }
     }
 
+    /// Whether a look is under way or still to come.
+    pub(super) fn is_to_look(&self) -> bool {
+        self.look.is_some() || (!self.tasks.is_empty() && self.starting.is_none())
+    }
+
     /// Whether no pppd is to be started.
     pub(super) fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.dials.is_empty()

@@ -195,6 +195,8 @@ struct Keeper {
     changed: Option<Changed>,
     /// The last look has failed.
     look_again: bool,
+    /// Ends of processes whose calls may go on in others.
+    ending: Vec<follow::Ended>,
     /// That looks fail was told.
     look_failed: bool,
     sweeps: Sweeps,
@@ -227,6 +229,7 @@ impl Keeper {
             asked: false,
             changed: None,
             look_again: false,
+            ending: Vec::new(),
             look_failed: false,
             sweeps,
             nodes,
@@ -309,10 +312,28 @@ impl Keeper {
         }
     }
 
+    /// A process of a call has ended. Whether a call that was found goes on in another one is looked up
+    /// before its end is told.
     async fn ended(&mut self, ended: follow::Ended) {
-        if self.calls.goes_on(ended.0, &self.paths).await {
-            return;
+        match self.calls.pid_file(ended.0) {
+            Some(name) => {
+                self.ending.push(ended);
+                self.jobs.look(Changed::Entries(BTreeSet::from([name.into()])));
+            }
+            None => self.over(ended).await,
         }
+    }
+
+    /// A look has ended that was begun after all that is to be looked at had changed.
+    async fn settle(&mut self) {
+        for ended in std::mem::take(&mut self.ending) {
+            if !self.calls.lives(ended.0) {
+                self.over(ended).await;
+            }
+        }
+    }
+
+    async fn over(&mut self, ended: follow::Ended) {
         let server = self.calls.forget(ended).await;
         if self.asked {
             self.stirred.notify_one();
@@ -349,6 +370,9 @@ impl Keeper {
                 }
                 self.look_again = true;
             }
+        }
+        if !self.jobs.is_to_look() {
+            self.settle().await;
         }
     }
 

@@ -90,7 +90,9 @@ impl Scene {
         let own = proc.mount_namespace(std::process::id())?;
         let mut callers = Vec::new();
         let mut calls: BTreeMap<PathBuf, Option<Remains>> = BTreeMap::new();
-        for pid in proc.pids()? {
+        let mut listed = BTreeSet::new();
+        for pid in (0..LISTINGS).flat_map(|_| unlisted(proc, &mut listed)) {
+            let pid = pid?;
             let Some(space) = proc.mount_namespace(pid)? else { continue };
             callers.extend(callers::caller(pid)?);
             if Some(&space) == own.as_ref() {
@@ -148,7 +150,7 @@ impl Scene {
         for (space, remains) in &self.calls {
             match judge(remains, &self.calls, &self.callers) {
                 Verdict::Unclear => findings.doubt = true,
-                Verdict::Over if remains.has_a_pppd(&self.pppd)? => {}
+                Verdict::Over if self.is_somebodys(remains)? => {}
                 Verdict::Over => {
                     for (pid, pidfd) in hold(space, &self.pptp, remains.pptps())? {
                         let node = remains.node;
@@ -161,6 +163,22 @@ impl Scene {
             }
         }
         Ok(findings)
+    }
+
+    /// Whether somebody makes the call by a copy of the peer file: by a pppd that calls no node. Once
+    /// that has detached itself, only the node's pid file tells of it.
+    ///
+    /// # Errors
+    /// When that is not known, for want of descriptors or memory.
+    fn is_somebodys(&self, remains: &Remains) -> io::Result<bool> {
+        if remains.has_a_pppd(&self.pppd)? {
+            return Ok(true);
+        }
+        let is_its = |file: &&PidFile| matches!(&file.of, Of::Node(node) if *node == remains.node);
+        let Some(file) = self.pid_files.iter().find(is_its) else { return Ok(false) };
+        let Some(pid) = file.named()? else { return Ok(false) };
+        let is_caller = self.callers.iter().any(|caller| caller.pid == pid);
+        Ok(!is_caller && found::is_pppd(pid, &self.pppd)?)
     }
 
     fn judge_running(
@@ -247,6 +265,18 @@ impl Remains {
     }
 }
 
+/// The processes are listed so often: a pppd that detaches itself is not in the first list by its new
+/// number, and may be gone by its old one when that is asked.
+const LISTINGS: u32 = 3;
+
+/// The processes that were not there at the lists before.
+fn unlisted(proc: Proc<'_>, listed: &mut BTreeSet<Pid>) -> Vec<io::Result<Pid>> {
+    match proc.pids() {
+        Ok(pids) => pids.into_iter().filter(|pid| listed.insert(*pid)).map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }
+}
+
 /// Whether the process runs a pptp.
 fn is_pptp(pid: Pid, pptp: &Path) -> io::Result<bool> {
     Ok(match callers::runs(pid, pptp, "pptp")? {
@@ -299,6 +329,26 @@ mod tests {
         let remains = call(2, &[(11, std::process::id()), (12, 1)]);
         assert!(remains.has_a_pppd(&this).unwrap());
         assert!(!remains.has_a_pppd(Path::new("/nowhere/pppd")).unwrap());
+    }
+
+    #[test]
+    fn a_call_whose_node_s_file_names_a_pppd_that_calls_no_node_is_somebodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ppp-connexa-node-2.pid");
+        std::fs::write(file, format!("{}\nppp0\n", std::process::id())).unwrap();
+        let scene = |pppd: &Path, callers| Scene {
+            pppd: pppd.to_owned(),
+            pptp: PathBuf::new(),
+            pid_files: stale::pid_files(dir.path()),
+            callers,
+            calls: BTreeMap::new(),
+        };
+        let (this, remains) = (std::env::current_exe().unwrap(), call(2, &[(11, 1), (12, 1)]));
+        let is_somebodys = |scene: Scene| scene.is_somebodys(&remains).unwrap();
+        assert!(is_somebodys(scene(&this, Vec::new())));
+        assert!(!is_somebodys(scene(Path::new("/nowhere/pppd"), Vec::new())));
+        let caller = Caller { pid: std::process::id(), ..PPPD };
+        assert!(!is_somebodys(scene(&this, vec![caller])));
     }
 
     #[test]

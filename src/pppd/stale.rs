@@ -75,6 +75,14 @@ pub(super) fn pid_files(run_dir: &Path) -> Vec<PidFile> {
 }
 
 impl PidFile {
+    /// The process that it names.
+    ///
+    /// # Errors
+    /// When that is not known, for want of descriptors or memory.
+    pub(super) fn named(&self) -> io::Result<Option<Pid>> {
+        found::named(&self.path)
+    }
+
     /// Whether it names no process that it could be of. A link's file may be a stranger's, as one
     /// of another network is: so a node's file has to name the same process and link, it has to be
     /// of a pppd that has ended, and its link has to be gone, too.
@@ -82,7 +90,7 @@ impl PidFile {
     /// # Errors
     /// When that is not known, for want of descriptors or memory.
     pub(super) fn names_nobody(&self, pppd: &Path) -> io::Result<bool> {
-        let named = found::named(&self.path)?;
+        let named = self.named()?;
         Ok(match (&self.of, named) {
             (Of::Node(node), Some(pid)) => match callers::caller(pid)? {
                 Some(caller) => caller.node != *node,

@@ -156,9 +156,9 @@ also_by_kernel=(full-size-packets mppe equal-addresses link-deleted hooks-and-na
 
 # Too long for what they add to each `make test`: `make soak` plays them; the last one leaves the kernel busy for
 # minutes.
-for_soak=(backend-broken backend-deaf backend-two-masters fifty-nodes firewall-iptables host-options-that-may host-scripts
-  kernel-at-both-ends kernel-interop kernel-kept-late kernel-under-supervisord limits-of-pppd stalled tutorial
-  kernel-hostile-servers)
+for_soak=(backend-broken backend-deaf backend-two-masters fifty-nodes firewall-iptables host-options-that-forbid
+  host-options-that-may host-scripts kernel-at-both-ends kernel-interop kernel-kept-late kernel-under-supervisord
+  limits-of-pppd prometheus stalled traffic tutorial kernel-hostile-servers)
 
 # A scenario mostly waits, or keeps one processor busy with starting programs.
 guest_count() {

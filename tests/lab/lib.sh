@@ -197,7 +197,8 @@ ask_node() {
   exec {connection}<>/dev/tcp/127.0.0.1/8100 || return
   # In one write: the other end closes where no daemon runs.
   echo -n "GET /v1/nodes/$1 HTTP/1.1"$'\r\nHost: lab\r\nConnection: close\r\n\r\n' >&"$connection"
-  read -rN 1000000 answer <&"$connection" || true
+  # It ends with the connection, which the daemon closes.
+  read -rt $((5 * LAB_PATIENCE)) -N 1000000 answer <&"$connection" || true
   exec {connection}>&-
   answer=${answer%%'"history":'*}
   [[ $answer == 'HTTP/1.1 200 '* ]]
@@ -215,7 +216,7 @@ node_up() { wait_for "${2:-40}" "node $1 is up" node_is "$1" up; }
 
 # failed ID KIND [TEXT]: the node's last error is of that kind, and says that; TEXT as it stands in JSON
 failed() {
-  ask_node "$1" || return
+  ask_node "$1" || { echo "$answer"; return 1; }
   echo "$answer"
   [[ $answer =~ \"last_error\":(\{\"kind\":\"$2\"[^}]*) && ${BASH_REMATCH[1]} == *"${3:-}"* ]]
 }
@@ -386,10 +387,10 @@ reset() {
     host=${host##*/srv-}
     [[ $host == '*' ]] || hosts+=("link del v-$host" "netns del srv-$host")
   done
-  ip -batch - <<<"$(printf '%s\n' "${hosts[@]}" 'route flush root 10.9.0.0/16 proto boot')"
+  ip -force -batch - <<<"$(printf '%s\n' "${hosts[@]}" 'route flush root 10.9.0.0/16 proto boot')"
   nft flush ruleset
   rm -rf /srv/*/pptpd.conf /srv/*/ppp /srv/*/calls "${database_file%/*}" "${config_file%/*}" /var/lib/connexa /run/connexa \
-    /run/connexad-holder.sock /run/ppp*.pid /var/run/pptp /run/backend-mode /run/backend-child /run/lab-words.* "$peers"/*
+    /run/connexad-holder.sock /run/ppp*.pid /var/run/pptp /run/backend-mode /run/backend-child /run/lab-words.* "$peers"/{,.}[!.]*
   cp /lab/root/etc/ppp/options "$host_options"
   rm -f /etc/ppp/resolv.conf /etc/ppp/ip-*.d/lab-* /etc/ppp/ip-pre-up /root/.ppprc /etc/supervisor/conf.d/connexad.conf
   [[ -c /dev/ppp ]] || mknod -m 600 /dev/ppp c 108 0
