@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// From TERM to KILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -130,13 +130,15 @@ fn spawn(
         .map_err(missing)
 }
 
-/// Waits for the command's end; at the end of its time, its whole process group is ended.
+/// Waits for the end of a command whose time runs since `began`; at its end, its whole process group is
+/// ended.
 pub(crate) async fn end_within(
     child: &mut Child,
     argv: &[String],
     limit: Duration,
+    began: Instant,
 ) -> Result<ExitStatus, CommandError> {
-    match timeout(limit, child.wait()).await {
+    match timeout_at(began + limit, child.wait()).await {
         Ok(ended) => ended.map_err(|source| CommandError::Lost { shown: shown(argv), source }),
         Err(_) => {
             end_group(child).await;
@@ -161,8 +163,7 @@ async fn end_group(child: &mut Child) {
 
 /// Runs a command that answers by its output; only the beginning of a long answer is kept.
 pub(crate) async fn ask(argv: &[String], limit: Duration) -> Result<Answer, CommandError> {
-    let child = start(argv, Stdio::null, limit).await?;
-    let said = converse(child, argv, String::new(), limit, LONGEST_ANSWER).await?;
+    let said = converse(argv, None, limit, LONGEST_ANSWER).await?;
     Ok(Answer { code: said.code, text: said.text })
 }
 
@@ -203,22 +204,23 @@ pub(crate) async fn tell(
     limit: Duration,
     most: u64,
 ) -> Result<Said, CommandError> {
-    let child = start(argv, Stdio::piped, limit).await?;
-    converse(child, argv, input, limit, most).await
+    converse(argv, Some(input), limit, most).await
 }
 
 async fn converse(
-    mut child: Child,
     argv: &[String],
-    input: String,
+    input: Option<String>,
     limit: Duration,
     most: u64,
 ) -> Result<Said, CommandError> {
+    let began = Instant::now();
+    let stdin: fn() -> Stdio = if input.is_some() { Stdio::piped } else { Stdio::null };
+    let mut child = start(argv, stdin, limit).await?;
     let (stdin, output, complaints) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut talking = tokio::spawn(async move {
         let say = async {
-            if let Some(mut stdin) = stdin {
+            if let Some((mut stdin, input)) = stdin.zip(input) {
                 // One that does not read on says why.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
@@ -226,7 +228,7 @@ async fn converse(
         let ((), text, complaints) = tokio::join!(say, read(output, most), read(complaints, most));
         (text, complaints)
     });
-    let ended = end_within(&mut child, argv, limit).await;
+    let ended = end_within(&mut child, argv, limit, began).await;
     let said = timeout(LAST_WORDS, &mut talking).await;
     talking.abort();
     let (text, complaints) = said.ok().and_then(Result::ok).unwrap_or_default();

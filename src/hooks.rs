@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::backend::log_lines;
 use crate::command::{CommandError, LAST_WORDS, end_within, shown, start_with};
@@ -201,7 +201,7 @@ async fn run_one(job: &Job) -> Result<(), HookError> {
         let heard = |_: &str| {};
         tokio::join!(log_lines(&about, output.0, heard), log_lines(&about, output.1, heard));
     });
-    let ended = end_within(&mut child, &job.argv, job.limit).await;
+    let ended = end_within(&mut child, &job.argv, job.limit, Instant::now()).await;
     // What the hook left running may hold its output open, and is read on: it would be ended by SIGPIPE.
     let _ = timeout(LAST_WORDS, &mut logging).await;
     let status = ended?;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::listeners::{self, Listener};
 use super::port;
@@ -64,7 +64,7 @@ async fn run_command(argv: &[String], limit: Duration) -> Result<(), RestartOutc
         let hear_complaint = |line: &str| drop(complained.send_replace(line.to_owned()));
         tokio::join!(log_lines(ABOUT, output.0, hear), log_lines(ABOUT, output.1, hear_complaint));
     });
-    let ended = end_within(&mut child, argv, limit.saturating_sub(began.elapsed())).await;
+    let ended = end_within(&mut child, argv, limit, began).await;
     // What the command left running may hold its output open, and is read on: a backend that a
     // script starts in the background would be ended by SIGPIPE. The command's own last words are
     // there by now.
